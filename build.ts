@@ -1,0 +1,33 @@
+/** Bundles the companion (dist/server) and the page that it serves (dist/browser). */
+import { cp, mkdir, rm } from 'node:fs/promises';
+import { build } from 'esbuild';
+
+await rm('dist', { recursive: true, force: true });
+
+await build({
+  entryPoints: { main: 'server/main.ts', edit: 'server/edit.ts', engine: 'server/engine/process.ts' },
+  outdir: 'dist/server',
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  packages: 'external',
+  sourcemap: true,
+  logLevel: 'warning',
+});
+
+await mkdir('dist/browser', { recursive: true });
+await build({
+  entryPoints: { panel: 'plugins/browser/main.tsx' },
+  outdir: 'dist/browser',
+  bundle: true,
+  platform: 'browser',
+  target: 'es2022',
+  format: 'esm',
+  minify: true,
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  logLevel: 'warning',
+});
+await cp('plugins/browser/index.html', 'dist/browser/index.html');
+await cp('plugins/browser/assets', 'dist/browser/assets', { recursive: true });

@@ -1,0 +1,63 @@
+/**
+ * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.
+ * All arrays are float32 and belong to the caller.
+ */
+export interface Networks {
+  readonly spec: ModelSpec;
+  /** The execution provider that runs them: `cpu`, `cuda`, `dml` or `webgpu`. */
+  readonly provider: string;
+  /** T5 sequence [textTokens, textWidth] and CLIP's pooled vector [vectorWidth] of one instruction. */
+  encodeText(instruction: string): Promise<TextConditioning>;
+  /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */
+  encodeImage(image: PlanarImage): Promise<Latent>;
+  /** The inverse of `encodeImage`; values are not clipped. */
+  decodeLatent(latent: Latent): Promise<PlanarImage>;
+  /** One evaluation of the transformer: the velocity of every token, [tokens, 64]. */
+  velocity(step: TransformerStep): Promise<Float32Array>;
+  /** Frees all sessions. */
+  release(): Promise<void>;
+}
+
+export interface ModelSpec {
+  readonly id: string;
+  /** Columns of `img_in`: 384 (fill and LoRA layout) or 448 (FFT: with the change image). */
+  readonly inputColumns: 384 | 448;
+  /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
+  readonly maxSequence: number;
+  readonly defaultSteps: number;
+  readonly defaultGuidance: number;
+}
+
+export interface TextConditioning {
+  readonly text: Float32Array;
+  readonly textTokens: number;
+  readonly vector: Float32Array;
+}
+
+export interface PlanarImage {
+  /** [3, height, width] */
+  readonly data: Float32Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Latent {
+  /** [channels, height, width] */
+  readonly data: Float32Array;
+  readonly channels: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface TransformerStep {
+  /** Packed noise and condition, [rows*columns, inputColumns]. */
+  readonly input: Float32Array;
+  /** Size of the joined grid in tokens; position ids are (0, row, column). */
+  readonly rows: number;
+  readonly columns: number;
+  readonly conditioning: TextConditioning;
+  /** Sigma in [0, 1]. */
+  readonly sigma: number;
+  /** FLUX's distilled guidance scalar. */
+  readonly guidance: number;
+}

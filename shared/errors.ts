@@ -1,0 +1,93 @@
+/** Every way an edit can be refused or fail, with its HTTP status. Codes are stable: clients may switch on them. */
+export const errorStatus = {
+  'request-invalid': 400,
+  'container-invalid': 400,
+  'image-invalid': 400,
+  'mask-empty': 422,
+  'mask-size': 422,
+  'instruction-empty': 422,
+  'task-needs': 422,
+  'too-large': 413,
+  'token-missing': 401,
+  'token-wrong': 401,
+  'host-refused': 403,
+  'origin-refused': 403,
+  'not-found': 404,
+  'edit-conflict': 409,
+  'edit-not-done': 409,
+  'queue-full': 429,
+  'model-unknown': 422,
+  'model-missing': 422,
+  'model-file-invalid': 500,
+  'adapter-unknown': 422,
+  'provider-unavailable': 503,
+  'engine-died': 500,
+  'engine-hung': 500,
+  'out-of-memory': 507,
+  'disk-full': 507,
+  cancelled: 409,
+  internal: 500,
+} as const;
+
+export type ErrorCode = keyof typeof errorStatus;
+
+/** RFC 9457 problem details as they travel over HTTP and in the events of a failed edit. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly remedy: string;
+}
+
+export interface ErrorParts {
+  /** What is wrong, with the offending value in it. */
+  readonly detail: string;
+  /** What the person can do next. */
+  readonly remedy: string;
+  readonly cause?: unknown;
+}
+
+/** The one error type of the project: a stable code, what was wrong, and what to do about it. */
+export class CodedError extends Error {
+  override readonly name = 'CodedError';
+  readonly detail: string;
+  readonly remedy: string;
+
+  constructor(
+    readonly code: ErrorCode,
+    parts: ErrorParts,
+  ) {
+    super(`${parts.detail} ${parts.remedy}`, parts.cause === undefined ? undefined : { cause: parts.cause });
+    this.detail = parts.detail;
+    this.remedy = parts.remedy;
+  }
+
+  toProblem(): Problem {
+    return {
+      type: `urn:acepp:${this.code}`,
+      title: this.code.replaceAll('-', ' '),
+      status: errorStatus[this.code],
+      code: this.code,
+      detail: this.detail,
+      remedy: this.remedy,
+    };
+  }
+
+  /** The error that a problem document describes: the other side of `toProblem`. */
+  static fromProblem(problem: Problem): CodedError {
+    return new CodedError(problem.code, { detail: problem.detail, remedy: problem.remedy });
+  }
+
+  /** Any thrown value as a coded error; what is not one already becomes `internal`. */
+  static from(thrown: unknown): CodedError {
+    if (thrown instanceof CodedError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new CodedError('internal', {
+      detail: `Something unexpected went wrong: ${message}.`,
+      remedy: 'Try again; if it happens again, report it with the log of the companion.',
+      cause: thrown,
+    });
+  }
+}

@@ -1,0 +1,92 @@
+import * as v from 'valibot';
+import { CodedError } from './errors.ts';
+
+export const tasks = [
+  'text-to-image',
+  'reference-generation',
+  'local-editing',
+  'inpaint',
+  'outpaint',
+  'local-reference-editing',
+  'general-editing',
+  'recolor',
+  'super-resolution',
+  'control',
+] as const;
+export type Task = (typeof tasks)[number];
+
+export const controls = ['canny', 'contour', 'depth', 'mosaic'] as const;
+export type Control = (typeof controls)[number];
+
+export const maxReferences = 9;
+export const maxVariants = 8;
+
+const sizeInPixels = v.pipe(v.number(), v.integer(), v.minValue(16), v.maxValue(16384));
+
+/** The JSON text in `__metadata__.request` of an edit request; see design/protocol.md. */
+const schema = v.pipe(
+  v.strictObject({
+    version: v.literal(1),
+    task: v.optional(v.picklist(tasks)),
+    control: v.optional(v.picklist(controls)),
+    instruction: v.pipe(v.string(), v.maxLength(4000)),
+    width: v.optional(sizeInPixels),
+    height: v.optional(sizeInPixels),
+    seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff))),
+    steps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(200))),
+    guidance: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(200))),
+    repaintingScale: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
+    keepPixels: v.optional(v.boolean()),
+    model: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]*$/))),
+    adapters: v.optional(
+      v.pipe(
+        v.array(
+          v.strictObject({ name: v.string(), scale: v.pipe(v.number(), v.minValue(-4), v.maxValue(4)) }),
+        ),
+        v.maxLength(8),
+      ),
+    ),
+    variants: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maxVariants))),
+    window: v.optional(
+      v.strictObject({
+        /** Context around the mask, as a share of the mask's longer side. */
+        context: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(8))),
+        maxSequence: v.optional(v.pipe(v.number(), v.integer(), v.minValue(16), v.maxValue(65536))),
+      }),
+    ),
+    preview: v.optional(v.boolean()),
+  }),
+  v.check(
+    (request) => (request.task === 'control') === (request.control !== undefined),
+    'control: must be given with the task "control", and with no other task',
+  ),
+);
+
+export type EditRequest = v.InferOutput<typeof schema>;
+
+/**
+ * Reads the request of an edit.
+ * @throws CodedError `request-invalid`, naming the field and the offending value
+ */
+export function parseEditRequest(json: string): EditRequest {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw new CodedError('request-invalid', {
+      detail: `The request is not JSON: ${(cause as Error).message}.`,
+      remedy: 'Put the JSON text of the request into the metadata entry "request".',
+      cause,
+    });
+  }
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const path = v.getDotPath(issue);
+  throw new CodedError('request-invalid', {
+    detail: path
+      ? `The request's "${path}" is wrong: ${issue.message}.`
+      : `The request is wrong: ${issue.message}.`,
+    remedy: 'Correct that field and send the request again under a new id.',
+  });
+}
