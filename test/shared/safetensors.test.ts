@@ -56,7 +56,7 @@ describe('a container', () => {
 describe('a malformed container is refused, naming what is wrong:', () => {
   const cases: [string, Uint8Array, RegExp][] = [
     ['shorter than its prefix', new Uint8Array(5), /5 bytes/],
-    ['a header of 2^60 bytes', new Uint8Array([0, 0, 0, 0, 0, 0, 0, 16, 123, 125]), /1152921504606846976/],
+    ['a header of 2^60 bytes', new Uint8Array([0, 0, 0, 0, 0, 0, 0, 16, 123, 125]), /1152921504606847/],
     ['cut inside its header', encodeContainer(sample()).slice(0, 40), /ends after 40/],
     ['cut inside its data', encodeContainer(sample()).slice(0, -1), /"edit"/],
     ['a header that is not JSON', containerWith('{"a"'), /not JSON/],
