@@ -26,6 +26,7 @@ export const errorStatus = {
   'out-of-memory': 507,
   'disk-full': 507,
   cancelled: 409,
+  'companion-gone': 503,
   internal: 500,
 } as const;
 

@@ -24,6 +24,8 @@ export type EditEventBody =
       readonly secondsLeft: number;
       /** JPEG of the layer as it looks now, base64, if the request asked for previews. */
       readonly preview?: string;
+      /** Where the preview lies in the edit image. */
+      readonly previewBounds?: Bounds;
     }
   | { readonly type: 'done'; readonly results: readonly EditResult[] }
   | { readonly type: 'failed'; readonly problem: Problem }
