@@ -24,6 +24,8 @@ await build({
   platform: 'browser',
   target: 'es2022',
   format: 'esm',
+  // The PSD writer becomes a chunk of its own, loaded when a person saves one.
+  splitting: true,
   minify: true,
   jsx: 'automatic',
   jsxImportSource: 'preact',

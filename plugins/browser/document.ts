@@ -1,0 +1,211 @@
+import { computed, signal } from '@preact/signals';
+import { CodedError } from '../../shared/errors.ts';
+import type { Bounds } from '../../shared/events.ts';
+import type { Capture, Picture, Placement } from '../panel/host.ts';
+import {
+  copyPatch,
+  type PaintMask,
+  type Point,
+  paintedBounds,
+  putPatch,
+  strokeLine,
+  union,
+} from './brush.ts';
+import { flatten } from './flatten.ts';
+import { createHistory } from './history.ts';
+
+export interface Layer {
+  readonly id: string;
+  readonly name: string;
+  readonly bounds: Bounds;
+  /** Its alpha is the feathered mask. */
+  readonly picture: Picture;
+  readonly visible: boolean;
+}
+
+export interface OpenPicture {
+  readonly name: string;
+  readonly picture: Picture;
+  readonly mask: PaintMask;
+}
+
+/** Around the mask, the least number of pixels that the companion gets to see, so that its own window always fits. */
+const leastContext = 1024;
+
+/** The picture that is open in the page, its mask, and the results that were kept. */
+export function createDocument() {
+  const open = signal<OpenPicture | undefined>(undefined);
+  const layers = signal<readonly Layer[]>([]);
+  /** The part of the mask that changed last; a new object for every change. */
+  const maskChange = signal<Bounds | undefined>(undefined);
+  const hasMask = signal(false);
+  const savedLayers = signal<readonly Layer[]>([]);
+  const history = createHistory();
+  let stroke: { before: Uint8Array<ArrayBuffer>; touched: Bounds | undefined; last: Point } | undefined;
+
+  function changed(mask: PaintMask, bounds: Bounds): void {
+    maskChange.value = { ...bounds };
+    hasMask.value = paintedBounds(mask) !== undefined;
+  }
+
+  /** Replaces a part of the mask, as one step that can be undone. */
+  function replace(mask: PaintMask, bounds: Bounds, before: Uint8Array, after: Uint8Array): void {
+    const put = (patch: Uint8Array) => () => {
+      putPatch(mask, bounds, patch);
+      changed(mask, bounds);
+    };
+    history.push({ undo: put(before), redo: put(after) });
+    put(after)();
+  }
+
+  function mapMask(value: (before: number) => number): void {
+    const mask = open.value?.mask;
+    if (!mask) return;
+    const before = mask.data.slice();
+    replace(mask, whole(mask), before, before.map(value));
+  }
+
+  function setLayers(next: readonly Layer[]): void {
+    const before = layers.value;
+    history.push({
+      undo: () => {
+        layers.value = before;
+      },
+      redo: () => {
+        layers.value = next;
+      },
+    });
+    layers.value = next;
+  }
+
+  return {
+    open,
+    layers,
+    maskChange,
+    hasMask,
+    history,
+    /** Whether kept results would be lost. */
+    unsaved: computed(() => layers.value.length > 0 && layers.value !== savedLayers.value),
+
+    openPicture(name: string, picture: Picture, maskData?: Uint8Array<ArrayBuffer>): void {
+      const { width, height } = picture;
+      const mask = { width, height, data: maskData ?? new Uint8Array(width * height) };
+      history.clear();
+      stroke = undefined;
+      layers.value = [];
+      savedLayers.value = [];
+      open.value = { name, picture, mask };
+      changed(mask, whole(mask));
+    },
+
+    markSaved(): void {
+      savedLayers.value = layers.value;
+    },
+
+    /** Starts a stroke; `strokeTo` goes on with it and `endStroke` makes it one step that can be undone. */
+    startStroke(at: Point, diameter: number, erase: boolean): void {
+      const mask = open.value?.mask;
+      if (!mask) return;
+      stroke = { before: mask.data.slice(), touched: undefined, last: at };
+      this.strokeTo(at, diameter, erase);
+    },
+
+    strokeTo(to: Point, diameter: number, erase: boolean): void {
+      const mask = open.value?.mask;
+      if (!mask || !stroke) return;
+      const touched = strokeLine(mask, stroke.last, to, diameter, erase);
+      stroke.last = to;
+      stroke.touched = union(stroke.touched, touched);
+      if (touched) maskChange.value = touched;
+    },
+
+    endStroke(): void {
+      const mask = open.value?.mask;
+      if (mask && stroke?.touched) {
+        const before = copyPatch({ ...mask, data: stroke.before }, stroke.touched);
+        replace(mask, stroke.touched, before, copyPatch(mask, stroke.touched));
+      }
+      stroke = undefined;
+    },
+
+    clearMask: () => mapMask(() => 0),
+    invertMask: () => mapMask((value) => 255 - value),
+    fillMask: () => mapMask(() => 255),
+
+    /** A kept result becomes the highest layer, and the mask is used up: one step that can be undone. */
+    place({ name, bounds, layer }: Placement): void {
+      const mask = open.value?.mask;
+      if (!mask) return;
+      const before = { layers: layers.value, mask: mask.data.slice() };
+      const added = { id: crypto.randomUUID(), name, bounds, picture: layer, visible: true };
+      const redo = (): void => {
+        layers.value = [...before.layers, added];
+        mask.data.fill(0);
+        changed(mask, whole(mask));
+      };
+      const undo = (): void => {
+        layers.value = before.layers;
+        mask.data.set(before.mask);
+        changed(mask, whole(mask));
+      };
+      history.push({ undo, redo });
+      redo();
+    },
+
+    toggleLayer(id: string): void {
+      setLayers(
+        layers.value.map((layer) => (layer.id === id ? { ...layer, visible: !layer.visible } : layer)),
+      );
+    },
+
+    deleteLayer(id: string): void {
+      setLayers(layers.value.filter((layer) => layer.id !== id));
+    },
+
+    /** The whole picture with its visible layers. */
+    flattened(): Picture {
+      const { picture } = opened(open.value);
+      return flatten(picture, shown(layers.value), whole(picture));
+    },
+
+    /**
+     * What is visible and masked now. Only the mask's surroundings are sent: a mask in a huge picture costs little.
+     * @throws CodedError `request-invalid` if nothing is open
+     */
+    capture(): Capture {
+      const { picture, mask } = opened(open.value);
+      const painted = paintedBounds(mask);
+      const window = painted ? surroundings(painted, picture) : whole(picture);
+      const edit = flatten(picture, shown(layers.value), window);
+      return { edit, origin: window, ...(painted ? { mask: copyPatch(mask, window) } : {}) };
+    },
+  };
+}
+
+export type PageDocument = ReturnType<typeof createDocument>;
+
+function shown(layers: readonly Layer[]): readonly Layer[] {
+  return layers.filter(({ visible }) => visible);
+}
+
+function opened(open: OpenPicture | undefined): OpenPicture {
+  if (open) return open;
+  throw new CodedError('request-invalid', {
+    detail: 'No picture is open.',
+    remedy: 'Open a picture, or try the sample.',
+  });
+}
+
+function whole({ width, height }: { readonly width: number; readonly height: number }): Bounds {
+  return { left: 0, top: 0, width, height };
+}
+
+/** The mask with twice its longer side around it, and `leastContext` at the least, within the picture. */
+function surroundings(painted: Bounds, picture: Picture): Bounds {
+  const context = Math.max(leastContext, 2 * Math.max(painted.width, painted.height));
+  const left = Math.max(0, painted.left - context);
+  const top = Math.max(0, painted.top - context);
+  const right = Math.min(picture.width, painted.left + painted.width + context);
+  const bottom = Math.min(picture.height, painted.top + painted.height + context);
+  return { left, top, width: right - left, height: bottom - top };
+}

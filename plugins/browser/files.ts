@@ -1,0 +1,32 @@
+/** Asks for picture files; empty if the person changed their mind. */
+export function pickFiles(multiple: boolean): Promise<readonly File[]> {
+  return new Promise((resolve) => {
+    const input = document.createElement('input');
+    input.type = 'file';
+    input.accept = 'image/png,image/jpeg,image/webp';
+    input.multiple = multiple;
+    input.addEventListener('change', () => resolve([...(input.files ?? [])]));
+    input.addEventListener('cancel', () => resolve([]));
+    input.click();
+  });
+}
+
+/** The picture files of a drop or a paste. */
+export function filesOf(transfer: DataTransfer | null): readonly File[] {
+  return [...(transfer?.files ?? [])].filter((file) => file.type.startsWith('image/'));
+}
+
+/** Hands a file to the person, into their downloads. */
+export function download(content: Blob, name: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  // The browser reads the address after the click; a minute is enough for any of them.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** `holiday.jpg` and `psd` to `holiday-edited.psd`. */
+export function editedName(name: string, extension: string): string {
+  return `${name.replace(/\.[^.]*$/, '') || 'picture'}-edited.${extension}`;
+}

@@ -1,0 +1,52 @@
+import { signal } from '@preact/signals';
+
+export interface Change {
+  readonly undo: () => void;
+  readonly redo: () => void;
+}
+
+/** What was done last can be taken back, and done again. */
+export function createHistory() {
+  let done: Change[] = [];
+  let undone: Change[] = [];
+  const canUndo = signal(false);
+  const canRedo = signal(false);
+  const tell = (): void => {
+    canUndo.value = done.length > 0;
+    canRedo.value = undone.length > 0;
+  };
+
+  return {
+    canUndo,
+    canRedo,
+
+    /** Remembers a change that has been made. */
+    push(change: Change): void {
+      done.push(change);
+      undone = [];
+      tell();
+    },
+
+    undo(): void {
+      const change = done.pop();
+      if (!change) return;
+      change.undo();
+      undone.push(change);
+      tell();
+    },
+
+    redo(): void {
+      const change = undone.pop();
+      if (!change) return;
+      change.redo();
+      done.push(change);
+      tell();
+    },
+
+    clear(): void {
+      done = [];
+      undone = [];
+      tell();
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import { render } from 'preact';
+import { createClient } from '../panel/client/client.ts';
+import { createConnection } from '../panel/models/connection.ts';
+import { createSession } from '../panel/models/session.ts';
+import { createSettings } from '../panel/models/settings.ts';
+import { createDocument } from './document.ts';
+import { Page } from './Page.tsx';
+import { createPageHost } from './page-host.ts';
+import { takeToken } from './token.ts';
+import { createTools } from './tools.ts';
+import '@preact/signals';
+import '../panel/panel.css';
+import './page.css';
+
+const pageDocument = createDocument();
+const host = createPageHost(pageDocument);
+const client = createClient(host.companion, takeToken());
+const settings = createSettings(host);
+const session = createSession({
+  host,
+  settings,
+  client: () => client,
+  newId: () => crypto.randomUUID(),
+});
+const connection = createConnection(() => client);
+// A link with a new token, opened in a tab that is already here, only changes the fragment.
+window.addEventListener('hashchange', () => location.reload());
+
+render(
+  <Page
+    host={host}
+    settings={settings}
+    session={session}
+    connection={connection}
+    pageDocument={pageDocument}
+    tools={createTools()}
+  />,
+  document.getElementById('app')!,
+);

@@ -1,0 +1,23 @@
+import type { Settings } from '../panel/models/settings.ts';
+import { decodeMask, decodePicture, decodeReference } from './decode.ts';
+import type { PageDocument } from './document.ts';
+
+async function asset(name: string): Promise<Blob> {
+  return (await fetch(`/assets/${name}`)).blob();
+}
+
+/** Opens the sample that comes with the page: a picture, a mask, a reference and an instruction. */
+export async function openSample(pageDocument: PageDocument, settings: Settings): Promise<void> {
+  const [photo, mask, reference] = await Promise.all([
+    asset('sample-photo.jpg'),
+    asset('sample-mask.png'),
+    asset('sample-reference.jpg'),
+  ]);
+  pageDocument.openPicture(
+    'sample-photo.jpg',
+    await decodePicture(photo, 'sample-photo.jpg'),
+    await decodeMask(mask, 'sample-mask.png'),
+  );
+  settings.references.value = [await decodeReference(reference, 'sample-reference.jpg')];
+  settings.write('The item is put on the ground.');
+}

@@ -1,0 +1,31 @@
+import { CodedError } from '../../shared/errors.ts';
+import { toCanvas } from './decode.ts';
+import type { PageDocument } from './document.ts';
+import { download, editedName } from './files.ts';
+
+/** Saves what is visible as a flattened PNG. */
+export async function savePNG(pageDocument: PageDocument): Promise<void> {
+  const open = pageDocument.open.value;
+  if (!open) return;
+  const canvas = toCanvas(pageDocument.flattened());
+  const content = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'));
+  if (!content) {
+    throw new CodedError('out-of-memory', {
+      detail: `The browser could not write a PNG of ${canvas.width}x${canvas.height}.`,
+      remedy: 'Close other tabs and try again, or save as PSD.',
+    });
+  }
+  download(content, editedName(open.name, 'png'));
+  pageDocument.markSaved();
+}
+
+/** Saves the picture and every kept result as a masked layer. */
+export async function savePSD(pageDocument: PageDocument): Promise<void> {
+  const open = pageDocument.open.value;
+  if (!open) return;
+  // The writer is larger than the page; it is loaded when it is needed.
+  const { layeredPSD } = await import('./psd.ts');
+  const bytes = layeredPSD(open.picture, pageDocument.layers.value, pageDocument.flattened());
+  download(new Blob([bytes], { type: 'image/vnd.adobe.photoshop' }), editedName(open.name, 'psd'));
+  pageDocument.markSaved();
+}

@@ -1,0 +1,24 @@
+import { signal } from '@preact/signals';
+
+const leastBrush = 1;
+const greatestBrush = 2000;
+
+/** The brush and what of the picture is shown. */
+export function createTools() {
+  const diameter = signal(60);
+  return {
+    /** In picture pixels. */
+    diameter,
+    erase: signal(false),
+    /** While held, the picture as it was opened is shown. */
+    showBefore: signal(false),
+    /** Left of this share of the picture's width, the picture as it was opened is shown; 0 shows none of it. */
+    split: signal(0),
+
+    resizeBrush(to: number): void {
+      diameter.value = Math.round(Math.min(greatestBrush, Math.max(leastBrush, to)));
+    },
+  };
+}
+
+export type Tools = ReturnType<typeof createTools>;

@@ -1,0 +1,105 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { Advanced } from './components/Advanced.tsx';
+import { ConnectionNote } from './components/ConnectionNote.tsx';
+import { ErrorNote } from './components/ErrorNote.tsx';
+import { InstructionField } from './components/InstructionField.tsx';
+import { Progress } from './components/Progress.tsx';
+import { ReferenceList } from './components/ReferenceList.tsx';
+import { ResultBar } from './components/ResultBar.tsx';
+import { RunButton } from './components/RunButton.tsx';
+import { TaskChooser } from './components/TaskChooser.tsx';
+import type { Host } from './host.ts';
+import type { Connection } from './models/connection.ts';
+import type { Session } from './models/session.ts';
+import type { Settings } from './models/settings.ts';
+
+export interface PanelProps {
+  readonly host: Host;
+  readonly settings: Settings;
+  readonly session: Session;
+  readonly connection: Connection;
+  /** Why nothing can be run yet, such as "Open a picture first"; empty if it can. */
+  readonly obstacle: string;
+  /** What the host adds below, such as a list of layers. */
+  readonly children?: ComponentChildren;
+}
+
+/** The panel: the same in every host. */
+export function Panel({ host, settings, session, connection, obstacle, children }: PanelProps) {
+  useEffect(() => connection.start(), [connection]);
+  useEffect(() => void settings.restore(), [settings]);
+
+  const state = session.state.value;
+  const connected = connection.state.value;
+  const busy = state.kind === 'capturing' || state.kind === 'queued' || state.kind === 'running';
+  const unreachable = connected.kind === 'gone' || connected.kind === 'refused' ? connected.error : undefined;
+  const addReferences = async (): Promise<void> => {
+    try {
+      settings.addReferences(await host.pickReferences());
+    } catch (thrown) {
+      session.fail(thrown);
+    }
+  };
+
+  return (
+    <div class="panel">
+      <div class="panel-scroll">
+        <InstructionField
+          value={settings.instruction.value}
+          references={settings.references.value.length}
+          onChange={settings.write}
+        />
+        <ReferenceList
+          references={settings.references.value}
+          room={settings.room.value}
+          onAdd={() => void addReferences()}
+          onRemove={settings.removeReference}
+          onMove={settings.moveReference}
+        />
+        <TaskChooser
+          value={settings.task.value}
+          onChange={(task) => {
+            settings.task.value = task;
+          }}
+        />
+        <Advanced
+          value={settings.advanced.value}
+          onChange={(advanced) => {
+            settings.advanced.value = advanced;
+          }}
+        />
+        {children}
+      </div>
+      <div class="panel-foot">
+        {unreachable && <ErrorNote error={unreachable} />}
+        {state.kind === 'failed' && state.error.code !== unreachable?.code && (
+          <ErrorNote error={state.error} onDismiss={session.discard} />
+        )}
+        {session.note.value !== '' && <p class="note">{session.note.value}</p>}
+        {state.kind === 'done' ? (
+          <ResultBar
+            variants={state.variants}
+            chosen={state.chosen}
+            onChoose={session.choose}
+            onKeep={() => void session.keep()}
+            onDiscard={session.discard}
+            onAgain={() => void session.runAgain()}
+          />
+        ) : (
+          <>
+            <Progress state={state} reconnecting={session.reconnecting.value} />
+            <RunButton
+              busy={busy}
+              disabled={obstacle !== '' || connected.kind !== 'connected'}
+              hint={obstacle || 'Ctrl+Enter'}
+              onRun={() => void session.run()}
+              onCancel={() => void session.cancel()}
+            />
+          </>
+        )}
+        <ConnectionNote state={connected} />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,162 @@
+import axios, { type AxiosInstance, type AxiosRequestConfig, isAxiosError } from 'axios';
+import { CodedError, errorStatus, type Problem } from '../../../shared/errors.ts';
+import type { EditEvent, EditResult, EditState } from '../../../shared/events.ts';
+import { decodeContainer } from '../../../shared/safetensors.ts';
+import type { Picture } from '../host.ts';
+
+export interface Health {
+  readonly name: string;
+  readonly version: string;
+  readonly engine: {
+    readonly state: string;
+    readonly provider?: string | null;
+    readonly model?: string | null;
+  };
+}
+
+export interface EditPoll {
+  readonly state: EditState;
+  readonly events: readonly EditEvent[];
+  /** The `after` of the next poll. */
+  readonly next: number;
+}
+
+export interface EditLayer {
+  readonly layer: Picture;
+  readonly bounds: EditResult['bounds'];
+}
+
+export interface Client {
+  /** Needs no token. */
+  health(): Promise<Health>;
+  /** @throws CodedError `token-missing` or `token-wrong` */
+  checkToken(): Promise<void>;
+  /** Sends an edit; the same id and body may be sent again without running twice. */
+  put(id: string, body: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Waits up to `wait` seconds for events with a `seq` above `after`. */
+  poll(id: string, after: number, wait: number): Promise<EditPoll>;
+  result(id: string, variant: number): Promise<EditLayer>;
+  cancel(id: string): Promise<void>;
+}
+
+const secondsToAnswer = 15;
+const secondsToUpload = 300;
+
+/**
+ * The companion's protocol. Every method rejects with a CodedError: the companion's own problem, or
+ * `companion-gone` where nothing answers.
+ * @param url where the companion listens, without a slash at the end
+ */
+export function createClient(url: string, token: string | undefined): Client {
+  const http = axios.create({
+    baseURL: url,
+    // Some hosts have neither a fetch that can be aborted nor cookies: XMLHttpRequest runs in all of them.
+    adapter: ['xhr', 'http'],
+    proxy: false,
+    withCredentials: false,
+    maxBodyLength: Number.POSITIVE_INFINITY,
+    maxContentLength: Number.POSITIVE_INFINITY,
+    timeout: secondsToAnswer * 1000,
+    ...(token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }),
+  });
+  const ask = <T>(request: AxiosRequestConfig): Promise<T> => send<T>(http, url, request);
+
+  return {
+    health: () => ask<Health>({ url: '/v1/health' }),
+    checkToken: async () => {
+      await ask({ url: '/v1/edits' });
+    },
+    put: async (id, body) => {
+      await ask({
+        method: 'put',
+        url: `/v1/edits/${id}`,
+        data: body.buffer,
+        headers: { 'Content-Type': 'application/octet-stream' },
+        timeout: secondsToUpload * 1000,
+      });
+    },
+    poll: (id, after, wait) =>
+      ask<EditPoll>({
+        url: `/v1/edits/${id}`,
+        params: { after, wait },
+        timeout: (wait + secondsToAnswer) * 1000,
+      }),
+    result: async (id, variant) => {
+      const bytes = await ask<ArrayBuffer>({
+        url: `/v1/edits/${id}/result`,
+        params: { variant },
+        responseType: 'arraybuffer',
+        timeout: secondsToUpload * 1000,
+      });
+      return readLayer(new Uint8Array(bytes));
+    },
+    cancel: async (id) => {
+      await ask({ method: 'delete', url: `/v1/edits/${id}` });
+    },
+  };
+}
+
+async function send<T>(http: AxiosInstance, url: string, request: AxiosRequestConfig): Promise<T> {
+  try {
+    return (await http.request<T>(request)).data;
+  } catch (thrown) {
+    throw toCodedError(thrown, url);
+  }
+}
+
+function toCodedError(thrown: unknown, url: string): CodedError {
+  if (!isAxiosError<unknown>(thrown)) return CodedError.from(thrown);
+  if (thrown.response === undefined) {
+    return new CodedError('companion-gone', {
+      detail: `The companion does not answer at ${url}.`,
+      remedy: 'Start it again with "npm start" and leave its window open. The panel finds it by itself.',
+      cause: thrown,
+    });
+  }
+  const problem = readProblem(thrown.response.data);
+  if (problem) return CodedError.fromProblem(problem);
+  return new CodedError('internal', {
+    detail: `The companion answered with status ${thrown.response.status} and no reason.`,
+    remedy: 'Check that the panel and the companion have the same version, then try again.',
+    cause: thrown,
+  });
+}
+
+/** A problem document; it comes as bytes where bytes were asked for. */
+function readProblem(body: unknown): Problem | undefined {
+  let value = body;
+  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
+    try {
+      value = JSON.parse(new TextDecoder().decode(value));
+    } catch {
+      return undefined;
+    }
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  const problem = value as Partial<Problem>;
+  const known = typeof problem.code === 'string' && Object.hasOwn(errorStatus, problem.code);
+  return known && typeof problem.detail === 'string' && typeof problem.remedy === 'string'
+    ? (problem as Problem)
+    : undefined;
+}
+
+/** `layer` U8 `[h, w, 4]` and `bounds` out of a result. */
+function readLayer(bytes: Uint8Array): EditLayer {
+  const { metadata, tensors } = decodeContainer(bytes, 'The result');
+  const layer = tensors.get('layer');
+  const [height, width, channels] = layer?.shape ?? [];
+  if (!layer || layer.dtype !== 'U8' || height === undefined || width === undefined || channels !== 4) {
+    throw new CodedError('container-invalid', {
+      detail: `The result has no layer of RGBA bytes, but ${layer ? `${layer.dtype} [${layer.shape}]` : 'nothing'}.`,
+      remedy: 'Check that the panel and the companion have the same version.',
+    });
+  }
+  const bounds = JSON.parse(metadata.bounds ?? 'null') as EditResult['bounds'] | null;
+  if (bounds?.width !== width || bounds.height !== height) {
+    throw new CodedError('container-invalid', {
+      detail: `The result's layer is ${width}x${height}, but its bounds are ${metadata.bounds}.`,
+      remedy: 'Check that the panel and the companion have the same version.',
+    });
+  }
+  return { layer: { width, height, data: layer.data.slice() }, bounds };
+}

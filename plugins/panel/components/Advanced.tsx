@@ -1,0 +1,107 @@
+import { useState } from 'preact/hooks';
+import { maxVariants } from '../../../shared/request.ts';
+import type { AdvancedSettings } from '../models/settings.ts';
+import { on } from './on.ts';
+
+export interface AdvancedProps {
+  readonly value: AdvancedSettings;
+  readonly onChange: (settings: AdvancedSettings) => void;
+}
+
+/** Numbers that few people need, folded away. Empty means that the companion decides. */
+export function Advanced({ value, onChange }: AdvancedProps) {
+  const [open, setOpen] = useState(false);
+  return (
+    <section class="field">
+      <button class="disclosure" type="button" aria-expanded={open} {...on({ click: () => setOpen(!open) })}>
+        <span class="disclosure-mark" aria-hidden="true">
+          {open ? '▾' : '▸'}
+        </span>
+        Advanced
+      </button>
+      {open && (
+        <div class="advanced">
+          <NumberField
+            name="Seed"
+            placeholder="random"
+            max={0xffffffff}
+            value={value.seed}
+            onChange={(seed) => onChange({ ...value, seed })}
+          />
+          <NumberField
+            name="Steps"
+            placeholder="auto"
+            min={1}
+            max={200}
+            value={value.steps}
+            onChange={(steps) => onChange({ ...value, steps })}
+          />
+          <NumberField
+            name="Guidance"
+            placeholder="auto"
+            max={200}
+            fraction
+            value={value.guidance}
+            onChange={(guidance) => onChange({ ...value, guidance })}
+          />
+          <NumberField
+            name="Variants"
+            placeholder="1"
+            min={1}
+            max={maxVariants}
+            value={value.variants}
+            onChange={(variants) => onChange({ ...value, variants: variants ?? 1 })}
+          />
+        </div>
+      )}
+    </section>
+  );
+}
+
+interface NumberFieldProps {
+  readonly name: string;
+  readonly placeholder: string;
+  readonly min?: number;
+  readonly max: number;
+  readonly fraction?: boolean;
+  readonly value: number | undefined;
+  readonly onChange: (value: number | undefined) => void;
+}
+
+/** A number within limits, or empty; it is taken when the person leaves the field. */
+function NumberField({
+  name,
+  placeholder,
+  min = 0,
+  max,
+  fraction = false,
+  value,
+  onChange,
+}: NumberFieldProps) {
+  return (
+    <div class="number-row">
+      <span class="number-name">{name}</span>
+      <input
+        type="text"
+        inputMode="numeric"
+        aria-label={name}
+        placeholder={placeholder}
+        value={value ?? ''}
+        {...on({
+          change: (event) => {
+            const input = event.target as HTMLInputElement;
+            const number = readNumber(input.value, min, max, fraction);
+            input.value = number === undefined ? '' : String(number);
+            onChange(number);
+          },
+        })}
+      />
+    </div>
+  );
+}
+
+function readNumber(text: string, min: number, max: number, fraction: boolean): number | undefined {
+  const number = text.trim() === '' ? Number.NaN : Number(text.replace(',', '.'));
+  if (Number.isNaN(number)) return undefined;
+  return Math.min(max, Math.max(min, fraction ? number : Math.round(number)));
+}

@@ -1,0 +1,27 @@
+import type { ConnectionState } from '../models/connection.ts';
+
+/** One line on the companion: there, looked for, or not speaking to this panel. */
+export function ConnectionNote({ state }: { readonly state: ConnectionState }) {
+  return (
+    <p class="connection" data-kind={state.kind} aria-live="polite">
+      <span class="connection-dot" aria-hidden="true" />
+      <span>{words(state)}</span>
+    </p>
+  );
+}
+
+function words(state: ConnectionState): string {
+  switch (state.kind) {
+    case 'connecting':
+      return 'Looking for the companion…';
+    case 'gone':
+      return 'Companion not running. Reconnecting…';
+    case 'refused':
+      return 'The companion refuses this panel';
+    case 'connected': {
+      const { model, provider } = state.health.engine;
+      const parts = [model, provider === 'cpu' ? 'CPU' : provider?.toUpperCase()].filter(Boolean);
+      return parts.length > 0 ? `Ready · ${parts.join(' on ')}` : 'Ready';
+    }
+  }
+}

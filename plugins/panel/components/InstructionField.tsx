@@ -1,0 +1,30 @@
+import { on } from './on.ts';
+
+export interface InstructionFieldProps {
+  readonly value: string;
+  readonly references: number;
+  readonly onChange: (text: string) => void;
+}
+
+/** What to do, in words. */
+export function InstructionField({ value, references, onChange }: InstructionFieldProps) {
+  return (
+    <section class="field">
+      <h2 class="field-title">Instruction</h2>
+      <textarea
+        class="instruction"
+        rows={4}
+        aria-label="Instruction"
+        placeholder="What should be there? For example: a red circle"
+        maxLength={4000}
+        value={value}
+        {...on({ input: (event) => onChange((event.target as HTMLTextAreaElement).value) })}
+      />
+      <p class="hint">
+        {references === 0
+          ? ' '
+          : `Say {image1}${references > 1 ? ` to {image${references}}` : ''} where you mean a reference.`}
+      </p>
+    </section>
+  );
+}

@@ -1,0 +1,54 @@
+import type { Placement } from '../host.ts';
+import { on } from './on.ts';
+
+export interface ResultBarProps {
+  readonly variants: readonly Placement[];
+  readonly chosen: number;
+  readonly onChoose: (variant: number) => void;
+  readonly onKeep: () => void;
+  readonly onDiscard: () => void;
+  readonly onAgain: () => void;
+}
+
+/** What to do with a result: choose among its variants, keep it as a layer, or not. */
+export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAgain }: ResultBarProps) {
+  return (
+    <section class="result" aria-label="Result">
+      {variants.length > 1 && (
+        <div class="variants">
+          {variants.map((variant, i) => (
+            <button
+              key={variant.recipe.variant}
+              class="variant"
+              type="button"
+              aria-pressed={i === chosen}
+              aria-label={`Variant ${i + 1}`}
+              title={`Seed ${variant.recipe.seed}`}
+              {...on({ click: () => onChoose(i) })}
+            >
+              {i + 1}
+            </button>
+          ))}
+        </div>
+      )}
+      <div class="result-buttons">
+        <button class="primary" type="button" {...on({ click: onKeep })}>
+          Keep as layer
+        </button>
+        <button class="secondary" type="button" {...on({ click: onDiscard })}>
+          Discard
+        </button>
+      </div>
+      <button class="secondary wide" type="button" {...on({ click: onAgain })}>
+        Run again with a new seed
+      </button>
+      <p class="hint">{recipeWords(variants[chosen])}</p>
+    </section>
+  );
+}
+
+function recipeWords(placement: Placement | undefined): string {
+  if (!placement) return '';
+  const { seed, steps, workSize } = placement.recipe;
+  return `Seed ${seed}, ${steps} steps, worked at ${workSize.width} × ${workSize.height}.`;
+}

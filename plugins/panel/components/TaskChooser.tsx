@@ -1,0 +1,51 @@
+import type { TaskChoice } from '../models/settings.ts';
+import { on } from './on.ts';
+
+export interface TaskChooserProps {
+  readonly value: TaskChoice;
+  readonly onChange: (task: TaskChoice) => void;
+}
+
+/** Each task in plain words: its name in the list, and what it does. */
+const words: Record<TaskChoice, readonly [name: string, explanation: string]> = {
+  auto: ['Choose for me', 'Decided from the mask, the references and the picture.'],
+  inpaint: ['Fill or remove', 'Forgets what is under the mask and paints it anew.'],
+  'local-editing': ['Redraw, keep the shape', 'Repaints under the mask and follows what was there.'],
+  'local-reference-editing': ['Put the reference here', 'Brings the reference into the masked area.'],
+  recolor: ['Recolour', 'Gives the masked area new colours and keeps its light.'],
+  outpaint: ['Extend the picture', 'Paints on beyond the edge, under the mask.'],
+  'general-editing': ['Edit by instruction', 'May change the whole picture; needs no mask.'],
+  'reference-generation': [
+    'New picture from references',
+    'Makes a new picture with what the references show.',
+  ],
+  'text-to-image': ['New picture from words', 'Makes a new picture from the instruction alone.'],
+  'super-resolution': ['Sharpen', 'Adds fine detail to a small or soft picture.'],
+  'control:canny': ['Follow the edges', 'Paints the masked area along its fine edges.'],
+  'control:contour': ['Follow the outlines', 'Paints the masked area along its outlines.'],
+  'control:depth': ['Follow the depth', 'Keeps what is near and far in the masked area.'],
+  'control:mosaic': ['Follow the colours', 'Keeps the rough colours of the masked area.'],
+};
+
+export function TaskChooser({ value, onChange }: TaskChooserProps) {
+  return (
+    <section class="field">
+      <h2 class="field-title">Task</h2>
+      <select
+        aria-label="Task"
+        // The value goes through a ref: a select in some hosts ignores it before its options are there.
+        ref={(select) => {
+          if (select) select.value = value;
+        }}
+        {...on({ change: (event) => onChange((event.target as HTMLSelectElement).value as TaskChoice) })}
+      >
+        {Object.entries(words).map(([task, [name]]) => (
+          <option key={task} value={task}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <p class="hint">{words[value][1]}</p>
+    </section>
+  );
+}

@@ -1,0 +1,97 @@
+import { computed, signal } from '@preact/signals';
+import { CodedError } from '../../../shared/errors.ts';
+import { type Control, type EditRequest, maxReferences, type Task } from '../../../shared/request.ts';
+import type { Host, Reference } from '../host.ts';
+
+/** What the person chose to do; `auto` leaves it to the companion. */
+export type TaskChoice = 'auto' | Exclude<Task, 'control'> | `control:${Control}`;
+
+/** Numbers that are empty are left to the companion. */
+export interface AdvancedSettings {
+  readonly seed: number | undefined;
+  readonly steps: number | undefined;
+  readonly guidance: number | undefined;
+  readonly variants: number;
+}
+
+const instructionKey = 'instruction';
+
+/** What the person asks for: the instruction, the task, the references and the numbers. */
+export function createSettings(host: Host) {
+  const instruction = signal('');
+  const task = signal<TaskChoice>('auto');
+  const references = signal<readonly Reference[]>([]);
+  const advanced = signal<AdvancedSettings>({
+    seed: undefined,
+    steps: undefined,
+    guidance: undefined,
+    variants: 1,
+  });
+  const room = computed(() => maxReferences - references.value.length);
+
+  return {
+    instruction,
+    task,
+    references,
+    advanced,
+    /** How many references can still be added. */
+    room,
+
+    write(text: string): void {
+      instruction.value = text;
+      void host.storage.set(instructionKey, text);
+    },
+
+    /** Brings back the instruction of the last session, unless one was written meanwhile. */
+    async restore(): Promise<void> {
+      const text = await host.storage.get(instructionKey);
+      if (text !== undefined && instruction.value === '') instruction.value = text;
+    },
+
+    /** @throws CodedError `too-large` if there are more than fit; as many as fit are added */
+    addReferences(added: readonly Reference[]): void {
+      const fitting = added.slice(0, room.value);
+      references.value = [...references.value, ...fitting];
+      if (fitting.length < added.length) {
+        throw new CodedError('too-large', {
+          detail: `${added.length - fitting.length} of the pictures were not added: ${maxReferences} references are the most.`,
+          remedy: 'Remove a reference first.',
+        });
+      }
+    },
+
+    removeReference(id: string): void {
+      references.value = references.value.filter((reference) => reference.id !== id);
+    },
+
+    /** Moves a reference up (-1) or down (+1) in the list. */
+    moveReference(id: string, by: -1 | 1): void {
+      const list = [...references.value];
+      const from = list.findIndex((reference) => reference.id === id);
+      const to = from + by;
+      if (from < 0 || to < 0 || to >= list.length) return;
+      [list[from], list[to]] = [list[to]!, list[from]!];
+      references.value = list;
+    },
+
+    /** The request as it is now; `seed` overrides the person's. */
+    toRequest(seed?: number): EditRequest {
+      const numbers = advanced.value;
+      const [name, control] = task.value.split(':') as [Task | 'auto', Control | undefined];
+      const chosenSeed = seed ?? numbers.seed;
+      return {
+        version: 1,
+        instruction: instruction.value.trim(),
+        preview: true,
+        ...(name === 'auto' ? {} : { task: name }),
+        ...(control ? { control } : {}),
+        ...(chosenSeed === undefined ? {} : { seed: chosenSeed }),
+        ...(numbers.steps === undefined ? {} : { steps: numbers.steps }),
+        ...(numbers.guidance === undefined ? {} : { guidance: numbers.guidance }),
+        ...(numbers.variants === 1 ? {} : { variants: numbers.variants }),
+      };
+    },
+  };
+}
+
+export type Settings = ReturnType<typeof createSettings>;
