@@ -23,10 +23,10 @@ export function Stage(props: StageProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => mountStage(canvas.current!, props), [props.pageDocument, props.session, props.tools]);
   return (
+    // biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: its keys are its own, which this role tells
     <canvas
       ref={canvas}
       class="stage"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: it is painted on, with the keys as well
       tabIndex={0}
       role="application"
       aria-label="Picture. Arrow keys move the brush, Enter paints, E switches to erasing, + and - zoom, 0 fits."
@@ -43,7 +43,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
   let isFitted = true;
   let drag: { readonly kind: 'paint' | 'pan'; last: Point } | undefined;
 
-  const fit = (): void => {
+  const fitPicture = (): void => {
     const open = pageDocument.open.value;
     if (!open) return;
     isFitted = true;
@@ -84,7 +84,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
 
   const stops = [
     effect(() => {
-      if (pageDocument.open.value) fit();
+      if (pageDocument.open.value) fitPicture();
     }),
     effect(() => {
       const bounds = pageDocument.maskChange.value;
@@ -151,7 +151,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
     if (event.ctrlKey || event.metaKey || event.altKey || !pageDocument.open.value) return;
     const move = moves[event.key];
     if (event.key === ' ') holdsSpace.value = true;
-    else if (event.key === '0') fit();
+    else if (event.key === '0') fitPicture();
     else if (event.key === '+' || event.key === '=') zoomAt(zoomPerKey, middle());
     else if (event.key === '-') zoomAt(1 / zoomPerKey, middle());
     else if (move && paints()) {
@@ -172,7 +172,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
   };
 
   const resize = new ResizeObserver(() => {
-    if (isFitted) fit();
+    if (isFitted) fitPicture();
     schedule();
   });
   resize.observe(canvas);
@@ -187,7 +187,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
   canvas.addEventListener('keydown', onKeyDown, { signal: until });
   canvas.addEventListener('keyup', onKeyUp, { signal: until });
   canvas.addEventListener('blur', onBlur, { signal: until });
-  canvas.addEventListener('fit', fit, { signal: until });
+  canvas.addEventListener('fit', fitPicture, { signal: until });
 
   return () => {
     listening.abort();

@@ -1,4 +1,5 @@
 import type { Bounds } from '../../shared/events.ts';
+import type { Mask } from '../../shared/mask.ts';
 
 export interface Point {
   readonly x: number;
@@ -6,9 +7,7 @@ export interface Point {
 }
 
 /** A mask that can be painted on: U8 `[height, width]`, 255 = regenerate. */
-export interface PaintMask {
-  readonly width: number;
-  readonly height: number;
+export interface PaintMask extends Mask {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
@@ -60,35 +59,7 @@ export function union(a: Bounds | undefined, b: Bounds | undefined): Bounds | un
   return { left, top, width: right - left, height: bottom - top };
 }
 
-/** The smallest rectangle with every pixel of the mask that is not 0; undefined for an empty mask. */
-export function paintedBounds(mask: PaintMask): Bounds | undefined {
-  let left = mask.width;
-  let top = mask.height;
-  let right = -1;
-  let bottom = -1;
-  for (let y = 0; y < mask.height; y++) {
-    for (let x = 0; x < mask.width; x++) {
-      if (mask.data[y * mask.width + x] === 0) continue;
-      left = Math.min(left, x);
-      right = Math.max(right, x);
-      top = Math.min(top, y);
-      bottom = y;
-    }
-  }
-  return right < 0 ? undefined : { left, top, width: right - left + 1, height: bottom - top + 1 };
-}
-
-/** The bytes of a rectangle of a mask, row by row. */
-export function copyPatch(mask: PaintMask, bounds: Bounds): Uint8Array<ArrayBuffer> {
-  const patch = new Uint8Array(bounds.width * bounds.height);
-  for (let y = 0; y < bounds.height; y++) {
-    const from = (bounds.top + y) * mask.width + bounds.left;
-    patch.set(mask.data.subarray(from, from + bounds.width), y * bounds.width);
-  }
-  return patch;
-}
-
-/** The other side of `copyPatch`. */
+/** Puts a rectangle of bytes back where `cutMask` took it from. */
 export function putPatch(mask: PaintMask, bounds: Bounds, patch: Uint8Array): void {
   for (let y = 0; y < bounds.height; y++) {
     const row = patch.subarray(y * bounds.width, (y + 1) * bounds.width);

@@ -1,16 +1,10 @@
 import { computed, signal } from '@preact/signals';
+import { boundsOf } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
+import { cutMask, maskBounds } from '../../shared/mask.ts';
 import type { Capture, Picture, Placement } from '../panel/host.ts';
-import {
-  copyPatch,
-  type PaintMask,
-  type Point,
-  paintedBounds,
-  putPatch,
-  strokeLine,
-  union,
-} from './brush.ts';
+import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
 
@@ -45,7 +39,7 @@ export function createDocument() {
 
   function changed(mask: PaintMask, bounds: Bounds): void {
     maskChange.value = { ...bounds };
-    hasMask.value = paintedBounds(mask) !== undefined;
+    hasMask.value = maskBounds(mask) !== undefined;
   }
 
   /** Replaces a part of the mask, as one step that can be undone. */
@@ -62,7 +56,7 @@ export function createDocument() {
     const mask = open.value?.mask;
     if (!mask) return;
     const before = mask.data.slice();
-    replace(mask, whole(mask), before, before.map(value));
+    replace(mask, boundsOf(mask), before, before.map(value));
   }
 
   function setLayers(next: readonly Layer[]): void {
@@ -95,7 +89,7 @@ export function createDocument() {
       layers.value = [];
       savedLayers.value = [];
       open.value = { name, picture, mask };
-      changed(mask, whole(mask));
+      changed(mask, boundsOf(mask));
     },
 
     markSaved(): void {
@@ -122,8 +116,8 @@ export function createDocument() {
     endStroke(): void {
       const mask = open.value?.mask;
       if (mask && stroke?.touched) {
-        const before = copyPatch({ ...mask, data: stroke.before }, stroke.touched);
-        replace(mask, stroke.touched, before, copyPatch(mask, stroke.touched));
+        const before = cutMask({ ...mask, data: stroke.before }, stroke.touched).data;
+        replace(mask, stroke.touched, before, cutMask(mask, stroke.touched).data);
       }
       stroke = undefined;
     },
@@ -141,12 +135,12 @@ export function createDocument() {
       const redo = (): void => {
         layers.value = [...before.layers, added];
         mask.data.fill(0);
-        changed(mask, whole(mask));
+        changed(mask, boundsOf(mask));
       };
       const undo = (): void => {
         layers.value = before.layers;
         mask.data.set(before.mask);
-        changed(mask, whole(mask));
+        changed(mask, boundsOf(mask));
       };
       history.push({ undo, redo });
       redo();
@@ -165,7 +159,7 @@ export function createDocument() {
     /** The whole picture with its visible layers. */
     flattened(): Picture {
       const { picture } = opened(open.value);
-      return flatten(picture, shown(layers.value), whole(picture));
+      return flatten(picture, shown(layers.value), boundsOf(picture));
     },
 
     /**
@@ -174,10 +168,10 @@ export function createDocument() {
      */
     capture(): Capture {
       const { picture, mask } = opened(open.value);
-      const painted = paintedBounds(mask);
-      const window = painted ? surroundings(painted, picture) : whole(picture);
+      const painted = maskBounds(mask);
+      const window = painted ? surroundings(painted, picture) : boundsOf(picture);
       const edit = flatten(picture, shown(layers.value), window);
-      return { edit, origin: window, ...(painted ? { mask: copyPatch(mask, window) } : {}) };
+      return { edit, origin: window, ...(painted ? { mask: cutMask(mask, window).data } : {}) };
     },
   };
 }
@@ -194,10 +188,6 @@ function opened(open: OpenPicture | undefined): OpenPicture {
     detail: 'No picture is open.',
     remedy: 'Open a picture, or try the sample.',
   });
-}
-
-function whole({ width, height }: { readonly width: number; readonly height: number }): Bounds {
-  return { left: 0, top: 0, width, height };
 }
 
 /** The mask with twice its longer side around it, and `leastContext` at the least, within the picture. */

@@ -1,3 +1,4 @@
+import { intersect } from '../../shared/bounds.ts';
 import type { Bounds } from '../../shared/events.ts';
 import type { Picture } from '../panel/host.ts';
 
@@ -22,12 +23,9 @@ export function flatten(base: Picture, layers: readonly Placed[], window: Bounds
 }
 
 function compose(flat: Picture, { picture, bounds }: Placed, window: Bounds): void {
-  const left = Math.max(bounds.left, window.left);
-  const right = Math.min(bounds.left + bounds.width, window.left + window.width);
-  const top = Math.max(bounds.top, window.top);
-  const bottom = Math.min(bounds.top + bounds.height, window.top + window.height);
-  for (let y = top; y < bottom; y++) {
-    for (let x = left; x < right; x++) {
+  const shared = intersect(bounds, window);
+  for (let y = shared.top; y < shared.top + shared.height; y++) {
+    for (let x = shared.left; x < shared.left + shared.width; x++) {
       const from = ((y - bounds.top) * bounds.width + (x - bounds.left)) * 4;
       const to = ((y - window.top) * window.width + (x - window.left)) * 4;
       over(flat.data, to, picture.data, from);

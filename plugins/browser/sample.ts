@@ -8,16 +8,16 @@ async function asset(name: string): Promise<Blob> {
 
 /** Opens the sample that comes with the page: a picture, a mask, a reference and an instruction. */
 export async function openSample(pageDocument: PageDocument, settings: Settings): Promise<void> {
-  const [photo, mask, reference] = await Promise.all([
-    asset('sample-photo.jpg'),
+  const [picture, mask, reference] = await Promise.all([
+    asset('sample-picture.jpg'),
     asset('sample-mask.png'),
-    asset('sample-reference.jpg'),
+    asset('sample-reference.png'),
   ]);
   pageDocument.openPicture(
-    'sample-photo.jpg',
-    await decodePicture(photo, 'sample-photo.jpg'),
+    'sample-picture.jpg',
+    await decodePicture(picture, 'sample-picture.jpg'),
     await decodeMask(mask, 'sample-mask.png'),
   );
-  settings.references.value = [await decodeReference(reference, 'sample-reference.jpg')];
-  settings.write('The item is put on the ground.');
+  settings.references.value = [await decodeReference(reference, 'sample-reference.png')];
+  settings.write('put {image1} here');
 }

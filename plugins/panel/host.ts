@@ -12,7 +12,7 @@ export interface Capture {
   /** Absent where there is no document: the edit then makes a whole new picture. */
   readonly edit?: Picture;
   /** U8 `[height, width]` of `edit`, 255 = regenerate; absent for the whole picture. */
-  readonly mask?: Uint8Array<ArrayBuffer>;
+  readonly mask?: Uint8Array;
   /** Where the upper left pixel of `edit` lies in the document. */
   readonly origin: { readonly left: number; readonly top: number };
 }

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { moved } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import type { Bounds, EditEvent, EditResult, Stage } from '../../../shared/events.ts';
 import { encodeEdit } from '../client/body.ts';
@@ -77,7 +78,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       const variants: Placement[] = [];
       for (const recipe of results) {
         const { layer, bounds } = await retried(() => client().result(edit.id, recipe.variant));
-        const inDocument = shifted(bounds, capture.origin);
+        const inDocument = moved(bounds, capture.origin);
         variants.push({ name: layerName(settings.instruction.value), layer, bounds: inDocument, recipe });
       }
       if (current === edit) state.value = { kind: 'done', variants, chosen: 0 };
@@ -140,7 +141,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
           preview: event.preview
             ? {
                 url: `data:image/jpeg;base64,${event.preview}`,
-                bounds: event.previewBounds && shifted(event.previewBounds, origin),
+                bounds: event.previewBounds && moved(event.previewBounds, origin),
               }
             : before.preview,
         };
@@ -230,10 +231,6 @@ function running(state: SessionState): Running {
         secondsLeft: undefined,
         preview: undefined,
       };
-}
-
-function shifted(bounds: Bounds, { left, top }: { readonly left: number; readonly top: number }): Bounds {
-  return { ...bounds, left: bounds.left + left, top: bounds.top + top };
 }
 
 function layerName(instruction: string): string {
