@@ -1,0 +1,34 @@
+import type { Bounds } from './events.ts';
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The whole of a picture, as bounds in itself. */
+export function boundsOf(size: Size): Bounds {
+  return { left: 0, top: 0, width: size.width, height: size.height };
+}
+
+/** The part that two rectangles share; width or height is 0 where they share nothing. */
+export function intersect(a: Bounds, b: Bounds): Bounds {
+  const left = Math.max(a.left, b.left);
+  const top = Math.max(a.top, b.top);
+  const width = Math.max(0, Math.min(a.left + a.width, b.left + b.width) - left);
+  const height = Math.max(0, Math.min(a.top + a.height, b.top + b.height) - top);
+  return { left, top, width, height };
+}
+
+export function contains(outer: Bounds, inner: Bounds): boolean {
+  return (
+    inner.left >= outer.left &&
+    inner.top >= outer.top &&
+    inner.left + inner.width <= outer.left + outer.width &&
+    inner.top + inner.height <= outer.top + outer.height
+  );
+}
+
+/** The same rectangle, moved. */
+export function moved(bounds: Bounds, by: { readonly left: number; readonly top: number }): Bounds {
+  return { ...bounds, left: bounds.left + by.left, top: bounds.top + by.top };
+}

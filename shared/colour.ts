@@ -1,0 +1,129 @@
+/**
+ * The generated picture's colour brought to the document's, solved on the pixels around the mask, where both show the
+ * same thing. The difference there is carried into the mask as a smooth field, so it may vary over the picture; one global correction is not enough.
+ */
+import { type Planar, planar } from './image.ts';
+
+/** IEC 61966-2-1: encoded sRGB in [0, 1] to linear light. */
+export function linearFromSRGB(value: number): number {
+  return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+}
+
+export function sRGBFromLinear(value: number): number {
+  return value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055;
+}
+
+/** A difference in linear light beyond which two pixels hardly show the same thing: it counts a fifth or less. */
+const sameThing = 0.05;
+/** No pixel is moved by more than this in linear light: what is farther off is content, not cast. */
+const largestShift = 0.08;
+/** Levels of the pyramid that are too fine to show a cast, only detail. */
+const fineLevels = 3;
+
+/**
+ * `generated` with the colours of its surroundings matched to those of `original`, wherever `mask` is 1; elsewhere it
+ * stays. Where the mask leaves no surroundings, nothing changes.
+ * @param generated [3, h, w] in [-1, 1]
+ * @param original [3, h, w] in [-1, 1]
+ * @param mask [1, h, w], 1 = generated
+ */
+export function matchSurroundings(generated: Planar, original: Planar, mask: Planar): Planar {
+  const { width, height } = generated;
+  const area = width * height;
+  const known = { width, height, channels: 4, data: new Float32Array(4 * area) } satisfies Planar;
+  for (let i = 0; i < area; i++) {
+    if (mask.data[i]! > 0) continue;
+    const differences = [0, 1, 2].map(
+      (c) => light(original.data[c * area + i]!) - light(generated.data[c * area + i]!),
+    );
+    const off = Math.max(...differences.map(Math.abs)) / sameThing;
+    const weight = 1 / (1 + off * off) ** 2;
+    for (let c = 0; c < 3; c++) known.data[c * area + i] = differences[c]! * weight;
+    known.data[3 * area + i] = weight;
+  }
+  const field = spread(known, 0);
+  const matched = { ...generated, data: generated.data.slice() };
+  if (!field) return matched;
+  for (let i = 0; i < area; i++) {
+    if (mask.data[i] === 0) continue;
+    for (let c = 0; c < 3; c++) {
+      const shift = Math.max(-largestShift, Math.min(largestShift, field.data[c * area + i]!));
+      const value = Math.max(0, light(generated.data[c * area + i]!) + shift);
+      matched.data[c * area + i] = sRGBFromLinear(value) * 2 - 1;
+    }
+  }
+  return matched;
+}
+
+function light(value: number): number {
+  return linearFromSRGB(Math.min(1, Math.max(0, (value + 1) / 2)));
+}
+
+/**
+ * Push-pull (Gortler et al. 1996): averages down a pyramid where something is known, and fills up from the coarser
+ * level where nothing is. Known values count with little weight on the finest levels, so that detail does not pass.
+ * @param known [4, h, w]: three values already multiplied by their weight, and the weight
+ * @returns the three values everywhere, and the weight; undefined where nothing at all is known
+ */
+function spread(known: Planar, level: number): Planar | undefined {
+  const { width, height, data } = known;
+  const area = width * height;
+  if (width === 1 && height === 1) {
+    const weight = data[3]!;
+    if (weight < 1e-3) return undefined;
+    return { ...known, data: Float32Array.of(data[0]! / weight, data[1]! / weight, data[2]! / weight, 1) };
+  }
+  const coarse = spread(halved(known), level + 1);
+  if (!coarse) return undefined;
+  const filled = planar(4, known);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const i = y * width + x;
+      const weight = level < fineLevels ? 0 : Math.min(1, data[3 * area + i]!);
+      for (let c = 0; c < 3; c++) {
+        const own = weight > 0 ? (data[c * area + i]! / data[3 * area + i]!) * weight : 0;
+        filled.data[c * area + i] = own + (1 - weight) * between(coarse, c, x, y);
+      }
+    }
+  }
+  return filled;
+}
+
+/** Sums of 2x2, divided by 4: at odd ends by less, so that an edge is not taken for unknown. */
+function halved(image: Planar): Planar {
+  const half = planar(4, { width: Math.ceil(image.width / 2), height: Math.ceil(image.height / 2) });
+  for (let c = 0; c < 4; c++) {
+    for (let y = 0; y < half.height; y++) {
+      const rows = Math.min(2, image.height - 2 * y);
+      for (let x = 0; x < half.width; x++) {
+        const columns = Math.min(2, image.width - 2 * x);
+        let sum = 0;
+        for (let dy = 0; dy < rows; dy++) {
+          for (let dx = 0; dx < columns; dx++) {
+            sum += image.data[(c * image.height + 2 * y + dy) * image.width + 2 * x + dx]!;
+          }
+        }
+        half.data[(c * half.height + y) * half.width + x] = sum / (rows * columns);
+      }
+    }
+  }
+  return half;
+}
+
+/** Bilinear reading of the coarser level at a pixel of the finer one. */
+function between(coarse: Planar, c: number, x: number, y: number): number {
+  const { width, height, data } = coarse;
+  const cx = Math.min(width - 1, Math.max(0, x / 2 - 0.25));
+  const cy = Math.min(height - 1, Math.max(0, y / 2 - 0.25));
+  const left = Math.floor(cx);
+  const top = Math.floor(cy);
+  const right = Math.min(width - 1, left + 1);
+  const bottom = Math.min(height - 1, top + 1);
+  const at = (column: number, row: number) => data[(c * height + row) * width + column]!;
+  const fx = cx - left;
+  const fy = cy - top;
+  return (
+    (at(left, top) * (1 - fx) + at(right, top) * fx) * (1 - fy) +
+    (at(left, bottom) * (1 - fx) + at(right, bottom) * fx) * fy
+  );
+}

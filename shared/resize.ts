@@ -1,0 +1,143 @@
+import { boundsOf, type Size } from './bounds.ts';
+import type { Bounds } from './events.ts';
+import { type Planar, planar, type RowSource, rowsOfPlanar } from './image.ts';
+
+interface Kernel {
+  readonly support: number;
+  weight(distance: number): number;
+}
+
+const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
+
+const kernels = {
+  bilinear: { support: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  lanczos: { support: 3, weight: (x) => (Math.abs(x) < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} satisfies Record<string, Kernel>;
+
+export type KernelName = keyof typeof kernels;
+
+interface Taps {
+  readonly first: number;
+  readonly weights: Float32Array;
+}
+
+/**
+ * The input elements and weights of each output element. Scaled down, the kernel is widened, which is what torch's
+ * `F.interpolate(antialias=True)` and Pillow do (aten/native/UpSample, `_compute_weights_aa`).
+ */
+function tapsOf(input: number, output: number, kernel: Kernel): Taps[] {
+  const scale = input / output;
+  const widening = Math.max(1, scale);
+  const support = kernel.support * widening;
+  return Array.from({ length: output }, (_, i) => {
+    const center = scale * (i + 0.5);
+    const first = Math.max(0, Math.trunc(center - support + 0.5));
+    const last = Math.min(input, Math.trunc(center + support + 0.5));
+    const weights = new Float32Array(last - first);
+    let sum = 0;
+    for (let j = 0; j < weights.length; j++) {
+      weights[j] = kernel.weight((j + first - center + 0.5) / widening);
+      sum += weights[j]!;
+    }
+    for (let j = 0; j < weights.length; j++) weights[j]! /= sum;
+    return { first, weights };
+  });
+}
+
+/**
+ * Resizes to `size` and hands out the rows of `region` of the result, top to bottom, as [region.width, channels].
+ * Only a few rows are held at a time, so a document of any size goes through. The array is reused between rows.
+ */
+export function resizeRows(
+  source: RowSource,
+  size: Size,
+  region: Bounds,
+  kernel: KernelName,
+  take: (y: number, row: Float32Array) => void,
+): void {
+  const { channels } = source;
+  const across = tapsOf(source.width, size.width, kernels[kernel]).slice(
+    region.left,
+    region.left + region.width,
+  );
+  const down = tapsOf(source.height, size.height, kernels[kernel]);
+  const sourceRow = new Float32Array(source.width * channels);
+  const output = new Float32Array(region.width * channels);
+  const held = new Map<number, Float32Array>();
+  const spare: Float32Array[] = [];
+
+  const resizedAcross = (y: number): Float32Array => {
+    const known = held.get(y);
+    if (known) return known;
+    source.row(y, sourceRow);
+    const row = spare.pop() ?? new Float32Array(output.length);
+    for (let x = 0; x < across.length; x++) {
+      const { first, weights } = across[x]!;
+      for (let c = 0; c < channels; c++) {
+        let sum = 0;
+        for (let j = 0; j < weights.length; j++) sum += weights[j]! * sourceRow[(first + j) * channels + c]!;
+        row[x * channels + c] = sum;
+      }
+    }
+    held.set(y, row);
+    return row;
+  };
+
+  for (let y = 0; y < region.height; y++) {
+    const { first, weights } = down[region.top + y]!;
+    for (const [key, row] of held) {
+      if (key < first) {
+        held.delete(key);
+        spare.push(row);
+      }
+    }
+    output.fill(0);
+    for (let j = 0; j < weights.length; j++) {
+      const weight = weights[j]!;
+      const row = resizedAcross(first + j);
+      for (let i = 0; i < output.length; i++) output[i]! += weight * row[i]!;
+    }
+    take(y, output);
+  }
+}
+
+/** Resizes rows into a planar image of `size`, with antialias. */
+export function resizeToPlanar(source: RowSource, size: Size, kernel: KernelName = 'bilinear'): Planar {
+  const image = planar(source.channels, size);
+  const area = size.width * size.height;
+  resizeRows(source, size, boundsOf(size), kernel, (y, row) => {
+    for (let x = 0; x < size.width; x++) {
+      for (let c = 0; c < source.channels; c++) {
+        image.data[c * area + y * size.width + x] = row[x * source.channels + c]!;
+      }
+    }
+  });
+  return image;
+}
+
+/** Resizes a planar image with antialias, like torch's `F.interpolate(mode='bilinear', antialias=True)`. */
+export function resize(image: Planar, size: Size, kernel: KernelName = 'bilinear'): Planar {
+  if (image.width === size.width && image.height === size.height) return image;
+  return resizeToPlanar(rowsOfPlanar(image), size, kernel);
+}
+
+/** The source element of an output element, like torch's `mode='nearest-exact'`. */
+export function nearestExact(i: number, input: number, output: number): number {
+  return Math.min(input - 1, Math.floor((i + 0.5) * (input / output)));
+}
+
+/** Resizes a planar image like torch's `F.interpolate(mode='nearest-exact')`. */
+export function resizeNearest(image: Planar, size: Size): Planar {
+  if (image.width === size.width && image.height === size.height) return image;
+  const result = planar(image.channels, size);
+  let to = 0;
+  for (let c = 0; c < image.channels; c++) {
+    for (let y = 0; y < size.height; y++) {
+      const from = (c * image.height + nearestExact(y, image.height, size.height)) * image.width;
+      for (let x = 0; x < size.width; x++) {
+        result.data[to++] = image.data[from + nearestExact(x, image.width, size.width)]!;
+      }
+    }
+  }
+  return result;
+}
