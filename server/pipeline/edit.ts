@@ -1,0 +1,294 @@
+/** One edit, from decoded layers to finished ones: LCU++ (arXiv 2501.02487, section 3) around a crop window of the document. */
+
+import { moved } from '../../shared/bounds.ts';
+import { matchSurroundings } from '../../shared/colour.ts';
+import type { EditEventBody, Stage } from '../../shared/events.ts';
+import type { Planar } from '../../shared/image.ts';
+import type { ConditionUnits } from '../../shared/units.ts';
+import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/networks.ts';
+import { cleanEstimate, eulerStep } from '../sampling/euler.ts';
+import { randn } from '../sampling/noise.ts';
+import { schedule } from '../sampling/schedule.ts';
+import type { EditInput } from './input.ts';
+import type { FinishedLayer } from './layer.ts';
+import { latentColumns, packInto, unpack, unshuffleMask } from './packing.ts';
+import {
+  conditionUnits,
+  type EditPlan,
+  layerPart,
+  planAlpha,
+  planEdit,
+  readTarget,
+  type TargetInputs,
+} from './plan.ts';
+import { PreviewPace, previewJPEG } from './preview.ts';
+import { stitchLayer } from './stitch.ts';
+
+export interface EditHooks {
+  emit(event: EditEventBody): void;
+  /** Lets other events in, and throws the CodedError `cancelled` if the edit is to end. */
+  checkpoint(): Promise<void>;
+  /** Takes a finished variant; `done` is for the caller to tell, once the layers are kept. */
+  deliver(layer: FinishedLayer): Promise<void>;
+}
+
+/**
+ * Runs all variants of an edit; they share the encodings and differ in their noise, drawn from `seed + variant`.
+ * @throws CodedError `cancelled` from the checkpoint, and what the networks throw
+ */
+export async function runEdit(networks: Networks, input: EditInput, hooks: EditHooks): Promise<void> {
+  const { spec } = networks;
+  const { request } = input;
+  const variants = request.variants ?? 1;
+  const steps = request.steps ?? spec.defaultSteps;
+  const guidance = request.guidance ?? spec.defaultGuidance;
+  const clock = new StageClock(variants, hooks);
+
+  clock.enter('encoding', 0);
+  const plan = planEdit(input, spec);
+  for (const text of [...input.notes, ...plan.notes]) hooks.emit({ type: 'note', text });
+  await hooks.checkpoint();
+  const conditioning = await networks.encodeText(request.instruction);
+  await hooks.checkpoint();
+  const target = readTarget(input, plan);
+  const units = conditionUnits(input, plan, target, spec.inputColumns === 448);
+  const condition = await packCondition(networks, units);
+  const encoding = clock.leave();
+
+  const sigmas = schedule('authors', steps, plan.layout.tokens);
+  const eta = new Estimate(steps, variants);
+  for (let variant = 0; variant < variants; variant++) {
+    const seed = (input.seed + variant) % 2 ** 32;
+    clock.enter('denoising', variant);
+    const x = await denoise(
+      networks,
+      { input, plan, target, conditioning, condition, guidance },
+      sigmas,
+      seed,
+      {
+        hooks,
+        variant,
+        variants,
+        eta,
+      },
+    );
+    const denoising = clock.leave();
+
+    clock.enter('decoding', variant);
+    await hooks.checkpoint();
+    const decoded = await networks.decodeLatent(targetLatent(x, plan));
+    const decoding = clock.leave();
+    eta.decoded(decoding);
+
+    clock.enter('compositing', variant);
+    await hooks.checkpoint();
+    const pixels = finish(input, plan, target, decoded);
+    const compositing = clock.leave();
+    await hooks.deliver({
+      pixels,
+      result: {
+        variant,
+        bounds: moved(plan.layer, input.origin),
+        seed,
+        steps,
+        guidance,
+        task: input.task,
+        model: spec.id,
+        provider: networks.provider,
+        workSize: plan.layout.target,
+        timings: { encoding, denoising, decoding, compositing },
+      },
+    });
+  }
+}
+
+interface Condition {
+  /** Packed, [tokens, inputColumns]; the first 64 columns are the noise's. */
+  readonly input: Float32Array;
+  readonly inputColumns: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Everything but the noise: latents of what is shown, the change image (FFT) and the mask with all its pixels. */
+async function packCondition(networks: Networks, units: ConditionUnits): Promise<Condition> {
+  const { inputColumns } = networks.spec;
+  const rows = units.mask.height / 16;
+  const columns = units.mask.width / 16;
+  const input = new Float32Array(rows * columns * inputColumns);
+  let offset = latentColumns;
+  const append = (latent: Latent) => {
+    packInto(input, inputColumns, offset, latent);
+    offset += latent.channels * 4;
+  };
+  append(await networks.encodeImage(units.edit));
+  if (units.change) append(await networks.encodeImage(units.change));
+  append(unshuffleMask(units.mask));
+  return { input, inputColumns, rows, columns };
+}
+
+interface DenoiseInputs {
+  readonly input: EditInput;
+  readonly plan: EditPlan;
+  readonly target: TargetInputs;
+  readonly conditioning: TextConditioning;
+  readonly condition: Condition;
+  readonly guidance: number;
+}
+
+interface DenoiseReport {
+  readonly hooks: EditHooks;
+  readonly variant: number;
+  readonly variants: number;
+  readonly eta: Estimate;
+}
+
+/** From noise to the joined latent, packed, [tokens, 64]. */
+async function denoise(
+  networks: Networks,
+  { input, plan, target, conditioning, condition, guidance }: DenoiseInputs,
+  sigmas: readonly number[],
+  seed: number,
+  { hooks, variant, variants, eta }: DenoiseReport,
+): Promise<Float32Array> {
+  const { rows, columns, inputColumns } = condition;
+  const steps = sigmas.length - 1;
+  const x = packedNoise(seed, rows, columns);
+  const pace = new PreviewPace();
+  for (let step = 0; step < steps; step++) {
+    await hooks.checkpoint();
+    const started = performance.now();
+    const sigma = sigmas[step]!;
+    placeNoise(condition.input, inputColumns, x);
+    const velocity = await networks.velocity({
+      input: condition.input,
+      rows,
+      columns,
+      conditioning,
+      sigma,
+      guidance,
+    });
+    const wantsPreview = input.request.preview && step + 1 < steps && pace.isDue(performance.now());
+    const estimate = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;
+    eulerStep(x, velocity, sigma, sigmas[step + 1]!);
+    let preview: string | undefined;
+    if (estimate) {
+      const begun = performance.now();
+      const decoded = await networks.decodeLatent(targetLatent(estimate, plan));
+      preview = await previewJPEG(layerPart(overKnown(decoded, target), plan));
+      pace.made(begun, performance.now());
+    }
+    eta.stepped((performance.now() - started) / 1000);
+    hooks.emit({
+      type: 'step',
+      variant,
+      variants,
+      step: step + 1,
+      steps,
+      secondsLeft: eta.secondsLeft(variant, step + 1),
+      ...(preview && { preview, previewBounds: moved(plan.layer, input.origin) }),
+    });
+  }
+  return x;
+}
+
+/** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
+function packedNoise(seed: number, rows: number, columns: number): Float32Array {
+  const channels = latentColumns / 4;
+  const [height, width] = [rows * 2, columns * 2];
+  const data = randn(seed, channels * height * width);
+  const packed = new Float32Array(data.length);
+  packInto(packed, latentColumns, 0, { data, channels, width, height });
+  return packed;
+}
+
+function placeNoise(into: Float32Array, columns: number, x: Float32Array): void {
+  for (let token = 0; token * latentColumns < x.length; token++) {
+    into.set(x.subarray(token * latentColumns, (token + 1) * latentColumns), token * columns);
+  }
+}
+
+/** The target's part of the joined latent: its right end. */
+function targetLatent(packed: Float32Array, { layout }: EditPlan): Latent {
+  const { joined, target } = layout;
+  const grid = { rows: joined.height / 16, columns: joined.width / 16 };
+  return unpack(packed, grid, (joined.width - target.width) / 16);
+}
+
+/** What was generated inside the mask, over what is known outside. */
+function overKnown(generated: PlanarImage, { image, mask }: TargetInputs): Planar {
+  const data = generated.data.slice();
+  if (image) {
+    for (let i = 0; i < data.length; i++) {
+      if (mask.data[i % mask.data.length] === 0) data[i] = image.data[i]!;
+    }
+  }
+  return { ...generated, channels: 3, data };
+}
+
+/** The decoded target as the layer's pixels: colours matched to the surroundings, at the document's resolution, masked. */
+function finish(
+  input: EditInput,
+  plan: EditPlan,
+  target: TargetInputs,
+  decoded: PlanarImage,
+): FinishedLayer['pixels'] {
+  const generated = { ...decoded, channels: 3 };
+  const matched = target.image ? matchSurroundings(generated, target.image, target.mask) : generated;
+  const deep = input.edit?.data instanceof Uint16Array;
+  return stitchLayer(matched, plan.output, plan.layer, planAlpha(input, plan), deep);
+}
+
+/** Tells the stages and takes their time. */
+class StageClock {
+  readonly #variants: number;
+  readonly #hooks: EditHooks;
+  #started = 0;
+
+  constructor(variants: number, hooks: EditHooks) {
+    this.#variants = variants;
+    this.#hooks = hooks;
+  }
+
+  enter(stage: Stage, variant: number): void {
+    this.#hooks.emit({ type: 'stage', stage, variant, variants: this.#variants });
+    this.#started = performance.now();
+  }
+
+  /** Seconds since the stage was entered. */
+  leave(): number {
+    return Math.round(performance.now() - this.#started) / 1000;
+  }
+}
+
+/** Seconds left of the whole edit, from the steps and decodings so far. */
+class Estimate {
+  readonly #steps: number;
+  readonly #variants: number;
+  #stepSeconds = 0;
+  #stepsDone = 0;
+  #decodeSeconds: number | undefined;
+
+  constructor(steps: number, variants: number) {
+    this.#steps = steps;
+    this.#variants = variants;
+  }
+
+  stepped(seconds: number): void {
+    this.#stepSeconds += seconds;
+    this.#stepsDone++;
+  }
+
+  decoded(seconds: number): void {
+    this.#decodeSeconds = seconds;
+  }
+
+  secondsLeft(variant: number, stepsDone: number): number {
+    const perStep = this.#stepSeconds / this.#stepsDone;
+    const later = this.#variants - variant - 1;
+    const stepsLeft = this.#steps - stepsDone + later * this.#steps;
+    // Before the first decoding, it is taken to cost as much as a step.
+    const decodings = (later + 1) * (this.#decodeSeconds ?? perStep);
+    return Math.round((stepsLeft * perStep + decodings) * 10) / 10;
+  }
+}

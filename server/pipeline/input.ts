@@ -1,0 +1,281 @@
+import { randomInt } from 'node:crypto';
+import sharp from 'sharp';
+import { boundsOf, type Size } from '../../shared/bounds.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Raster } from '../../shared/image.ts';
+import { type Mask, maskBounds } from '../../shared/mask.ts';
+import { type EditRequest, maxReferences, parseEditRequest, type Task } from '../../shared/request.ts';
+import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
+import { resolveTask } from '../../shared/tasks.ts';
+
+/** An edit request with everything decoded and checked. */
+export interface EditInput {
+  readonly request: EditRequest;
+  readonly task: Task;
+  /** The request's, or one drawn by chance. */
+  readonly seed: number;
+  readonly edit?: Raster;
+  /** Of the edit image's size; absent where all is to be regenerated. */
+  readonly mask?: Mask;
+  readonly references: readonly Raster[];
+  /** Where the edit image's first pixel lies in the picture that was sent: negative where outpainting added to it. */
+  readonly origin: { readonly left: number; readonly top: number };
+  /** What the person should know of how the input was taken. */
+  readonly notes: readonly string[];
+}
+
+/** Beyond this, a picture is refused before it is decoded: the documents of hosts end at 10,000 x 10,000 or less. */
+export const maxPixels = 100_000_000;
+
+const encodings = ['png', 'jpg', 'webp'];
+
+/**
+ * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
+ * @throws CodedError `request-invalid`, `image-invalid` (naming which), `too-large`, `mask-empty`, `mask-size`,
+ * `task-needs`, `instruction-empty`
+ */
+export async function readEditInput(container: Container): Promise<EditInput> {
+  const request = parseEditRequest(container.metadata.request ?? '');
+  const tensors = sortTensors(container);
+  const task = resolveTask(request, {
+    edit: tensors.edit !== undefined,
+    mask: tensors.mask !== undefined,
+    references: tensors.references.length,
+  });
+  const seed = request.seed ?? randomInt(2 ** 32);
+  const references: Raster[] = [];
+  for (const [i, tensor] of tensors.references.entries()) {
+    references.push(await decodePicture(tensor, `reference ${i + 1}`));
+  }
+  const nothing = { request, task, seed, references, origin: { left: 0, top: 0 }, notes: [] };
+  if (!tensors.edit) return nothing;
+
+  const edit = await decodePicture(tensors.edit, 'picture');
+  if (!tensors.mask) {
+    if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
+    return { ...nothing, edit };
+  }
+  const { mask, note } = fitMask(await decodeMask(tensors.mask), edit);
+  if (!maskBounds(mask)) {
+    throw new CodedError('mask-empty', {
+      detail: `The mask of ${mask.width} x ${mask.height} pixels is black everywhere, so nothing may change.`,
+      remedy: 'Paint white where the picture may change, or leave the mask out to change all of it.',
+    });
+  }
+  return { ...nothing, edit, mask, notes: note ? [note] : [] };
+}
+
+interface Encoded {
+  readonly tensor: Tensor;
+  readonly encoded: boolean;
+}
+
+function sortTensors(container: Container): { edit?: Encoded; mask?: Encoded; references: Encoded[] } {
+  const found = new Map<string, Encoded>();
+  for (const [name, tensor] of container.tensors) {
+    const match = /^(edit|mask|reference\.\d)(?:\.(png|jpg|webp))?$/.exec(name);
+    const [, layer, encoding] = match ?? [];
+    if (!layer) {
+      throw invalidRequest(
+        `The request has a tensor "${name}", which means nothing here.`,
+        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with ${encodings.map((e) => `.${e}`).join(', ')} after the name of an encoded file.`,
+      );
+    }
+    if (found.has(layer)) {
+      throw invalidRequest(`The request has "${layer}" twice.`, 'Send each layer once.');
+    }
+    found.set(layer, { tensor, encoded: encoding !== undefined });
+  }
+  const references: Encoded[] = [];
+  for (let reference = found.get('reference.0'); reference; ) {
+    references.push(reference);
+    reference = found.get(`reference.${references.length}`);
+  }
+  const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
+  if (count !== references.length) {
+    throw invalidRequest(
+      `The request has ${count} references, but no "reference.${references.length}".`,
+      'Number the references from 0 without a gap.',
+    );
+  }
+  const [edit, mask] = [found.get('edit'), found.get('mask')];
+  return { ...(edit && { edit }), ...(mask && { mask }), references };
+}
+
+function invalidRequest(detail: string, remedy: string): CodedError {
+  return new CodedError('request-invalid', { detail, remedy });
+}
+
+async function decodePicture({ tensor, encoded }: Encoded, what: string): Promise<Raster> {
+  if (encoded) return decodeFile(tensor, what);
+  const [height, width, channels] = tensor.shape;
+  const isDepth = tensor.dtype === 'U8' || tensor.dtype === 'U16';
+  if (!isDepth || tensor.shape.length !== 3 || !width || !height || (channels !== 3 && channels !== 4)) {
+    throw new CodedError('image-invalid', {
+      detail: `The ${what} is ${tensor.dtype} [${tensor.shape}].`,
+      remedy: 'Send U8 or U16 of shape [height, width, 3 or 4], or an encoded file.',
+    });
+  }
+  refuseLarge({ width, height }, what);
+  return { width, height, channels, data: tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data };
+}
+
+function refuseLarge({ width, height }: Size, what: string): void {
+  if (width * height <= maxPixels) return;
+  throw new CodedError('too-large', {
+    detail: `The ${what} has ${width} x ${height} pixels; the limit is ${maxPixels / 1e6} million.`,
+    remedy: 'Send only the part around the mask, or a smaller picture.',
+  });
+}
+
+/** Opens an encoded file and reads its header; what the decoder throws becomes `image-invalid`. */
+async function openFile({ tensor: { dtype, shape, data } }: { tensor: Tensor }, what: string) {
+  if (dtype !== 'U8' || shape.length !== 1) {
+    throw new CodedError('image-invalid', {
+      detail: `The ${what} is ${dtype} [${shape}], but named as an encoded file.`,
+      remedy: 'Send the bytes of the file as U8 of shape [N].',
+    });
+  }
+  const image = sharp(data, { limitInputPixels: false, failOn: 'truncated', sequentialRead: true });
+  const header = await decoding(what, () => image.metadata());
+  refuseLarge(header, what);
+  return { image: image.autoOrient(), header };
+}
+
+async function decoding<T>(what: string, decode: () => Promise<T>): Promise<T> {
+  try {
+    return await decode();
+  } catch (cause) {
+    throw new CodedError('image-invalid', {
+      detail: `The ${what} cannot be decoded: ${(cause as Error).message.trim().replaceAll('\n', '; ')}.`,
+      remedy: 'Open the file in another program and save it again as PNG, JPEG or WebP.',
+      cause,
+    });
+  }
+}
+
+/** Upright, in sRGB by the embedded profile, grey as RGB, 8 or 16 bits as the file has them. */
+async function decodeFile(tensor: Tensor, what: string): Promise<Raster> {
+  const { image, header } = await openFile({ tensor }, what);
+  const deep = header.depth === 'ushort';
+  const pipeline = deep
+    ? image.toColourspace('rgb16').raw({ depth: 'ushort' })
+    : image.toColourspace('srgb').raw({ depth: 'uchar' });
+  const { data, info } = await decoding(what, () => pipeline.toBuffer({ resolveWithObject: true }));
+  const channels = info.channels === 4 ? 4 : 3;
+  return { width: info.width, height: info.height, channels, data: deep ? asU16(data) : data };
+}
+
+async function decodeMask({ tensor, encoded }: Encoded): Promise<Mask> {
+  if (encoded) return decodeMaskFile(tensor);
+  const [height, width] = tensor.shape;
+  if (tensor.dtype !== 'U8' || tensor.shape.length !== 2 || !width || !height) {
+    throw new CodedError('image-invalid', {
+      detail: `The mask is ${tensor.dtype} [${tensor.shape}].`,
+      remedy: 'Send U8 of shape [height, width], 255 where the picture may change, or an encoded file.',
+    });
+  }
+  refuseLarge({ width, height }, 'mask');
+  return { width, height, data: tensor.data };
+}
+
+/** A mask file's lightness; where it is one colour on transparent ground, its alpha says what was painted. */
+async function decodeMaskFile(tensor: Tensor): Promise<Mask> {
+  const { image, header } = await openFile({ tensor }, 'mask');
+  const pipeline = image.toColourspace('b-w').raw({ depth: 'uchar' });
+  const { data, info } = await decoding('mask', () => pipeline.toBuffer({ resolveWithObject: true }));
+  const { width, height, channels } = info;
+  if (header.format !== 'png') cleanLossy(data);
+  if (!header.hasAlpha || channels < 2) return { width, height, data };
+  const alpha = new Uint8Array(width * height);
+  const lightness = new Uint8Array(width * height);
+  const shades = new Set<number>();
+  let isClear = false;
+  for (let i = 0; i < alpha.length; i++) {
+    alpha[i] = data[i * channels + channels - 1]!;
+    lightness[i] = data[i * channels]!;
+    if (alpha[i]! > 0) shades.add(lightness[i]!);
+    if (alpha[i]! < 255) isClear = true;
+  }
+  const painted = isClear && shades.size <= 1;
+  const mask = painted ? alpha : lightness.map((value, i) => Math.round((value * alpha[i]!) / 255));
+  return { width, height, data: mask };
+}
+
+/** JPEG and WebP leave noise of a few steps in black and white: without this the mask would be everywhere. */
+function cleanLossy(data: Uint8Array): void {
+  for (let i = 0; i < data.length; i++) {
+    if (data[i]! < 12) data[i] = 0;
+    else if (data[i]! > 243) data[i] = 255;
+  }
+}
+
+/** The mask at the picture's size: a mask of another size is scaled if its proportions are the same to a pixel. */
+function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
+  const { width, height } = picture;
+  if (mask.width === width && mask.height === height) return { mask };
+  const expected = (mask.width * height) / width;
+  const tolerance = Math.max(1, height / width);
+  if (Math.abs(expected - mask.height) > Math.max(tolerance, (tolerance * mask.height) / height)) {
+    throw new CodedError('mask-size', {
+      detail: `The mask has ${mask.width} x ${mask.height} pixels, the picture ${width} x ${height}.`,
+      remedy: 'Send a mask of the picture’s size, or of the same proportions.',
+    });
+  }
+  const data = new Uint8Array(width * height);
+  for (let y = 0; y < height; y++) {
+    const sy = Math.min(mask.height - 1, Math.max(0, ((y + 0.5) * mask.height) / height - 0.5));
+    const top = Math.floor(sy) * mask.width;
+    const below = Math.min(mask.height - 1, Math.floor(sy) + 1) * mask.width;
+    const fy = sy % 1;
+    for (let x = 0; x < width; x++) {
+      const sx = Math.min(mask.width - 1, Math.max(0, ((x + 0.5) * mask.width) / width - 0.5));
+      const left = Math.floor(sx);
+      const right = Math.min(mask.width - 1, left + 1);
+      const fx = sx % 1;
+      data[y * width + x] = Math.round(
+        (mask.data[top + left]! * (1 - fx) + mask.data[top + right]! * fx) * (1 - fy) +
+          (mask.data[below + left]! * (1 - fx) + mask.data[below + right]! * fx) * fy,
+      );
+    }
+  }
+  return {
+    mask: { width, height, data },
+    note: `The mask of ${mask.width} x ${mask.height} pixels was scaled to the picture’s ${width} x ${height}.`,
+  };
+}
+
+/**
+ * Outpainting without a mask: the transparent part of the picture, or what a larger `width` and `height` add around it.
+ * @throws CodedError `task-needs` where neither is there
+ */
+function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' | 'mask' | 'origin'> {
+  const width = Math.max(edit.width, request.width ?? 0);
+  const height = Math.max(edit.height, request.height ?? 0);
+  refuseLarge({ width, height }, 'picture with what outpainting adds');
+  const left = Math.floor((width - edit.width) / 2);
+  const top = Math.floor((height - edit.height) / 2);
+  const deep = edit.data instanceof Uint16Array;
+  const data = deep ? new Uint16Array(width * height * 4) : new Uint8Array(width * height * 4);
+  const mask = { width, height, data: new Uint8Array(width * height).fill(255) };
+  const white = deep ? 65535 : 255;
+  for (let y = 0; y < edit.height; y++) {
+    for (let x = 0; x < edit.width; x++) {
+      const from = (y * edit.width + x) * edit.channels;
+      const to = (y + top) * width + x + left;
+      for (let c = 0; c < 3; c++) data[to * 4 + c] = edit.data[from + c]!;
+      const alpha = edit.channels === 4 ? edit.data[from + 3]! : white;
+      data[to * 4 + 3] = alpha;
+      mask.data[to] = Math.round((1 - alpha / white) * 255);
+    }
+  }
+  const whole = maskBounds(mask);
+  if (!whole) {
+    throw new CodedError('task-needs', {
+      detail: `The picture of ${edit.width} x ${edit.height} pixels has nothing around it to paint.`,
+      remedy:
+        'Add a mask, make the part to be painted transparent, or ask for a larger "width" and "height".',
+    });
+  }
+  return { edit: { ...boundsOf(mask), channels: 4, data }, mask, origin: { left: -left, top: -top } };
+}

@@ -1,0 +1,34 @@
+import sharp from 'sharp';
+import type { Planar } from '../../shared/image.ts';
+
+const longestSide = 512;
+
+/** A small JPEG of a picture, base64. @param image [3, h, w] in [-1, 1] */
+export async function previewJPEG({ data, width, height }: Planar): Promise<string> {
+  const area = width * height;
+  const pixels = new Uint8ClampedArray(area * 3);
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < 3; c++) pixels[i * 3 + c] = (data[c * area + i]! + 1) * 127.5;
+  }
+  const jpeg = await sharp(pixels, { raw: { width, height, channels: 3 } })
+    .resize({ width: longestSide, height: longestSide, fit: 'inside', withoutEnlargement: true })
+    .jpeg({ quality: 75 })
+    .toBuffer();
+  return jpeg.toString('base64');
+}
+
+/** Says after which steps a preview is worth its time: where it is cheap, or when the last is 1.5 s old. */
+export class PreviewPace {
+  #cost = 0;
+  #last = Number.NEGATIVE_INFINITY;
+
+  isDue(now: number): boolean {
+    const since = now - this.#last;
+    return since >= Math.min(1500, 4 * this.#cost) && since >= this.#cost;
+  }
+
+  made(start: number, end: number): void {
+    this.#cost = end - start;
+    this.#last = end;
+  }
+}
