@@ -70,7 +70,13 @@ export function Toolbar(props: ToolbarProps) {
         <output class="number">{tools.diameter.value}</output>
       </span>
       <span class="divider" />
-      <button class="tool" type="button" disabled={!paintable} {...on({ click: pageDocument.fillMask })}>
+      <button
+        class="tool"
+        type="button"
+        disabled={!paintable}
+        title="Mask the whole picture"
+        {...on({ click: pageDocument.fillMask })}
+      >
         All
       </button>
       <button
@@ -81,7 +87,13 @@ export function Toolbar(props: ToolbarProps) {
       >
         Clear
       </button>
-      <button class="tool" type="button" disabled={!paintable} {...on({ click: pageDocument.invertMask })}>
+      <button
+        class="tool"
+        type="button"
+        disabled={!paintable}
+        title="Turn the mask inside out"
+        {...on({ click: pageDocument.invertMask })}
+      >
         Invert
       </button>
       <span class="divider" />

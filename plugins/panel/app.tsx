@@ -88,7 +88,7 @@ export function Panel({ host, settings, session, connection, obstacle, children 
           />
         ) : (
           <>
-            <Progress state={state} reconnecting={session.reconnecting.value} />
+            <Progress state={state} reconnecting={session.reconnecting.value} obstacle={obstacle} />
             <RunButton
               busy={busy}
               disabled={obstacle !== '' || connected.kind !== 'connected'}

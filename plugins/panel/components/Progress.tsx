@@ -3,6 +3,8 @@ import type { SessionState } from '../models/session.ts';
 export interface ProgressProps {
   readonly state: SessionState;
   readonly reconnecting: boolean;
+  /** What stands in the way of a run, if nothing runs. */
+  readonly obstacle: string;
 }
 
 const stageWords = {
@@ -14,7 +16,7 @@ const stageWords = {
 } as const;
 
 /** How far the edit is. Its height is the same in every state, so that nothing jumps. */
-export function Progress({ state, reconnecting }: ProgressProps) {
+export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
   return (
     <div class="progress" aria-live="polite">
@@ -30,7 +32,7 @@ export function Progress({ state, reconnecting }: ProgressProps) {
         <div class="progress-bar" style={{ width: `${share * 100}%` }} />
       </div>
       <p class="progress-words">
-        <span>{reconnecting ? 'Reconnecting to the companion…' : words(state)}</span>
+        <span>{reconnecting ? 'Reconnecting to the companion…' : words(state) || obstacle || ' '}</span>
         <span class="time-left">{timeLeft(state)}</span>
       </p>
     </div>
@@ -54,7 +56,7 @@ function words(state: SessionState): string {
     case 'idle':
     case 'done':
     case 'failed':
-      return ' ';
+      return '';
     case 'capturing':
       return 'Sending the picture';
     case 'queued':

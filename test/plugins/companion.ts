@@ -1,0 +1,92 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { CodedError } from '../../shared/errors.ts';
+import type { EditEvent, EditEventBody } from '../../shared/events.ts';
+import { type Container, decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
+
+export const token = 'the-right-token';
+
+/** Speaks the companion's protocol over real HTTP, with events that the test writes: for what no engine does on demand. */
+export class ScriptedCompanion {
+  readonly edits = new Map<string, Container>();
+  readonly cancelled: string[] = [];
+  private readonly events: EditEvent[] = [];
+  private server: Server | undefined;
+  private port = 0;
+  private wake = (): void => {};
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Listens on a free port, or again on the port that it had. */
+  async listen(): Promise<void> {
+    this.server = createServer((request, response) => void this.answer(request, response));
+    await new Promise<void>((resolve) => this.server!.listen(this.port, '127.0.0.1', resolve));
+    const address = this.server.address();
+    if (typeof address === 'object' && address) this.port = address.port;
+  }
+
+  async close(): Promise<void> {
+    this.server?.closeAllConnections();
+    await new Promise((resolve) => (this.server ? this.server.close(resolve) : resolve(undefined)));
+  }
+
+  tell(...bodies: EditEventBody[]): void {
+    for (const body of bodies) {
+      this.events.push({ seq: this.events.length + 1, time: new Date().toISOString(), ...body });
+    }
+    this.wake();
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url!, this.url);
+    const json = (status: number, value: unknown): void => {
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify(value));
+    };
+    if (url.pathname === '/v1/health') {
+      return json(200, { name: 'scripted', version: '0.0.0', engine: { state: 'idle' } });
+    }
+    if (request.headers.authorization !== `Bearer ${token}`) {
+      const code = request.headers.authorization ? 'token-wrong' : 'token-missing';
+      const error = new CodedError(code, { detail: 'Who are you?', remedy: 'Open the printed link.' });
+      return json(401, error.toProblem());
+    }
+    const id = url.pathname.split('/')[3];
+    if (!id) return json(200, { edits: [] });
+    if (request.method === 'PUT') {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      this.edits.set(id, decodeContainer(Buffer.concat(chunks)));
+      return json(202, { id, state: 'queued', position: 0 });
+    }
+    if (!this.edits.has(id)) {
+      const error = new CodedError('not-found', { detail: `No edit ${id}.`, remedy: 'Send it first.' });
+      return json(404, error.toProblem());
+    }
+    if (request.method === 'DELETE') {
+      this.cancelled.push(id);
+      return json(200, { state: 'cancelled' });
+    }
+    if (url.pathname.endsWith('/result')) {
+      const variant = Number(url.searchParams.get('variant'));
+      const body = encodeContainer({
+        metadata: { bounds: JSON.stringify({ left: 3, top: 4, width: 2, height: 1 }) },
+        tensors: new Map([
+          ['layer', { dtype: 'U8', shape: [1, 2, 4], data: new Uint8Array(8).fill(variant + 1) }],
+        ]),
+      });
+      response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+      response.end(body);
+      return;
+    }
+    const after = Number(url.searchParams.get('after'));
+    if (this.events.length <= after) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    const events = this.events.slice(after);
+    json(200, { state: 'running', events, next: after + events.length });
+  }
+}

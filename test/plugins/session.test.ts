@@ -1,0 +1,209 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createClient } from '../../plugins/panel/client/client.ts';
+import type { Host, Placement, Reference } from '../../plugins/panel/host.ts';
+import { createSession } from '../../plugins/panel/models/session.ts';
+import { createSettings } from '../../plugins/panel/models/settings.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { EditEventBody, EditResult } from '../../shared/events.ts';
+import { parseEditRequest } from '../../shared/request.ts';
+import { ScriptedCompanion, token } from './companion.ts';
+
+const picture = { width: 4, height: 2, data: new Uint8Array(32).fill(9) };
+const reference = (id: string): Reference => ({ id, name: id, thumbnail: 'data:,', picture });
+const step = (n: number): EditEventBody => ({
+  type: 'step',
+  variant: 0,
+  variants: 2,
+  step: n,
+  steps: 4,
+  secondsLeft: 4 - n,
+  preview: 'AAAA',
+  previewBounds: { left: 1, top: 1, width: 2, height: 1 },
+});
+const result = (variant: number): EditResult => ({
+  variant,
+  bounds: { left: 3, top: 4, width: 2, height: 1 },
+  seed: 7 + variant,
+  steps: 4,
+  guidance: 50,
+  task: 'inpaint',
+  model: 'pocket',
+  provider: 'cpu',
+  workSize: { width: 16, height: 16 },
+  timings: {},
+});
+
+describe('an edit session', () => {
+  let companion: ScriptedCompanion;
+  let placed: Placement[];
+
+  beforeEach(async () => {
+    companion = new ScriptedCompanion();
+    await companion.listen();
+    placed = [];
+  });
+  afterEach(() => companion.close());
+
+  function open(parts: Partial<Host> = {}) {
+    const kept = new Map<string, string>();
+    const host: Host = {
+      companion: companion.url,
+      storage: {
+        get: async (key) => kept.get(key),
+        set: async (key, value) => void kept.set(key, value),
+      },
+      capture: async () => ({
+        edit: picture,
+        mask: new Uint8Array(8).fill(255),
+        origin: { left: 100, top: 50 },
+      }),
+      place: async (placement) => void placed.push(placement),
+      pickReferences: async () => [],
+      ...parts,
+    };
+    const settings = createSettings(host);
+    settings.write('  a red circle ');
+    const client = createClient(companion.url, token);
+    let count = 0;
+    const session = createSession({ host, settings, client: () => client, newId: () => `edit-${count++}` });
+    return { settings, session, host };
+  }
+  type Opened = ReturnType<typeof open>;
+  const reaches = (session: Opened['session'], kind: string) =>
+    vi.waitFor(() => expect(session.state.value.kind).toBe(kind), { timeout: 10_000, interval: 10 });
+
+  test('sends what was captured, as a request that the companion’s own parser takes', async () => {
+    const { settings, session } = open();
+    settings.task.value = 'control:depth';
+    settings.advanced.value = { seed: 5, steps: 4, guidance: undefined, variants: 2 };
+    settings.addReferences([reference('one'), reference('two')]);
+    settings.moveReference('two', -1);
+    void session.run();
+    await vi.waitFor(() => expect(companion.edits.size).toBe(1));
+    const { metadata, tensors } = companion.edits.get('edit-0')!;
+    expect(parseEditRequest(metadata.request!)).toEqual({
+      version: 1,
+      task: 'control',
+      control: 'depth',
+      instruction: 'a red circle',
+      seed: 5,
+      steps: 4,
+      variants: 2,
+      preview: true,
+    });
+    expect([...tensors].map(([name, { shape }]) => [name, shape])).toEqual([
+      ['edit', [2, 4, 4]],
+      ['mask', [2, 4]],
+      ['reference.0', [2, 4, 4]],
+      ['reference.1', [2, 4, 4]],
+    ]);
+    await session.cancel();
+  });
+
+  test('shows the steps and the preview at its place in the document', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell({ type: 'queued', position: 1 }, { type: 'note', text: 'slow' }, step(2));
+    await reaches(session, 'running');
+    expect(session.state.value).toMatchObject({
+      step: 2,
+      steps: 4,
+      secondsLeft: 2,
+      preview: { url: 'data:image/jpeg;base64,AAAA', bounds: { left: 101, top: 51, width: 2, height: 1 } },
+    });
+    expect(session.note.value).toBe('slow');
+    await session.cancel();
+  });
+
+  test('keeps the chosen variant, at its place in the document', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(4), { type: 'done', results: [result(0), result(1)] });
+    await reaches(session, 'done');
+    session.choose(1);
+    await session.keep();
+    expect(session.state.value.kind).toBe('idle');
+    expect(placed).toHaveLength(1);
+    expect(placed[0]).toMatchObject({
+      name: 'a red circle',
+      bounds: { left: 103, top: 54, width: 2, height: 1 },
+      recipe: { seed: 8 },
+    });
+    expect(placed[0]!.layer.data).toEqual(new Uint8Array(8).fill(2));
+  });
+
+  test('discarding places nothing', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell({ type: 'done', results: [result(0)] });
+    await reaches(session, 'done');
+    session.discard();
+    expect(session.state.value.kind).toBe('idle');
+    expect(placed).toEqual([]);
+  });
+
+  test('a failed edit keeps the companion’s reason, and the next one can run', async () => {
+    const { session } = open();
+    void session.run();
+    const problem = new CodedError('out-of-memory', { detail: 'Too big.', remedy: 'Make it smaller.' });
+    companion.tell({ type: 'failed', problem: problem.toProblem() });
+    await reaches(session, 'failed');
+    expect(session.state.value).toMatchObject({
+      error: { code: 'out-of-memory', remedy: 'Make it smaller.' },
+    });
+    void session.run();
+    await vi.waitFor(() => expect(companion.edits.size).toBe(2));
+    await session.cancel();
+  });
+
+  test('cancelling tells the companion and ignores what comes later', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    await session.cancel();
+    companion.tell({ type: 'done', results: [result(0)] });
+    expect(companion.cancelled).toEqual(['edit-0']);
+    expect(session.state.value.kind).toBe('cancelled');
+  });
+
+  test('goes on when the companion was away for a moment', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    await companion.close();
+    await vi.waitFor(() => expect(session.reconnecting.value).toBe(true));
+    companion.tell({ type: 'done', results: [result(0)] });
+    await companion.listen();
+    await reaches(session, 'done');
+    expect(session.reconnecting.value).toBe(false);
+  });
+
+  test('a capture that is refused never reaches the companion', async () => {
+    const { session } = open({
+      capture: async () => {
+        throw new CodedError('request-invalid', { detail: 'No picture is open.', remedy: 'Open one.' });
+      },
+    });
+    await session.run();
+    expect(session.state.value).toMatchObject({ kind: 'failed', error: { detail: 'No picture is open.' } });
+    expect(companion.edits.size).toBe(0);
+  });
+
+  test('nine references fit, and the tenth is refused in words', () => {
+    const { settings } = open();
+    const ten = Array.from({ length: 10 }, (_, i) => reference(String(i)));
+    expect(() => settings.addReferences(ten)).toThrow(/9 references are the most/);
+    expect(settings.references.value).toHaveLength(9);
+    settings.removeReference('0');
+    expect(settings.room.value).toBe(1);
+  });
+
+  test('the instruction survives a restart of the panel', async () => {
+    const { host } = open();
+    const later = createSettings(host);
+    await later.restore();
+    expect(later.instruction.value).toBe('  a red circle ');
+  });
+});
