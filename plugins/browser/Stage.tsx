@@ -71,6 +71,7 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
       layers: pageDocument.layers.peek(),
       candidate: state.kind === 'done' ? state.variants[state.chosen] : undefined,
       preview: state.kind === 'running' ? state.preview : undefined,
+      hasMask: pageDocument.hasMask.peek(),
       maskStrength: state.kind === 'done' || tools.showBefore.peek() ? 0 : isRunningPreview(state) ? 0 : 0.5,
       split: tools.split.peek(),
       showBefore: tools.showBefore.peek(),

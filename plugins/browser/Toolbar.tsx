@@ -141,10 +141,25 @@ export function Toolbar(props: ToolbarProps) {
         />
       </span>
       <span class="divider" />
-      <button class="tool" type="button" title="Save flattened" {...on({ click: props.onSavePNG })}>
+      <span class="tool-group" aria-hidden="true">
+        Save
+      </span>
+      <button
+        class="tool"
+        type="button"
+        aria-label="Save as PNG"
+        title="Save the picture as it looks"
+        {...on({ click: props.onSavePNG })}
+      >
         PNG
       </button>
-      <button class="tool" type="button" title="Save with layers" {...on({ click: props.onSavePSD })}>
+      <button
+        class="tool"
+        type="button"
+        aria-label="Save as PSD"
+        title="Save with every kept result as a masked layer"
+        {...on({ click: props.onSavePSD })}
+      >
         PSD
       </button>
     </div>

@@ -13,6 +13,7 @@ export interface Scene {
   readonly layers: readonly Layer[];
   readonly candidate: Placement | undefined;
   readonly preview: Preview | undefined;
+  readonly hasMask: boolean;
   /** 0..1: how strongly the mask is tinted. */
   readonly maskStrength: number;
   readonly split: number;
@@ -105,7 +106,8 @@ export function createPainter(canvas: HTMLCanvasElement) {
         }
         if (preview?.bounds) {
           const image = imageOf(preview.url);
-          if (image) drawPreview(drawing, image, preview.bounds, open.mask, overlayOf(open.mask));
+          if (image)
+            drawPreview(drawing, image, preview.bounds, scene.hasMask ? overlayOf(open.mask) : undefined);
         }
         drawing.restore();
       }
@@ -129,13 +131,12 @@ function drawPreview(
   drawing: CanvasRenderingContext2D,
   image: HTMLImageElement,
   bounds: Bounds,
-  mask: PaintMask,
-  overlay: HTMLCanvasElement,
+  overlay: HTMLCanvasElement | undefined,
 ): void {
   const cut = newCanvas(bounds.width, bounds.height);
   const cutting = context(cut);
   cutting.drawImage(image, 0, 0, bounds.width, bounds.height);
-  if (mask.data.some((value) => value > 0)) {
+  if (overlay) {
     cutting.globalCompositeOperation = 'destination-in';
     cutting.drawImage(overlay, -bounds.left, -bounds.top);
   }
