@@ -3,18 +3,18 @@ import type { Bounds } from './events.ts';
 import { type Raster, whiteOf } from './image.ts';
 
 /**
- * A layer with straight alpha laid over a document, both of 8 or both of 16 bits. Where the layer's alpha is 0 the
+ * A layer with straight alpha laid over a picture, both of 8 or both of 16 bits. Where the layer's alpha is 0 the
  * document's bytes are untouched, where it is full the pixel is the layer's, exactly. What lies beyond the document is cut off.
  * @param layer [h, w, 4]
  * @returns a new picture with the document's channels
  */
-export function composite(document: Raster, layer: Raster, at: Pick<Bounds, 'left' | 'top'>): Raster {
+export function composite(picture: Raster, layer: Raster, at: Pick<Bounds, 'left' | 'top'>): Raster {
   if (layer.channels !== 4) throw new TypeError(`a layer has 4 channels, not ${layer.channels}`);
-  const white = whiteOf(document);
+  const white = whiteOf(picture);
   if (whiteOf(layer) !== white) throw new TypeError('layer and document differ in their depth');
-  const result = { ...document, data: document.data.slice() };
-  const { channels } = document;
-  const shared = intersect(boundsOf(document), {
+  const result = { ...picture, data: picture.data.slice() };
+  const { channels } = picture;
+  const shared = intersect(boundsOf(picture), {
     left: at.left,
     top: at.top,
     width: layer.width,
@@ -23,14 +23,14 @@ export function composite(document: Raster, layer: Raster, at: Pick<Bounds, 'lef
   for (let y = shared.top; y < shared.top + shared.height; y++) {
     for (let x = shared.left; x < shared.left + shared.width; x++) {
       const from = ((y - at.top) * layer.width + x - at.left) * 4;
-      const to = (y * document.width + x) * channels;
+      const to = (y * picture.width + x) * channels;
       const over = layer.data[from + 3]! / white;
       if (over === 0) continue;
-      const under = (channels === 4 ? document.data[to + 3]! / white : 1) * (1 - over);
+      const under = (channels === 4 ? picture.data[to + 3]! / white : 1) * (1 - over);
       const alpha = over + under;
       for (let c = 0; c < 3; c++) {
         result.data[to + c] = Math.round(
-          (layer.data[from + c]! * over + document.data[to + c]! * under) / alpha,
+          (layer.data[from + c]! * over + picture.data[to + c]! * under) / alpha,
         );
       }
       if (channels === 4) result.data[to + 3] = Math.round(alpha * white);

@@ -31,20 +31,20 @@ export function planar(channels: number, size: Size): Planar {
 }
 
 /**
- * The part of a picture inside `window` as rows of RGB in [-1, 1]. Beyond the picture's edge the nearest pixel is
+ * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge the nearest pixel is
  * repeated; transparent pixels are seen as on white paper, the way hosts show them.
  */
-export function rowsOf(picture: Raster, window: Bounds): RowSource {
+export function rowsOf(picture: Raster, part: Bounds): RowSource {
   const { data, width, height, channels } = picture;
   const white = whiteOf(picture);
   return {
-    width: window.width,
-    height: window.height,
+    width: part.width,
+    height: part.height,
     channels: 3,
     row(y, into) {
-      const start = Math.min(height - 1, Math.max(0, y + window.top)) * width;
-      for (let x = 0; x < window.width; x++) {
-        const from = (start + Math.min(width - 1, Math.max(0, x + window.left))) * channels;
+      const start = Math.min(height - 1, Math.max(0, y + part.top)) * width;
+      for (let x = 0; x < part.width; x++) {
+        const from = (start + Math.min(width - 1, Math.max(0, x + part.left))) * channels;
         const alpha = channels === 4 ? data[from + 3]! / white : 1;
         for (let c = 0; c < 3; c++) {
           into[x * 3 + c] = ((data[from + c]! / white) * alpha + 1 - alpha) * 2 - 1;

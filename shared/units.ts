@@ -3,10 +3,10 @@
  * side by side, images and masks alike.
  */
 import type { Size } from './bounds.ts';
+import { maxAspect, nativeSide, tokenSide } from './cropWindow.ts';
 import type { Bounds } from './events.ts';
 import { type Planar, planar, sideBySide } from './image.ts';
 import { resize, resizeNearest } from './resize.ts';
-import { maxAspect, nativeSide, tokenSide } from './window.ts';
 
 /** A reference that keeps its pixels is scaled down to this share of the target's height at most (`keepPixelsRate`). */
 export const keepPixelsRate = 0.8;

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
@@ -182,24 +182,19 @@ async function decodeMask({ tensor, encoded }: Encoded): Promise<Mask> {
 /** A mask file's lightness; where it is one colour on transparent ground, its alpha says what was painted. */
 async function decodeMaskFile(tensor: Tensor): Promise<Mask> {
   const { image, header } = await openFile({ tensor }, 'mask');
-  const pipeline = image.toColourspace('b-w').raw({ depth: 'uchar' });
-  const { data, info } = await decoding('mask', () => pipeline.toBuffer({ resolveWithObject: true }));
-  const { width, height, channels } = info;
-  if (header.format !== 'png') cleanLossy(data);
-  if (!header.hasAlpha || channels < 2) return { width, height, data };
-  const alpha = new Uint8Array(width * height);
-  const lightness = new Uint8Array(width * height);
-  const shades = new Set<number>();
-  let isClear = false;
-  for (let i = 0; i < alpha.length; i++) {
-    alpha[i] = data[i * channels + channels - 1]!;
-    lightness[i] = data[i * channels]!;
-    if (alpha[i]! > 0) shades.add(lightness[i]!);
-    if (alpha[i]! < 255) isClear = true;
-  }
-  const painted = isClear && shades.size <= 1;
-  const mask = painted ? alpha : lightness.map((value, i) => Math.round((value * alpha[i]!) / 255));
-  return { width, height, data: mask };
+  const read = (plane: Sharp) =>
+    decoding('mask', () => plane.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }));
+  const { data: lightness, info } = await read(image.clone().toColourspace('b-w'));
+  const { width, height } = info;
+  if (header.format !== 'png') cleanLossy(lightness);
+  if (!header.hasAlpha) return { width, height, data: lightness };
+  const { data: alpha } = await read(image.clone().extractChannel('alpha').toColourspace('b-w'));
+  const isClear = alpha.some((value) => value < 255);
+  const shade = lightness[alpha.findIndex((value) => value > 0)];
+  const isOneColour = lightness.every((value, i) => alpha[i] === 0 || value === shade);
+  const data =
+    isClear && isOneColour ? alpha : lightness.map((value, i) => Math.round((value * alpha[i]!) / 255));
+  return { width, height, data };
 }
 
 /** JPEG and WebP leave noise of a few steps in black and white: without this the mask would be everywhere. */

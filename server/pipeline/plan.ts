@@ -1,11 +1,11 @@
 import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
+import { cropWindow, defaultContext, nativeSide } from '../../shared/cropWindow.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { columnsOf, type Planar, planar, rowsOf } from '../../shared/image.ts';
 import { binarise, cutMask, filledMask, grow, type Mask, maskBounds } from '../../shared/mask.ts';
 import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';
 import { taskRules } from '../../shared/tasks.ts';
 import { type ConditionUnits, joinUnits, layOutUnits, type UnitLayout } from '../../shared/units.ts';
-import { cropWindow, defaultContext, nativeSide } from '../../shared/window.ts';
 import type { ModelSpec } from '../models/networks.ts';
 import type { EditInput } from './input.ts';
 import { layerAlpha } from './stitch.ts';
