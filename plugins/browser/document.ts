@@ -3,6 +3,7 @@ import { boundsOf } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
+import { tokenSide } from '../../shared/window.ts';
 import type { Capture, Picture, Placement } from '../panel/host.ts';
 import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
 import { flatten } from './flatten.ts';
@@ -190,9 +191,12 @@ function opened(open: OpenPicture | undefined): OpenPicture {
   });
 }
 
-/** The mask with twice its longer side around it, and `leastContext` at the least, within the picture. */
+/**
+ * The mask with its longer side around it, and `leastContext` at the least, within the picture. The companion's own
+ * window has half of that on every side (shared/window.ts); at an edge it moves inwards, and then needs all of it.
+ */
 function surroundings(painted: Bounds, picture: Picture): Bounds {
-  const context = Math.max(leastContext, 2 * Math.max(painted.width, painted.height));
+  const context = Math.max(leastContext, Math.max(painted.width, painted.height) + tokenSide);
   const left = Math.max(0, painted.left - context);
   const top = Math.max(0, painted.top - context);
   const right = Math.min(picture.width, painted.left + painted.width + context);
