@@ -75,13 +75,87 @@ function blockNormals(random: MersenneTwister, count: number): Float32Array {
 
 /** Turns 16 uniforms into normals, element i with element i + 8, in float32. */
 function boxMuller(values: Float32Array, start: number): void {
-  const { fround } = Math;
   for (let i = start; i < start + 8; i++) {
-    const radius = fround(Math.sqrt(fround(-2 * fround(Math.log(fround(1 - values[i]!))))));
-    const theta = fround(fround(2 * Math.PI) * values[i + 8]!);
-    values[i] = radius * fround(Math.cos(theta));
-    values[i + 8] = radius * fround(Math.sin(theta));
+    const radius = fround(Math.sqrt(fround(-2 * logFloat32(fround(1 - values[i]!)))));
+    const { sine, cosine } = sineCosineFloat32(fround(fround(2 * Math.PI) * values[i + 8]!));
+    values[i] = radius * cosine;
+    values[i + 8] = radius * sine;
   }
+}
+
+// torch's normal_fill_AVX2 takes logarithm, sine and cosine from avx_mathfun.h (Cephes' polynomials), which differ from
+// exact ones in the last bit; gcc fuses its multiplications and additions, and so do the functions below.
+
+const { fround } = Math;
+
+/** a * b + c, rounded once: the product of two float32 is exact in a double. */
+function fused(a: number, b: number, c: number): number {
+  return fround(a * b + c);
+}
+
+/** The polynomial with these coefficients, highest power first. */
+function horner(coefficients: Float32Array, x: number): number {
+  let y = coefficients[0]!;
+  for (let i = 1; i < coefficients.length; i++) y = fused(y, x, coefficients[i]!);
+  return y;
+}
+
+const logPolynomial = Float32Array.of(
+  7.0376836292e-2,
+  -1.151461031e-1,
+  1.167699874e-1,
+  -1.2420140846e-1,
+  1.4249322787e-1,
+  -1.6668057665e-1,
+  2.0000714765e-1,
+  -2.4999993993e-1,
+  3.3333331174e-1,
+);
+const logTwoLow = fround(-2.1219444e-4);
+const logTwoHigh = fround(0.693359375);
+const rootHalf = fround(Math.SQRT1_2);
+const word = new DataView(new ArrayBuffer(4));
+
+/** `log256_ps` of a value in (0, 1]. */
+function logFloat32(value: number): number {
+  word.setFloat32(0, value);
+  const bits = word.getUint32(0);
+  let exponent = (bits >>> 23) - 126;
+  word.setUint32(0, (bits & 0x7fffff) | 0x3f000000);
+  let x = word.getFloat32(0);
+  if (x < rootHalf) {
+    exponent--;
+    x = fround(fround(x - 1) + x);
+  } else {
+    x = fround(x - 1);
+  }
+  const square = fround(x * x);
+  let y = fround(horner(logPolynomial, x) * x);
+  y = fused(y, square, fround(exponent * logTwoLow));
+  y = fused(-square, 0.5, y);
+  return fused(exponent, logTwoHigh, fround(x + y));
+}
+
+const sinePolynomial = Float32Array.of(-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1);
+const cosinePolynomial = Float32Array.of(2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2);
+/** Pi / 4 in three parts, negative (Cody and Waite). */
+const minusQuarterPi = Float32Array.of(-0.78515625, -2.4187564849853516e-4, -3.774894977445941e-8);
+const fourOverPi = fround(4 / Math.PI);
+
+/** `sincos256_ps` of an angle of 0 or more. */
+function sineCosineFloat32(angle: number): { readonly sine: number; readonly cosine: number } {
+  const octant = (Math.trunc(fround(angle * fourOverPi)) + 1) & ~1;
+  let x = angle;
+  for (const part of minusQuarterPi) x = fused(octant, part, x);
+  const square = fround(x * x);
+  const even = fround(horner(cosinePolynomial, square) * square);
+  const nearOne = fround(fused(even, square, -fround(square * 0.5)) + 1);
+  const nearZero = fused(fround(horner(sinePolynomial, square) * square), x, x);
+  const isSwapped = (octant & 2) !== 0;
+  return {
+    sine: (octant & 4 ? -1 : 1) * (isSwapped ? nearOne : nearZero),
+    cosine: ((octant - 2) & 4 ? 1 : -1) * (isSwapped ? nearZero : nearOne),
+  };
 }
 
 /** The path for fewer than 16 values: doubles, and the sine kept for the next call. */

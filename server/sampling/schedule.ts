@@ -6,8 +6,9 @@ export function shiftExponent(tokens: number): number {
   return 0.5 + ((tokens - 256) * (1.15 - 0.5)) / (4096 - 256);
 }
 
+/** `e^mu / (e^mu + 1 / sigma - 1)`, divided by e^mu so that 1 stays exactly 1. */
 function shifted(sigma: number, mu: number): number {
-  return sigma === 0 ? 0 : Math.exp(mu) / (Math.exp(mu) + 1 / sigma - 1);
+  return sigma === 0 ? 0 : 1 / (1 + Math.exp(-mu) * (1 / sigma - 1));
 }
 
 /**
