@@ -1,9 +1,9 @@
 import { computed, signal } from '@preact/signals';
 import { boundsOf } from '../../shared/bounds.ts';
+import { tokenSide } from '../../shared/cropWindow.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
-import { tokenSide } from '../../shared/window.ts';
 import type { Capture, Picture, Placement } from '../panel/host.ts';
 import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
 import { flatten } from './flatten.ts';
@@ -193,7 +193,7 @@ function opened(open: OpenPicture | undefined): OpenPicture {
 
 /**
  * The mask with its longer side around it, and `leastContext` at the least, within the picture. The companion's own
- * window has half of that on every side (shared/window.ts); at an edge it moves inwards, and then needs all of it.
+ * window has half of that on every side (shared/cropWindow.ts); at an edge it moves inwards, and then needs all of it.
  */
 function surroundings(painted: Bounds, picture: Picture): Bounds {
   const context = Math.max(leastContext, Math.max(painted.width, painted.height) + tokenSide);
