@@ -75,7 +75,8 @@ function mountStage(canvas: HTMLCanvasElement, { pageDocument, session, tools }:
       maskStrength: state.kind === 'done' || tools.showBefore.peek() ? 0 : isRunningPreview(state) ? 0 : 0.5,
       split: tools.split.peek(),
       showBefore: tools.showBefore.peek(),
-      cursor: brush && !holdsSpace.peek() ? { at: brush, diameter: tools.diameter.peek() } : undefined,
+      cursor:
+        brush && paints() && !holdsSpace.peek() ? { at: brush, diameter: tools.diameter.peek() } : undefined,
     });
   };
   const schedule = (): void => {
