@@ -27,6 +27,8 @@ export const errorStatus = {
   'disk-full': 507,
   cancelled: 409,
   'companion-gone': 503,
+  'companion-running': 409,
+  'port-busy': 503,
   internal: 500,
 } as const;
 

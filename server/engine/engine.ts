@@ -1,0 +1,300 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
+import { CodedError } from '../../shared/errors.ts';
+import type { EditEventBody, EditResult } from '../../shared/events.ts';
+import { projectRoot } from '../paths.ts';
+import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
+import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import type { Provider } from './provider.ts';
+
+export interface EngineOptions {
+  /** The one provider that will do; without it the best that works. */
+  readonly provider?: Provider | undefined;
+  /** What a person may want to know of the engine: its stderr, and providers that could not be used. */
+  readonly log: (text: string) => void;
+  readonly limits?: Partial<EngineLimits>;
+}
+
+/** Seconds. */
+export interface EngineLimits {
+  /** Without a word while it runs, the engine hangs: one step of a 12B model may take a slow CPU 10 minutes. */
+  readonly silence: number;
+  /** For the tiny graph that shows whether a provider works. */
+  readonly probe: number;
+  /** After a cancel; then the process is killed rather than the person kept waiting for a long step. */
+  readonly cancel: number;
+  /** After the last edit, so that the memory is given back. */
+  readonly idle: number;
+}
+
+const defaultLimits: EngineLimits = { silence: 1800, probe: 60, cancel: 10, idle: 600 };
+const stderrLines = 40;
+
+export interface EngineStatus {
+  readonly state: 'stopped' | 'starting' | 'running' | 'idle';
+  readonly provider: string | null;
+  readonly model: string | null;
+}
+
+interface Job {
+  readonly id: string;
+  readonly folder: string;
+  readonly onEvent: (event: EditEventBody) => void;
+  readonly results: EditResult[];
+  readonly killsBefore: number;
+  readonly resolve: (results: readonly EditResult[]) => void;
+  readonly reject: (error: CodedError) => void;
+  cancelled: boolean;
+}
+
+/** The companion's side of the engine process: starts it on demand, ends it when it hangs, tells why it died. */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #limits: EngineLimits;
+  readonly #unusable = new Set<Provider>();
+  #child: ChildProcess | undefined;
+  #job: Job | undefined;
+  #loaded: { provider: string; model: string } | undefined;
+  #trying: Provider | undefined;
+  /** The end of stderr, the oldest line first. */
+  #stderr: string[] = [];
+  /** Why we killed the process ourselves. */
+  #killedFor: CodedError | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#limits = { ...defaultLimits, ...options.limits };
+  }
+
+  get status(): EngineStatus {
+    const state = !this.#child ? 'stopped' : !this.#job ? 'idle' : this.#loaded ? 'running' : 'starting';
+    return { state, provider: this.#loaded?.provider ?? null, model: this.#loaded?.model ?? null };
+  }
+
+  /** Of the process that runs now, for those who measure or kill it. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  /**
+   * Runs the request in `folder`, one at a time; each variant lies there before this resolves.
+   * @throws CodedError of the pipeline, or `cancelled`, `engine-died`, `engine-hung`, `out-of-memory`
+   */
+  run(id: string, folder: string, onEvent: (event: EditEventBody) => void): Promise<readonly EditResult[]> {
+    if (this.#job) throw new Error(`the engine runs ${this.#job.id} and cannot run ${id}`);
+    return new Promise((resolve, reject) => {
+      const killsBefore = killsForMemory();
+      this.#job = { id, folder, onEvent, results: [], killsBefore, resolve, reject, cancelled: false };
+      this.#startJob(this.#job);
+    });
+  }
+
+  /** Ends the running edit between two steps, or with the process where a step takes long. */
+  cancel(id: string): void {
+    if (this.#job?.id !== id || this.#job.cancelled) return;
+    this.#job.cancelled = true;
+    this.#send({ type: 'cancel' });
+    this.#watch(this.#limits.cancel, () => this.#kill(cancelled()));
+  }
+
+  /** Ends the process; a running edit is cancelled. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    if (this.#job) this.#job.cancelled = true;
+    this.#kill(cancelled());
+    await ended;
+  }
+
+  #startJob({ id, folder }: Job): void {
+    this.#stderr = [];
+    const child = this.#child;
+    // It may have died a moment ago, without its 'close' having come yet.
+    if (child && (child.exitCode !== null || child.signalCode !== null || !child.connected)) this.#retire();
+    this.#child ??= this.#start();
+    this.#watchSilence();
+    this.#send({ type: 'run', id, folder });
+  }
+
+  #start(): ChildProcess {
+    const { provider } = this.#options;
+    const settings: EngineSettings = { unusable: [...this.#unusable], ...(provider && { wanted: provider }) };
+    const child = fork(path.join(projectRoot, 'dist/server/engine.js'), [JSON.stringify(settings)], {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      serialization: 'advanced',
+      execArgv: ['--enable-source-maps'],
+    });
+    child.on('message', (message) => this.#hear(message as FromEngine));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
+    // A process that could not be started has no 'close'.
+    child.on('error', (error) => {
+      this.#keepStderr(`${error.message}\n`);
+      if (child.pid === undefined) this.#ended(child, null, null);
+    });
+    child.on('close', (code, signal) => this.#ended(child, code, signal));
+    return child;
+  }
+
+  #send(message: ToEngine): void {
+    // An engine that died in this moment is told of by 'close'.
+    if (this.#child?.connected) this.#child.send(message, () => {});
+  }
+
+  #hear(message: FromEngine): void {
+    const job = this.#job;
+    if (!job || this.#killedFor) return;
+    if (!job.cancelled) this.#watchSilence();
+    switch (message.type) {
+      case 'trying':
+        this.#trying = message.provider;
+        if (!job.cancelled) this.#watchProbe(message.provider);
+        break;
+      case 'provider-works':
+        this.#trying = undefined;
+        break;
+      case 'provider-failed':
+        this.#trying = undefined;
+        this.#setAside(message.provider, message.reason);
+        break;
+      case 'loaded':
+        this.#loaded = { provider: message.provider, model: message.model };
+        break;
+      case 'event':
+        job.onEvent(message.event);
+        break;
+      case 'result':
+        job.results.push(message.result);
+        break;
+      case 'finished':
+        this.#settle(job);
+        job.resolve(job.results);
+        break;
+      case 'failed': {
+        const error = CodedError.fromProblem(message.problem);
+        void this.#withReason(error).then((full) => {
+          this.#settle(job);
+          job.reject(full);
+        });
+      }
+    }
+  }
+
+  /** ONNX Runtime writes to stderr alone why a provider does not load; that takes another way than the message. */
+  async #withReason(error: CodedError): Promise<CodedError> {
+    if (error.code !== 'provider-unavailable') return error;
+    await delay(200);
+    const reason = this.#lastWords();
+    return reason
+      ? new CodedError(error.code, { detail: `${error.detail} ${reason}`, remedy: error.remedy })
+      : error;
+  }
+
+  #settle(job: Job): void {
+    if (this.#job !== job) return;
+    this.#job = undefined;
+    this.#trying = undefined;
+    this.#watch(this.#limits.idle, () => this.#retire());
+    this.#timer?.unref();
+  }
+
+  /** Ends a process that runs nothing; the next edit starts another at once. */
+  #retire(): void {
+    this.#child?.kill('SIGKILL');
+    this.#child = undefined;
+    this.#loaded = undefined;
+  }
+
+  #ended(child: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#child !== child) return;
+    const job = this.#job;
+    const killedFor = this.#killedFor;
+    const tried = this.#trying;
+    this.#child = undefined;
+    this.#killedFor = undefined;
+    this.#trying = undefined;
+    this.#loaded = undefined;
+    clearTimeout(this.#timer);
+    if (!job) return;
+    const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+    if (tried && tried !== this.#options.provider && !job.cancelled) {
+      this.#setAside(tried, killedFor ? 'it hangs' : `the engine ${how}`);
+      this.#startJob(job);
+      return;
+    }
+    this.#job = undefined;
+    job.reject(killedFor ?? (job.cancelled ? cancelled() : this.#whyItDied(how, signal, job)));
+  }
+
+  #whyItDied(how: string, signal: NodeJS.Signals | null, job: Job): CodedError {
+    const said = this.#lastWords();
+    if (saysOutOfMemory(said)) return outOfMemoryError(`the engine ${how}. ${said}`);
+    if (signal === 'SIGKILL' && killsForMemory() > job.killsBefore) {
+      return outOfMemoryError('the system ended the engine because memory ran out');
+    }
+    return new CodedError('engine-died', {
+      detail: `The engine ${how} in the middle of the edit. ${said || 'It said nothing before.'}`,
+      remedy: 'Run the edit again: a new engine is started. If it dies again, report this text.',
+    });
+  }
+
+  #setAside(provider: Provider, reason: string): void {
+    this.#unusable.add(provider);
+    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reason}`);
+  }
+
+  #watchSilence(): void {
+    const seconds = this.#limits.silence;
+    this.#watch(seconds, () =>
+      this.#kill(
+        new CodedError('engine-hung', {
+          detail: `The engine said nothing for ${seconds} seconds and was ended. ${this.#lastWords()}`.trim(),
+          remedy: 'Run the edit again; if it hangs again, ask for a smaller window.maxSequence.',
+        }),
+      ),
+    );
+  }
+
+  #watchProbe(provider: Provider): void {
+    this.#watch(this.#limits.probe, () =>
+      this.#kill(
+        new CodedError('provider-unavailable', {
+          detail: `The provider "${provider}" did not answer within ${this.#limits.probe} seconds.`,
+          remedy: 'Check the driver of the GPU, or leave out --provider.',
+        }),
+      ),
+    );
+  }
+
+  #watch(seconds: number, onTimeout: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(onTimeout, seconds * 1000);
+  }
+
+  #kill(reason: CodedError): void {
+    this.#killedFor = reason;
+    this.#child?.kill('SIGKILL');
+  }
+
+  #keepStderr(text: string): void {
+    // ONNX Runtime colours its lines.
+    const lines = stripVTControlCharacters(text)
+      .split('\n')
+      .filter((line) => line.trim() !== '');
+    this.#stderr = [...this.#stderr, ...lines].slice(-stderrLines);
+    for (const line of lines) this.#options.log(line);
+  }
+
+  /** The last lines of stderr as one, short enough for a message. */
+  #lastWords(): string {
+    const words = this.#stderr.slice(-6).join(' ').trim();
+    return words && `It said: ${words.slice(-1200)}`;
+  }
+}
+
+function cancelled(): CodedError {
+  return new CodedError('cancelled', { detail: 'The edit was cancelled.', remedy: 'Run it again.' });
+}

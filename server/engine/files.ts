@@ -1,0 +1,39 @@
+import { open, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+
+/** The file of a request, and of each variant's layer, in an edit's folder. */
+export const requestFile = (folder: string): string => path.join(folder, 'request.safetensors');
+export const resultFile = (folder: string, variant: number): string =>
+  path.join(folder, `result.${variant}.safetensors`);
+
+/**
+ * Writes a file that is either there as a whole, also after a power cut, or not at all.
+ * @throws CodedError `disk-full`
+ */
+export async function writeDurably(file: string, content: Uint8Array | string): Promise<void> {
+  const unfinished = `${file}.tmp`;
+  try {
+    const handle = await open(unfinished, 'w', 0o600);
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(unfinished, file);
+  } catch (cause) {
+    throw asDiskError(cause);
+  }
+}
+
+/** The error of a full disk as a coded one; others as they are. */
+export function asDiskError(cause: unknown): unknown {
+  const { code, path: file } = cause as NodeJS.ErrnoException;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return cause;
+  return new CodedError('disk-full', {
+    detail: `There is no space left on the disk${file ? ` for ${file}` : ''}.`,
+    remedy: 'Free some space, or let ACEPP_HOME name a folder on another disk.',
+    cause,
+  });
+}

@@ -1,0 +1,28 @@
+/** What the companion and its engine process say to each other over IPC (structured clone). */
+import type { Problem } from '../../shared/errors.ts';
+import type { EditEventBody, EditResult } from '../../shared/events.ts';
+import type { Provider } from './provider.ts';
+
+export type ToEngine =
+  /** Runs the request in `folder`; its results are written there. */
+  { readonly type: 'run'; readonly id: string; readonly folder: string } | { readonly type: 'cancel' };
+
+export type FromEngine =
+  /** A provider is tried with a tiny graph. If nothing follows, its library hangs or has killed the process. */
+  | { readonly type: 'trying'; readonly provider: Provider }
+  | { readonly type: 'provider-failed'; readonly provider: Provider; readonly reason: string }
+  | { readonly type: 'provider-works'; readonly provider: Provider }
+  | { readonly type: 'loaded'; readonly provider: string; readonly model: string }
+  | { readonly type: 'event'; readonly event: EditEventBody }
+  /** A variant lies on disk. */
+  | { readonly type: 'result'; readonly result: EditResult }
+  | { readonly type: 'finished' }
+  | { readonly type: 'failed'; readonly problem: Problem };
+
+/** How a provider is chosen, as the engine process is told when it starts. */
+export interface EngineSettings {
+  /** The one that the person asked for; nothing else will do then. */
+  readonly wanted?: Provider;
+  /** Those that failed before in this companion, so that they are not tried at each start. */
+  readonly unusable: readonly Provider[];
+}

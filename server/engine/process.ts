@@ -1,0 +1,140 @@
+/**
+ * The engine: a process of its own, because ONNX Runtime blocks the event loop while it computes and because only a
+ * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
+ */
+import { readFile } from 'node:fs/promises';
+import { CodedError } from '../../shared/errors.ts';
+import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
+import { availableProviders } from '../graph/session.ts';
+import { loadNetworks } from '../models/load.ts';
+import type { Networks } from '../models/networks.ts';
+import { runEdit } from '../pipeline/edit.ts';
+import { type EditInput, readEditInput } from '../pipeline/input.ts';
+import { encodeLayer } from '../pipeline/layer.ts';
+import { findModel, listModels, type ModelEntry } from '../weights/catalogue.ts';
+import { requestFile, resultFile, writeDurably } from './files.ts';
+import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
+import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import { candidates, type Provider, probe, unavailable } from './provider.ts';
+
+const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
+const unusable = new Set<Provider>(settings.unusable);
+
+/** The networks of the last edit stay loaded for the next one. */
+let warm: Networks | undefined;
+let running = false;
+let isCancelled = false;
+
+process.on('message', (message: ToEngine) => {
+  if (message.type === 'cancel') isCancelled = true;
+  else if (!running) void run(message.folder);
+});
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C reaches the whole group of processes: the parent decides what happens to the edit.
+process.on('SIGINT', () => {});
+
+async function run(folder: string): Promise<void> {
+  running = true;
+  isCancelled = false;
+  let answer: FromEngine = { type: 'finished' };
+  try {
+    await edit(folder);
+  } catch (thrown) {
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    const isMemory = !(thrown instanceof CodedError) && saysOutOfMemory(message);
+    const error = isMemory ? outOfMemoryError(message, thrown) : CodedError.from(thrown);
+    if (error.code === 'internal') console.error(thrown);
+    answer = { type: 'failed', problem: error.toProblem() };
+  }
+  // Before the answer: the next edit may follow it at once.
+  running = false;
+  tell(answer);
+}
+
+async function edit(folder: string): Promise<void> {
+  const input = await readEditInput(decodeContainer(await readFile(requestFile(folder))));
+  await checkpoint();
+  const { networks, seconds } = await networksFor(input);
+  await checkpoint();
+  const loading = seconds === undefined ? {} : { loading: seconds };
+  await runEdit(networks, input, {
+    emit: (event) => tell({ type: 'event', event }),
+    checkpoint,
+    deliver: async (layer) => {
+      const result = { ...layer.result, timings: { ...loading, ...layer.result.timings } };
+      const content = encodeContainer(encodeLayer({ ...layer, result }));
+      await writeDurably(resultFile(folder, result.variant), content);
+      tell({ type: 'result', result });
+    },
+  });
+}
+
+/** Lets the parent's messages in: they are read between two turns of the event loop. */
+async function checkpoint(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  if (!isCancelled) return;
+  throw new CodedError('cancelled', { detail: 'The edit was cancelled.', remedy: 'Run it again.' });
+}
+
+async function networksFor({ request }: EditInput): Promise<{ networks: Networks; seconds?: number }> {
+  if (request.adapters?.length) {
+    throw new CodedError('adapter-unknown', {
+      detail: `The adapter "${request.adapters[0]!.name}" is not installed.`,
+      remedy: 'Leave the adapters out, or install it first.',
+    });
+  }
+  const model = await chooseModel(request.model);
+  if (warm?.spec.id === model.id) return { networks: warm };
+  const variants = request.variants ?? 1;
+  tell({ type: 'event', event: { type: 'stage', stage: 'loading', variant: 0, variants } });
+  const started = performance.now();
+  await warm?.release();
+  warm = undefined;
+  warm = await load(model);
+  tell({ type: 'loaded', provider: warm.provider, model: model.id });
+  return { networks: warm, seconds: Math.round(performance.now() - started) / 1000 };
+}
+
+/** The model that was asked for, or the first of the catalogue. */
+async function chooseModel(id: string | undefined): Promise<ModelEntry> {
+  if (id !== undefined) return findModel(id);
+  const [first] = await listModels();
+  if (first) return first;
+  throw new CodedError('model-missing', {
+    detail: 'No model is installed.',
+    remedy: 'Install the project again: a small model belongs to it.',
+  });
+}
+
+async function load(model: ModelEntry): Promise<Networks> {
+  const { wanted } = settings;
+  for (const provider of candidates(await availableProviders(), wanted, unusable)) {
+    try {
+      if (provider !== 'cpu') {
+        tell({ type: 'trying', provider });
+        await probe(provider);
+        tell({ type: 'provider-works', provider });
+      }
+      return await loadNetworks(model, { provider });
+    } catch (cause) {
+      // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
+      if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
+      const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
+      if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
+      if (provider === 'cpu') throw cause;
+      if (wanted !== undefined) throw unavailable(provider, reason, cause);
+      unusable.add(provider);
+      tell({ type: 'provider-failed', provider, reason });
+    }
+  }
+  throw new CodedError('provider-unavailable', {
+    detail: 'No provider can be used on this machine, not even the CPU.',
+    remedy: 'Install onnxruntime-node again with "npm ci".',
+  });
+}
+
+function tell(message: FromEngine): void {
+  // Without a parent there is nobody to tell; the disconnect ends the process.
+  if (process.connected) process.send!(message);
+}

@@ -1,0 +1,147 @@
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+
+import manifest from '../../manifest.json' with { type: 'json' };
+import { CodedError } from '../../shared/errors.ts';
+import { decodeContainer } from '../../shared/safetensors.ts';
+import type { EngineStatus } from '../engine/engine.ts';
+import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
+import type { Jobs } from '../jobs/jobs.ts';
+import { layerPNG } from '../jobs/layer-png.ts';
+import { listModels } from '../weights/catalogue.ts';
+import { answerPreflight, checkHost, checkOrigin, checkToken } from './guard.ts';
+import { securityHeaders, servePage, type Tickets } from './page.ts';
+
+export interface AppParts {
+  readonly jobs: Jobs;
+  readonly engine: { readonly status: EngineStatus };
+  readonly token: string;
+  readonly tickets: Tickets;
+  readonly log: FastifyBaseLogger;
+}
+
+/** A poll is answered after this at the latest, before proxies and hosts give up. */
+const longestWait = 30;
+
+type WithId = { Params: { id: string } };
+
+/** The companion's routes; see design/protocol.md. */
+export async function buildApp({ jobs, engine, token, tickets, log }: AppParts): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: maxRequestBytes,
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders);
+    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store');
+    checkHost(request);
+    checkOrigin(request, reply);
+    if (request.method === 'OPTIONS') return answerPreflight(request, reply);
+    checkToken(request, reply, token);
+  });
+  app.setErrorHandler((thrown: FastifyError, request, reply) => {
+    const error = asCodedError(thrown);
+    if (error.code === 'internal') log.error({ err: thrown, url: request.url }, 'a request failed');
+    return sendProblem(reply, error);
+  });
+  app.setNotFoundHandler((request) => {
+    throw new CodedError('not-found', {
+      detail: `There is nothing at ${request.method} ${request.url.split('?', 1)[0]}.`,
+      remedy: 'See the protocol for what there is.',
+    });
+  });
+  // A body is a stream to disk, whatever its type is said to be: nothing reads it as a whole.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+
+  app.get('/v1/health', () => ({ name: manifest.name, version: manifest.version, engine: engine.status }));
+
+  app.put<WithId>('/v1/edits/:id', async (request, reply) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    if (length > maxRequestBytes) throw tooLarge(length);
+    const body = (request.body as Readable | undefined) ?? request.raw;
+    return reply.code(202).send(await jobs.accept(editId(request), body));
+  });
+
+  app.get<WithId>('/v1/edits/:id', async (request, reply) => {
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const wait = Math.min(longestWait, queryNumber(request, 'wait'));
+    return jobs.poll(editId(request), queryNumber(request, 'after'), wait, gone.signal);
+  });
+
+  app.delete<WithId>('/v1/edits/:id', async (request, reply) => {
+    const { id, life } = await jobs.cancel(editId(request));
+    return reply.code(202).send({ id, state: life.state });
+  });
+
+  app.get<WithId>('/v1/edits/:id/result', async (request, reply) => {
+    const file = jobs.resultFile(editId(request), queryNumber(request, 'variant'));
+    reply.header('vary', 'Origin, Accept');
+    if (!request.headers.accept?.includes('image/png')) {
+      return reply
+        .type('application/octet-stream')
+        .header('content-length', (await stat(file)).size)
+        .send(createReadStream(file));
+    }
+    const result = decodeContainer(await readFile(file), 'The result');
+    const { bounds = '', seed = '' } = result.metadata;
+    reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
+    return layerPNG(result);
+  });
+
+  app.get<{ Querystring: { before?: string } }>('/v1/edits', (request) =>
+    jobs.history(request.query.before?.toLowerCase()),
+  );
+
+  app.get('/v1/models', async () => ({ models: await listModels() }));
+
+  await servePage(app, token, tickets);
+  await app.ready();
+  return app;
+}
+
+function editId(request: FastifyRequest<WithId>): string {
+  const { id } = request.params;
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return id.toLowerCase();
+  throw new CodedError('request-invalid', {
+    detail: `The id "${id}" of the edit is not a UUID.`,
+    remedy: 'Name each edit by a new UUID, such as 123e4567-e89b-42d3-a456-426614174000.',
+  });
+}
+
+function queryNumber(request: FastifyRequest, name: string): number {
+  const value = (request.query as Record<string, unknown>)[name] ?? '0';
+  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
+  throw new CodedError('request-invalid', {
+    detail: `"${name}" is ${JSON.stringify(value)}, which is not a whole number.`,
+    remedy: `Write it as digits, such as ${name}=0.`,
+  });
+}
+
+/** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */
+function asCodedError(thrown: FastifyError): CodedError {
+  const status = thrown.statusCode ?? 500;
+  if (thrown instanceof CodedError || status >= 500) return CodedError.from(thrown);
+  return new CodedError('request-invalid', {
+    detail: `The request cannot be read: ${thrown.message.replace(/\.$/, '')}.`,
+    remedy: 'Send it as the protocol says.',
+    cause: thrown,
+  });
+}
+
+function sendProblem(reply: FastifyReply, error: CodedError): FastifyReply {
+  const problem = error.toProblem();
+  // As bytes, so that no charset is added: JSON has none (RFC 8259).
+  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+}

@@ -1,0 +1,68 @@
+import type { RequestListener } from 'node:http';
+import pino from 'pino';
+import manifest from '../../manifest.json' with { type: 'json' };
+import { CodedError } from '../../shared/errors.ts';
+import { Engine } from '../engine/engine.ts';
+import type { Provider } from '../engine/provider.ts';
+import { Jobs } from '../jobs/jobs.ts';
+import { buildApp } from './app.ts';
+import { holdHome } from './hold-home.ts';
+import { listenOnLoopback } from './listen.ts';
+import { Tickets } from './page.ts';
+import { readToken } from './token.ts';
+
+export interface CompanionOptions {
+  readonly home: string;
+  /** Text of `ACEPP_PORT`: that port and no other. */
+  readonly port?: string | undefined;
+  readonly provider?: Provider | undefined;
+}
+
+export interface Companion {
+  /** The page's address with the token in its fragment, which browsers never send. */
+  readonly url: string;
+  /** An address of the page without the token, good for one visit. */
+  readonly ticketURL: () => string;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Starts everything but the engine, which starts with the first edit.
+ * @throws CodedError `port-busy`, `companion-running`, `request-invalid` for a port that is none
+ */
+export async function startCompanion({ home, port, provider }: CompanionOptions): Promise<Companion> {
+  const ports = port ? [readPort(port)] : manifest.ports;
+  const log = pino({ base: null }, pino.destination({ fd: 2, sync: true }));
+  const token = await readToken(home);
+  const release = await holdHome(home);
+  try {
+    const engine = new Engine({ provider, log: (text) => log.warn(text) });
+    const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
+    const tickets = new Tickets();
+    const app = await buildApp({ jobs, engine, token, tickets, log });
+    const listening = await listenOnLoopback(ports, app.routing as RequestListener);
+    const origin = `http://127.0.0.1:${listening.port}`;
+    return {
+      url: `${origin}/#token=${token}`,
+      ticketURL: () => `${origin}/open/${tickets.issue()}`,
+      close: async () => {
+        await jobs.close();
+        await listening.close();
+        await app.close();
+        await release();
+      },
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+function readPort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65535) return port;
+  throw new CodedError('request-invalid', {
+    detail: `ACEPP_PORT is "${text}", which is not a port.`,
+    remedy: 'Let it be a number from 1 to 65535, or leave it unset.',
+  });
+}

@@ -1,0 +1,86 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CodedError } from '../../shared/errors.ts';
+import { isSameToken } from './token.ts';
+
+const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
+const methods = 'GET, PUT, DELETE, OPTIONS';
+export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
+const open = ['/v1/health'];
+
+/**
+ * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
+ * the companion for its browser: the name in `Host` gives it away.
+ * @throws CodedError `host-refused`
+ */
+export function checkHost(request: FastifyRequest): void {
+  if (loopbackHosts(request).includes(request.headers.host ?? '')) return;
+  throw new CodedError('host-refused', {
+    detail: `The companion does not answer under the name "${request.headers.host ?? ''}".`,
+    remedy: `Ask it as ${loopbackHosts(request)[0]}.`,
+  });
+}
+
+/**
+ * Lets the own page in, and panels without an origin (`null`: the sandboxed frame of Figma; no header: Photoshop and
+ * programs). All of them need the token. A foreign page gets nothing, not even health.
+ * @throws CodedError `origin-refused`
+ */
+export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void {
+  const { origin } = request.headers;
+  reply.header('vary', 'Origin');
+  if (origin === undefined) return;
+  const own = loopbackHosts(request).map((host) => `http://${host}`);
+  if (origin !== 'null' && !own.includes(origin)) {
+    throw new CodedError('origin-refused', {
+      detail: `Pages of ${origin} may not use the companion.`,
+      remedy: 'Use the panel of a host, or the page that the companion serves.',
+    });
+  }
+  reply.headers({
+    'access-control-allow-origin': origin,
+    'access-control-expose-headers': resultHeaders.join(', '),
+  });
+}
+
+/** Answers a preflight: what a panel may send. */
+export function answerPreflight(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const asked = String(request.headers['access-control-request-headers'] ?? '');
+  const own = asked
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => /^x-[a-z0-9-]+$/.test(name));
+  return reply
+    .code(204)
+    .headers({
+      'access-control-allow-methods': methods,
+      'access-control-allow-headers': ['authorization', 'content-type', 'accept', ...own].join(', '),
+      'access-control-allow-private-network': 'true',
+      'access-control-max-age': '600',
+    })
+    .send();
+}
+
+/**
+ * Everything under /v1 but health needs the token.
+ * @throws CodedError `token-missing`, `token-wrong`
+ */
+export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {
+  const pathname = request.url.split('?', 1)[0]!;
+  if (!pathname.startsWith('/v1/') || open.includes(pathname)) return;
+  const given = /^bearer +(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1];
+  if (given !== undefined && isSameToken(given, token)) return;
+  reply.header('www-authenticate', 'Bearer');
+  throw given === undefined
+    ? new CodedError('token-missing', {
+        detail: 'The request has no "Authorization: Bearer" header.',
+        remedy: 'Send the token of ACEPP_HOME/token, or open the address that the companion printed.',
+      })
+    : new CodedError('token-wrong', {
+        detail: 'The token is not that of this companion.',
+        remedy: 'Open the address that the companion printed, or read ACEPP_HOME/token again.',
+      });
+}
+
+function loopbackHosts({ socket }: FastifyRequest): string[] {
+  return loopbackNames.map((name) => `${name}:${socket.localPort}`);
+}

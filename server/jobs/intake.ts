@@ -1,0 +1,90 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { CodedError } from '../../shared/errors.ts';
+import { sortLayers } from '../../shared/layers.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
+import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
+import { resolveTask } from '../../shared/tasks.ts';
+import { asDiskError } from '../engine/files.ts';
+
+/** A document of 10,000 x 10,000 pixels with alpha, its mask and a reference. */
+export const maxRequestBytes = 600_000_000;
+/** A request has 11 tensors and a few thousand characters: a longer header is none of a request. */
+const maxRequestHeader = 1_000_000;
+
+export interface Received {
+  readonly file: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/**
+ * Writes a body to a file of its own in `folder` as it comes, never holding it as a whole.
+ * @throws CodedError `too-large`, `disk-full`; then no file is left
+ */
+export async function receive(body: Readable, folder: string): Promise<Received> {
+  const file = path.join(folder, `${randomUUID()}.part`);
+  const hash = createHash('sha256');
+  let bytes = 0;
+  try {
+    await pipeline(
+      body,
+      async function* (chunks: AsyncIterable<Buffer>) {
+        for await (const chunk of chunks) {
+          bytes += chunk.length;
+          if (bytes > maxRequestBytes) throw tooLarge(bytes);
+          hash.update(chunk);
+          yield chunk;
+        }
+      },
+      createWriteStream(file, { mode: 0o600 }),
+    );
+  } catch (cause) {
+    await rm(file, { force: true });
+    throw asDiskError(cause);
+  }
+  return { file, sha256: hash.digest('hex'), bytes };
+}
+
+export function tooLarge(bytes: number): CodedError {
+  return new CodedError('too-large', {
+    detail: `The request has ${bytes} bytes or more; the limit is ${maxRequestBytes}.`,
+    remedy: 'Send only the part of the picture around the mask, or encoded files instead of pixels.',
+  });
+}
+
+/**
+ * Reads a request's header alone and checks all that it can tell.
+ * @throws CodedError `container-invalid`, `request-invalid`, `task-needs`, `instruction-empty`
+ */
+export async function readRequest(file: string): Promise<EditRequest> {
+  const { size } = await stat(file);
+  const handle = await open(file);
+  try {
+    const length = readHeaderLength(await read(handle, 0, Math.min(8, size)), size, 'The request');
+    if (length > maxRequestHeader) {
+      throw new CodedError('container-invalid', {
+        detail: `The request: its header says ${length} bytes; a request needs no more than ${maxRequestHeader}.`,
+        remedy: 'Put only the tensors of the protocol into the request.',
+      });
+    }
+    const json = new TextDecoder().decode(await read(handle, 8, length));
+    const header = parseHeader(json, size - 8 - length, 'The request');
+    const request = parseEditRequest(header.metadata.request ?? '');
+    const { edit, mask, references } = sortLayers(header.tensors);
+    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length });
+    return request;
+  } finally {
+    await handle.close();
+  }
+}
+
+async function read(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await handle.read(bytes, 0, length, position);
+  return bytes;
+}
