@@ -290,7 +290,7 @@ export class Engine {
 
   /** The last lines of stderr as one, short enough for a message. */
   #lastWords(): string {
-    const words = this.#stderr.slice(-6).join(' ').trim();
+    const words = this.#stderr.slice(-6).join(' ').replaceAll(/\s+/g, ' ').trim();
     return words && `It said: ${words.slice(-1200)}`;
   }
 }

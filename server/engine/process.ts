@@ -120,7 +120,8 @@ async function load(model: ModelEntry): Promise<Networks> {
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
-      const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, '');
+      const said = cause instanceof Error ? cause.message : String(cause);
+      const reason = said.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
       if (provider === 'cpu') throw cause;
       if (wanted !== undefined) throw unavailable(provider, reason, cause);

@@ -1,0 +1,78 @@
+import path from 'node:path';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import { controls, tasks } from '../../shared/request.ts';
+import { type Provider, providers } from '../engine/provider.ts';
+
+export interface Flags {
+  readonly image?: string;
+  readonly mask?: string;
+  readonly reference: readonly string[];
+  readonly instruction: string;
+  readonly task?: string;
+  readonly control?: string;
+  readonly seed?: number;
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly model?: string;
+  readonly adapter: readonly { name: string; scale: number }[];
+  readonly provider?: Provider;
+  readonly out?: string;
+}
+
+/**
+ * The flags of `npm run edit`.
+ * @throws CommanderError, also after help was shown
+ */
+export function readFlags(): Flags {
+  const whole = (text: string) => {
+    if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
+    return Number(text);
+  };
+  const decimal = (text: string) => {
+    if (text.trim() === '' || !Number.isFinite(Number(text)))
+      throw new InvalidArgumentError('It must be a number.');
+    return Number(text);
+  };
+  const adapter = (text: string, before: readonly object[]) => {
+    const at = text.lastIndexOf('=');
+    if (at < 1) throw new InvalidArgumentError('It must be NAME=SCALE.');
+    return [...before, { name: text.slice(0, at), scale: decimal(text.slice(at + 1)) }];
+  };
+  const command = new Command('npm run --silent edit --')
+    .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
+    .option('--image <file>', 'picture to edit')
+    .option('--mask <file>', 'white where the picture may change')
+    .option(
+      '--reference <file>',
+      'may be given several times, in order',
+      (file, before: string[]) => [...before, file],
+      [],
+    )
+    .requiredOption('--instruction <text>', 'what should be seen')
+    .addOption(new Option('--task <task>', 'chosen from what is given if left out').choices([...tasks]))
+    .addOption(new Option('--control <kind>', 'with --task control').choices([...controls]))
+    .option('--seed <number>', 'drawn by chance if left out', whole)
+    .option('--steps <number>', 'of the sampler', whole)
+    .option('--guidance <number>', 'how strictly the instruction is followed', decimal)
+    .option('--model <id>', 'of the catalogue')
+    .option('--adapter <name=scale>', 'may be given several times', adapter, [])
+    .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
+    .option('--out <file>', 'the layer as .png, or a layered .psd')
+    .allowExcessArguments(false)
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride();
+  return command.parse().opts<Flags>();
+}
+
+export function wrongFlags(message: string): CodedError {
+  return new CodedError('request-invalid', {
+    detail: `The command line is wrong: ${message.replace(/^error: /, '').replace(/\.?$/, '.')}`,
+    remedy: 'See "npm run --silent edit -- --help".',
+  });
+}
+
+/** npm runs in the package's folder; what a person types is relative to where they are. */
+export function fromPerson(file: string): string {
+  return path.resolve(process.env.INIT_CWD ?? process.cwd(), file);
+}

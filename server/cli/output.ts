@@ -1,0 +1,79 @@
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { composite } from '../../shared/composite.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Bounds } from '../../shared/events.ts';
+import { layeredPSD, type Pixels } from '../../shared/psd.ts';
+import { type Container, decodeContainer } from '../../shared/safetensors.ts';
+import { layerPNG } from '../jobs/layer-png.ts';
+import { type Flags, fromPerson, wrongFlags } from './flags.ts';
+
+/** Writes a result where --out says: the layer as PNG, or the picture with the layer on it as PSD. */
+export async function writeResult(result: Uint8Array, out: string, flags: Flags): Promise<void> {
+  const layer = decodeContainer(result, 'The result');
+  await writeWhole(out, await (isPSD(out) ? layerPSD(layer, flags) : layerPNG(layer)));
+}
+
+function isPSD(file: string): boolean {
+  return path.extname(file).toLowerCase() === '.psd';
+}
+
+/** @throws CodedError `request-invalid` where --out is neither a PNG nor a PSD */
+export function outFile(given: string): string {
+  const file = fromPerson(given);
+  if (isPSD(file) || path.extname(file).toLowerCase() === '.png') return file;
+  throw wrongFlags(`--out "${given}" is neither .png nor .psd`);
+}
+
+/** The picture as 8-bit RGBA, upright and in sRGB as the pipeline takes it. */
+async function picturePixels(file: string): Promise<Pixels> {
+  const { data, info } = await sharp(fromPerson(file))
+    .autoOrient()
+    .toColourspace('srgb')
+    .ensureAlpha()
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, data };
+}
+
+async function layerPSD(result: Container, { image, instruction }: Flags): Promise<Uint8Array> {
+  const { data, info } = await sharp(await layerPNG(result))
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  const layer: Pixels = { width: info.width, height: info.height, data };
+  const bounds = JSON.parse(result.metadata.bounds!) as {
+    left: number;
+    top: number;
+    width: number;
+    height: number;
+  };
+  const picture =
+    image === undefined
+      ? { width: layer.width, height: layer.height, data: new Uint8Array(layer.data.length) }
+      : await picturePixels(image);
+  const flat = composite({ ...picture, channels: 4 }, { ...layer, channels: 4 }, bounds);
+  const name = instruction.trim().slice(0, 60) || 'ACE++';
+  return layeredPSD(picture, [{ name, bounds, picture: layer, visible: true }], {
+    ...picture,
+    data: flat.data as Uint8Array,
+  });
+}
+
+/** The file appears as a whole or not at all. */
+async function writeWhole(file: string, content: Uint8Array): Promise<void> {
+  const unfinished = `${file}.${process.pid}.tmp`;
+  try {
+    await writeFile(unfinished, content);
+    await rename(unfinished, file);
+  } catch (cause) {
+    await rm(unfinished, { force: true });
+    const isFull = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
+    throw new CodedError(isFull ? 'disk-full' : 'request-invalid', {
+      detail: `The result cannot be written: ${(cause as Error).message}.`,
+      remedy: 'Let --out name a file in a folder that exists and that you may write to.',
+      cause,
+    });
+  }
+}
