@@ -1,4 +1,4 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { composite } from '../../shared/composite.ts';
@@ -43,12 +43,7 @@ async function layerPSD(result: Container, { image, instruction }: Flags): Promi
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const layer: Pixels = { width: info.width, height: info.height, data };
-  const bounds = JSON.parse(result.metadata.bounds!) as {
-    left: number;
-    top: number;
-    width: number;
-    height: number;
-  };
+  const bounds = JSON.parse(result.metadata.bounds!) as Bounds;
   const picture =
     image === undefined
       ? { width: layer.width, height: layer.height, data: new Uint8Array(layer.data.length) }

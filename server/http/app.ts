@@ -142,6 +142,9 @@ function asCodedError(thrown: FastifyError): CodedError {
 
 function sendProblem(reply: FastifyReply, error: CodedError): FastifyReply {
   const problem = error.toProblem();
-  // As bytes, so that no charset is added: JSON has none (RFC 8259).
-  return reply.code(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+  // As bytes, because Fastify adds a charset to text, which JSON does not have (RFC 8259).
+  return reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .send(Buffer.from(JSON.stringify(problem)));
 }

@@ -1,0 +1,331 @@
+import { randomUUID } from 'node:crypto';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { History, Poll } from '../../../server/jobs/state.ts';
+import type { EditEvent } from '../../../shared/events.ts';
+import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
+import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
+
+const quick = squareEdit({ side: 64, request: { steps: 2 } });
+/** Steps that take long enough for a request to come between two of them. */
+const slow = squareEdit({ side: 512, request: { steps: 20, window: { maxSequence: 1024 } } });
+
+const isStep = (step: number) => (event: EditEvent) => event.type === 'step' && event.step >= step;
+const steps = (events: readonly EditEvent[]) => events.filter((event) => event.type === 'step');
+
+describe('a running companion', () => {
+  let companion: RunningCompanion;
+  beforeAll(async () => {
+    companion = await RunningCompanion.start();
+  });
+  afterAll(() => companion.remove());
+
+  it('prints one address, with the token of a file that only this user can read', async () => {
+    expect(companion.stdout().trim().split('\n')).toHaveLength(1);
+    const file = path.join(companion.home, 'token');
+    expect((await readFile(file, 'utf8')).trim()).toBe(companion.token);
+    expect(companion.token.length).toBeGreaterThan(40);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+  });
+
+  it('tells its health without a token, and nothing private', async () => {
+    const health = await companion.ask('/v1/health', { headers: { authorization: '' } });
+    expect(health.json()).toEqual({
+      name: 'ACE++ Layers',
+      version: '0.1.0',
+      engine: { state: expect.any(String), provider: null, model: null },
+    });
+  });
+
+  it('answers under IPv6 too', async () => {
+    const answer = await fetch(`http://[::1]:${companion.url.port}/v1/health`).catch((error: Error) => error);
+    if (answer instanceof Error) return expect(String(answer.cause)).toMatch(/EADDRNOTAVAIL|ENETUNREACH/);
+    expect(answer.status).toBe(200);
+  });
+
+  it('turns a request into a layer, and tells of each step on the way', async () => {
+    const id = randomUUID();
+    const accepted = await companion.put(quick, id);
+    expect(accepted.status).toBe(202);
+    expect(accepted.json()).toEqual({ id, state: 'queued', position: 0 });
+    const events = await companion.follow(id);
+    expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));
+    expect(events[0]).toMatchObject({ type: 'queued', position: 0 });
+    expect(steps(events)).toMatchObject([
+      { step: 1, steps: 2 },
+      { step: 2, steps: 2 },
+    ]);
+    const last = events.at(-1)!;
+    if (last.type !== 'done') throw new Error(JSON.stringify(last));
+    expect(last.results).toMatchObject([
+      { seed: 7, steps: 2, task: 'inpaint', bounds: { left: 16, top: 16, width: 32, height: 32 } },
+    ]);
+
+    const result = await companion.ask(`/v1/edits/${id}/result?variant=0`);
+    const { metadata, tensors } = decodeContainer(result.body);
+    expect(JSON.parse(metadata.bounds!)).toEqual({ left: 16, top: 16, width: 32, height: 32 });
+    expect(metadata.seed).toBe('7');
+    const layer = tensors.get('layer')!;
+    expect([layer.dtype, layer.shape]).toEqual(['U8', [32, 32, 4]]);
+
+    const png = await companion.ask(`/v1/edits/${id}/result`, { headers: { accept: 'image/png' } });
+    expect(png.headers['content-type']).toBe('image/png');
+    expect(JSON.parse(String(png.headers['x-acepp-bounds']))).toEqual({
+      left: 16,
+      top: 16,
+      width: 32,
+      height: 32,
+    });
+    expect(png.headers['x-acepp-seed']).toBe('7');
+    expect((await sharp(png.body).raw().toBuffer()).equals(layer.data)).toBe(true);
+  });
+
+  it('runs nothing twice: the same id and body get the same answer', async () => {
+    const id = randomUUID();
+    const [first, second] = await Promise.all([companion.put(quick, id), companion.put(quick, id)]);
+    await companion.follow(id);
+    const third = await companion.put(quick, id);
+    for (const answer of [second, third]) {
+      expect(answer.status).toBe(202);
+      expect(answer.json()).toEqual(first.json());
+    }
+    expect(steps(await companion.follow(id))).toHaveLength(2);
+    expect(await readdir(path.join(companion.home, 'edits/.incoming'))).toEqual([]);
+  });
+
+  it('refuses another body under the same id', async () => {
+    const id = randomUUID();
+    await companion.put(quick, id);
+    const other = await companion.put(squareEdit({ side: 64, request: { steps: 3 } }), id);
+    expect([other.status, other.json().code]).toEqual([409, 'edit-conflict']);
+    await companion.follow(id);
+  });
+
+  it('keeps 16 bits of a picture in the layer and its PNG', async () => {
+    const data = new Uint8Array(64 * 64 * 3 * 2).map((_, i) => (i * 13) % 256);
+    const edit = { dtype: 'U16', shape: [64, 64, 3], data } as const;
+    const request = JSON.stringify({ version: 1, instruction: 'a red circle', steps: 1 });
+    const mask = pixels([64, 64], (i) => (i % 64 < 20 ? 255 : 0));
+    const tensors = new Map([
+      ['edit', edit],
+      ['mask', mask],
+    ]);
+    const id = await companion.send(encodeContainer({ metadata: { request }, tensors }));
+    await companion.follow(id);
+    const png = await companion.ask(`/v1/edits/${id}/result`, { headers: { accept: 'image/png' } });
+    expect(await sharp(png.body).metadata()).toMatchObject({ depth: 'ushort', channels: 4, width: 20 });
+  });
+
+  it('gives each of several variants its own seed and layer', async () => {
+    const id = await companion.send(squareEdit({ side: 64, request: { steps: 1, variants: 2 } }));
+    await companion.follow(id);
+    const layers = await Promise.all(
+      [0, 1].map((variant) => companion.ask(`/v1/edits/${id}/result?variant=${variant}`)),
+    );
+    const [first, second] = layers.map(({ body }) => decodeContainer(body));
+    expect([first!.metadata.seed, second!.metadata.seed]).toEqual(['7', '8']);
+    const bytes = [first, second].map((result) => Buffer.from(result!.tensors.get('layer')!.data));
+    expect(bytes[0]!.equals(bytes[1]!)).toBe(false);
+    const third = await companion.ask(`/v1/edits/${id}/result?variant=2`);
+    expect([third.status, third.json().code]).toEqual([404, 'not-found']);
+  });
+
+  it('ends an edit that is cancelled in step 3 of 20 within one step, and runs the next', async () => {
+    const id = await companion.send(slow);
+    const before = await companion.follow(id, isStep(2));
+    const cancelled = await companion.ask(`/v1/edits/${id}`, { method: 'DELETE' });
+    const told = Date.now();
+    expect(cancelled.status).toBe(202);
+    const events = await companion.follow(id);
+    expect(events.at(-1)).toMatchObject({ type: 'cancelled' });
+    expect(steps(events).length - steps(before).length).toBeLessThanOrEqual(2);
+    const later = steps(events).filter(({ time }) => Date.parse(time) > told);
+    expect(later.length).toBeLessThanOrEqual(1);
+    const poll = (await companion.ask(`/v1/edits/${id}`)).json<Poll>();
+    expect(poll.state).toBe('cancelled');
+    const result = await companion.ask(`/v1/edits/${id}/result`);
+    expect([result.status, result.json().code]).toEqual([409, 'edit-not-done']);
+    expect((await companion.follow(await companion.send(quick))).at(-1)).toMatchObject({ type: 'done' });
+  });
+
+  it('tells those who wait their place, and lets them be cancelled', async () => {
+    const first = await companion.send(slow);
+    await companion.follow(first, isStep(1));
+    const second = randomUUID();
+    const third = randomUUID();
+    expect((await companion.put(quick, second)).json()).toMatchObject({ position: 1 });
+    expect((await companion.put(quick, third)).json()).toMatchObject({ position: 2 });
+    const gone = await companion.ask(`/v1/edits/${second}`, { method: 'DELETE' });
+    expect(gone.json()).toEqual({ id: second, state: 'cancelled' });
+    const moved = (await companion.ask(`/v1/edits/${third}?after=1&wait=5`)).json<Poll>();
+    expect(moved.events).toMatchObject([{ type: 'queued', position: 1 }]);
+    await companion.ask(`/v1/edits/${first}`, { method: 'DELETE' });
+    expect((await companion.follow(third)).at(-1)).toMatchObject({ type: 'done' });
+  });
+
+  it('fails an edit whose engine is killed with the reason, and runs the next in a new engine', async () => {
+    const id = await companion.send(slow);
+    await companion.follow(id, isStep(2));
+    const engine = companion.enginePid()!;
+    process.kill(engine, 'SIGKILL');
+    expect((await companion.follow(id)).at(-1)).toMatchObject({
+      type: 'failed',
+      problem: { code: 'engine-died', status: 500, detail: expect.stringContaining('SIGKILL') },
+    });
+    expect((await companion.follow(await companion.send(quick))).at(-1)).toMatchObject({ type: 'done' });
+    expect(companion.enginePid()).not.toBe(engine);
+  });
+
+  it('says what is wrong with a picture only the engine can read', async () => {
+    const body = encodeContainer({
+      metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle' }) },
+      tensors: new Map([['edit.png', pixels([100], () => 1)]]),
+    });
+    const events = await companion.follow(await companion.send(body));
+    expect(events.at(-1)).toMatchObject({ type: 'failed', problem: { code: 'image-invalid' } });
+  });
+
+  it('refuses a model and an adapter that it does not have', async () => {
+    const failure = async (request: object) => {
+      const events = await companion.follow(await companion.send(squareEdit({ side: 64, request })));
+      const last = events.at(-1)!;
+      return last.type === 'failed' ? last.problem.code : last.type;
+    };
+    expect(await failure({ model: 'nothing-like-it' })).toBe('model-unknown');
+    expect(await failure({ adapters: [{ name: 'nothing-like-it', scale: 1 }] })).toBe('adapter-unknown');
+  });
+
+  it('waits with its answer for an event, but no longer than it was asked to', async () => {
+    const id = await companion.send(quick);
+    const { length } = await companion.follow(id);
+    const over = (await companion.ask(`/v1/edits/${id}?after=${length}&wait=20`)).json<Poll>();
+    expect(over).toMatchObject({ state: 'done', events: [], next: length });
+    const running = await companion.send(slow);
+    const seen = await companion.follow(running, isStep(1));
+    const started = performance.now();
+    const waited = (await companion.ask(`/v1/edits/${running}?after=${seen.length}&wait=20`)).json<Poll>();
+    expect(waited.events.length).toBeGreaterThan(0);
+    expect(performance.now() - started).toBeLessThan(15_000);
+    await companion.ask(`/v1/edits/${running}`, { method: 'DELETE' });
+    await companion.follow(running);
+  });
+
+  it('lists its edits, newest first', async () => {
+    const id = await companion.send(quick);
+    await companion.follow(id);
+    const { edits } = (await companion.ask('/v1/edits')).json<History>();
+    expect(edits[0]).toMatchObject({ id, state: 'done', request: { instruction: 'a red circle' } });
+    const times = edits.map(({ created }) => created);
+    expect(times).toEqual([...times].sort().reverse());
+    const before = (await companion.ask(`/v1/edits?before=${edits[0]!.id}`)).json<History>();
+    expect(before.edits.map((edit) => edit.id)).toEqual(edits.slice(1).map((edit) => edit.id));
+  });
+
+  it('names what can run', async () => {
+    const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
+    expect(models.map(({ id }) => id)).toContain('pocket');
+  });
+});
+
+describe('a companion that ends', () => {
+  it('takes its engine with it and serves old results when it starts again', async () => {
+    const first = await RunningCompanion.start();
+    const done = await first.send(quick);
+    await first.follow(done);
+    const result = await first.ask(`/v1/edits/${done}/result`);
+    const running = await first.send(slow);
+    await first.follow(running, isStep(1));
+    const waiting = await first.send(quick);
+    const engine = first.enginePid()!;
+    expect(await first.stop()).toBe(0);
+    expect(() => process.kill(engine, 0)).toThrow('ESRCH');
+
+    const second = await RunningCompanion.start({ home: first.home });
+    try {
+      expect(second.token).toBe(first.token);
+      expect((await second.ask(`/v1/edits/${done}/result`)).body.equals(result.body)).toBe(true);
+      expect((await second.follow(done)).at(-1)).toMatchObject({ type: 'done' });
+      for (const id of [running, waiting]) {
+        expect((await second.follow(id)).at(-1)).toMatchObject({
+          type: 'failed',
+          problem: { code: 'companion-gone' },
+        });
+      }
+      const again = await second.put(quick, done);
+      expect([again.status, again.json().state]).toEqual([202, 'queued']);
+    } finally {
+      await second.remove();
+    }
+  });
+
+  it('leaves no engine behind even when it is killed, and no edit unfinished for ever', async () => {
+    const first = await RunningCompanion.start();
+    const running = await first.send(slow);
+    await first.follow(running, isStep(1));
+    const engine = first.enginePid()!;
+    await first.stop('SIGKILL');
+    await expect.poll(() => isAlive(engine), { timeout: 10_000 }).toBe(false);
+    const second = await RunningCompanion.start({ home: first.home });
+    try {
+      expect((await second.follow(running)).at(-1)).toMatchObject({ type: 'failed' });
+    } finally {
+      await second.remove();
+    }
+  });
+
+  it('opens its page with a ticket that is good once', async () => {
+    const companion = await RunningCompanion.start();
+    try {
+      const answer = await companion.ask('/open/guessed');
+      expect([answer.status, answer.json().code]).toEqual([404, 'not-found']);
+    } finally {
+      await companion.remove();
+    }
+  });
+});
+
+describe('starting', () => {
+  it('says so when ACEPP_PORT is taken, and when another companion has the folder', async () => {
+    const companion = await RunningCompanion.start();
+    try {
+      const samePort = RunningCompanion.start({ env: { ACEPP_PORT: companion.url.port } });
+      await expect(samePort).rejects.toThrow('port-busy');
+      const sameHome = RunningCompanion.start({ home: companion.home });
+      await expect(sameHome).rejects.toThrow('companion-running');
+    } finally {
+      await companion.remove();
+    }
+  });
+
+  it('listens at ACEPP_PORT, and refuses one that is no port', async () => {
+    const port = String(await freePort());
+    const companion = await RunningCompanion.start({ env: { ACEPP_PORT: port } });
+    expect(companion.url.port).toBe(port);
+    await companion.remove();
+    const wrong = RunningCompanion.start({ env: { ACEPP_PORT: '99999' } });
+    await expect(wrong).rejects.toThrow('request-invalid');
+  });
+
+  it('takes over a folder whose companion is no more', async () => {
+    const companion = await RunningCompanion.start();
+    await companion.stop('SIGKILL');
+    await writeFile(path.join(companion.home, 'companion.pid'), '999999999\n');
+    const next = await RunningCompanion.start({ home: companion.home });
+    await next.remove();
+  });
+
+  it('refuses a provider that is none', async () => {
+    await expect(RunningCompanion.start({ args: ['--provider', 'abacus'] })).rejects.toThrow('abacus');
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

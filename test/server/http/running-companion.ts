@@ -1,0 +1,177 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Poll } from '../../../server/jobs/state.ts';
+import { projectRoot } from '../../../server/paths.ts';
+import type { EditEvent } from '../../../shared/events.ts';
+import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  json<T = Record<string, unknown>>(): T;
+}
+
+export interface Asking {
+  readonly method?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array;
+}
+
+export async function temporaryHome(): Promise<string> {
+  return mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || !address) throw new Error('no port');
+  return address.port;
+}
+
+/** The real companion: the bundle that `npm start` runs, in a process of its own. */
+export class RunningCompanion {
+  private constructor(
+    readonly child: ChildProcess,
+    readonly home: string,
+    readonly url: URL,
+    readonly stdout: () => string,
+    readonly stderr: () => string,
+  ) {}
+
+  static async start(
+    options: { home?: string; env?: NodeJS.ProcessEnv; args?: string[] } = {},
+  ): Promise<RunningCompanion> {
+    const home = options.home ?? (await temporaryHome());
+    const env = { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(await freePort()), CI: 'true' };
+    const main = path.join(projectRoot, 'dist/server/main.js');
+    const args = [main, '--provider', 'cpu', ...(options.args ?? [])];
+    const child = spawn(process.execPath, args, {
+      env: { ...env, ...options.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    const url = await new Promise<URL>((resolve, reject) => {
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        stdout += text;
+        if (stdout.includes('\n')) resolve(new URL(stdout.trim()));
+      });
+      child.once('close', () => reject(new Error(`the companion ended: ${stderr}`)));
+    });
+    return new RunningCompanion(
+      child,
+      home,
+      url,
+      () => stdout,
+      () => stderr,
+    );
+  }
+
+  get token(): string {
+    return new URLSearchParams(this.url.hash.slice(1)).get('token')!;
+  }
+
+  /** With the token, unless a header is given as empty, which leaves it out; over plain sockets, so that any header can be sent. */
+  ask(pathname: string, { method = 'GET', headers = {}, body }: Asking = {}): Promise<Answer> {
+    const { hostname, port } = this.url;
+    const all = Object.entries({ authorization: `Bearer ${this.token}`, ...headers });
+    const given = Object.fromEntries(all.filter(([, value]) => value !== ''));
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ hostname, port, path: pathname, method, headers: given }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => {
+          const content = Buffer.concat(chunks);
+          resolve({
+            status: response.statusCode!,
+            headers: response.headers,
+            body: content,
+            json: <T>() => JSON.parse(content.toString()) as T,
+          });
+        });
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
+  }
+
+  put(body: Uint8Array, id: string = randomUUID()): Promise<Answer> {
+    return this.ask(`/v1/edits/${id}`, { method: 'PUT', body });
+  }
+
+  /** Sends an edit and gives its id. */
+  async send(body: Uint8Array): Promise<string> {
+    const id = randomUUID();
+    const answer = await this.put(body, id);
+    if (answer.status !== 202) throw new Error(answer.body.toString());
+    return id;
+  }
+
+  /** Polls until an event is the one that is looked for, or the edit is over; gives all events so far. */
+  async follow(id: string, until: (event: EditEvent) => boolean = () => false): Promise<EditEvent[]> {
+    const events: EditEvent[] = [];
+    for (;;) {
+      const poll = (await this.ask(`/v1/edits/${id}?after=${events.length}&wait=20`)).json<Poll>();
+      events.push(...poll.events);
+      if (poll.events.some(until) || !['queued', 'running'].includes(poll.state)) return events;
+    }
+  }
+
+  /** The engine's process id; undefined while none runs. */
+  enginePid(): number | undefined {
+    const { pid } = this.child;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    return children.map(Number).find((child) => {
+      const file = `/proc/${child}/cmdline`;
+      return child > 0 && existsSync(file) && readFileSync(file, 'utf8').includes('engine.js');
+    });
+  }
+
+  /** Ends it as Ctrl-C does; the exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode;
+    const ended = new Promise<number | null>((resolve) => this.child.once('close', resolve));
+    this.child.kill(signal);
+    return ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.home, { recursive: true, force: true });
+  }
+}
+
+/** Pixels by a formula, so that no file is needed. */
+export function pixels(shape: readonly number[], at: (i: number) => number): Tensor {
+  const data = new Uint8Array(shape.reduce((product, size) => product * size, 1));
+  for (let i = 0; i < data.length; i++) data[i] = at(i);
+  return { dtype: 'U8', shape, data };
+}
+
+export interface Square {
+  readonly side: number;
+  readonly request?: object;
+}
+
+/** A square picture with a square mask in its middle, half its side. */
+export function squareEdit({ side, request = {} }: Square): Uint8Array<ArrayBuffer> {
+  const isInside = (i: number) => i >= side / 4 && i < (side * 3) / 4;
+  return encodeContainer({
+    metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, ...request }) },
+    tensors: new Map([
+      ['edit', pixels([side, side, 3], (i) => (i * 7) % 251)],
+      ['mask', pixels([side, side], (i) => (isInside(i % side) && isInside(Math.floor(i / side)) ? 255 : 0))],
+    ]),
+  });
+}
