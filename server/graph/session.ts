@@ -1,0 +1,96 @@
+import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import { CodedError } from '../../shared/errors.ts';
+import type { Model } from './encode.ts';
+import { describe, elementCount } from './value.ts';
+
+/** What computes: the names of ONNX Runtime's execution providers. */
+export type Provider = 'cuda' | 'dml' | 'webgpu' | 'cpu';
+
+/** The providers that this build of ONNX Runtime knows on this system; whether one works shows when a session is opened. */
+export async function availableProviders(): Promise<string[]> {
+  return listSupportedBackends().map(({ name }) => name);
+}
+
+export interface SessionOptions {
+  readonly provider: Provider;
+  /** Weights are copied into the layout that the CPU is fastest with, instead of being read in place. */
+  readonly copiesWeights: boolean;
+}
+
+/** Data of the inputs and outputs of a run. */
+export type Arrays = Readonly<Record<string, Float32Array | BigInt64Array>>;
+
+/** A model that is loaded. */
+export class Session {
+  readonly #session: InferenceSession;
+  readonly #model: Model;
+
+  private constructor(session: InferenceSession, model: Model) {
+    this.#session = session;
+    this.#model = model;
+  }
+
+  /**
+   * Loads a model; its weights stay in their files, mapped into memory.
+   * @throws CodedError `provider-unavailable`
+   */
+  static async open(model: Model, { provider, copiesWeights }: SessionOptions): Promise<Session> {
+    const available = await availableProviders();
+    if (!available.includes(provider)) {
+      throw unavailable(provider, `this ONNX Runtime has ${available.join(', ')} on this system`);
+    }
+    const options = {
+      executionProviders: [provider],
+      // With in-place weights, the pattern would reserve a block of the weights' size, and the arena would keep cast copies.
+      enableMemPattern: copiesWeights,
+      enableCpuMemArena: copiesWeights,
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: model.externalFolder,
+          ...(!copiesWeights && { disable_prepacking: '1' }),
+        },
+        // Folding would make float32 copies of all 16-bit weights.
+        optimization: { disable_specified_optimizers: 'ConstantFolding' },
+      },
+    } satisfies InferenceSession.SessionOptions;
+    try {
+      return new Session(await InferenceSession.create(model.bytes, options), model);
+    } catch (cause) {
+      if (provider === 'cpu') throw cause;
+      throw unavailable(provider, (cause as Error).message, cause);
+    }
+  }
+
+  /** One evaluation; blocks the thread while it computes. */
+  async run<Output extends string>(
+    inputs: Arrays,
+    ...outputs: readonly Output[]
+  ): Promise<Record<Output, Float32Array>> {
+    const feeds: Record<string, Tensor> = {};
+    for (const input of this.#model.inputs) {
+      const data = inputs[input.name];
+      if (data?.length !== elementCount(input.shape)) {
+        throw new Error(`input "${input.name}" is ${describe(input)}, but has ${data?.length} elements`);
+      }
+      feeds[input.name] =
+        data instanceof Float32Array
+          ? new Tensor('float32', data, input.shape)
+          : new Tensor('int64', data, input.shape);
+    }
+    const results = await this.#session.run(feeds, [...outputs]);
+    const arrays = outputs.map((name) => [name, results[name]?.data] as const);
+    return Object.fromEntries(arrays) as Record<Output, Float32Array>;
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function unavailable(provider: Provider, reason: string, cause?: unknown): CodedError {
+  return new CodedError('provider-unavailable', {
+    detail: `The provider "${provider}" cannot be used: ${reason}.`,
+    remedy: 'Install what it needs, or choose another provider: the CPU is always there.',
+    cause,
+  });
+}

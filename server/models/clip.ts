@@ -1,0 +1,41 @@
+/** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
+import type { Model } from '../graph/encode.ts';
+import { Graph } from '../graph/graph.ts';
+import type { Value } from '../graph/value.ts';
+import type { WeightsFile } from '../weights/file.ts';
+import { Layers } from '../weights/layers.ts';
+
+const epsilon = 1e-5;
+/** All published CLIP text encoders have it. */
+const headSize = 64;
+
+/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `vector` [1, width]. */
+export function buildCLIP(file: WeightsFile, length: number): Model {
+  const graph = Graph.create('clip');
+  const net = new Layers(graph, file).at('text_model');
+  const tokens = graph.input('tokens', 'int64', [length]);
+  const end = graph.input('end', 'int64', [1]);
+  const positions = graph.rows(net.parameter('embeddings.position_embedding.weight'), 0, length);
+  let x = graph.plus(net.embedding('embeddings.token_embedding', tokens), positions); // [length, width]
+  for (const layer of net.list('encoder.layers', 'layer_norm1.weight')) {
+    x = graph.plus(x, selfAttention(layer, layer.layerNorm('layer_norm1', x, epsilon)));
+    const hidden = layer.linear('mlp.fc1', layer.layerNorm('layer_norm2', x, epsilon));
+    x = graph.plus(x, layer.linear('mlp.fc2', graph.quickGelu(hidden)));
+  }
+  graph.output('vector', net.layerNorm('final_layer_norm', graph.gather(x, end), epsilon));
+  return graph.finish();
+}
+
+function selfAttention(net: Layers, x: Value): Value {
+  const g = net.graph;
+  const project = (name: string) => {
+    const projected = net.linear(`self_attn.${name}`, x);
+    return g.reshape(projected, [1, ...projected.shape]);
+  };
+  const heads = x.shape[1]! / headSize;
+  const attended = g.attention(project('q_proj'), project('k_proj'), project('v_proj'), {
+    heads,
+    isCausal: true,
+  });
+  return net.linear('self_attn.out_proj', g.reshape(attended, attended.shape.slice(1)));
+}

@@ -1,0 +1,220 @@
+/**
+ * The diffusion transformer of FLUX.1 (black-forest-labs/flux, model.py and modules/layers.py), over files with its key layout.
+ * Every size is read from the tensors' shapes.
+ */
+
+import type { Model } from '../graph/encode.ts';
+import { Graph } from '../graph/graph.ts';
+import type { Value } from '../graph/value.ts';
+import { invalidFile, type WeightsFile } from '../weights/file.ts';
+import { Layers } from '../weights/layers.ts';
+
+export interface FluxSizes {
+  /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
+  readonly inputColumns: 384 | 448;
+  readonly headSize: number;
+  readonly textWidth: number;
+  readonly vectorWidth: number;
+  /** Distilled for a guidance scalar, as FLUX.1-dev; schnell is not. */
+  readonly hasGuidance: boolean;
+}
+
+/** Width of the timestep and guidance embeddings (model.py, `timestep_embedding(timesteps, 256)`). */
+export const embeddingWidth = 256;
+
+/** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
+const epsilon = 1e-6;
+
+/** @throws CodedError `model-file-invalid` */
+export function fluxSizes(file: WeightsFile): FluxSizes {
+  const net = new Layers(Graph.create('transformer'), file);
+  const [, columns = 0] = net.shape('img_in.weight');
+  if (columns > 448) {
+    throw invalidFile(`${file.file} has ${columns} columns in "img_in.weight"; 384 and 448 are known.`);
+  }
+  return {
+    inputColumns: columns <= 384 ? 384 : 448,
+    headSize: net.shape('double_blocks.0.img_attn.norm.query_norm.scale')[0]!,
+    textWidth: net.shape('txt_in.weight')[1]!,
+    vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,
+    hasGuidance: net.has('guidance_in.in_layer.weight'),
+  };
+}
+
+/**
+ * Inputs `image` [tokens, inputColumns], `text` [textTokens, textWidth], `vector` [1, vectorWidth], `timestep` and `guidance`
+ * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2]; output `velocity` [tokens, 64].
+ */
+export function buildFlux(file: WeightsFile, tokens: number, textTokens: number): Model {
+  const sizes = fluxSizes(file);
+  const graph = Graph.create('transformer');
+  const net = new Layers(graph, file);
+  const joined = textTokens + tokens;
+  const rotary = {
+    cosine: graph.input('cosine', 'float32', [joined, sizes.headSize / 2]),
+    sine: graph.input('sine', 'float32', [joined, sizes.headSize / 2]),
+    headSize: sizes.headSize,
+  };
+
+  let image = imageIn(net, graph.input('image', 'float32', [tokens, sizes.inputColumns])); // [tokens, D]
+  let text = net.linear('txt_in', graph.input('text', 'float32', [textTokens, sizes.textWidth])); // [textTokens, D]
+  let vector = embedder(net.at('time_in'), graph.input('timestep', 'float32', [1, embeddingWidth])); // [1, D]
+  if (sizes.hasGuidance) {
+    const guidance = graph.input('guidance', 'float32', [1, embeddingWidth]);
+    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance));
+  }
+  const pooled = graph.input('vector', 'float32', [1, sizes.vectorWidth]);
+  vector = graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled)));
+
+  for (const block of net.list('double_blocks', 'img_mod.lin.weight')) {
+    [image, text] = doubleBlock(block, image, text, vector, rotary);
+  }
+  let stream = graph.concat(0, [text, image]); // [textTokens + tokens, D]
+  for (const block of net.list('single_blocks', 'modulation.lin.weight')) {
+    stream = singleBlock(block, stream, vector, rotary);
+  }
+  image = graph.rows(stream, textTokens, tokens);
+
+  const final = net.at('final_layer');
+  const [shift, scale] = chunks(final.graph, final.linear('adaLN_modulation.1', vector), 2);
+  graph.output('velocity', final.linear('linear', modulated(final.graph, image, shift!, scale!)));
+  return graph.finish();
+}
+
+interface Rotary {
+  readonly cosine: Value;
+  readonly sine: Value;
+  readonly headSize: number;
+}
+
+/** Fewer columns than are given stand for a weight that is padded with zeros: the rest of the input is not looked at. */
+function imageIn(net: Layers, input: Value): Value {
+  const [, columns = 0] = net.shape('img_in.weight');
+  const given = input.shape[1]!;
+  if (columns === given) return net.linear('img_in', input);
+  return net.linear('img_in', net.graph.split(input, 1, [columns, given - columns])[0]!);
+}
+
+/** `MLPEmbedder`: [1, in] -> [1, D] */
+function embedder(net: Layers, x: Value): Value {
+  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)));
+}
+
+/** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
+function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
+  const g = net.graph;
+  const streams = [
+    { name: 'txt', x: text },
+    { name: 'img', x: image },
+  ].map(({ name, x }) => {
+    // [1, 6D] -> shift, scale and gate before attention, the same before the MLP
+    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector), 6);
+    const input = modulated(g, x, modulation[0]!, modulation[1]!);
+    // [L, 3D] -> 3 x [L, D]
+    const [q, k, v] = chunks(g, net.linear(`${name}_attn.qkv`, input), 3);
+    const norm = net.at(`${name}_attn.norm`);
+    return { name, x, modulation, ...normalized(norm, q!, k!, rotary.headSize), v: v! };
+  });
+  const join = (of: 'q' | 'k' | 'v') =>
+    g.concat(
+      0,
+      streams.map((stream) => stream[of]),
+    );
+  const attended = attention(g, join('q'), join('k'), join('v'), rotary);
+  const parts = g.split(attended, 0, [text.shape[0]!, image.shape[0]!]);
+
+  const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
+    const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
+    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!)));
+    const hidden = net.linear(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
+    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, g.geluTanh(hidden))));
+  });
+  return [newImage!, newText!];
+}
+
+/** `SingleStreamBlock`: attention and MLP side by side, with one projection in and one out. */
+function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Value {
+  const g = net.graph;
+  const width = x.shape[1]!;
+  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector), 3);
+  const projected = net.linear('linear1', modulated(g, x, shift!, scale!));
+  // [L, 3D + M] -> 3 x [L, D] and [L, M]
+  const [q, k, v, hidden] = g.split(projected, 1, [width, width, width, projected.shape[1]! - 3 * width]);
+  const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
+  const attended = attention(g, heads.q, heads.k, v!, rotary);
+  const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]));
+  return g.plus(x, g.times(gate!, output));
+}
+
+/** `(1 + scale) * LayerNorm(x) + shift`, in one node: [L, D], [1, D], [1, D] -> [L, D] */
+function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
+  const width = [x.shape[1]!];
+  const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), width);
+  return g.layerNorm(x, factor, g.reshape(shift, width), epsilon);
+}
+
+/** `QKNorm`: each head of queries and keys by its root mean square. */
+function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Value; k: Value } {
+  const perHead = (x: Value, name: string) => {
+    const heads = norm.graph.reshape(x, [x.shape[0]!, x.shape[1]! / headSize, headSize]);
+    return norm.graph.reshape(norm.rmsNorm(name, heads, epsilon), x.shape);
+  };
+  return { q: perHead(q, 'query_norm.scale'), k: perHead(k, 'key_norm.scale') };
+}
+
+/** Attention with rotary position embedding: 3 x [L, D] -> [L, D] */
+function attention(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize }: Rotary): Value {
+  const heads = q.shape[1]! / headSize;
+  const batched = (x: Value) => g.reshape(x, [1, ...x.shape]);
+  const rotated = (x: Value) => g.rotary(batched(x), cosine, sine, heads);
+  return g.reshape(g.attention(rotated(q), rotated(k), batched(v), { heads }), v.shape);
+}
+
+/** Equal parts of the last axis. */
+function chunks(g: Graph, x: Value, count: number): Value[] {
+  return g.split(x, 1, new Array<number>(count).fill(x.shape[1]! / count));
+}
+
+/**
+ * Angles of the rotary embedding for text ids of 0 and image ids (0, row, column), model.py `EmbedND`: the head is shared out
+ * among the three axes as 16 : 56 : 56.
+ * @returns cosine and sine, [textTokens + rows * columns, headSize / 2]
+ */
+export function rotaryTables(
+  headSize: number,
+  textTokens: number,
+  rows: number,
+  columns: number,
+): { cosine: Float32Array; sine: Float32Array } {
+  const axes = [headSize / 8, (headSize * 7) / 16, (headSize * 7) / 16];
+  const half = headSize / 2;
+  const cosine = new Float32Array((textTokens + rows * columns) * half).fill(1);
+  const sine = new Float32Array(cosine.length);
+  for (let token = 0; token < rows * columns; token++) {
+    const ids = [0, Math.floor(token / columns), token % columns];
+    let at = (textTokens + token) * half;
+    axes.forEach((size, axis) => {
+      for (let i = 0; i < size / 2; i++, at++) {
+        const angle = ids[axis]! / 10000 ** ((2 * i) / size);
+        cosine[at] = Math.cos(angle);
+        sine[at] = Math.sin(angle);
+      }
+    });
+  }
+  return { cosine, sine };
+}
+
+/**
+ * The sinusoidal embedding of sigma or of the guidance (modules/layers.py, `timestep_embedding` with time_factor 1000).
+ * @returns [1, 256], cosines first
+ */
+export function sinusoidalEmbedding(value: number): Float32Array {
+  const half = embeddingWidth / 2;
+  const embedding = new Float32Array(embeddingWidth);
+  for (let i = 0; i < half; i++) {
+    const angle = 1000 * value * Math.exp((-Math.log(10000) * i) / half);
+    embedding[i] = Math.cos(angle);
+    embedding[half + i] = Math.sin(angle);
+  }
+  return embedding;
+}

@@ -1,0 +1,75 @@
+/** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
+import type { Model } from '../graph/encode.ts';
+import { Graph } from '../graph/graph.ts';
+import type { Value } from '../graph/value.ts';
+import type { WeightsFile } from '../weights/file.ts';
+import { Layers } from '../weights/layers.ts';
+
+const epsilon = 1e-6;
+/** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */
+const maxDistance = 128;
+
+/** Input `tokens` int64 [length], output `text` [length, width]. Padding is attended to, as FLUX was trained. */
+export function buildT5(file: WeightsFile, length: number): Model {
+  const graph = Graph.create('t5');
+  const net = new Layers(graph, file);
+  const tokens = graph.input('tokens', 'int64', [length]);
+  let x = net.embedding(net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens', tokens); // [length, width]
+  const encoder = net.at('encoder');
+  const bias = relativeBias(encoder.at('block.0.layer.0.SelfAttention'), length);
+  for (const block of encoder.list('block', 'layer.0.SelfAttention.q.weight')) {
+    x = graph.plus(x, selfAttention(block.at('layer.0'), x, bias));
+    x = graph.plus(x, gatedMLP(block.at('layer.1'), x));
+  }
+  graph.output('text', encoder.rmsNorm('final_layer_norm.weight', x, epsilon));
+  return graph.finish();
+}
+
+/** One table of the first block serves all: [buckets, heads] -> [1, heads, length, length] */
+function relativeBias(net: Layers, length: number): Value {
+  const g = net.graph;
+  const [buckets = 0] = net.shape('relative_attention_bias.weight');
+  const indices = g.integers(relativeBuckets(length, buckets), [length * length]);
+  const rows = net.embedding('relative_attention_bias', indices); // [length * length, heads]
+  const heads = rows.shape[1]!;
+  return g.reshape(g.transpose(rows, [1, 0]), [1, heads, length, length]);
+}
+
+/** The attention of T5 is not scaled. */
+function selfAttention(net: Layers, x: Value, bias: Value): Value {
+  const g = net.graph;
+  const input = net.rmsNorm('layer_norm.weight', x, epsilon);
+  const project = (name: string) => {
+    const projected = net.linear(`SelfAttention.${name}`, input);
+    return g.reshape(projected, [1, ...projected.shape]);
+  };
+  const options = { heads: bias.shape[1]!, scale: 1, bias };
+  const attended = g.attention(project('q'), project('k'), project('v'), options);
+  return net.linear('SelfAttention.o', g.reshape(attended, attended.shape.slice(1)));
+}
+
+function gatedMLP(net: Layers, x: Value): Value {
+  const g = net.graph;
+  const input = net.rmsNorm('layer_norm.weight', x, epsilon);
+  const gate = g.geluTanh(net.linear('DenseReluDense.wi_0', input));
+  return net.linear('DenseReluDense.wo', g.times(gate, net.linear('DenseReluDense.wi_1', input)));
+}
+
+/**
+ * modeling_t5.py, `_relative_position_bucket`, in both directions: half of the buckets for keys after the query; in each half
+ * exact distances first, then logarithmic ones up to `maxDistance`.
+ * @returns the bucket of each (query, key), row by row
+ */
+export function relativeBuckets(length: number, buckets: number): number[] {
+  const half = buckets / 2;
+  const exact = half / 2;
+  const bucketOf = (distance: number): number => {
+    if (distance < exact) return distance;
+    const log = Math.log(distance / exact) / Math.log(maxDistance / exact);
+    return Math.min(half - 1, exact + Math.trunc(log * (half - exact)));
+  };
+  return Array.from({ length: length * length }, (_, i) => {
+    const relative = (i % length) - Math.floor(i / length);
+    return (relative > 0 ? half : 0) + bucketOf(Math.abs(relative));
+  });
+}

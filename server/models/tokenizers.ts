@@ -1,0 +1,115 @@
+import { readFile } from 'node:fs/promises';
+import { Tokenizer } from '@huggingface/tokenizers';
+import * as v from 'valibot';
+import { invalidFile } from '../weights/file.ts';
+
+/** What is read of tokenizer.json and tokenizer_config.json here; the tokenizer reads the rest. */
+const tokenName = v.union([
+  v.string(),
+  v.pipe(
+    v.looseObject({ content: v.string() }),
+    v.transform((t) => t.content),
+  ),
+]);
+const addedToken = v.looseObject({ id: v.number(), content: v.string() });
+const tokenizerSchema = v.looseObject({
+  added_tokens: v.optional(v.array(addedToken), []),
+  model: v.looseObject({}),
+});
+const configSchema = v.looseObject({
+  eos_token: v.optional(tokenName),
+  pad_token: v.optional(tokenName),
+  model_max_length: v.optional(v.number()),
+});
+
+/** Where the configuration says nothing of use: FLUX.1's text lengths. */
+export const defaultLength = { t5: 512, clip: 77 } as const;
+/** transformers writes 1e30 for "no limit". */
+const sensibleLength = 4096;
+
+/** A tokenizer that gives rows of one length. */
+export interface TextTokenizer {
+  /** Tokens in a row. */
+  readonly length: number;
+  /** Longer texts lose their end, but not the end-of-text token. */
+  encode(text: string): { readonly ids: BigInt64Array; readonly end: number };
+}
+
+/**
+ * Special tokens that the authors add to T5's (inference/utils.py): the LoRA path knows `{image}` alone, the FFT path all.
+ * @param inputColumns of the transformer: 448 is FFT
+ */
+export function authorsTokens(inputColumns: 384 | 448): readonly string[] {
+  if (inputColumns === 384) return ['{image}'];
+  const images = Array.from({ length: 9 }, (_, i) => `{image${i + 1}}`);
+  return ['<img>', '{image}', '{caption}', '{mask}', '{ref_image}', ...images];
+}
+
+/**
+ * Reads a tokenizer in Hugging Face's format.
+ * @param specialTokens get the next free ids where the tokenizer lacks them
+ * @throws CodedError `model-file-invalid`
+ */
+export async function openTokenizer(
+  file: string,
+  configFile: string,
+  lengthOtherwise: number,
+  specialTokens: readonly string[] = [],
+): Promise<TextTokenizer> {
+  const json = await readJson(file, tokenizerSchema);
+  const config = await readJson(configFile, configSchema);
+  const tokenizer = construct(json, config, file);
+  const lacking = specialTokens.filter((token) => tokenizer.token_to_id(token) === undefined);
+  const complete =
+    lacking.length === 0 ? tokenizer : construct(withTokens(json, tokenizer, lacking), config, file);
+
+  const { model_max_length } = config;
+  const length = model_max_length && model_max_length <= sensibleLength ? model_max_length : lengthOtherwise;
+  const idOf = (token: string | undefined) => (token === undefined ? undefined : complete.token_to_id(token));
+  const end = idOf(config.eos_token);
+  const padding = idOf(config.pad_token) ?? end;
+  if (end === undefined || padding === undefined) {
+    throw invalidFile(`${configFile} names no end-of-text token that ${file} knows: ${config.eos_token}.`);
+  }
+  return {
+    length,
+    encode(text) {
+      const all = complete.encode(text).ids;
+      const ids = all.length > length ? [...all.slice(0, length - 1), end] : all;
+      const row = new BigInt64Array(length).fill(BigInt(padding));
+      ids.forEach((id, i) => {
+        row[i] = BigInt(id);
+      });
+      return { ids: row, end: Math.max(0, ids.indexOf(end)) };
+    },
+  };
+}
+
+type TokenizerJSON = v.InferOutput<typeof tokenizerSchema>;
+type TokenizerConfig = v.InferOutput<typeof configSchema>;
+
+function construct(json: TokenizerJSON, config: TokenizerConfig, file: string): Tokenizer {
+  try {
+    return new Tokenizer(json, config);
+  } catch (cause) {
+    throw invalidFile(`${file} cannot be used: ${(cause as Error).message}.`, cause);
+  }
+}
+
+function withTokens(json: TokenizerJSON, tokenizer: Tokenizer, tokens: readonly string[]): TokenizerJSON {
+  const first = Math.max(...tokenizer.get_vocab().values()) + 1;
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const added = tokens.map((content, i) => ({ id: first + i, content, ...flags }));
+  return { ...json, added_tokens: [...json.added_tokens, ...added] };
+}
+
+async function readJson<const Schema extends v.GenericSchema>(
+  file: string,
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  try {
+    return v.parse(schema, JSON.parse(await readFile(file, 'utf8')));
+  } catch (cause) {
+    throw invalidFile(`${file} is not a tokenizer's file: ${(cause as Error).message}.`, cause);
+  }
+}

@@ -1,0 +1,94 @@
+import { access, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { homeFolder, projectRoot } from '../paths.ts';
+
+/** A model whose files are all there. */
+export interface ModelEntry {
+  readonly id: string;
+  readonly title: string;
+  /** Holds the files of `modelFiles`. */
+  readonly folder: string;
+  /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
+  readonly maxSequence: number;
+  readonly defaultSteps: number;
+  readonly defaultGuidance: number;
+}
+
+/** What a model consists of, in its folder. */
+export const modelFiles = {
+  transformer: 'transformer.safetensors',
+  t5: 't5.safetensors',
+  clip: 'clip.safetensors',
+  autoencoder: 'ae.safetensors',
+  t5Tokenizer: 't5/tokenizer.json',
+  t5TokenizerConfig: 't5/tokenizer_config.json',
+  clipTokenizer: 'clip/tokenizer.json',
+  clipTokenizerConfig: 'clip/tokenizer_config.json',
+} as const;
+
+/** The small model that comes with the project. */
+const pocket: ModelEntry = {
+  id: 'pocket',
+  title: 'Pocket: small, ships with ACE++ Layers',
+  folder: path.join(projectRoot, 'server', 'pocket'),
+  maxSequence: 576,
+  defaultSteps: 12,
+  defaultGuidance: 4,
+};
+
+/** What ACE++ and FLUX.1-Fill-dev were made for: config/ace_plus_fft.yaml and FluxFillPipeline. */
+const fluxDefaults = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50 };
+
+const modelId = /^[a-z0-9][a-z0-9.-]*$/;
+
+/** All models that can run: those that a person put into `models/<id>/` of the companion's data folder, and pocket. */
+export async function listModels(): Promise<ModelEntry[]> {
+  const complete: ModelEntry[] = [];
+  for (const model of await knownModels()) {
+    if ((await missingFiles(model)).length === 0) complete.push(model);
+  }
+  return complete;
+}
+
+/** @throws CodedError `model-unknown`, or `model-missing` with the files that are not there */
+export async function findModel(id: string): Promise<ModelEntry> {
+  const known = await knownModels();
+  const model = known.find((entry) => entry.id === id);
+  if (!model) {
+    throw new CodedError('model-unknown', {
+      detail: `There is no model "${id}"; known are ${known.map((entry) => entry.id).join(', ')}.`,
+      remedy: `Leave out the model, or put its files into ${path.join(modelsFolder(), '<id>')}.`,
+    });
+  }
+  const missing = await missingFiles(model);
+  if (missing.length > 0) {
+    throw new CodedError('model-missing', {
+      detail: `The model "${id}" is not complete: ${model.folder} has no ${missing.join(', ')}.`,
+      remedy: 'Put the missing files there, or choose another model.',
+    });
+  }
+  return model;
+}
+
+function modelsFolder(): string {
+  return path.join(homeFolder(), 'models');
+}
+
+/** Pocket first: it is there on every machine, and the one that runs unless another is asked for. */
+async function knownModels(): Promise<ModelEntry[]> {
+  const entries = await readdir(modelsFolder(), { withFileTypes: true }).catch(() => []);
+  const own = entries
+    .filter((entry) => !entry.isFile() && modelId.test(entry.name) && entry.name !== pocket.id)
+    .map(({ name: id }) => ({ id, title: id, folder: path.join(modelsFolder(), id), ...fluxDefaults }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  return [pocket, ...own];
+}
+
+async function missingFiles({ folder }: ModelEntry): Promise<string[]> {
+  const missing: string[] = [];
+  for (const file of Object.values(modelFiles)) {
+    await access(path.join(folder, file)).catch(() => missing.push(file));
+  }
+  return missing;
+}
