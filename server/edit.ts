@@ -1,6 +1,6 @@
 /** `npm run edit`: one edit without the page, by the same engine and pipeline. */
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CommanderError } from 'commander';
@@ -10,7 +10,7 @@ import { outFile, writeResult } from './cli/output.ts';
 import { Progress } from './cli/progress.ts';
 import { encodeRequest } from './cli/request.ts';
 import { Engine } from './engine/engine.ts';
-import { requestFile, resultFile } from './engine/files.ts';
+import { readBytes, requestFile, resultFile } from './engine/files.ts';
 
 // Exactly one line, also of a failure.
 try {
@@ -37,7 +37,7 @@ async function main(): Promise<object> {
   try {
     await writeFile(requestFile(folder), request);
     const [result] = await engine.run(id, folder, (event) => progress.show(event));
-    if (out) await writeResult(await readFile(resultFile(folder, 0)), out, flags);
+    if (out) await writeResult(await readBytes(resultFile(folder, 0)), out, flags);
     return { ...result, ...(out && { out }) };
   } finally {
     progress.end();

@@ -1,4 +1,4 @@
-import { open, rename } from 'node:fs/promises';
+import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 
@@ -6,6 +6,12 @@ import { CodedError } from '../../shared/errors.ts';
 export const requestFile = (folder: string): string => path.join(folder, 'request.safetensors');
 export const resultFile = (folder: string, variant: number): string =>
   path.join(folder, `result.${variant}.safetensors`);
+
+/** A file's bytes, not as a Buffer: its `slice` would be no copy, as that of plain bytes is. */
+export async function readBytes(file: string): Promise<Uint8Array> {
+  const { buffer, byteOffset, length } = await readFile(file);
+  return new Uint8Array(buffer, byteOffset, length);
+}
 
 /**
  * Writes a file that is either there as a whole, also after a power cut, or not at all.

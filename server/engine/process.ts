@@ -2,7 +2,6 @@
  * The engine: a process of its own, because ONNX Runtime blocks the event loop while it computes and because only a
  * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
  */
-import { readFile } from 'node:fs/promises';
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 import { availableProviders } from '../graph/session.ts';
@@ -12,7 +11,7 @@ import { runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
 import { findModel, listModels, type ModelEntry } from '../weights/catalogue.ts';
-import { requestFile, resultFile, writeDurably } from './files.ts';
+import { readBytes, requestFile, resultFile, writeDurably } from './files.ts';
 import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import { candidates, type Provider, probe, unavailable } from './provider.ts';
@@ -52,9 +51,30 @@ async function run(folder: string): Promise<void> {
 }
 
 async function edit(folder: string): Promise<void> {
-  const input = await readEditInput(decodeContainer(await readFile(requestFile(folder))));
+  const input = await readEditInput(decodeContainer(await readBytes(requestFile(folder))));
   await checkpoint();
-  const { networks, seconds } = await networksFor(input);
+  for (;;) {
+    try {
+      return await editOn(await networksFor(input), input, folder);
+    } catch (cause) {
+      // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
+      const failed = warm?.provider as Provider | undefined;
+      const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
+      if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
+      setAside(failed, cause.detail);
+      await warm?.release();
+      warm = undefined;
+    }
+  }
+}
+
+interface Loaded {
+  readonly networks: Networks;
+  /** What loading them took, if this edit is the first that they are there for. */
+  readonly seconds?: number;
+}
+
+async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: string): Promise<void> {
   await checkpoint();
   const loading = seconds === undefined ? {} : { loading: seconds };
   await runEdit(networks, input, {
@@ -77,7 +97,7 @@ async function checkpoint(): Promise<void> {
   throw new CodedError('cancelled', { detail: 'The edit was cancelled.', remedy: 'Run it again.' });
 }
 
-async function networksFor({ request }: EditInput): Promise<{ networks: Networks; seconds?: number }> {
+async function networksFor({ request }: EditInput): Promise<Loaded> {
   if (request.adapters?.length) {
     throw new CodedError('adapter-unknown', {
       detail: `The adapter "${request.adapters[0]!.name}" is not installed.`,
@@ -125,14 +145,18 @@ async function load(model: ModelEntry): Promise<Networks> {
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
       if (provider === 'cpu') throw cause;
       if (wanted !== undefined) throw unavailable(provider, reason, cause);
-      unusable.add(provider);
-      tell({ type: 'provider-failed', provider, reason });
+      setAside(provider, reason);
     }
   }
   throw new CodedError('provider-unavailable', {
     detail: 'No provider can be used on this machine, not even the CPU.',
     remedy: 'Install onnxruntime-node again with "npm ci".',
   });
+}
+
+function setAside(provider: Provider, reason: string): void {
+  unusable.add(provider);
+  tell({ type: 'provider-failed', provider, reason });
 }
 
 function tell(message: FromEngine): void {

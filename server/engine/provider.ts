@@ -1,9 +1,11 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { CodedError } from '../../shared/errors.ts';
+import type { Provider } from '../graph/session.ts';
+
+export type { Provider };
 
 /** In the order in which they are tried: the fastest first. */
-export const providers = ['cuda', 'dml', 'webgpu', 'cpu'] as const;
-export type Provider = (typeof providers)[number];
+export const providers: readonly Provider[] = ['cuda', 'dml', 'webgpu', 'cpu'];
 
 /** `y = x + x` over four floats as an ONNX model (IR 9, opset 20): the least that a provider must be able to do. */
 const doubling = Buffer.from(

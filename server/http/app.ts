@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import Fastify, {
   type FastifyBaseLogger,
@@ -13,6 +13,7 @@ import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
 import type { EngineStatus } from '../engine/engine.ts';
+import { readBytes } from '../engine/files.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
@@ -94,7 +95,7 @@ export async function buildApp({ jobs, engine, token, tickets, log }: AppParts):
         .header('content-length', (await stat(file)).size)
         .send(createReadStream(file));
     }
-    const result = decodeContainer(await readFile(file), 'The result');
+    const result = decodeContainer(await readBytes(file), 'The result');
     const { bounds = '', seed = '' } = result.metadata;
     reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
     return layerPNG(result);
@@ -104,7 +105,9 @@ export async function buildApp({ jobs, engine, token, tickets, log }: AppParts):
     jobs.history(request.query.before?.toLowerCase()),
   );
 
-  app.get('/v1/models', async () => ({ models: await listModels() }));
+  app.get('/v1/models', async () => ({
+    models: (await listModels()).map(({ folder: _, ...model }) => model),
+  }));
 
   await servePage(app, token, tickets);
   await app.ready();

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { History, Poll } from '../../../server/jobs/state.ts';
 import type { EditEvent } from '../../../shared/events.ts';
-import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
+import { decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
@@ -103,19 +103,28 @@ describe('a running companion', () => {
     await companion.follow(id);
   });
 
-  it('keeps 16 bits of a picture in the layer and its PNG', async () => {
+  it('keeps 16 bits of a picture in the layer and its PNG, also where they lie at an odd place', async () => {
     const data = new Uint8Array(64 * 64 * 3 * 2).map((_, i) => (i * 13) % 256);
-    const edit = { dtype: 'U16', shape: [64, 64, 3], data } as const;
-    const request = JSON.stringify({ version: 1, instruction: 'a red circle', steps: 1 });
-    const mask = pixels([64, 64], (i) => (i % 64 < 20 ? 255 : 0));
-    const tensors = new Map([
-      ['edit', edit],
+    const mask = pixels([64, 64], (i) => (i < 2048 ? 255 : 0));
+    const tensors = new Map<string, Tensor>([
       ['mask', mask],
+      ['edit', { dtype: 'U16', shape: [64, 64, 3], data }],
     ]);
-    const id = await companion.send(encodeContainer({ metadata: { request }, tensors }));
-    await companion.follow(id);
+    const request = JSON.stringify({ version: 1, instruction: 'a red circle', steps: 1 });
+    // A header of an odd length puts all data at an odd place.
+    const aligned = Buffer.from(encodeContainer({ metadata: { request }, tensors }));
+    const header = aligned.subarray(8, 8 + Number(aligned.readBigUInt64LE(0)));
+    const odd = Buffer.concat([
+      Buffer.alloc(8),
+      header,
+      Buffer.from(' '),
+      aligned.subarray(8 + header.length),
+    ]);
+    odd.writeBigUInt64LE(BigInt(header.length + 1), 0);
+    const id = await companion.send(odd);
+    expect((await companion.follow(id)).at(-1)).toMatchObject({ type: 'done' });
     const png = await companion.ask(`/v1/edits/${id}/result`, { headers: { accept: 'image/png' } });
-    expect(await sharp(png.body).metadata()).toMatchObject({ depth: 'ushort', channels: 4, width: 20 });
+    expect(await sharp(png.body).metadata()).toMatchObject({ depth: 'ushort', channels: 4, height: 32 });
   });
 
   it('gives each of several variants its own seed and layer', async () => {

@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Engine, type EngineLimits } from '../../../server/engine/engine.ts';
+import { requestFile } from '../../../server/engine/files.ts';
+import { candidates, type Provider, probe } from '../../../server/engine/provider.ts';
+import { CodedError } from '../../../shared/errors.ts';
+import type { EditEventBody } from '../../../shared/events.ts';
+import { squareEdit } from '../http/running-companion.ts';
+
+const quick = squareEdit({ side: 64, request: { steps: 2 } });
+const slow = squareEdit({ side: 512, request: { steps: 40, window: { maxSequence: 1024 } } });
+
+const engines: Engine[] = [];
+const folders: string[] = [];
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.stop();
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+function newEngine(provider: Provider | undefined, limits: Partial<EngineLimits> = {}) {
+  const log: string[] = [];
+  const engine = new Engine({ provider, log: (text) => log.push(text), limits });
+  engines.push(engine);
+  return { engine, log };
+}
+
+async function run(engine: Engine, body: Uint8Array, onEvent: (event: EditEventBody) => void = () => {}) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  folders.push(folder);
+  await writeFile(requestFile(folder), body);
+  return { folder, results: await engine.run(randomUUID(), folder, onEvent) };
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'no error',
+    (error) => (error instanceof CodedError ? error.code : String(error)),
+  );
+
+describe('the engine', () => {
+  it('starts with the first edit, stays warm for the next, and gives its memory back after a while', async () => {
+    const { engine } = newEngine('cpu', { idle: 0.5 });
+    expect(engine.status).toEqual({ state: 'stopped', provider: null, model: null });
+    const first = await run(engine, quick);
+    expect(engine.status).toMatchObject({ state: 'idle', provider: 'cpu' });
+    const { pid } = engine;
+    const second = await run(engine, quick);
+    expect(engine.pid).toBe(pid);
+    expect(first.results[0]!.timings).toHaveProperty('loading');
+    expect(second.results[0]!.timings).not.toHaveProperty('loading');
+    await expect.poll(() => engine.status.state, { timeout: 5000 }).toBe('stopped');
+    expect(() => process.kill(pid!, 0)).toThrow('ESRCH');
+    await run(engine, quick);
+    expect(engine.pid).not.toBe(pid);
+  });
+
+  it('has a result on disk before it tells of it, and nothing unfinished beside it', async () => {
+    const { engine } = newEngine('cpu');
+    const { folder, results } = await run(
+      engine,
+      squareEdit({ side: 64, request: { steps: 1, variants: 2 } }),
+    );
+    expect(results).toHaveLength(2);
+    const files = ['request.safetensors', 'result.0.safetensors', 'result.1.safetensors'];
+    expect((await readdir(folder)).sort()).toEqual(files);
+  });
+
+  it('is ended when it says nothing for too long, and the edit says so', async () => {
+    const { engine } = newEngine('cpu', { silence: 2 });
+    const code = codeOf(run(engine, slow, (event) => event.type === 'step' && stopInItsTracks(engine)));
+    expect(await code).toBe('engine-hung');
+    expect(await codeOf(run(engine, quick))).toBe('no error');
+  });
+
+  it('is ended when it does not hear a cancel', async () => {
+    const { engine } = newEngine('cpu', { cancel: 0.5 });
+    const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+    folders.push(folder);
+    await writeFile(requestFile(folder), slow);
+    const id = randomUUID();
+    const code = codeOf(
+      engine.run(id, folder, (event) => {
+        if (event.type !== 'step') return;
+        stopInItsTracks(engine);
+        engine.cancel(id);
+      }),
+    );
+    expect(await code).toBe('cancelled');
+    expect(await codeOf(run(engine, quick))).toBe('no error');
+  });
+
+  it('runs the next edit when it was killed while it was idle', async () => {
+    const { engine } = newEngine('cpu');
+    await run(engine, quick);
+    process.kill(engine.pid!, 'SIGKILL');
+    await expect.poll(() => engine.status.state).toBe('stopped');
+    expect(await codeOf(run(engine, quick))).toBe('no error');
+  });
+});
+
+describe('the provider', () => {
+  const all = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
+
+  it('is the first of cuda, dml, webgpu and cpu that there is, and that has not failed', () => {
+    expect(candidates(all, undefined, new Set())).toEqual(['cuda', 'webgpu', 'cpu']);
+    expect(candidates(all, undefined, new Set<Provider>(['cuda']))).toEqual(['webgpu', 'cpu']);
+  });
+
+  it('is the one that was asked for and no other', () => {
+    expect(candidates(all, 'webgpu', new Set<Provider>(['webgpu']))).toEqual(['webgpu']);
+    expect(() => candidates(all, 'dml', new Set())).toThrow('this ONNX Runtime has cpu, webgpu, cuda');
+  });
+
+  it('computes a tiny graph on the CPU', async () => {
+    await expect(probe('cpu')).resolves.toBeUndefined();
+  });
+
+  const missing = ['cuda', 'webgpu'] as const;
+  it.each(
+    missing,
+  )('%s is either used or refused with its reason when asked for, never replaced', async (provider) => {
+    const { engine } = newEngine(provider);
+    const { results, error } = await run(engine, quick).then(
+      ({ results }) => ({ results, error: undefined }),
+      (error: CodedError) => ({ results: undefined, error }),
+    );
+    if (results) return expect(results[0]!.provider).toBe(provider);
+    expect(error!.code).toBe('provider-unavailable');
+    expect(error!.detail).toContain(`"${provider}"`);
+    // ONNX Runtime's own reason is on the engine's stderr alone.
+    expect(error!.detail).toMatch(/cannot open shared object|Failed to load|adapter|Vulkan|D3D|Metal/i);
+  });
+
+  it('that fails is named once and not tried at each start', async () => {
+    const { engine, log } = newEngine(undefined);
+    await run(engine, quick);
+    const left = () => log.filter((text) => text.includes('is left out'));
+    const first = left();
+    const used = engine.status.provider;
+    process.kill(engine.pid!, 'SIGKILL');
+    await expect.poll(() => engine.status.state).toBe('stopped');
+    const { results } = await run(engine, quick);
+    expect(results[0]!.provider).toBe(used);
+    expect(left()).toEqual(first);
+  });
+});
+
+/** As a driver that hangs: the process is there and says nothing. */
+function stopInItsTracks(engine: Engine): void {
+  process.kill(engine.pid!, 'SIGSTOP');
+}
