@@ -1,0 +1,1 @@
+"""How pocket, the small ACE++ that ships with the project, is made."""

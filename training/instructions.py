@@ -1,0 +1,66 @@
+"""The wordings of every task, as a person would type them."""
+
+from numpy.random import Generator
+
+from .scenes import COLOURS, SHAPES, Thing
+
+ADJECTIVES = ("", "", "", "shiny ", "small ", "big ", "bright ", "smooth ")
+FILL = ("{a}", "{a}", "put {a} here", "add {a}", "draw {a}", "{a} here", "place {a} in the mask", "fill with {a}",
+        "i want {a}", "{a}, centred", "generate {a}", "insert {a} here please", "there is {a}")
+REMOVE = ("remove the object", "remove it", "remove the {thing}", "erase this", "erase the {thing}", "clean background",
+          "delete the object", "make it disappear", "nothing here, only the background", "remove", "take the {thing} away",
+          "restore the background", "empty", "clean this up")
+EXTEND = ("extend the picture", "continue the background", "outpaint", "fill in the missing part", "extend")
+RECOLOUR = ("make it {colour}", "colour it {colour}", "recolor the {shape} {colour}", "{image} a {colour} {shape}",
+            "paint the {shape} {colour}", "change the colour to {colour}", "a {colour} {shape}")
+REDRAW = ("{a}", "redraw it as {a}", "turn it into {a}", "{image} {a}", "change it to {a}",
+          'by referencing the mask, restore a partial image from the doodle {image} that aligns with: "{a}"')
+PLACE = ("put {image1} here", "put {image1} here", "place the object from {image1} here", "the item is put on the ground",
+         "add the {shape} from {image1}", "the thing of {image1} here", "insert {image1}", "use {image1}",
+         "the {thing} of {image1} is put here", "put the item in the mask")
+SHOW = ("{image1} on {ground}", "show the object of {image1} on {ground}", "the same {shape} as in {image1}, on {ground}")
+PICTURE = ("{a} on {ground}", "{a}, {ground}", "a picture of {a} on {ground}", "{a}")
+
+
+def article(words: str) -> str:
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+def wording(rng: Generator, forms: tuple[str, ...], thing: Thing, ground: str = "a plain background") -> str:
+    """One wording, filled in. `{image}` and `{image1}` stay as they are: they are the model's own words."""
+    named = f"{thing.colour} {thing.shape}"
+    values = {
+        "{a}": article(str(rng.choice(ADJECTIVES)) + named),
+        "{thing}": named if rng.random() < 0.6 else thing.shape,
+        "{colour}": thing.colour,
+        "{shape}": thing.shape,
+        "{ground}": ground,
+    }
+    text = str(rng.choice(forms))
+    for key, value in values.items():
+        text = text.replace(key, value)
+    if rng.random() < 0.3:
+        text = text[0].upper() + text[1:] + rng.choice(["", "."])
+    return text.replace("grey", "gray") if rng.random() < 0.2 else text
+
+
+def corpus() -> list[str]:
+    """Everything that can be said, for the tokenizers, and some English beside it."""
+    import numpy as np
+
+    from .scenes import thing
+
+    rng = np.random.default_rng(0)
+    lines = []
+    for forms in (FILL, REMOVE, EXTEND, RECOLOUR, REDRAW, PLACE, SHOW, PICTURE):
+        lines += [wording(rng, forms, thing(rng, 1.0), f"{article(str(rng.choice(list(COLOURS))))} background") for _ in range(400)]
+    english = (
+        "the of and to in is that it for was on are with as his they be at one have this from or had by hot but some what "
+        "there we can out other were all your when up use word how said an each she which do their time if will way about "
+        "many then them would write like so these her long make thing see him two has look more day could go come did my "
+        "sound no most number who over know water than call first people may down side been now find any new work part "
+        "take get place made live where after back little only round man year came show every good me give our under "
+        "portrait face girl smiling robot logo mug coffee table ground item wooden chair photo blurred minimalist style "
+        "printed matte ceramic owl shell natural lighting detailed cinematic maintain facial features police uniform"
+    )
+    return lines + [english] * 40 + list(SHAPES) * 40 + list(COLOURS) * 40

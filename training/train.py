@@ -1,0 +1,180 @@
+"""Trains pocket from nothing: `python -m training.train --minutes N`.
+
+The paper's objective (eq. 1, 6): x_t = (1 - sigma) x_0 + sigma noise, the network predicts noise - x_0, for the
+references as well as for the target. Stage 1: tasks without references; stage 2: all tasks.
+"""
+
+import argparse
+import math
+import multiprocessing
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import instructions, samples, tokenizers
+from .autoencoder import train_autoencoder
+from .export import export
+from .networks import AutoEncoder, ClipText, Flux, T5Encoder
+
+REPAINTING = defaultdict(lambda: 1.0, {"local-editing": 0.5, "recolor": 0.0})
+
+
+@dataclass
+class Example:
+    """Latents [16, h, w] float16 and masks [64, h, w] uint8 of the joined picture are put together from these."""
+
+    target: Tensor
+    edit: Tensor
+    mask: Tensor
+    references: list[Tensor]
+    text: str
+
+
+def unshuffle(mask: np.ndarray) -> Tensor:
+    """`(h 8)(w 8) -> (8 8) h w`"""
+    return F.pixel_unshuffle(torch.from_numpy(mask)[None, None].float(), 8)[0].to(torch.uint8)
+
+
+def pack(x: Tensor) -> Tensor:
+    """`c (h 2) (w 2) -> (h w) (c 2 2)`, batched"""
+    return F.pixel_unshuffle(x, 2).flatten(2).transpose(1, 2)
+
+
+@torch.no_grad()
+def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example]:
+    batch = torch.from_numpy(np.stack(scene.pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    blank = torch.zeros(1, *batch.shape[1:])
+    latents = autoencoder.encode(torch.cat([batch, blank])).half()
+    by_name = dict(zip([*scene.names, "none"], latents))
+    masks = {"mask": unshuffle(scene.mask), "border": unshuffle(scene.border), "all": unshuffle(np.ones_like(scene.mask))}
+    return [
+        Example(by_name[s["target"]], by_name[s["edit"]], masks[s["mask"]],
+                [by_name[f"reference{n + 1}"] for n in range(s["references"])], s["text"])
+        for s in scene.samples
+    ]
+
+
+def joined(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
+    """[references | target] along the width. -> x_0 [B, 16, h, w], edit [B, 16, h, w], mask [B, 64, h, w]"""
+    clean = torch.stack([torch.cat([*e.references, e.target], dim=-1) for e in batch]).float()
+    edit = torch.stack([torch.cat([*e.references, e.edit], dim=-1) for e in batch]).float()
+    width = batch[0].target.shape[-1]
+    mask = torch.zeros(len(batch), 64, *clean.shape[2:])
+    mask[..., -width:] = torch.stack([e.mask for e in batch]).float()
+    return clean, edit, mask
+
+
+def loss_of(flux, t5, clip, tokens, batch: list[Example]) -> Tensor:
+    """Mean squared velocity error; the target inside its mask counts fully, what is given already a quarter of it."""
+    clean, edit, mask = joined(batch)
+    count = len(batch)
+    rows, columns = clean.shape[2] // 2, clean.shape[3] // 2
+    texts = [e.text if np.random.random() > 0.1 else "" for e in batch]
+    mu = 0.5 + (rows * columns - 256) * (1.15 - 0.5) / (4096 - 256)
+    sigma = torch.sigmoid(torch.randn(count) * 1.1 + mu)
+    noise = torch.randn_like(clean)
+    s = sigma[:, None, None, None]
+    x = (1 - s) * clean + s * noise
+    t5_tokens, clip_tokens = tokens(texts)
+    with torch.autocast("cpu", torch.bfloat16):
+        conditioning = pack(torch.cat([x, edit], dim=1)), pack(mask)
+        velocity = flux(torch.cat(conditioning, dim=-1), (rows, columns), t5(t5_tokens), clip(clip_tokens), sigma, torch.rand(count) * 0.06)
+    error = (velocity.float() - pack(noise - clean)).pow(2).mean(-1)
+    weight = 0.25 + 0.75 * pack(mask).amax(-1)
+    return (error * weight).sum() / weight.sum()
+
+
+def batches(examples: list[Example], size: int):
+    """Endless batches of one shape each, drawn in proportion to how many there are."""
+    groups = defaultdict(list)
+    for e in examples:
+        groups[(e.target.shape, len(e.references))].append(e)
+    pools = list(groups.values())
+    shares = np.array([len(p) for p in pools], float)
+    while True:
+        pool = pools[np.random.choice(len(pools), p=shares / shares.sum())]
+        tokens = pool[0].target[0].numel() // 4 * (1 + len(pool[0].references))
+        take = max(4, size * 81 // tokens)
+        yield [pool[i] for i in np.random.randint(len(pool), size=take)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--scenes", type=int, default=4000)
+    parser.add_argument("--work", type=Path, default=Path("training/work"))
+    parser.add_argument("--out", type=Path, default=Path("server/pocket"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    start = time.time()
+
+    def log(message: str) -> None:
+        line = f"{(time.time() - start) / 60:6.1f} min  {message}"
+        print(line, flush=True)
+        with open(options.work / "train.log", "a") as file:
+            file.write(line + "\n")
+
+    for kind in ("t5", "clip"):
+        tokenizers.make(options.out / kind, instructions.corpus(), kind)
+    tokens = tokenizers.TextTokens(options.out)
+    with multiprocessing.Pool() as pool:
+        if (options.work / "ae.pt").exists():
+            autoencoder = AutoEncoder().eval()
+            autoencoder.load_state_dict(torch.load(options.work / "ae.pt"))
+        else:
+            autoencoder = train_autoencoder(options.work, options.minutes * 0.25, pool, log)
+        log("drawing and encoding scenes")
+        examples = []
+        for _, scene in pool.imap_unordered(samples.draw_scene, range(1000, 1000 + options.scenes), chunksize=20):
+            examples += encode_scene(autoencoder, scene)
+    log(f"{len(examples)} examples")
+
+    flux = Flux(hidden=256, double=2, single=5)
+    t5 = T5Encoder(tokens.t5_size)
+    clip = ClipText(tokens.clip_size, tokens.end_of_text, length=tokenizers.LENGTH)
+    model = torch.nn.ModuleList([flux, t5, clip])
+    if (options.work / "model.pt").exists():
+        model.load_state_dict(torch.load(options.work / "model.pt"))
+        log("continuing from model.pt")
+    decay = [p for p in model.parameters() if p.dim() > 1]
+    rest = [p for p in model.parameters() if p.dim() <= 1]
+    optimiser = torch.optim.AdamW([{"params": decay, "weight_decay": 1e-2}, {"params": rest, "weight_decay": 0.0}], lr=1e-3, betas=(0.9, 0.98))
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995))
+
+    def save() -> None:
+        torch.save(average.module.state_dict(), options.work / "model.pt")
+        export(options.out, *average.module, autoencoder)
+
+    begun, step, saved, recent = time.time(), 0, time.time(), []
+    left = options.minutes * 60 - (begun - start)
+    plain = batches([e for e in examples if not e.references], 32)
+    every = batches(examples, 32)
+    while (spent := (time.time() - begun) / left) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-3 * min(1, (step + 1) / 100) * (0.03 + 0.97 * (0.5 + 0.5 * math.cos(math.pi * spent)))
+        loss = loss_of(flux, t5, clip, tokens, next(plain if spent < 0.35 else every))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        average.update_parameters(model)
+        recent.append(loss.item())
+        step += 1
+        if step % 50 == 0:
+            log(f"stage {1 if spent < 0.35 else 2}  step {step}  loss {np.mean(recent):.4f}")
+            recent = []
+        if time.time() - saved > 120:
+            save()
+            saved = time.time()
+    save()
+    log(f"done after {step} steps")
+
+
+if __name__ == "__main__":
+    main()
