@@ -1,1 +1,1 @@
-"""How pocket, the small ACE++ that ships with the project, is made."""
+"""How pocket was made: networks, drawn scenes, training, export and measurement."""

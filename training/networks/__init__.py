@@ -1,0 +1,1 @@
+"""The four networks of ACE++, with the keys and the arithmetic of their published implementations."""
