@@ -11,6 +11,11 @@ export async function availableProviders(): Promise<string[]> {
   return listSupportedBackends().map(({ name }) => name);
 }
 
+/** Prepacking copies every weight. */
+const inPlace = { disable_prepacking: '1' };
+/** They keep float32 copies of all 16-bit weights, instead of casting each when it is used. */
+const copyingOptimizers = ['ConstantFolding', 'FuseFp16InitializerToFp32NodeTransformer'];
+
 export interface SessionOptions {
   readonly provider: Provider;
   /** Weights are copied into the layout that the CPU is fastest with, instead of being read in place. */
@@ -41,16 +46,17 @@ export class Session {
     }
     const options = {
       executionProviders: [provider],
-      // With in-place weights, the pattern would reserve a block of the weights' size, and the arena would keep cast copies.
+      // With weights in place, the pattern would reserve a block of their size, and the arena would keep cast copies.
       enableMemPattern: copiesWeights,
       enableCpuMemArena: copiesWeights,
       extra: {
         session: {
           model_external_initializers_file_folder_path: model.externalFolder,
-          ...(!copiesWeights && { disable_prepacking: '1' }),
+          ...(!copiesWeights && inPlace),
         },
-        // Folding would make float32 copies of all 16-bit weights.
-        optimization: { disable_specified_optimizers: 'ConstantFolding' },
+        ...(!copiesWeights && {
+          optimization: { disable_specified_optimizers: copyingOptimizers.join(';') },
+        }),
       },
     } satisfies InferenceSession.SessionOptions;
     try {

@@ -1,0 +1,113 @@
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadNetworks } from '../../../server/models/load.ts';
+import type { Networks } from '../../../server/models/networks.ts';
+import { authorsTokens } from '../../../server/models/tokenizers.ts';
+import { readArrays, relativeError, tinyModel } from './arrays.ts';
+
+describe('a loaded model', () => {
+  let networks: Networks;
+  beforeAll(async () => {
+    networks = await loadNetworks(tinyModel, { provider: 'cpu' });
+  });
+  afterAll(() => networks.release());
+
+  it('tells what it is made for', () => {
+    expect(networks.provider).toBe('cpu');
+    expect(networks.spec).toEqual({
+      id: 'tiny',
+      inputColumns: 384,
+      maxSequence: 4096,
+      defaultSteps: 4,
+      defaultGuidance: 4,
+    });
+  });
+
+  it('encodes an instruction; another one is another conditioning', async () => {
+    const red = await networks.encodeText('a red circle');
+    const blue = await networks.encodeText('the blue circle');
+    expect([red.text.length, red.textTokens, red.vector.length]).toEqual([12 * 32, 12, 128]);
+    expect(relativeError(red.text, blue.text)).toBeGreaterThan(0.01);
+    expect(relativeError(red.vector, blue.vector)).toBeGreaterThan(0.01);
+    expect(await networks.encodeText('a red circle')).toEqual(red);
+  });
+
+  it('encodes and decodes images of several sizes, as the reference does', async () => {
+    const array = readArrays('autoencoder.safetensors');
+    const image = { data: array('image').data, width: 64, height: 48 };
+    const other = { data: new Float32Array(3 * 16 * 32), width: 32, height: 16 };
+    const small = await networks.encodeImage(other);
+    expect({ ...small, data: small.data.length }).toEqual({
+      data: 16 * 2 * 4,
+      channels: 16,
+      width: 4,
+      height: 2,
+    });
+    const latent = await networks.encodeImage(image);
+    expect(relativeError(latent.data, array('latent').data)).toBeLessThan(1e-4);
+    const decoded = await networks.decodeLatent(latent);
+    expect([decoded.width, decoded.height]).toEqual([64, 48]);
+    expect(relativeError(decoded.data, array('decoded').data)).toBeLessThan(1e-4);
+  });
+
+  it('computes the velocity as the reference does, also after grids of other forms', async () => {
+    const array = readArrays('flux384.safetensors');
+    const conditioning = {
+      text: array('text').data,
+      textTokens: array('text').shape[0]!,
+      vector: array('vector').data,
+    };
+    const step = { conditioning, input: array('image').data, sigma: array('sigma').data[0]!, guidance: 4.5 };
+    const [rows = 0, columns = 0] = array('grid').data;
+    // As many tokens, lying otherwise: another picture for the transformer.
+    const turned = await networks.velocity({ ...step, rows: columns, columns: rows });
+    const velocity = await networks.velocity({ ...step, rows, columns });
+    expect(relativeError(velocity, array('velocity').data)).toBeLessThan(1e-4);
+    expect(relativeError(turned, velocity)).toBeGreaterThan(0.001);
+    const input = step.input.slice(0, 2 * 384);
+    for (const [height, width] of [
+      [1, 2],
+      [2, 1],
+      [1, 1],
+    ] as const) {
+      const small = await networks.velocity({
+        ...step,
+        input: input.slice(0, height * width * 384),
+        rows: height,
+        columns: width,
+      });
+      expect(small).toHaveLength(height * width * 64);
+    }
+    expect(await networks.velocity({ ...step, rows, columns })).toEqual(velocity);
+  });
+});
+
+describe('a model that is not whole', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-model-'));
+    await cp(tinyModel.folder, folder, { recursive: true });
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('is refused when it is loaded, with the file that is wrong', async () => {
+    await writeFile(path.join(folder, 't5/tokenizer.json'), '{"model": 1}');
+    await expect(loadNetworks({ ...tinyModel, folder }, { provider: 'cpu' })).rejects.toMatchObject({
+      code: 'model-file-invalid',
+      detail: expect.stringContaining('tokenizer.json'),
+    });
+    await writeFile(path.join(folder, 'clip.safetensors'), 'nothing');
+    await expect(loadNetworks({ ...tinyModel, folder }, { provider: 'cpu' })).rejects.toMatchObject({
+      code: 'model-file-invalid',
+      detail: expect.stringContaining('clip.safetensors'),
+    });
+  });
+});
+
+it('the authors’ tokens name each reference where the whole model was trained with them', () => {
+  expect(authorsTokens(384)).toEqual(['{image}']);
+  expect(authorsTokens(448)).toHaveLength(14);
+  expect(authorsTokens(448)).toContain('{image9}');
+});

@@ -1,0 +1,145 @@
+/**
+ * Measures what the weights of a transformer cost in anonymous memory when they are read in place. Linux only.
+ *
+ *     npm run measure:memory                 2 GB of float32, as the project promises
+ *     npm run measure:memory -- 1024 F16     another width of the network, another type of the weights
+ *
+ * One JSON line on stdout; memory in megabytes, `added` beyond what the process took before.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Session } from '../../../server/graph/session.ts';
+import { buildFlux, embeddingWidth, rotaryTables } from '../../../server/models/flux.ts';
+import { WeightsFile } from '../../../server/weights/file.ts';
+
+export interface MemoryReport {
+  readonly dtype: string;
+  readonly weightsMegabytes: number;
+  /** The most anonymous memory, sampled while the session was opened and run. */
+  readonly addedMegabytes: number;
+}
+
+const self = fileURLToPath(import.meta.url);
+const headSize = 128;
+const textWidth = 4096;
+const vectorWidth = 768;
+const textTokens = 16;
+const grid = 8;
+
+/** One double and one single block of FLUX; a width of 3072 makes 2 GB of float32. */
+function writeWeights(file: string, width: number, dtype: 'F32' | 'F16'): number {
+  const shapes: Record<string, number[]> = {};
+  const linear = (name: string, outputs: number, inputs: number) => {
+    shapes[`${name}.weight`] = [outputs, inputs];
+    shapes[`${name}.bias`] = [outputs];
+  };
+  const norms = (name: string) => {
+    shapes[`${name}.query_norm.scale`] = [headSize];
+    shapes[`${name}.key_norm.scale`] = [headSize];
+  };
+  linear('img_in', width, 384);
+  linear('txt_in', width, textWidth);
+  for (const [name, inputs] of [
+    ['time_in', embeddingWidth],
+    ['guidance_in', embeddingWidth],
+    ['vector_in', vectorWidth],
+  ] as const) {
+    linear(`${name}.in_layer`, width, inputs);
+    linear(`${name}.out_layer`, width, width);
+  }
+  for (const stream of ['double_blocks.0.img', 'double_blocks.0.txt']) {
+    linear(`${stream}_mod.lin`, 6 * width, width);
+    linear(`${stream}_attn.qkv`, 3 * width, width);
+    norms(`${stream}_attn.norm`);
+    linear(`${stream}_attn.proj`, width, width);
+    linear(`${stream}_mlp.0`, 4 * width, width);
+    linear(`${stream}_mlp.2`, width, 4 * width);
+  }
+  linear('single_blocks.0.modulation.lin', 3 * width, width);
+  linear('single_blocks.0.linear1', 7 * width, width);
+  linear('single_blocks.0.linear2', width, 5 * width);
+  norms('single_blocks.0.norm');
+  linear('final_layer.adaLN_modulation.1', 2 * width, width);
+  linear('final_layer.linear', 64, width);
+
+  let end = 0;
+  const header: Record<string, object> = {};
+  for (const [name, shape] of Object.entries(shapes)) {
+    const begin = end;
+    end += shape.reduce((product, size) => product * size, dtype === 'F32' ? 4 : 2);
+    header[name] = { dtype, shape, data_offsets: [begin, end] };
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const prefix = Buffer.alloc(8);
+  prefix.writeBigUInt64LE(BigInt(json.length));
+  writeSync(openSync(file, 'w'), Buffer.concat([prefix, json]));
+  // Zeros that take no place on the disk, but do in memory once they are read.
+  truncateSync(file, 8 + json.length + end);
+  return end;
+}
+
+/** 0 of a process that has ended. */
+function anonymousKilobytes(pid: number | 'self'): number {
+  try {
+    return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** In a process of its own: the memory before, then the session. */
+async function runOnce(file: string): Promise<void> {
+  const weights = await WeightsFile.open(file);
+  process.send!(anonymousKilobytes('self'));
+  const model = buildFlux(weights, grid * grid, textTokens);
+  const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
+  const inputs: Record<string, Float32Array> = { ...rotaryTables(headSize, textTokens, grid, grid) };
+  for (const { name, shape } of model.inputs)
+    inputs[name] ??= new Float32Array(shape.reduce((a, b) => a * b));
+  for (let i = 0; i < 2; i++) await session.run(inputs, 'velocity');
+  process.send!(anonymousKilobytes('self'));
+  process.disconnect();
+}
+
+/** @param width of the network, a multiple of 128 */
+export async function measureMemory(width: number, dtype: 'F32' | 'F16'): Promise<MemoryReport> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-memory-'));
+  try {
+    const file = path.join(folder, 'transformer.safetensors');
+    const bytes = writeWeights(file, width, dtype);
+    const child = fork(self, ['--child', file], { execArgv: ['--import', 'tsx'] });
+    let before = 0;
+    let peak = 0;
+    const sampler = setInterval(() => {
+      if (before > 0) peak = Math.max(peak, anonymousKilobytes(child.pid!));
+    }, 5);
+    child.on('message', (kilobytes: number) => {
+      before ||= kilobytes;
+      peak = Math.max(peak, kilobytes);
+      // What comes after it is the end of the process.
+      if (kilobytes !== before) clearInterval(sampler);
+    });
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    clearInterval(sampler);
+    if (code !== 0) throw new Error(`the measured process ended with ${code}`);
+    return {
+      dtype,
+      weightsMegabytes: Math.round(bytes / 1e6),
+      addedMegabytes: Math.round(((peak - before) * 1024) / 1e6),
+    };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (process.argv[1] === self) {
+  const [first, second] = process.argv.slice(2);
+  if (first === '--child') await runOnce(second!);
+  else {
+    const report = await measureMemory(Number(first ?? 3072), second === 'F16' ? 'F16' : 'F32');
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+  }
+}

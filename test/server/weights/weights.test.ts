@@ -1,0 +1,191 @@
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Graph } from '../../../server/graph/graph.ts';
+import { Session } from '../../../server/graph/session.ts';
+import { findModel, listModels } from '../../../server/weights/catalogue.ts';
+import { WeightsFile } from '../../../server/weights/file.ts';
+import { Layers } from '../../../server/weights/layers.ts';
+import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+import { relativeError, tinyModel } from '../models/arrays.ts';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-weights-'));
+  vi.stubEnv('ACEPP_HOME', folder);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true });
+});
+
+async function write(tensors: Record<string, Tensor>, metadata = {}): Promise<string> {
+  const file = path.join(folder, 'weights.safetensors');
+  await writeFile(file, encodeContainer({ metadata, tensors: new Map(Object.entries(tensors)) }));
+  return file;
+}
+
+const floats = (values: Float32Array, shape: readonly number[]): Tensor => ({
+  dtype: 'F32',
+  shape,
+  data: bytesOf(values),
+});
+
+/** Numbers in [-1, 1) that look random. */
+const noise = (count: number) =>
+  Float32Array.from({ length: count }, (_, i) => ((i * 7919 + 13) % 2003) / 1001.5 - 1);
+
+describe('a weights file', () => {
+  it('is described by its header alone', async () => {
+    const file = await WeightsFile.open(await write({ a: floats(noise(6), [2, 3]) }, { norm_groups: '8' }));
+    expect(file.get('a')).toMatchObject({ dtype: 'F32', shape: [2, 3], data: { length: 24 } });
+    expect(file.get('a').data.offset + 24).toBe(file.bytes);
+    expect([file.number('norm_groups', 32), file.number('shift_factor', 0.5)]).toEqual([8, 0.5]);
+  });
+
+  it('that was cut off is refused by name, with the tensor', async () => {
+    const file = await write({ a: floats(noise(6), [2, 3]) });
+    const { bytes } = await WeightsFile.open(file);
+    await truncate(file, bytes - 1);
+    await expect(WeightsFile.open(file)).rejects.toMatchObject({
+      code: 'model-file-invalid',
+      detail: expect.stringMatching(/weights\.safetensors: tensor "a"/),
+    });
+  });
+
+  it('with a header longer than itself is refused before it is read', async () => {
+    const file = path.join(folder, 'huge');
+    await writeFile(file, Buffer.of(0, 0, 0, 5, 0, 0, 0, 0));
+    await expect(WeightsFile.open(file)).rejects.toMatchObject({ code: 'model-file-invalid' });
+    await writeFile(file, 'short');
+    await expect(WeightsFile.open(file)).rejects.toMatchObject({ code: 'model-file-invalid' });
+  });
+
+  it('that is not there is missing', async () => {
+    await expect(WeightsFile.open(path.join(folder, 'none'))).rejects.toMatchObject({
+      code: 'model-missing',
+    });
+  });
+
+  it('says which tensor it lacks, and which metadata is no number', async () => {
+    const file = await WeightsFile.open(await write({}, { norm_groups: 'many' }));
+    expect(() => file.get('img_in.weight')).toThrow('has no tensor "img_in.weight"');
+    expect(() => file.number('norm_groups', 32)).toThrow('"norm_groups": "many"');
+  });
+});
+
+describe('a linear layer', () => {
+  const [rows, inputs, outputs] = [3, 64, 8];
+  const x = noise(rows * inputs);
+  const bias = noise(outputs);
+
+  async function compute(weights: Record<string, Tensor>): Promise<Float32Array> {
+    const graph = Graph.create('linear');
+    const layers = new Layers(graph, await WeightsFile.open(await write(weights)));
+    graph.output('y', layers.linear('layer', graph.input('x', 'float32', [rows, inputs])));
+    const session = await Session.open(graph.finish(), { provider: 'cpu', copiesWeights: true });
+    const { y } = await session.run({ x }, 'y');
+    await session.release();
+    return y;
+  }
+
+  const expected = (weight: Float32Array) =>
+    Float32Array.from({ length: rows * outputs }, (_, i) => {
+      const [row, output] = [Math.floor(i / outputs), i % outputs];
+      let sum = bias[output]!;
+      for (let k = 0; k < inputs; k++) sum += x[row * inputs + k]! * weight[output * inputs + k]!;
+      return sum;
+    });
+
+  it('takes PyTorch’s [out, in] and a bias in float32', async () => {
+    const weight = noise(outputs * inputs);
+    const y = await compute({
+      'layer.weight': floats(weight, [outputs, inputs]),
+      'layer.bias': floats(bias, [outputs]),
+    });
+    expect(relativeError(y, expected(weight))).toBeLessThan(1e-6);
+  });
+
+  it('takes bfloat16', async () => {
+    const weight = noise(outputs * inputs).map((value) => Math.round(value * 8) / 8);
+    // Such values lose nothing when the lower half of their bits is cut off.
+    const halves = Uint16Array.from(new Uint32Array(weight.buffer), (bits) => bits >>> 16);
+    const y = await compute({
+      'layer.weight': { dtype: 'BF16', shape: [outputs, inputs], data: bytesOf(halves) },
+      'layer.bias': floats(bias, [outputs]),
+    });
+    expect(relativeError(y, expected(weight))).toBeLessThan(1e-6);
+  });
+
+  it('takes 8-bit blocks around 128 with their scales, to 1%', async () => {
+    const block = 32;
+    const codes = Uint8Array.from({ length: outputs * inputs }, (_, i) => (i * 73 + 5) % 256);
+    const scales = noise(codes.length / block).map((value) => 0.01 + Math.abs(value) / 100);
+    const weight = Float32Array.from(codes, (code, i) => (code - 128) * scales[Math.floor(i / block)]!);
+    const y = await compute({
+      'layer.weight': { dtype: 'U8', shape: [outputs, inputs / block, block], data: codes },
+      'layer.weight.scales': floats(scales, [outputs, inputs / block]),
+      'layer.bias': floats(bias, [outputs]),
+    });
+    expect(relativeError(y, expected(weight))).toBeLessThan(0.01);
+  });
+
+  it('refuses a type that cannot be computed with', async () => {
+    const weights = {
+      'layer.weight': { dtype: 'F8_E4M3', shape: [1, 64], data: new Uint8Array(64) },
+    } as const;
+    await expect(compute(weights)).rejects.toMatchObject({
+      code: 'model-file-invalid',
+      detail: expect.stringContaining('"layer.weight" as F8_E4M3'),
+    });
+  });
+});
+
+describe('an embedding', () => {
+  it('in 8-bit blocks gives the rows that were stored', async () => {
+    const codes = Uint8Array.from({ length: 3 * 32 }, (_, i) => (i * 37) % 256);
+    const graph = Graph.create('embedding');
+    const file = await WeightsFile.open(
+      await write({
+        'shared.weight': { dtype: 'U8', shape: [3, 2, 16], data: codes },
+        'shared.weight.scales': floats(Float32Array.of(1, 2, 3, 4, 0.5, 0.25), [3, 2]),
+      }),
+    );
+    graph.output('rows', new Layers(graph, file).embedding('shared', graph.input('ids', 'int64', [2])));
+    const session = await Session.open(graph.finish(), { provider: 'cpu', copiesWeights: false });
+    const { rows } = await session.run({ ids: BigInt64Array.of(2n, 1n) }, 'rows');
+    const scales = [0.5, 0.25, 3, 4];
+    const stored = [...codes.slice(64), ...codes.slice(32, 64)];
+    expect([...rows]).toEqual(stored.map((code, i) => (code - 128) * scales[Math.floor(i / 16)]!));
+    await session.release();
+  });
+});
+
+describe('the catalogue', () => {
+  const put = async (id: string, target: string) => {
+    await mkdir(path.join(folder, 'models'), { recursive: true });
+    await symlink(target, path.join(folder, 'models', id));
+  };
+
+  it('finds a model that a person has put into the models folder', async () => {
+    await put('mine', tinyModel.folder);
+    expect((await listModels()).map((model) => model.id)).toContain('mine');
+    expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096, defaultGuidance: 50 });
+  });
+
+  it('names the files that a model lacks, and does not list it', async () => {
+    await put('half', folder);
+    await expect(findModel('half')).rejects.toMatchObject({
+      code: 'model-missing',
+      detail: expect.stringMatching(/transformer\.safetensors, .*clip\/tokenizer_config\.json/),
+    });
+    expect((await listModels()).map((model) => model.id)).not.toContain('half');
+  });
+
+  it('does not know other models, nor names that leave the folder', async () => {
+    for (const id of ['none', '..', '../models']) {
+      await expect(findModel(id)).rejects.toMatchObject({ code: 'model-unknown' });
+    }
+  });
+});
