@@ -127,6 +127,8 @@ export class Engine {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
       execArgv: ['--enable-source-maps'],
+      // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379).
+      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
     });
     child.on('message', (message) => this.#hear(message as FromEngine));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));

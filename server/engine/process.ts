@@ -14,7 +14,8 @@ import { findModel, listModels, type ModelEntry } from '../weights/catalogue.ts'
 import { readBytes, requestFile, resultFile, writeDurably } from './files.ts';
 import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
-import { candidates, type Provider, probe, unavailable } from './provider.ts';
+import { probe } from './probe.ts';
+import { candidates, type Provider, unavailable } from './provider.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
 const unusable = new Set<Provider>(settings.unusable);

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
 import { composite } from '../../shared/composite.ts';
 import type { EditResult } from '../../shared/events.ts';
+import { temporaryHome } from './http/running-companion.ts';
 
 initializeCanvas(
   () => {
@@ -23,8 +24,10 @@ const photo = new Uint8Array(size.width * size.height * 3).map((_, i) => (i * 31
 
 let folder: string;
 let temporary: string;
+let home: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  home = await temporaryHome();
   temporary = path.join(folder, 'tmp');
   await mkdir(temporary);
   const mask = Buffer.alloc(size.width * size.height);
@@ -36,7 +39,10 @@ beforeAll(async () => {
   await sharp(photo, { raw: { ...size, channels: 3 } }).toFile(path.join(folder, 'photo.tiff'));
   await writeFile(path.join(folder, 'no-picture.png'), 'this is text');
 });
-afterAll(() => rm(folder, { recursive: true }));
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+  await rm(home, { recursive: true });
+});
 
 interface Told {
   readonly code: number | null;
@@ -49,7 +55,7 @@ function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; 
   const edit = path.join(projectRoot, 'dist/server/edit.js');
   const child = spawn(process.execPath, [edit, '--provider', 'cpu', ...flags], {
     cwd: projectRoot,
-    env: { ...process.env, INIT_CWD: folder, TMPDIR: temporary },
+    env: { ...process.env, ACEPP_HOME: home, INIT_CWD: folder, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [stdout, stderr] = ['', ''];
@@ -67,7 +73,18 @@ function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; 
 }
 
 const edit = (...flags: string[]): Promise<Told> => start(...flags).told;
-const fill = ['--image', 'photo.png', '--mask', 'mask.png', '--instruction', 'a red circle', '--steps', '2'];
+const fill = [
+  '--image',
+  'photo.png',
+  '--mask',
+  'mask.png',
+  '--instruction',
+  'a red circle',
+  '--steps',
+  '2',
+  '--model',
+  'tiny',
+];
 
 const pixelsOf = async (file: string) => {
   const { data, info } = await sharp(path.join(folder, file)).raw().toBuffer({ resolveWithObject: true });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -24,8 +24,13 @@ export interface Asking {
   readonly body?: Uint8Array;
 }
 
+/** A data folder with the model `tiny`: the four networks in the official layout, with random weights. */
 export async function temporaryHome(): Promise<string> {
-  return mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  const home = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  await mkdir(path.join(home, 'models'));
+  const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
+  await symlink(tiny, path.join(home, 'models/tiny'), 'junction');
+  return home;
 }
 
 export async function freePort(): Promise<number> {
@@ -164,11 +169,12 @@ export interface Square {
   readonly request?: object;
 }
 
-/** A square picture with a square mask in its middle, half its side. */
+/** A square picture with a square mask in its middle, half its side, for the model `tiny`. */
 export function squareEdit({ side, request = {} }: Square): Uint8Array<ArrayBuffer> {
+  const all = { version: 1, instruction: 'a red circle', seed: 7, model: 'tiny', ...request };
   const isInside = (i: number) => i >= side / 4 && i < (side * 3) / 4;
   return encodeContainer({
-    metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, ...request }) },
+    metadata: { request: JSON.stringify(all) },
     tensors: new Map([
       ['edit', pixels([side, side, 3], (i) => (i * 7) % 251)],
       ['mask', pixels([side, side], (i) => (isInside(i % side) && isInside(Math.floor(i / side)) ? 255 : 0))],
