@@ -2,7 +2,7 @@
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
-import type { WeightsFile } from '../weights/file.ts';
+import { invalidFile, type WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
 
 const epsilon = 1e-6;
@@ -62,13 +62,15 @@ const same = { pads: [1, 1, 1, 1] } as const;
 
 function start(file: WeightsFile, part: 'encoder' | 'decoder') {
   const graph = Graph.create(`autoencoder's ${part}`);
-  return {
-    graph,
-    net: new Layers(graph, file).at(part),
-    groups: file.number('norm_groups', defaultGroups),
-    scale: file.number('scale_factor', defaultScale),
-    shift: file.number('shift_factor', defaultShift),
-  };
+  const groups = file.number('norm_groups', defaultGroups);
+  const [channels = 0] = file.get(`${part}.norm_out.weight`).shape;
+  if (!Number.isInteger(channels / groups)) {
+    throw invalidFile(`${file.file} has ${channels} channels, which ${groups} norm_groups cannot share.`);
+  }
+  const scale = file.number('scale_factor', defaultScale);
+  if (scale === 0) throw invalidFile(`${file.file} has the scale_factor 0.`);
+  const shift = file.number('shift_factor', defaultShift);
+  return { graph, net: new Layers(graph, file).at(part), groups, scale, shift };
 }
 
 function middle(net: Layers, x: Value, groups: number): Value {

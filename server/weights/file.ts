@@ -82,15 +82,13 @@ export class WeightsFile {
     return { name, dtype, shape, data };
   }
 
-  /** A positive number of the metadata. */
+  /** A number of the metadata. */
   number(key: string, otherwise: number): number {
     const text = this.metadata[key];
     if (text === undefined) return otherwise;
     const value = Number(text);
-    if (Number.isFinite(value) && value > 0) return value;
-    throw invalidFile(
-      `${this.file} has "${key}": "${text}" in its metadata, which is not a positive number.`,
-    );
+    if (text.trim() !== '' && Number.isFinite(value)) return value;
+    throw invalidFile(`${this.file} has "${key}": "${text}" in its metadata, which is not a number.`);
   }
 }
 

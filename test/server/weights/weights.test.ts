@@ -38,10 +38,12 @@ const noise = (count: number) =>
 
 describe('a weights file', () => {
   it('is described by its header alone', async () => {
-    const file = await WeightsFile.open(await write({ a: floats(noise(6), [2, 3]) }, { norm_groups: '8' }));
+    const file = await WeightsFile.open(
+      await write({ a: floats(noise(6), [2, 3]) }, { norm_groups: '8', shift: '0' }),
+    );
     expect(file.get('a')).toMatchObject({ dtype: 'F32', shape: [2, 3], data: { length: 24 } });
     expect(file.get('a').data.offset + 24).toBe(file.bytes);
-    expect([file.number('norm_groups', 32), file.number('shift_factor', 0.5)]).toEqual([8, 0.5]);
+    expect(['norm_groups', 'shift', 'scale'].map((key) => file.number(key, 0.5))).toEqual([8, 0, 0.5]);
   });
 
   it('that was cut off is refused by name, with the tensor', async () => {
