@@ -1,1 +1,1 @@
-"""How pocket was made: networks, drawn scenes, training, export and measurement."""
+"""How pocket, the small ACE++ that ships with the project, is made."""
