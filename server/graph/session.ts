@@ -46,9 +46,10 @@ export class Session {
     }
     const options = {
       executionProviders: [provider],
-      // With weights in place, the pattern would reserve a block of their size, and the arena would keep cast copies.
-      enableMemPattern: copiesWeights,
-      enableCpuMemArena: copiesWeights,
+      // The pattern would reserve a block of the weights' size, and the arena keep all that was ever cast or computed; without
+      // them a step takes as long.
+      enableMemPattern: false,
+      enableCpuMemArena: false,
       extra: {
         session: {
           model_external_initializers_file_folder_path: model.externalFolder,
