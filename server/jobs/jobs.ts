@@ -271,7 +271,8 @@ export class Jobs {
     const life = told ?? { state: 'failed' as const, problem: stopped(record.id).toProblem() };
     if (!told) {
       const seq = (events.at(-1)?.seq ?? 0) + 1;
-      await this.#store.append(record.id, { seq, time: new Date().toISOString(), ...lastEvent(life) });
+      const last = { seq, time: new Date().toISOString(), ...lastEvent(life) };
+      await this.#store.rewrite(record.id, [...events, last]);
     }
     const ended = { ...record, life };
     await this.#store.save(ended);

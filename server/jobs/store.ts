@@ -62,11 +62,17 @@ export class Store {
   /** Previews are not kept: they are worth nothing once the edit has gone on. */
   async append(id: string, event: EditEvent): Promise<void> {
     const kept = event.type === 'step' ? { ...event, preview: undefined, previewBounds: undefined } : event;
-    await appendFile(path.join(this.folderOf(id), 'events.jsonl'), `${JSON.stringify(kept)}\n`);
+    await appendFile(this.#eventsFile(id), `${JSON.stringify(kept)}\n`);
+  }
+
+  /** Writes all events anew: what was cut off at the end must not be written on. */
+  async rewrite(id: string, events: readonly EditEvent[]): Promise<void> {
+    const lines = events.map((event) => `${JSON.stringify(event)}\n`);
+    await writeDurably(this.#eventsFile(id), lines.join(''));
   }
 
   async events(id: string): Promise<EditEvent[]> {
-    const text = await readFile(path.join(this.folderOf(id), 'events.jsonl'), 'utf8');
+    const text = await readFile(this.#eventsFile(id), 'utf8');
     // The last line may be cut where the machine lost its power; it is then no event.
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
     return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as EditEvent);
@@ -74,6 +80,10 @@ export class Store {
 
   async remove(id: string): Promise<void> {
     await rm(this.folderOf(id), { recursive: true, force: true });
+  }
+
+  #eventsFile(id: string): string {
+    return path.join(this.folderOf(id), 'events.jsonl');
   }
 
   #stateFile(id: string): string {

@@ -11,7 +11,7 @@ import type { EditEventBody } from '../../../shared/events.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
-const slow = squareEdit({ side: 1024, request: { steps: 40 } });
+const slow = squareEdit({ side: 1024, request: { steps: 40, window: { maxSequence: 2048 } } });
 
 let home: string;
 beforeAll(async () => {
@@ -120,6 +120,12 @@ describe('the provider', () => {
   it('is the one that was asked for and no other', () => {
     expect(candidates(all, 'webgpu', new Set<Provider>(['webgpu']))).toEqual(['webgpu']);
     expect(() => candidates(all, 'dml', new Set())).toThrow('this ONNX Runtime has cpu, webgpu, cuda');
+  });
+
+  it('computes a tiny graph on the CPU', async () => {
+    process.env.ORT_DISABLE_TELEMETRY = '1';
+    const { probe } = await import('../../../server/engine/probe.ts');
+    await expect(probe('cpu')).resolves.toBeUndefined();
   });
 
   const missing = ['cuda', 'webgpu'] as const;

@@ -169,9 +169,10 @@ export interface Square {
   readonly request?: object;
 }
 
-/** A square picture with a square mask in its middle, half its side, for the model `tiny`. */
+/** A square picture with a square mask in its middle, half its side, for the model `tiny` at few tokens. */
 export function squareEdit({ side, request = {} }: Square): Uint8Array<ArrayBuffer> {
-  const all = { version: 1, instruction: 'a red circle', seed: 7, model: 'tiny', ...request };
+  const small = { model: 'tiny', window: { maxSequence: 64 } };
+  const all = { version: 1, instruction: 'a red circle', seed: 7, ...small, ...request };
   const isInside = (i: number) => i >= side / 4 && i < (side * 3) / 4;
   return encodeContainer({
     metadata: { request: JSON.stringify(all) },
