@@ -32,7 +32,7 @@ const pocket: ModelEntry = {
   id: 'pocket',
   title: 'Pocket: small, ships with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
-  maxSequence: 576,
+  maxSequence: 200,
   defaultSteps: 12,
   defaultGuidance: 4,
 };
