@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -57,6 +57,9 @@ afterEach(() => rm(home, { recursive: true }));
 
 const accept = (id: string = randomUUID()) => jobs.accept(id, Readable.from([Buffer.from(body)]));
 
+const eventsFile = (id: string) => path.join(home, 'edits', id, 'events.jsonl');
+const eventsOf = (id: string) => readFile(eventsFile(id), 'utf8').catch(() => '');
+
 async function finished(id: string): Promise<string> {
   for (let after = 0; ; ) {
     const poll = await jobs.poll(id, after, 5, anyone);
@@ -112,10 +115,10 @@ describe('the store', () => {
     const other = randomUUID();
     scripted.isQuick = false;
     await accept(other);
-    await expect.poll(() => scripted.waiting.length).toBe(1);
+    await expect.poll(() => eventsOf(other)).toContain('encoding');
     const event = { seq: 3, time: new Date().toISOString(), type: 'done', results: [result(5)] };
     const half = '{"seq":4,"ti';
-    await appendFile(path.join(home, 'edits', other, 'events.jsonl'), `${JSON.stringify(event)}\n${half}`);
+    await appendFile(eventsFile(other), `${JSON.stringify(event)}\n${half}`);
     jobs = await open();
     const poll = await jobs.poll(other, 2, 0, anyone);
     expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, results: [{ seed: 5 }] }] });
@@ -124,8 +127,8 @@ describe('the store', () => {
   it('tells that an edit was abandoned, also where its last line was cut off', async () => {
     scripted.isQuick = false;
     const { id } = await accept();
-    await expect.poll(() => scripted.waiting.length).toBe(1);
-    await appendFile(path.join(home, 'edits', id, 'events.jsonl'), '{"seq":3,"ti');
+    await expect.poll(() => eventsOf(id)).toContain('encoding');
+    await appendFile(eventsFile(id), '{"seq":3,"ti');
     for (let start = 0; start < 2; start++) {
       jobs = await open();
       const { events } = await jobs.poll(id, 0, 0, anyone);
