@@ -2,7 +2,6 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import Fastify, {
-  type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
@@ -26,7 +25,8 @@ export interface AppParts {
   readonly engine: { readonly status: EngineStatus };
   readonly token: string;
   readonly tickets: Tickets;
-  readonly log: FastifyBaseLogger;
+  /** What goes wrong here and is no client's doing. */
+  readonly log: (error: unknown, text: string) => void;
 }
 
 /** A poll is answered after this at the latest, before proxies and hosts give up. */
@@ -37,8 +37,6 @@ type WithId = { Params: { id: string } };
 /** The companion's routes; see design/protocol.md. */
 export async function buildApp({ jobs, engine, token, tickets, log }: AppParts): Promise<FastifyInstance> {
   const app = Fastify({
-    loggerInstance: log,
-    disableRequestLogging: true,
     bodyLimit: maxRequestBytes,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
   });
@@ -52,7 +50,7 @@ export async function buildApp({ jobs, engine, token, tickets, log }: AppParts):
   });
   app.setErrorHandler((thrown: FastifyError, request, reply) => {
     const error = asCodedError(thrown);
-    if (error.code === 'internal') log.error({ err: thrown, url: request.url }, 'a request failed');
+    if (error.code === 'internal') log(thrown, `${request.method} ${request.url} failed`);
     return sendProblem(reply, error);
   });
   app.setNotFoundHandler((request) => {

@@ -39,7 +39,8 @@ export async function startCompanion({ home, port, provider }: CompanionOptions)
     const engine = new Engine({ provider, log: (text) => log.warn(text) });
     const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
     const tickets = new Tickets();
-    const app = await buildApp({ jobs, engine, token, tickets, log });
+    const logError = (err: unknown, text: string) => log.error({ err }, text);
+    const app = await buildApp({ jobs, engine, token, tickets, log: logError });
     const listening = await listenOnLoopback(ports, app.routing as RequestListener);
     const origin = `http://127.0.0.1:${listening.port}`;
     return {
