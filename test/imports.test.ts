@@ -15,6 +15,7 @@ const mayImport: Record<string, readonly string[]> = {
   'server/pipeline': ['server/models', 'server/sampling', 'shared'],
   'server/engine': ['server/pipeline', 'server/models', 'server/weights', 'server/graph', 'shared'],
   'server/jobs': ['server/engine', 'server/pipeline', 'shared'],
+  'server/cli': ['server/jobs', 'server/engine', 'server/pipeline', 'shared'],
   'server/http': ['server/jobs', 'server/engine', 'server/weights', 'shared'],
 };
 
