@@ -12,7 +12,10 @@ export function composite(picture: Raster, layer: Raster, at: Pick<Bounds, 'left
   if (layer.channels !== 4) throw new TypeError(`a layer has 4 channels, not ${layer.channels}`);
   const white = whiteOf(picture);
   if (whiteOf(layer) !== white) throw new TypeError('layer and document differ in their depth');
-  const result = { ...picture, data: picture.data.slice() };
+  // Not `slice`, which is no copy where the bytes are a Buffer of Node.
+  const data =
+    picture.data instanceof Uint16Array ? new Uint16Array(picture.data) : new Uint8Array(picture.data);
+  const result = { ...picture, data };
   const { channels } = picture;
   const shared = intersect(boundsOf(picture), {
     left: at.left,

@@ -1,4 +1,9 @@
-"""Trains the autoencoder: L1 at three scales, a little on edges, and a small KL, on drawn scenes and textures."""
+"""Trains the autoencoder on drawn scenes and textures.
+
+A joint start from random weights learns brightness for minutes before any colour. So the latent is given first: the 16
+strongest principal components of 8x8 blocks of RGB pixels. The encoder learns to compute them while the decoder learns
+to draw from them; then both go on together, end to end.
+"""
 
 import time
 from pathlib import Path
@@ -12,6 +17,7 @@ from . import scenes
 from .networks import AutoEncoder
 
 SIZE, CROP = 128, 64
+LATENT_NOISE = 0.08  # standard deviation added before decoding, so that a slightly wrong latent still decodes well
 
 
 def picture(seed: int) -> np.ndarray:
@@ -29,12 +35,32 @@ def picture(seed: int) -> np.ndarray:
     return (canvas * 255 + 0.5).astype(np.uint8)
 
 
+def principal_components(data: Tensor) -> Tensor:
+    """Kernels of a stride-8 convolution from pixels in [-1, 1] to the latent. data: uint8 [N, 3, H, W] -> [16, 3, 8, 8]
+
+    Scaled to a standard deviation that grows with the square root of the component's own: strong ones stay stronger,
+    so that the transformer's squared error cares for colour and form before fine detail.
+    """
+    blocks = F.unfold(data[:1500, :, :64, :64].float() / 127.5 - 1, 8, stride=8).transpose(1, 2).flatten(0, 1)
+    variances, components = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
+    variances, components = variances[-16:].flip(0), components[:, -16:].flip(1).T
+    kernels = components * variances[:, None] ** -0.25
+    return (kernels / variances.sqrt().mean().sqrt()).unflatten(1, (3, 8, 8))
+
+
+# Luminance and two colour differences, stronger than in RGB: plain RGB losses leave colour for last.
+OPPONENT = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1.0, -1.0, 0.0], [-0.5, -0.5, 1.0]])
+
+
 def losses(out: Tensor, target: Tensor) -> Tensor:
-    loss = F.l1_loss(out, target)
-    for factor in (2, 4, 8):
-        loss = loss + 0.5 * F.l1_loss(F.avg_pool2d(out, factor), F.avg_pool2d(target, factor))
+    """L1 and squared error at three scales, and L1 of the gradients, in opponent colours."""
+    out, target = (torch.einsum("oc,bchw->bohw", OPPONENT, x) for x in (out, target))
+    loss = F.l1_loss(out, target) + F.mse_loss(out, target)
+    for factor in (2, 8):
+        small, wanted = F.avg_pool2d(out, factor), F.avg_pool2d(target, factor)
+        loss = loss + 0.5 * F.l1_loss(small, wanted) + 0.5 * F.mse_loss(small, wanted)
     for axis in (2, 3):
-        loss = loss + F.l1_loss(out.diff(dim=axis), target.diff(dim=axis))
+        loss = loss + 0.5 * F.l1_loss(out.diff(dim=axis), target.diff(dim=axis))
     return loss
 
 
@@ -42,22 +68,25 @@ def train_autoencoder(work: Path, minutes: float, pool, log) -> AutoEncoder:
     """Trains for `minutes`, sets shift and scale so that latents have mean 0 and deviation 1, saves `ae.pt`."""
     log("drawing pictures for the autoencoder")
     data = torch.from_numpy(np.stack(pool.map(picture, range(8000), chunksize=100))).permute(0, 3, 1, 2)
+    components = principal_components(data)
     net = AutoEncoder()
-    torch.nn.init.constant_(net.encoder.conv_out.bias[16:], -6.0)  # hardly any noise at first: it only slows the start
+    torch.nn.init.constant_(net.encoder.conv_out.bias[16:], -6.0)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
     average = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
     start, step = time.time(), 0
     while (spent := (time.time() - start) / 60 / minutes) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 1.5e-3 * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * spent)))
-        top, left = np.random.randint(0, SIZE - CROP + 1, 2)
+            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (0.02 + 0.98 * (0.5 + 0.5 * np.cos(np.pi * spent)))
+        top, left = 8 * np.random.randint(0, (SIZE - CROP) // 8 + 1, 2)
         batch = data[torch.randint(len(data), (12,)), :, top : top + CROP, left : left + CROP].float() / 127.5 - 1
+        given = F.conv2d(batch, components, stride=8)
+        together = spent > 0.6
         with torch.autocast("cpu", torch.bfloat16):
-            mean, logvar = net.encoder(batch).chunk(2, dim=1)
-            mean, logvar = mean.float(), logvar.float().clamp(-20, 10)
-            out = net.decoder(mean + torch.randn_like(mean) * (0.5 * logvar).exp()).float()
-        kl = 0.5 * (mean.pow(2) + logvar.exp() - 1 - logvar).mean()
-        loss = losses(out, batch) + 1e-4 * kl
+            mean = net.encoder(batch)[:, :16].float()
+            latent = mean if together else given
+            out = net.decoder(latent + torch.randn_like(latent) * LATENT_NOISE).float()
+        imitation = F.mse_loss(mean, given)
+        loss = losses(out, batch) + (0.02 if together else 1.0) * imitation
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -65,12 +94,12 @@ def train_autoencoder(work: Path, minutes: float, pool, log) -> AutoEncoder:
         average.update_parameters(net)
         if step % 100 == 0:
             psnr = -10 * torch.log10(F.mse_loss(out, batch) / 4).item()
-            log(f"autoencoder {spent * minutes:5.1f} min  step {step}  loss {loss.item():.4f}  kl {kl.item():.2f}  PSNR {psnr:.1f} dB")
+            log(f"autoencoder {spent * minutes:5.1f} min  step {step}  loss {loss.item():.4f}  imitation {imitation.item():.4f}  PSNR {psnr:.1f} dB")
         step += 1
     net = average.module.eval()
     with torch.no_grad():
         sample = data[torch.randint(len(data), (256,))].float() / 127.5 - 1
-        latent = torch.cat([net.encoder(part).chunk(2, dim=1)[0] for part in sample.split(32)])
+        latent = torch.cat([net.encoder(part)[:, :16] for part in sample.split(32)])
         net.shift_factor.fill_(latent.mean())
         net.scale_factor.fill_(1 / latent.std())
         out = torch.cat([net.decode(net.encode(part)) for part in sample.split(32)]).clamp(-1, 1)

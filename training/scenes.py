@@ -191,7 +191,7 @@ def background(rng: Generator, h: int, w: int) -> np.ndarray:
 def brush_mask(rng: Generator, t: Thing, h: int, w: int) -> np.ndarray:
     """A mask such as a person paints around a thing: rectangle, ellipse, blob or grown outline. -> [H, W] in {0, 1}"""
     gx, gy = grid(h, w)
-    r, kind = t.radius * rng.uniform(1.2, 1.5), rng.integers(4)
+    r, kind = t.radius * rng.uniform(1.1, 1.5), rng.integers(4)
     dx, dy = gx - t.x, gy - t.y
     if kind == 0:
         inside = np.maximum(np.abs(dx), np.abs(dy)) < r
@@ -201,7 +201,7 @@ def brush_mask(rng: Generator, t: Thing, h: int, w: int) -> np.ndarray:
         wobble = 1 + 0.1 * np.sin(np.arctan2(dy, dx) * rng.integers(2, 6) + rng.uniform(0, 6))
         inside = np.hypot(dx, dy) < r * wobble
     else:
-        inside = coverage(t, h, w, grow=t.radius * 0.3) > 0.02
+        inside = coverage(t, h, w, grow=t.radius * rng.uniform(0.1, 0.4)) > 0.02
     return inside.astype(np.float32)
 
 

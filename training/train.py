@@ -34,6 +34,7 @@ class Example:
     mask: Tensor
     references: list[Tensor]
     text: str
+    task: str
 
 
 def unshuffle(mask: np.ndarray) -> Tensor:
@@ -50,12 +51,13 @@ def pack(x: Tensor) -> Tensor:
 def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example]:
     batch = torch.from_numpy(np.stack(scene.pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
     blank = torch.zeros(1, *batch.shape[1:])
-    latents = autoencoder.encode(torch.cat([batch, blank])).half()
+    with torch.autocast("cpu", torch.bfloat16):
+        latents = autoencoder.encode(torch.cat([batch, blank])).half()
     by_name = dict(zip([*scene.names, "none"], latents))
     masks = {"mask": unshuffle(scene.mask), "border": unshuffle(scene.border), "all": unshuffle(np.ones_like(scene.mask))}
     return [
         Example(by_name[s["target"]], by_name[s["edit"]], masks[s["mask"]],
-                [by_name[f"reference{n + 1}"] for n in range(s["references"])], s["text"])
+                [by_name[f"reference{n + 1}"] for n in range(s["references"])], s["text"], s["task"])
         for s in scene.samples
     ]
 
@@ -75,7 +77,8 @@ def loss_of(flux, t5, clip, tokens, batch: list[Example]) -> Tensor:
     clean, edit, mask = joined(batch)
     count = len(batch)
     rows, columns = clean.shape[2] // 2, clean.shape[3] // 2
-    texts = [e.text if np.random.random() > 0.1 else "" for e in batch]
+    # Without an instruction a masked place is emptied, so the one task that contradicts this keeps its words.
+    texts = ["" if np.random.random() < 0.1 and e.task != "inpaint" else e.text for e in batch]
     mu = 0.5 + (rows * columns - 256) * (1.15 - 0.5) / (4096 - 256)
     sigma = torch.sigmoid(torch.randn(count) * 1.1 + mu)
     noise = torch.randn_like(clean)

@@ -24,7 +24,7 @@ export async function savePSD(pageDocument: PageDocument): Promise<void> {
   const open = pageDocument.open.value;
   if (!open) return;
   // The writer is larger than the page; it is loaded when it is needed.
-  const { layeredPSD } = await import('./psd.ts');
+  const { layeredPSD } = await import('../../shared/psd.ts');
   const bytes = layeredPSD(open.picture, pageDocument.layers.value, pageDocument.flattened());
   download(new Blob([bytes], { type: 'image/vnd.adobe.photoshop' }), editedName(open.name, 'psd'));
   pageDocument.markSaved();

@@ -34,12 +34,7 @@ async function picturePixels(file: string): Promise<Pixels> {
     .ensureAlpha()
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data: plain(data) };
-}
-
-/** Not as a Buffer, whose `slice` is no copy. */
-function plain({ buffer, byteOffset, length }: Buffer): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, length);
+  return { width: info.width, height: info.height, data };
 }
 
 async function layerPSD(result: Container, { image, instruction }: Flags): Promise<Uint8Array> {
@@ -47,7 +42,7 @@ async function layerPSD(result: Container, { image, instruction }: Flags): Promi
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
-  const layer: Pixels = { width: info.width, height: info.height, data: plain(data) };
+  const layer: Pixels = { width: info.width, height: info.height, data };
   const bounds = JSON.parse(result.metadata.bounds!) as Bounds;
   const picture =
     image === undefined

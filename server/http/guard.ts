@@ -73,7 +73,7 @@ export function checkToken(request: FastifyRequest, reply: FastifyReply, token: 
   throw given === undefined
     ? new CodedError('token-missing', {
         detail: 'The request has no "Authorization: Bearer" header.',
-        remedy: 'Send the token of ACEPP_HOME/token, or open the address that the companion printed.',
+        remedy: 'Send the token of ACEPP_HOME/token, or open the link that the companion printed.',
       })
     : new CodedError('token-wrong', {
         detail: 'The token is not that of this companion.',

@@ -44,8 +44,8 @@ export async function servePage(app: FastifyInstance, token: string, tickets: Ti
   app.get<{ Params: { ticket: string } }>('/open/:ticket', (request, reply) => {
     if (tickets.redeem(request.params.ticket)) return reply.redirect(`/#token=${token}`, 302);
     throw new CodedError('not-found', {
-      detail: 'This address was good for one visit.',
-      remedy: 'Open the address that the companion printed.',
+      detail: 'This link was good for one visit.',
+      remedy: 'Open the link that the companion printed.',
     });
   });
 }

@@ -3,8 +3,9 @@ import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
+import { type RequestLayer, sortLayers } from '../../shared/layers.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
-import { type EditRequest, maxReferences, parseEditRequest, type Task } from '../../shared/request.ts';
+import { type EditRequest, parseEditRequest, type Task } from '../../shared/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 
@@ -27,8 +28,6 @@ export interface EditInput {
 /** Beyond this, a picture is refused before it is decoded: the documents of hosts end at 10,000 x 10,000 or less. */
 export const maxPixels = 100_000_000;
 
-const encodings = ['png', 'jpg', 'webp'];
-
 /**
  * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
  * @throws CodedError `request-invalid`, `image-invalid` (naming which), `too-large`, `mask-empty`, `mask-size`,
@@ -36,26 +35,26 @@ const encodings = ['png', 'jpg', 'webp'];
  */
 export async function readEditInput(container: Container): Promise<EditInput> {
   const request = parseEditRequest(container.metadata.request ?? '');
-  const tensors = sortTensors(container);
+  const layers = sortLayers(container.tensors);
   const task = resolveTask(request, {
-    edit: tensors.edit !== undefined,
-    mask: tensors.mask !== undefined,
-    references: tensors.references.length,
+    edit: layers.edit !== undefined,
+    mask: layers.mask !== undefined,
+    references: layers.references.length,
   });
   const seed = request.seed ?? randomInt(2 ** 32);
   const references: Raster[] = [];
-  for (const [i, tensor] of tensors.references.entries()) {
-    references.push(await decodePicture(tensor, `reference ${i + 1}`));
+  for (const [i, layer] of layers.references.entries()) {
+    references.push(await decodePicture(layer, `reference ${i + 1}`));
   }
   const nothing = { request, task, seed, references, origin: { left: 0, top: 0 }, notes: [] };
-  if (!tensors.edit) return nothing;
+  if (!layers.edit) return nothing;
 
-  const edit = await decodePicture(tensors.edit, 'picture');
-  if (!tensors.mask) {
+  const edit = await decodePicture(layers.edit, 'picture');
+  if (!layers.mask) {
     if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
     return { ...nothing, edit };
   }
-  const { mask, note } = fitMask(await decodeMask(tensors.mask), edit);
+  const { mask, note } = fitMask(await decodeMask(layers.mask), edit);
   if (!maskBounds(mask)) {
     throw new CodedError('mask-empty', {
       detail: `The mask of ${mask.width} x ${mask.height} pixels is black everywhere, so nothing may change.`,
@@ -65,48 +64,9 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   return { ...nothing, edit, mask, notes: note ? [note] : [] };
 }
 
-interface Encoded {
-  readonly tensor: Tensor;
-  readonly encoded: boolean;
-}
+type Layer = RequestLayer<Tensor>;
 
-function sortTensors(container: Container): { edit?: Encoded; mask?: Encoded; references: Encoded[] } {
-  const found = new Map<string, Encoded>();
-  for (const [name, tensor] of container.tensors) {
-    const match = /^(edit|mask|reference\.\d)(?:\.(png|jpg|webp))?$/.exec(name);
-    const [, layer, encoding] = match ?? [];
-    if (!layer) {
-      throw invalidRequest(
-        `The request has a tensor "${name}", which means nothing here.`,
-        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with ${encodings.map((e) => `.${e}`).join(', ')} after the name of an encoded file.`,
-      );
-    }
-    if (found.has(layer)) {
-      throw invalidRequest(`The request has "${layer}" twice.`, 'Send each layer once.');
-    }
-    found.set(layer, { tensor, encoded: encoding !== undefined });
-  }
-  const references: Encoded[] = [];
-  for (let reference = found.get('reference.0'); reference; ) {
-    references.push(reference);
-    reference = found.get(`reference.${references.length}`);
-  }
-  const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
-  if (count !== references.length) {
-    throw invalidRequest(
-      `The request has ${count} references, but no "reference.${references.length}".`,
-      'Number the references from 0 without a gap.',
-    );
-  }
-  const [edit, mask] = [found.get('edit'), found.get('mask')];
-  return { ...(edit && { edit }), ...(mask && { mask }), references };
-}
-
-function invalidRequest(detail: string, remedy: string): CodedError {
-  return new CodedError('request-invalid', { detail, remedy });
-}
-
-async function decodePicture({ tensor, encoded }: Encoded, what: string): Promise<Raster> {
+async function decodePicture({ tensor, encoded }: Layer, what: string): Promise<Raster> {
   if (encoded) return decodeFile(tensor, what);
   const [height, width, channels] = tensor.shape;
   const isDepth = tensor.dtype === 'U8' || tensor.dtype === 'U16';
@@ -129,7 +89,7 @@ function refuseLarge({ width, height }: Size, what: string): void {
 }
 
 /** Opens an encoded file and reads its header; what the decoder throws becomes `image-invalid`. */
-async function openFile({ tensor: { dtype, shape, data } }: { tensor: Tensor }, what: string) {
+async function openFile({ dtype, shape, data }: Tensor, what: string) {
   if (dtype !== 'U8' || shape.length !== 1) {
     throw new CodedError('image-invalid', {
       detail: `The ${what} is ${dtype} [${shape}], but named as an encoded file.`,
@@ -156,7 +116,7 @@ async function decoding<T>(what: string, decode: () => Promise<T>): Promise<T> {
 
 /** Upright, in sRGB by the embedded profile, grey as RGB, 8 or 16 bits as the file has them. */
 async function decodeFile(tensor: Tensor, what: string): Promise<Raster> {
-  const { image, header } = await openFile({ tensor }, what);
+  const { image, header } = await openFile(tensor, what);
   const deep = header.depth === 'ushort';
   const pipeline = deep
     ? image.toColourspace('rgb16').raw({ depth: 'ushort' })
@@ -166,7 +126,7 @@ async function decodeFile(tensor: Tensor, what: string): Promise<Raster> {
   return { width: info.width, height: info.height, channels, data: deep ? asU16(data) : data };
 }
 
-async function decodeMask({ tensor, encoded }: Encoded): Promise<Mask> {
+async function decodeMask({ tensor, encoded }: Layer): Promise<Mask> {
   if (encoded) return decodeMaskFile(tensor);
   const [height, width] = tensor.shape;
   if (tensor.dtype !== 'U8' || tensor.shape.length !== 2 || !width || !height) {
@@ -181,7 +141,7 @@ async function decodeMask({ tensor, encoded }: Encoded): Promise<Mask> {
 
 /** A mask file's lightness; where it is one colour on transparent ground, its alpha says what was painted. */
 async function decodeMaskFile(tensor: Tensor): Promise<Mask> {
-  const { image, header } = await openFile({ tensor }, 'mask');
+  const { image, header } = await openFile(tensor, 'mask');
   const read = (plane: Sharp) =>
     decoding('mask', () => plane.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }));
   const { data: lightness, info } = await read(image.clone().toColourspace('b-w'));
