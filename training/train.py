@@ -87,7 +87,7 @@ def loss_of(flux, t5, clip, tokens, batch: list[Example]) -> Tensor:
     t5_tokens, clip_tokens = tokens(texts)
     with torch.autocast("cpu", torch.bfloat16):
         conditioning = pack(torch.cat([x, edit], dim=1)), pack(mask)
-        velocity = flux(torch.cat(conditioning, dim=-1), (rows, columns), t5(t5_tokens), clip(clip_tokens), sigma, torch.rand(count) * 0.06)
+        velocity = flux(torch.cat(conditioning, dim=-1), (rows, columns), t5(t5_tokens), clip(clip_tokens), sigma, torch.rand(count) * 60)
     error = (velocity.float() - pack(noise - clean)).pow(2).mean(-1)
     weight = 0.25 + 0.75 * pack(mask).amax(-1)
     return (error * weight).sum() / weight.sum()

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { Advanced } from './components/Advanced.tsx';
 import { ConnectionNote } from './components/ConnectionNote.tsx';
 import { ErrorNote } from './components/ErrorNote.tsx';
@@ -34,6 +34,17 @@ export function Panel({ host, settings, session, connection, obstacle, children 
   const connected = connection.state.value;
   const busy = state.kind === 'capturing' || state.kind === 'queued' || state.kind === 'running';
   const unreachable = connected.kind === 'gone' || connected.kind === 'refused' ? connected.error : undefined;
+  const isDone = state.kind === 'done';
+  const foot = useRef<HTMLDivElement>(null);
+  // Run and Keep take each other's place, and the focus goes with the one that is removed: the next one gets it.
+  const wasDone = useRef(isDone);
+  useLayoutEffect(() => {
+    const hasChanged = wasDone.current !== isDone;
+    wasDone.current = isDone;
+    if (hasChanged && document.activeElement === document.body) {
+      foot.current?.querySelector<HTMLElement>('.primary')?.focus();
+    }
+  }, [isDone]);
   const addReferences = async (): Promise<void> => {
     try {
       settings.addReferences(await host.pickReferences());
@@ -71,13 +82,13 @@ export function Panel({ host, settings, session, connection, obstacle, children 
         />
         {children}
       </div>
-      <div class="panel-foot">
+      <div class="panel-foot" ref={foot}>
         {unreachable && <ErrorNote error={unreachable} />}
         {state.kind === 'failed' && state.error.code !== unreachable?.code && (
           <ErrorNote error={state.error} onDismiss={session.discard} />
         )}
         {session.note.value !== '' && <p class="note">{session.note.value}</p>}
-        {state.kind === 'done' ? (
+        {isDone ? (
           <ResultBar
             variants={state.variants}
             chosen={state.chosen}

@@ -254,6 +254,54 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     });
 
+    /** Hands a file to the page as a drop or a paste does. */
+    const transfer = (page: Page, kind: 'drop' | 'paste', target: string, file: Buffer) =>
+      page.locator(target).evaluate(
+        (element, [type, base64]) => {
+          const data = new DataTransfer();
+          const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+          data.items.add(new File([bytes], 'given.png', { type: 'image/png' }));
+          const options = { bubbles: true, cancelable: true };
+          element.dispatchEvent(
+            type === 'drop'
+              ? new DragEvent('drop', { ...options, dataTransfer: data })
+              : new ClipboardEvent('paste', { ...options, clipboardData: data }),
+          );
+        },
+        [kind, file.toString('base64')] as const,
+      );
+
+    test('a picture is pasted, a reference dropped on the panel; of two variants one is kept; leaving asks', async () => {
+      const { page, shot, close } = await openPage('dark');
+      await page.getByText(/^Ready/).waitFor();
+      await transfer(page, 'paste', 'body', picture);
+      await page.getByRole('application').waitFor();
+      await transfer(page, 'drop', 'aside', reference);
+      await page.getByText('{image1}', { exact: true }).waitFor();
+      await paint(page);
+      await page.getByLabel('Instruction').fill('put {image1} here');
+      await setSteps(page, 2);
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByLabel('Variants').fill('2');
+      await page.getByLabel('Variants').press('Tab');
+      await run(page).click();
+      const second = page.getByRole('button', { name: 'Variant 2' });
+      await second.waitFor({ timeout: 60_000 });
+      expect(await page.getByText(/^Seed 7, 2 steps/).isVisible()).toBe(true);
+      await second.click();
+      await page.getByText(/^Seed 8, 2 steps/).waitFor();
+      await shot('12-variants');
+      await page.getByRole('button', { name: 'Keep as layer' }).click();
+      await page.getByLabel('Hide put {image1} here').waitFor();
+      const asked = page.waitForEvent('dialog');
+      const closing = page.close({ runBeforeUnload: true });
+      const dialog = await asked;
+      expect(dialog.type()).toBe('beforeunload');
+      await dialog.accept();
+      await closing;
+      await close();
+    }, 120_000);
+
     test('the keyboard alone paints, runs and keeps', async () => {
       const { page, shot, close } = await openPage();
       await page.getByText(/^Ready/).waitFor();
@@ -276,6 +324,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
       await page.getByLabel('Hide a green circle').waitFor();
+      // The bar with the button is gone; the focus went on to Run, not to nowhere.
+      expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Run');
       await close();
     }, 120_000);
 

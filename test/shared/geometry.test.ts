@@ -305,4 +305,15 @@ describe('compositing', () => {
       }
     }
   });
+
+  it('does not write into the document that it was given, be its bytes a Buffer or 16 bits', () => {
+    const layer = { width: 1, height: 1, channels: 4, data: Uint8Array.of(9, 9, 9, 255) } as const;
+    const bytes = Buffer.alloc(3, 50);
+    composite({ width: 1, height: 1, channels: 3, data: bytes }, layer, { left: 0, top: 0 });
+    expect([...bytes]).toEqual([50, 50, 50]);
+    const deep = Uint16Array.of(50, 50, 50);
+    const deepLayer = { ...layer, data: Uint16Array.of(9, 9, 9, 65535) };
+    composite({ width: 1, height: 1, channels: 3, data: deep }, deepLayer, { left: 0, top: 0 });
+    expect([...deep]).toEqual([50, 50, 50]);
+  });
 });
