@@ -250,6 +250,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(await page.getByLabel('Instruction').inputValue()).toContain('{image1}');
       expect(await page.getByRole('button', { name: 'Clear' }).isEnabled()).toBe(true);
       await shot('9-sample');
+      await setSteps(page, 12);
+      await run(page).click();
+      await page.getByRole('button', { name: 'Keep as layer' }).click({ timeout: 60_000 });
+      await page.getByLabel('Hide put {image1} here').waitFor();
+      await shot('13-sample-done');
       expect(faults).toEqual([]);
       await close();
     });
