@@ -54,7 +54,7 @@ describe('a graph', () => {
     const error = thrownBy(() => graph.at('double_blocks.3').at('img_mlp.0').linear(x, weight, undefined));
     expect(error.code).toBe('model-file-invalid');
     expect(error.detail).toBe(
-      'The graph "transformer" cannot be built: Gemm (double_blocks.3.img_mlp.0, double_blocks.3.img_mlp.0.weight) got float32 [4, 8] and float32 [6, 7].',
+      'The graph "transformer" cannot be built: Gemm (double_blocks.3.img_mlp.0, double_blocks.3.img_mlp.0.weight, in /weights) got float32 [4, 8] and float32 [6, 7].',
     );
   });
 
