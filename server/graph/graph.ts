@@ -103,6 +103,8 @@ export class Graph {
   }
 
   integers(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    const broken = values.find((value) => !Number.isSafeInteger(value));
+    if (broken !== undefined) throw this.#mismatch('Constant', '', `${broken} for a whole number`);
     return this.#constant('int64', shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer), values);
   }
 

@@ -29,6 +29,9 @@ const outputColumns = 64;
 /** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
 const epsilon = 1e-6;
 
+/** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image. */
+const knownColumns = [64, 384, 448];
+
 const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 
 /** @throws CodedError `model-file-invalid` */
@@ -37,9 +40,10 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   const [width = 0, columns = 0] = net.shape('img_in.weight');
   // A transformer of fewer columns that was taken further with the change image says so.
   const inputColumns = file.number('input_columns', columns <= 384 ? 384 : 448);
-  if ((inputColumns !== 384 && inputColumns !== 448) || columns > inputColumns) {
+  const isKnown = inputColumns === 384 || inputColumns === 448;
+  if (!isKnown || !knownColumns.includes(columns) || columns > inputColumns) {
     throw invalidFile(
-      `${file.file} has ${columns} columns in "img_in.weight" for ${inputColumns} of the input; 384 and 448 are known.`,
+      `${file.file} has ${columns} columns in "img_in.weight" for ${inputColumns} of the input; known are ${knownColumns.join(', ')}.`,
     );
   }
   const [headSize = 0] = net.shape(`${headNorm}.scale`);

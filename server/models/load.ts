@@ -55,10 +55,17 @@ export async function loadNetworks(
 
   // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
   built(transformer, () => buildFlux(transformer, 1, 1));
-  checkWidth(t5, () => buildT5(t5, t5Tokenizer.length), sizes.textWidth, transformer);
-  checkWidth(clip, () => buildCLIP(clip, clipTokenizer.length), sizes.vectorWidth, transformer);
-  built(autoencoder, () => buildEncoder(autoencoder, 2 * latentFactor, 2 * latentFactor));
-  built(autoencoder, () => buildDecoder(autoencoder, 2, 2));
+  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${transformer.file}`, t5, () =>
+    buildT5(t5, t5Tokenizer.length),
+  );
+  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${transformer.file}`, clip, () =>
+    buildCLIP(clip, clipTokenizer.length),
+  );
+  // Neither side is 1, which would fit any other.
+  const [height, width] = [2 * latentFactor, 3 * latentFactor];
+  const factor = `the factor ${latentFactor}`;
+  gives([1, channels, 2, 3], factor, autoencoder, () => buildEncoder(autoencoder, height, width));
+  gives([1, 3, height, width], factor, autoencoder, () => buildDecoder(autoencoder, 2, 3));
 
   const cacheFor = (file: WeightsFile) => {
     const isSmall = file.bytes <= copiedBytes;
@@ -179,9 +186,11 @@ function built<T>(file: WeightsFile, build: () => T): T {
   }
 }
 
-/** What an encoder gives has to be what the transformer takes. */
-function checkWidth(file: WeightsFile, build: () => Model, wanted: number, transformer: WeightsFile): void {
-  const width = built(file, build).outputs[0]?.shape.at(-1);
-  if (width === wanted) return;
-  throw invalidFile(`${file.file} gives ${width} columns, but ${transformer.file} takes ${wanted}.`);
+/** What a network gives has to be what the others take. */
+function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): void {
+  const { name = '', shape = [] } = built(file, build).outputs[0] ?? {};
+  if (shape.join() === wanted.join()) return;
+  throw invalidFile(
+    `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
+  );
 }

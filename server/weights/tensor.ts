@@ -8,6 +8,8 @@ export interface StoredTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: ExternalData;
+  /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
+  readonly rows?: string;
   /** What its elements are to be multiplied by: one number, one for each row, or one for each block of 8-bit blocks. */
   readonly scale?: StoredTensor;
 }
@@ -21,11 +23,11 @@ export function matrixShape({ shape }: StoredTensor): [number, number] {
 export function rowsOf(tensor: StoredTensor, begin: number, count: number): StoredTensor {
   const rows = tensor.shape[0] ?? 0;
   if (begin === 0 && count === rows) return tensor;
-  const { name, shape, data, scale } = tensor;
+  const { shape, data, scale } = tensor;
   const rowBytes = data.length / rows;
   return {
     ...tensor,
-    name: `${name}[${begin}:${begin + count}]`,
+    rows: `${tensor.rows ?? ''}[${begin}:${begin + count}]`,
     shape: shape.with(0, count),
     data: { file: data.file, offset: data.offset + begin * rowBytes, length: count * rowBytes },
     ...(scale && { scale: scale.shape[0] === rows ? rowsOf(scale, begin, count) : scale }),
