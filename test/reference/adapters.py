@@ -1,7 +1,9 @@
 """Writes arrays/adapters/: a transformer in diffusers' layout as shards and in float8, LoRA files in the four key styles, and what
 diffusers computes with the weights that the formula W + scale * alpha / rank * B A makes of them.
 
-usage: python test/reference/adapters.py [--seed N] [--heads N --doubles N --singles N] [--out FOLDER]   (needs torch and diffusers)
+usage: python test/reference/adapters.py [--seed N] [--out FOLDER] [--heads N --head-size N --doubles N --singles N]
+(needs torch and diffusers; at full width: --heads 24 --head-size 128). What another folder holds is compared by
+    ACEPP_ADAPTER_ARRAYS=FOLDER npx vitest run test/server/models/adapters.test.ts -t "computes|over"
 """
 
 import argparse
@@ -16,13 +18,15 @@ from safetensors.torch import save_file
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--seed", type=int, default=11)
 arguments.add_argument("--heads", type=int, default=1)
+arguments.add_argument("--head-size", type=int, default=32)
 arguments.add_argument("--doubles", type=int, default=1)
 arguments.add_argument("--singles", type=int, default=2)
 arguments.add_argument("--out", type=Path, default=Path(__file__).parent / "arrays" / "adapters")
 given = arguments.parse_args()
 
 torch.set_num_threads(1)
-HEAD, TEXT_TOKENS, TEXT_WIDTH, VECTOR_WIDTH, ROWS, COLUMNS, IMAGE = 32, 5, 16, 24, 3, 4, 64
+HEAD = given.head_size
+TEXT_TOKENS, TEXT_WIDTH, VECTOR_WIDTH, ROWS, COLUMNS, IMAGE = 5, 16, 24, 3, 4, 64
 width = HEAD * given.heads
 last_double, last_single = given.doubles - 1, given.singles - 1
 generator = torch.Generator().manual_seed(given.seed)
