@@ -20,6 +20,7 @@ export const errorStatus = {
   'model-missing': 422,
   'model-file-invalid': 500,
   'adapter-unknown': 422,
+  'adapter-invalid': 422,
   'provider-unavailable': 503,
   'engine-died': 500,
   'engine-hung': 500,

@@ -112,7 +112,7 @@ export function parseHeader(headerJson: string, dataLength: number, name: string
       tensors.set(key, parseEntry(key, value, dataLength, name));
     }
   }
-  rejectOverlaps(tensors, name);
+  rejectOverlapsAndGaps(tensors, dataLength, name);
   return { metadata, tensors };
 }
 
@@ -137,12 +137,24 @@ function parseEntry(key: string, value: unknown, dataLength: number, name: strin
   return { dtype: dtype as DType, shape, begin, end };
 }
 
-function rejectOverlaps(tensors: ReadonlyMap<string, TensorInfo>, name: string): void {
+/** As the reference implementation: the tensors share out the data without a byte between or after them. */
+function rejectOverlapsAndGaps(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  dataLength: number,
+  name: string,
+): void {
   const byPlace = [...tensors].filter(([, t]) => t.end > t.begin).sort(([, a], [, b]) => a.begin - b.begin);
-  for (let i = 1; i < byPlace.length; i++) {
-    const [before, after] = [byPlace[i - 1]!, byPlace[i]!];
-    if (after[1].begin < before[1].end)
-      throw invalid(name, `tensors "${before[0]}" and "${after[0]}" overlap`);
+  let [before, end] = ['', 0];
+  for (const [key, tensor] of byPlace) {
+    if (tensor.begin < end) throw invalid(name, `tensors "${before}" and "${key}" overlap`);
+    if (tensor.begin > end) {
+      throw invalid(name, `there is no tensor at bytes ${end} to ${tensor.begin}, before "${key}"`);
+    }
+    [before, end] = [key, tensor.end];
+  }
+  if (end < dataLength) {
+    const last = before === '' ? 'there is no tensor' : `the last tensor, "${before}", ends at byte ${end}`;
+    throw invalid(name, `${last}, but there are ${dataLength} bytes of data`);
   }
 }
 

@@ -35,9 +35,9 @@ export function readFlags(): Flags {
     return Number(text);
   };
   const adapter = (text: string, before: readonly object[]) => {
-    const at = text.lastIndexOf('=');
-    if (at < 1) throw new InvalidArgumentError('It must be NAME=SCALE.');
-    return [...before, { name: text.slice(0, at), scale: decimal(text.slice(at + 1)) }];
+    const [, name, scale] = /^([^=]+)(?:=(.*))?$/.exec(text) ?? [];
+    if (name === undefined) throw new InvalidArgumentError('It must be NAME or NAME=SCALE.');
+    return [...before, { name, scale: scale === undefined ? 1 : decimal(scale) }];
   };
   const command = new Command('npm run --silent edit --')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
@@ -56,7 +56,7 @@ export function readFlags(): Flags {
     .option('--steps <number>', 'of the sampler', whole)
     .option('--guidance <number>', 'how strictly the instruction is followed', decimal)
     .option('--model <id>', 'of the catalogue')
-    .option('--adapter <name=scale>', 'may be given several times', adapter, [])
+    .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
     .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
     .option('--out <file>', 'the layer as .png, or a layered .psd')
     .allowExcessArguments(false)

@@ -56,7 +56,9 @@ async function edit(folder: string): Promise<void> {
   await checkpoint();
   for (;;) {
     try {
-      return await editOn(await networksFor(input), input, folder);
+      const loaded = await networksFor(input);
+      await loaded.networks.openAdapters((input.request.adapters ?? []).map(({ name }) => name));
+      return await editOn(loaded, input, folder);
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
       const failed = warm?.provider as Provider | undefined;
@@ -99,12 +101,6 @@ async function checkpoint(): Promise<void> {
 }
 
 async function networksFor({ request }: EditInput): Promise<Loaded> {
-  if (request.adapters?.length) {
-    throw new CodedError('adapter-unknown', {
-      detail: `The adapter "${request.adapters[0]!.name}" is not installed.`,
-      remedy: 'Leave the adapters out, or install it first.',
-    });
-  }
   const model = await chooseModel(request.model);
   if (warm?.spec.id === model.id) return { networks: warm };
   const variants = request.variants ?? 1;

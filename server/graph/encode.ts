@@ -64,6 +64,7 @@ const dataType: Readonly<Record<ElementType, DataType>> = {
   float32: DataType.FLOAT,
   float16: DataType.FLOAT16,
   bfloat16: DataType.BFLOAT16,
+  float8e4m3: DataType.FLOAT8E4M3FN,
   int64: DataType.INT64,
   uint8: DataType.UINT8,
 };

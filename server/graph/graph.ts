@@ -103,6 +103,8 @@ export class Graph {
   }
 
   integers(values: readonly number[], shape: readonly number[] = [values.length]): Value {
+    const broken = values.find((value) => !Number.isSafeInteger(value));
+    if (broken !== undefined) throw this.#mismatch('Constant', '', `${broken} for a whole number`);
     return this.#constant('int64', shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer), values);
   }
 
@@ -257,7 +259,31 @@ export class Graph {
   }
 
   /**
-   * The same over 8-bit blocks with the zero point 128.
+   * A layer's output with what a low-rank branch adds to it: `y + scale * (x A^T) B^T`.
+   * @param y [M, N]
+   * @param x [M, K]
+   * @param down A, [rank, K]
+   * @param up B, [N, rank]
+   * @param scale one number, known when the graph runs
+   */
+  lowRank(y: Value, x: Value, down: Value, up: Value, scale: Value): Value {
+    const [rank, inputs] = down.shape;
+    if (
+      x.shape[1] !== inputs ||
+      up.shape[1] !== rank ||
+      y.shape.join() !== [x.shape[0], up.shape[0]].join()
+    ) {
+      const what = [y, x, down, up].map(describe).join(', ');
+      throw this.#mismatch('Gemm', down.name, what);
+    }
+    const attributes = { transB: { int: 1 } };
+    const reduced = { type: x.type, shape: [x.shape[0]!, rank!] };
+    const scaled = this.times(this.#one('Gemm', [x, down], reduced, { attributes }), scale);
+    return this.#one('Gemm', [scaled, up, y], y, { attributes });
+  }
+
+  /**
+   * The same as `linear` over 8-bit blocks with the zero point 128.
    * @param weight uint8 [N, K / block, block]
    * @param scales float32 [N, K / block]
    */
@@ -465,8 +491,16 @@ export class Graph {
     }
   }
 
+  /** Where a weight, or what it was cast to, comes from. */
+  #fileOf(name: string): string | undefined {
+    const { initializers, casts } = this.#parts;
+    const data = initializers.get(casts.get(name)?.node.inputs[0] ?? name)?.data;
+    return data && !(data instanceof Uint8Array) ? data.file : undefined;
+  }
+
   #mismatch(op: string, what: string, shapes: string): CodedError {
-    const place = [this.#scope, what].filter((part) => part !== '').join(', ');
+    const file = this.#fileOf(what);
+    const place = [this.#scope, what, file && `in ${file}`].filter(Boolean).join(', ');
     return new CodedError('model-file-invalid', {
       detail: `The graph "${this.#parts.name}" cannot be built: ${op}${place && ` (${place})`} got ${shapes}.`,
       remedy:
@@ -477,6 +511,6 @@ export class Graph {
 
 function castTo(type: ElementType): { readonly attributes: Readonly<Record<string, Attribute>> } {
   // TensorProto.DataType
-  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16 };
+  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17 };
   return { attributes: { to: { int: codes[type] } } };
 }

@@ -16,7 +16,7 @@ import { readBytes } from '../engine/files.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
-import { listModels } from '../weights/catalogue.ts';
+import { listAdapters, listModels } from '../weights/catalogue.ts';
 import { answerPreflight, checkHost, checkOrigin, checkToken } from './guard.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 
@@ -104,7 +104,12 @@ export async function buildApp({ jobs, engine, token, tickets, log }: AppParts):
   );
 
   app.get('/v1/models', async () => ({
-    models: (await listModels()).map(({ folder: _, ...model }) => model),
+    models: await Promise.all(
+      (await listModels()).map(async (entry) => {
+        const { folder: _, ...model } = entry;
+        return { ...model, adapters: await listAdapters(entry) };
+      }),
+    ),
   }));
 
   await servePage(app, token, tickets);

@@ -1,11 +1,12 @@
 /**
- * The diffusion transformer of FLUX.1 (black-forest-labs/flux, model.py and modules/layers.py), over files with its key layout.
- * Every size is read from the tensors' shapes.
+ * The diffusion transformer of FLUX.1 (black-forest-labs/flux, model.py and modules/layers.py), over files of its key layout or
+ * diffusers'. Every size is read from the tensors' shapes.
  */
 
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
+import type { Adapter } from '../weights/adapter.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
 
@@ -22,33 +23,62 @@ export interface FluxSizes {
 /** Width of the timestep and guidance embeddings (model.py, `timestep_embedding(timesteps, 256)`). */
 export const embeddingWidth = 256;
 
+/** Packed latents: 16 channels of 2x2. */
+const outputColumns = 64;
+
 /** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
 const epsilon = 1e-6;
+
+/** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image. */
+const knownColumns = [64, 384, 448];
+
+const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 
 /** @throws CodedError `model-file-invalid` */
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
-  const [, columns = 0] = net.shape('img_in.weight');
-  if (columns > 448) {
-    throw invalidFile(`${file.file} has ${columns} columns in "img_in.weight"; 384 and 448 are known.`);
+  const [width = 0, columns = 0] = net.shape('img_in.weight');
+  // A transformer of fewer columns that was taken further with the change image says so.
+  const inputColumns = file.number('input_columns', columns <= 384 ? 384 : 448);
+  const isKnown = inputColumns === 384 || inputColumns === 448;
+  if (!isKnown || !knownColumns.includes(columns) || columns > inputColumns) {
+    throw invalidFile(
+      `${file.file} has ${columns} columns in "img_in.weight" for ${inputColumns} of the input; known are ${knownColumns.join(', ')}.`,
+    );
+  }
+  const [headSize = 0] = net.shape(`${headNorm}.scale`);
+  if (headSize === 0 || headSize % 16 !== 0 || width % headSize !== 0) {
+    throw invalidFile(
+      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${width} columns and three axes.`,
+    );
   }
   return {
-    inputColumns: columns <= 384 ? 384 : 448,
-    headSize: net.shape('double_blocks.0.img_attn.norm.query_norm.scale')[0]!,
+    inputColumns,
+    headSize,
     textWidth: net.shape('txt_in.weight')[1]!,
     vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,
-    hasGuidance: net.has('guidance_in.in_layer.weight'),
+    hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
 }
 
 /**
  * Inputs `image` [tokens, inputColumns], `text` [textTokens, textWidth], `vector` [1, vectorWidth], `timestep` and `guidance`
- * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2]; output `velocity` [tokens, 64].
+ * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
+ * it; output `velocity` [tokens, 64].
  */
-export function buildFlux(file: WeightsFile, tokens: number, textTokens: number): Model {
+export function buildFlux(
+  file: WeightsFile,
+  tokens: number,
+  textTokens: number,
+  adapters: readonly Adapter[] = [],
+): Model {
   const sizes = fluxSizes(file);
   const graph = Graph.create('transformer');
-  const net = new Layers(graph, file);
+  const scaled = adapters.map((adapter) => ({
+    adapter,
+    scale: graph.input(adapterInput(adapter.id), 'float32', [1]),
+  }));
+  const net = new Layers(graph, file, scaled);
   const joined = textTokens + tokens;
   const rotary = {
     cosine: graph.input('cosine', 'float32', [joined, sizes.headSize / 2]),
@@ -57,14 +87,15 @@ export function buildFlux(file: WeightsFile, tokens: number, textTokens: number)
   };
 
   let image = imageIn(net, graph.input('image', 'float32', [tokens, sizes.inputColumns])); // [tokens, D]
-  let text = net.linear('txt_in', graph.input('text', 'float32', [textTokens, sizes.textWidth])); // [textTokens, D]
-  let vector = embedder(net.at('time_in'), graph.input('timestep', 'float32', [1, embeddingWidth])); // [1, D]
+  const width = image.shape[1]!;
+  let text = net.linear('txt_in', graph.input('text', 'float32', [textTokens, sizes.textWidth]), width); // [textTokens, D]
+  let vector = embedder(net.at('time_in'), graph.input('timestep', 'float32', [1, embeddingWidth]), width); // [1, D]
   if (sizes.hasGuidance) {
     const guidance = graph.input('guidance', 'float32', [1, embeddingWidth]);
-    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance));
+    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, width));
   }
   const pooled = graph.input('vector', 'float32', [1, sizes.vectorWidth]);
-  vector = graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled)));
+  vector = graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width)));
 
   for (const block of net.list('double_blocks', 'img_mod.lin.weight')) {
     [image, text] = doubleBlock(block, image, text, vector, rotary);
@@ -76,9 +107,17 @@ export function buildFlux(file: WeightsFile, tokens: number, textTokens: number)
   image = graph.rows(stream, textTokens, tokens);
 
   const final = net.at('final_layer');
-  const [shift, scale] = chunks(final.graph, final.linear('adaLN_modulation.1', vector), 2);
-  graph.output('velocity', final.linear('linear', modulated(final.graph, image, shift!, scale!)));
+  const [shift, scale] = final.linears('adaLN_modulation.1', vector, [width, width]);
+  graph.output(
+    'velocity',
+    final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns),
+  );
   return graph.finish();
+}
+
+/** The input for the scale of an adapter. */
+export function adapterInput(id: string): string {
+  return `adapter ${id}`;
 }
 
 interface Rotary {
@@ -96,22 +135,22 @@ function imageIn(net: Layers, input: Value): Value {
 }
 
 /** `MLPEmbedder`: [1, in] -> [1, D] */
-function embedder(net: Layers, x: Value): Value {
-  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)));
+function embedder(net: Layers, x: Value, width: number): Value {
+  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), width);
 }
 
 /** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
 function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
   const g = net.graph;
+  const width = image.shape[1]!;
   const streams = [
     { name: 'txt', x: text },
     { name: 'img', x: image },
   ].map(({ name, x }) => {
     // [1, 6D] -> shift, scale and gate before attention, the same before the MLP
-    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector), 6);
+    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector, 6 * width), 6);
     const input = modulated(g, x, modulation[0]!, modulation[1]!);
-    // [L, 3D] -> 3 x [L, D]
-    const [q, k, v] = chunks(g, net.linear(`${name}_attn.qkv`, input), 3);
+    const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [width, width, width]); // 3 x [L, D]
     const norm = net.at(`${name}_attn.norm`);
     return { name, x, modulation, ...normalized(norm, q!, k!, rotary.headSize), v: v! };
   });
@@ -125,9 +164,9 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
 
   const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
     const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
-    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!)));
+    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, width)));
     const hidden = net.linear(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
-    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, g.geluTanh(hidden))));
+    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, g.geluTanh(hidden), width)));
   });
   return [newImage!, newText!];
 }
@@ -136,13 +175,13 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
 function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Value {
   const g = net.graph;
   const width = x.shape[1]!;
-  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector), 3);
-  const projected = net.linear('linear1', modulated(g, x, shift!, scale!));
-  // [L, 3D + M] -> 3 x [L, D] and [L, M]
-  const [q, k, v, hidden] = g.split(projected, 1, [width, width, width, projected.shape[1]! - 3 * width]);
+  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * width), 3);
+  const input = modulated(g, x, shift!, scale!);
+  const mlp = net.shape('linear2.weight')[1]! - width;
+  const [q, k, v, hidden] = net.linears('linear1', input, [width, width, width, mlp]); // 3 x [L, D] and [L, M]
   const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
   const attended = attention(g, heads.q, heads.k, v!, rotary);
-  const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]));
+  const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]), width);
   return g.plus(x, g.times(gate!, output));
 }
 

@@ -1,11 +1,21 @@
 import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import type { Model } from '../graph/encode.ts';
 import type { Provider } from '../graph/session.ts';
-import { type ModelEntry, modelFiles } from '../weights/catalogue.ts';
-import { WeightsFile } from '../weights/file.ts';
+import { type Adapter, openAdapter } from '../weights/adapter.ts';
+import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
+import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { buildCLIP } from './clip.ts';
-import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
-import type { Latent, Networks, PlanarImage, TextConditioning, TransformerStep } from './networks.ts';
+import { adapterInput, buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
+import type {
+  AdapterScale,
+  Latent,
+  Networks,
+  PlanarImage,
+  TextConditioning,
+  TransformerStep,
+} from './networks.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from './tokenizers.ts';
@@ -29,7 +39,7 @@ export async function loadNetworks(
   const t5 = await WeightsFile.open(at('t5'));
   const clip = await WeightsFile.open(at('clip'));
   const autoencoder = await WeightsFile.open(at('autoencoder'));
-  const sizes = fluxSizes(transformer);
+  const sizes = built(transformer, () => fluxSizes(transformer));
   const channels = latentChannels(autoencoder);
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
@@ -42,6 +52,20 @@ export async function loadNetworks(
     at('clipTokenizerConfig'),
     defaultLength.clip,
   );
+
+  // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
+  built(transformer, () => buildFlux(transformer, 1, 1));
+  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${transformer.file}`, t5, () =>
+    buildT5(t5, t5Tokenizer.length),
+  );
+  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${transformer.file}`, clip, () =>
+    buildCLIP(clip, clipTokenizer.length),
+  );
+  // Neither side is 1, which would fit any other.
+  const [height, width] = [2 * latentFactor, 3 * latentFactor];
+  const factor = `the factor ${latentFactor}`;
+  gives([1, channels, 2, 3], factor, autoencoder, () => buildEncoder(autoencoder, height, width));
+  gives([1, 3, height, width], factor, autoencoder, () => buildDecoder(autoencoder, 2, 3));
 
   const cacheFor = (file: WeightsFile) => {
     const isSmall = file.bytes <= copiedBytes;
@@ -81,12 +105,26 @@ export async function loadNetworks(
 
   let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
 
-  async function velocity({ input, rows, columns, conditioning, sigma, guidance }: TransformerStep) {
+  const adapters = new Map<string, Adapter>();
+
+  async function open(name: string): Promise<Adapter> {
+    const known = adapters.get(name);
+    if (known) return known;
+    const adapter = await openAdapter(name, await findAdapter(model, name), transformer);
+    built(transformer, () => buildFlux(transformer, 1, 1, [adapter]));
+    adapters.set(name, adapter);
+    return adapter;
+  }
+
+  async function velocity(step: TransformerStep) {
+    const { input, rows, columns, conditioning, sigma, guidance } = step;
     const { text, textTokens, vector } = conditioning;
     // The graph knows the number of tokens only; how they lie is in the tables.
     const tokens = rows * columns;
-    const build = () => buildFlux(transformer, tokens, textTokens);
-    const session = await sessions.transformer.get([tokens, textTokens], build);
+    const scales = scalesByName(step.adapters ?? []);
+    const opened = await Promise.all([...scales.keys()].map(open));
+    const build = () => buildFlux(transformer, tokens, textTokens, opened);
+    const session = await sessions.transformer.get([tokens, textTokens, ...scales.keys()], build);
     const key = [textTokens, rows, columns].join();
     if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };
     const results = await session.run(
@@ -98,6 +136,9 @@ export async function loadNetworks(
         guidance: sinusoidalEmbedding(guidance),
         cosine: tables.cosine,
         sine: tables.sine,
+        ...Object.fromEntries(
+          [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
+        ),
       },
       'velocity',
     );
@@ -116,9 +157,40 @@ export async function loadNetworks(
     encodeText,
     encodeImage,
     decodeLatent,
+    openAdapters: async (names) => {
+      for (const name of names) await open(name);
+    },
     velocity,
     release: async () => {
       for (const cache of Object.values(sessions)) await cache.release();
     },
   };
+}
+
+/** In one order, so that the same set is the same session; what is given twice works twice as strongly. */
+function scalesByName(adapters: readonly AdapterScale[]): Map<string, number> {
+  const scales = new Map<string, number>();
+  for (const { name, scale } of [...adapters].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    scales.set(name, (scales.get(name) ?? 0) + scale);
+  }
+  return scales;
+}
+
+/** What is built over a file; an error names the file. */
+function built<T>(file: WeightsFile, build: () => T): T {
+  try {
+    return build();
+  } catch (cause) {
+    const isNamed = !(cause instanceof CodedError) || cause.detail.includes(path.dirname(file.file));
+    throw isNamed ? cause : invalidFile(`${file.file}: ${cause.detail}`, cause);
+  }
+}
+
+/** What a network gives has to be what the others take. */
+function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): void {
+  const { name = '', shape = [] } = built(file, build).outputs[0] ?? {};
+  if (shape.join() === wanted.join()) return;
+  throw invalidFile(
+    `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
+  );
 }

@@ -12,6 +12,11 @@ export interface Networks {
   encodeImage(image: PlanarImage): Promise<Latent>;
   /** The inverse of `encodeImage`; values are not clipped. */
   decodeLatent(latent: Latent): Promise<PlanarImage>;
+  /**
+   * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
+   * @throws CodedError `adapter-unknown`, `adapter-invalid`
+   */
+  openAdapters(names: readonly string[]): Promise<void>;
   /** One evaluation of the transformer: the velocity of every token, [tokens, 64]. */
   velocity(step: TransformerStep): Promise<Float32Array>;
   /** Frees all sessions. */
@@ -60,4 +65,12 @@ export interface TransformerStep {
   readonly sigma: number;
   /** FLUX's distilled guidance scalar. */
   readonly guidance: number;
+  /** Another set of them takes another session, another scale does not. */
+  readonly adapters?: readonly AdapterScale[];
+}
+
+/** An adapter and how strongly it works: 0 is not at all, 1 as it was trained. */
+export interface AdapterScale {
+  readonly name: string;
+  readonly scale: number;
 }

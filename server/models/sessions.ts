@@ -13,8 +13,9 @@ export class SessionCache {
     this.#options = options;
   }
 
-  async get(size: readonly number[], build: () => Model): Promise<Session> {
-    const key = size.join();
+  /** @param kind what the model is built for: its sizes, and what else changes the graph */
+  async get(kind: readonly (number | string)[], build: () => Model): Promise<Session> {
+    const key = JSON.stringify(kind);
     const known = this.#sessions.get(key);
     this.#sessions.delete(key);
     // Before the new one is opened: on a GPU there may not be memory for both.

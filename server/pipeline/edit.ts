@@ -167,6 +167,7 @@ async function denoise(
       conditioning,
       sigma,
       guidance,
+      adapters: input.request.adapters ?? [],
     });
     const wantsPreview = input.request.preview && step + 1 < steps && pace.isDue(performance.now());
     const estimate = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;

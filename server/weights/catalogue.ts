@@ -2,6 +2,7 @@ import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder, projectRoot } from '../paths.ts';
+import { indexSuffix } from './file.ts';
 
 /** A model whose files are all there. */
 export interface ModelEntry {
@@ -15,7 +16,7 @@ export interface ModelEntry {
   readonly defaultGuidance: number;
 }
 
-/** What a model consists of, in its folder. */
+/** What a model consists of, in its folder. Weights may also be shards, with their index as `<file>.index.json`. */
 export const modelFiles = {
   transformer: 'transformer.safetensors',
   t5: 't5.safetensors',
@@ -49,6 +50,33 @@ export async function listModels(): Promise<ModelEntry[]> {
     if ((await missingFiles(model)).length === 0) complete.push(model);
   }
   return complete;
+}
+
+const adaptersFolder = 'adapters';
+const adapterSuffix = '.safetensors';
+
+/** Names of the adapters that lie in `adapters/<name>.safetensors` of a model's folder. */
+export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {
+  const files = await readdir(path.join(folder, adaptersFolder)).catch(() => []);
+  return files
+    .filter((file) => file.endsWith(adapterSuffix))
+    .map((file) => file.slice(0, -adapterSuffix.length))
+    .sort();
+}
+
+/**
+ * The file of an adapter.
+ * @throws CodedError `adapter-unknown`
+ */
+export async function findAdapter(model: ModelEntry, name: string): Promise<string> {
+  const known = await listAdapters(model);
+  const folder = path.join(model.folder, adaptersFolder);
+  if (known.includes(name)) return path.join(folder, name + adapterSuffix);
+  const others = known.length > 0 ? `known are ${known.join(', ')}` : 'it has none';
+  throw new CodedError('adapter-unknown', {
+    detail: `The model "${model.id}" has no adapter "${name}"; ${others}.`,
+    remedy: `Leave the adapter out, or put it into ${folder} as ${name}${adapterSuffix}.`,
+  });
 }
 
 /** @throws CodedError `model-unknown`, or `model-missing` with the files that are not there */
@@ -88,7 +116,10 @@ async function knownModels(): Promise<ModelEntry[]> {
 async function missingFiles({ folder }: ModelEntry): Promise<string[]> {
   const missing: string[] = [];
   for (const file of Object.values(modelFiles)) {
-    await access(path.join(folder, file)).catch(() => missing.push(file));
+    const whole = path.join(folder, file);
+    await access(whole)
+      .catch(() => access(whole + indexSuffix))
+      .catch(() => missing.push(file));
   }
   return missing;
 }

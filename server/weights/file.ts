@@ -1,85 +1,92 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import path from 'node:path';
-import { CodedError } from '../../shared/errors.ts';
-import {
-  type DType,
-  parseHeader,
-  readHeaderLength,
-  type SafetensorsHeader,
-} from '../../shared/safetensors.ts';
-import type { ExternalData } from '../graph/value.ts';
+import { elementCount } from '../graph/value.ts';
+import { type Layout, layoutOf } from './diffusers.ts';
+import { readHeader, readShards, type StoredTensors } from './header.ts';
+import { invalidFile, matrixShape, rowsOf, type StoredTensor } from './tensor.ts';
 
-/** A tensor in a weights file: what it is and where its bytes lie. */
-export interface StoredTensor {
-  readonly name: string;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly data: ExternalData;
-}
+export { invalidFile };
 
-/** A safetensors file of which the header alone is read. */
+/** What an index of shards adds to the name of the file that it stands for. */
+export const indexSuffix = '.index.json';
+
+/** The weights of one network, of which the headers alone are read: one safetensors file, or shards with their index. */
 export class WeightsFile {
-  readonly #header: SafetensorsHeader;
-  readonly #dataStart: number;
+  readonly #stored: StoredTensors;
+  readonly #layout: Layout;
+  /** In black-forest-labs' names, whatever the file's own are. */
+  readonly names: readonly string[];
+  /** A network has biases everywhere or, as T5, nowhere: so a missing one is seen. */
+  readonly hasBiases: boolean;
 
   private constructor(
-    /** Absolute. */
+    /** Absolute; of shards the index. */
     readonly file: string,
-    header: SafetensorsHeader,
-    dataStart: number,
-    /** Size of the whole file. */
-    readonly bytes: number,
+    stored: StoredTensors,
   ) {
-    this.#header = header;
-    this.#dataStart = dataStart;
+    this.#stored = stored;
+    this.#layout = layoutOf([...stored.tensors.keys()]);
+    this.names = [...this.#layout.keys()].filter((name) => this.has(name));
+    this.hasBiases = this.names.some((name) => name.endsWith('.bias'));
   }
 
   /**
-   * Reads and checks the header against the size of the file.
-   * @throws CodedError `model-missing` if there is no such file, `model-file-invalid` with the file's name
+   * Reads and checks the header of `file`, or of the shards in `file.index.json` where there is no such file.
+   * @throws CodedError `model-missing` if there is neither, `model-file-invalid` with the file's name
    */
   static async open(file: string): Promise<WeightsFile> {
     const absolute = path.resolve(file);
-    let handle: FileHandle;
-    try {
-      handle = await open(absolute, 'r');
-    } catch (cause) {
-      throw new CodedError('model-missing', {
-        detail: `The weights file ${absolute} cannot be opened: ${(cause as Error).message}.`,
-        remedy: 'Install the model again.',
-        cause,
-      });
+    const index = absolute.endsWith(indexSuffix) ? absolute : absolute + indexSuffix;
+    const exists = (name: string) =>
+      access(name).then(
+        () => true,
+        () => false,
+      );
+    if (index === absolute || (!(await exists(absolute)) && (await exists(index)))) {
+      return new WeightsFile(index, await readShards(index));
     }
-    try {
-      const { size } = await handle.stat();
-      const prefix = await readBytes(handle, 0, Math.min(8, size));
-      const length = readHeaderLength(prefix, size, absolute);
-      const json = new TextDecoder().decode(await readBytes(handle, 8, length));
-      const header = parseHeader(json, size - 8 - length, absolute);
-      return new WeightsFile(absolute, header, 8 + length, size);
-    } catch (cause) {
-      if (cause instanceof CodedError) throw invalidFile(cause.detail, cause);
-      throw invalidFile(`${absolute} cannot be read: ${(cause as Error).message}.`, cause);
-    } finally {
-      await handle.close();
-    }
+    return new WeightsFile(absolute, await readHeader(absolute));
+  }
+
+  /** Size of the whole file, or of all shards. */
+  get bytes(): number {
+    return this.#stored.bytes;
   }
 
   get metadata(): Readonly<Record<string, string>> {
-    return this.#header.metadata;
+    return this.#stored.metadata;
   }
 
+  /** Also where a part of it is missing. */
   has(name: string): boolean {
-    return this.#header.tensors.has(name);
+    return this.#layout.get(name)?.some((part) => this.#stored.tensors.has(part.name)) ?? false;
   }
 
-  /** @throws CodedError `model-file-invalid` if there is none of this name */
+  /**
+   * The stored tensors whose rows, in this order, are the rows of a tensor.
+   * @throws CodedError `model-file-invalid` if one of them is missing
+   */
+  parts(name: string): readonly StoredTensor[] {
+    const parts = this.#layout.get(name) ?? [{ name }];
+    return parts.map((part) => {
+      const tensor = this.#scaled(part.name);
+      if (part.half === undefined) return tensor;
+      const rows = (tensor.shape[0] ?? 0) / 2;
+      if (!Number.isInteger(rows)) {
+        throw invalidFile(`${tensor.data.file} has "${part.name}" with an odd number of rows: ${rows * 2}.`);
+      }
+      return rowsOf(tensor, part.half * rows, rows);
+    });
+  }
+
+  /**
+   * A tensor that lies in one place.
+   * @throws CodedError `model-file-invalid` if there is none of this name
+   */
   get(name: string): StoredTensor {
-    const info = this.#header.tensors.get(name);
-    if (!info) throw invalidFile(`${this.file} has no tensor "${name}".`);
-    const { dtype, shape, begin, end } = info;
-    const data = { file: this.file, offset: this.#dataStart + begin, length: end - begin };
-    return { name, dtype, shape, data };
+    const [tensor, ...others] = this.parts(name);
+    if (!tensor || others.length > 0) throw new Error(`"${name}" lies in ${others.length + 1} places`);
+    return tensor;
   }
 
   /** A number of the metadata. */
@@ -90,22 +97,29 @@ export class WeightsFile {
     if (text.trim() !== '' && Number.isFinite(value)) return value;
     throw invalidFile(`${this.file} has "${key}": "${text}" in its metadata, which is not a number.`);
   }
-}
 
-export function invalidFile(detail: string, cause?: unknown): CodedError {
-  return new CodedError('model-file-invalid', {
-    detail,
-    remedy: 'Install the model again; its file is incomplete, or made for something else.',
-    cause,
-  });
-}
-
-async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw new Error(`it ends at byte ${position + done}`);
-    done += bytesRead;
+  #tensor(name: string): StoredTensor {
+    const tensor = this.#stored.tensors.get(name);
+    if (!tensor) throw invalidFile(`${this.file} has no tensor "${name}".`);
+    return tensor;
   }
-  return bytes;
+
+  #scaled(name: string): StoredTensor {
+    const tensor = this.#tensor(name);
+    if (tensor.dtype === 'U8') return { ...tensor, scale: this.#tensor(`${name}.scales`) };
+    if (tensor.dtype !== 'F8_E4M3') return tensor;
+    // `X.weight_scale` and, in ComfyUI's files, `X.scale_weight`; many files of this type have neither.
+    const known = [`${name}_scale`, name.replace(/\.weight$/, '.scale_weight')];
+    const scaleName = known.find((other) => other !== name && this.#stored.tensors.has(other));
+    if (scaleName === undefined) return tensor;
+    const scale = this.#tensor(scaleName);
+    const count = elementCount(scale.shape);
+    const [rows] = matrixShape(tensor);
+    if (count !== 1 && !(count === rows && scale.shape[0] === rows)) {
+      throw invalidFile(
+        `${scale.data.file} has "${scaleName}" as [${scale.shape.join(', ')}], which is neither one scale nor one for each of the ${rows} rows of "${name}".`,
+      );
+    }
+    return { ...tensor, scale };
+  }
 }

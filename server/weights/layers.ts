@@ -1,69 +1,102 @@
-import type { DType } from '../../shared/safetensors.ts';
 import type { ConvolutionOptions, Graph } from '../graph/graph.ts';
-import { type ElementType, elementCount, type Value } from '../graph/value.ts';
-import { invalidFile, type StoredTensor, type WeightsFile } from './file.ts';
+import type { Value } from '../graph/value.ts';
+import type { Adapter, Branch } from './adapter.ts';
+import { countIndices } from './diffusers.ts';
+import type { WeightsFile } from './file.ts';
+import { float, number, product, takenRows } from './stored.ts';
+import { describeTensor, invalidFile, matrixShape, rowsOf, type StoredTensor } from './tensor.ts';
 
-const elementType: Partial<Record<DType, ElementType>> = {
-  F32: 'float32',
-  F16: 'float16',
-  BF16: 'bfloat16',
-  U8: 'uint8',
-};
+/** An adapter in a graph: how strongly it works is known when the graph runs. */
+export interface ScaledAdapter {
+  readonly adapter: Adapter;
+  /** [1] */
+  readonly scale: Value;
+}
 
-/** The zero point of 8-bit blocks. */
-const zeroPoint = 128;
+/** Rows of a tensor. */
+interface RowRange {
+  readonly begin: number;
+  readonly count: number;
+}
 
 /**
- * Layers of a graph whose weights lie in a file, named as there. How a weight is stored (float32, 16 bits, 8-bit blocks) decides
- * which nodes are made of it; what comes out is float32 always.
+ * Layers of a graph whose weights lie in a file, named as black-forest-labs does, with what adapters add to them. All is computed
+ * in float32, however the weights are stored.
  */
 export class Layers {
   readonly graph: Graph;
   readonly #file: WeightsFile;
+  readonly #adapters: readonly ScaledAdapter[];
   readonly #prefix: string;
 
-  constructor(graph: Graph, file: WeightsFile, prefix = '') {
+  constructor(graph: Graph, file: WeightsFile, adapters: readonly ScaledAdapter[] = [], prefix = '') {
     this.graph = graph;
     this.#file = file;
+    this.#adapters = adapters;
     this.#prefix = prefix;
   }
 
   /** The layers under a name: `at('double_blocks.0').linear('img_mlp.0', x)`. */
   at(name: string): Layers {
-    return new Layers(this.graph.at(name), this.#file, `${this.#prefix}${name}.`);
+    return new Layers(this.graph.at(name), this.#file, this.#adapters, `${this.#prefix}${name}.`);
   }
 
-  /** `name.0`, `name.1` and so on, as long as there is a tensor `member` in it. */
+  /**
+   * `name.0`, `name.1` and so on, as far as the file goes.
+   * @param member a tensor that each must have
+   * @throws CodedError `model-file-invalid` with the first that is missing
+   */
   list(name: string, member: string): Layers[] {
-    const found: Layers[] = [];
-    while (this.has(`${name}.${found.length}.${member}`)) found.push(this.at(`${name}.${found.length}`));
-    return found;
+    const count = countIndices(this.#file.names, this.#prefix + name);
+    return Array.from({ length: count }, (_, i) => {
+      this.#parts(`${name}.${i}.${member}`);
+      return this.at(`${name}.${i}`);
+    });
   }
 
+  /** Also a layer of which the bias alone is there: so the missing weight is told, rather than the layer left out. */
   has(name: string): boolean {
-    return this.#file.has(this.#prefix + name);
+    const full = this.#prefix + name;
+    return this.#file.has(full) || this.#file.has(full.replace(/\.weight$/, '.bias'));
   }
 
   /** The shape of a tensor; 8-bit blocks count as the matrix that they hold. */
   shape(name: string): readonly number[] {
-    const { dtype, shape } = this.#stored(name);
-    return dtype === 'U8' ? [shape[0]!, elementCount(shape.slice(1))] : shape;
+    const parts = this.#parts(name);
+    const [first] = parts;
+    const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
+    return first!.dtype === 'U8' ? [rows, matrixShape(first!)[1]] : [rows, ...first!.shape.slice(1)];
   }
 
   /** A tensor as float32, optionally seen in another shape. */
   parameter(name: string, shape?: readonly number[]): Value {
-    return this.graph.castWeight(this.#weight(this.#stored(name), shape), 'float32');
+    const tensor = this.#file.get(this.#prefix + name);
+    return this.#replaced(name, tensor, { begin: 0, count: tensor.shape[0] ?? 1 }, shape);
   }
 
-  /** `x W^T + b` with `name.weight` and, if it is there, `name.bias`: [M, K] -> [M, N]. A 1x1 convolution is one as well. */
-  linear(name: string, x: Value): Value {
-    const graph = this.graph.at(name);
-    const bias = this.has(`${name}.bias`) ? this.parameter(`${name}.bias`) : undefined;
-    const stored = this.#stored(`${name}.weight`);
-    if (stored.dtype === 'U8') return graph.linear8(x, this.#weight(stored), this.#scales(name), bias);
-    const isPointwise = stored.shape.length === 4 && stored.shape[2] === 1 && stored.shape[3] === 1;
-    const weight = this.parameter(`${name}.weight`, isPointwise ? stored.shape.slice(0, 2) : undefined);
-    return graph.linear(x, weight, bias);
+  /**
+   * `x W^T + b` with `name.weight` and `name.bias`: [M, K] -> [M, N]. A 1x1 convolution is one as well.
+   * @param outputs N, where it is known
+   * @throws CodedError `model-file-invalid` with the file and the tensor
+   */
+  linear(name: string, x: Value, outputs = this.shape(`${name}.weight`)[0]!): Value {
+    return this.linears(name, x, [outputs])[0]!;
+  }
+
+  /**
+   * The same in parts: [M, K] -> [M, sizes[0]], [M, sizes[1]], ... Each is computed from its own rows of W, so it is all one whether
+   * a file keeps them in one tensor or in several.
+   */
+  linears(name: string, x: Value, sizes: readonly number[]): Value[] {
+    const outputs = sizes.reduce((sum, size) => sum + size, 0);
+    this.#check(`${name}.weight`, [outputs, x.shape[1]!]);
+    if (this.#file.hasBiases) this.#check(`${name}.bias`, [outputs]);
+    let begin = 0;
+    return sizes.map((count) => {
+      const y = this.#rowsOfLinear(name, x, { begin, count });
+      begin += count;
+      return y;
+    });
   }
 
   convolution(name: string, x: Value, options?: ConvolutionOptions): Value {
@@ -73,15 +106,7 @@ export class Layers {
 
   /** Rows of `name.weight`: int64 [L] -> [L, width]. Only what is taken is converted. */
   embedding(name: string, indices: Value): Value {
-    const graph = this.graph.at(name);
-    const stored = this.#stored(`${name}.weight`);
-    const rows = graph.cast(graph.gather(this.#weight(stored), indices), 'float32');
-    if (stored.dtype !== 'U8') return rows;
-    // [L, blocks, block] - 128, times [L, blocks, 1]
-    const scales = graph.gather(this.#scales(name), indices);
-    const centred = graph.minus(rows, graph.floats([zeroPoint], []));
-    const values = graph.times(centred, graph.reshape(scales, [...scales.shape, 1]));
-    return graph.reshape(values, [indices.shape[0]!, elementCount(stored.shape.slice(1))]);
+    return takenRows(this.graph.at(name), this.#file.get(`${this.#prefix}${name}.weight`), indices);
   }
 
   layerNorm(name: string, x: Value, epsilon: number): Value {
@@ -94,18 +119,87 @@ export class Layers {
     return this.graph.at(name).rmsNorm(x, this.parameter(name), epsilon);
   }
 
-  #stored(name: string): StoredTensor {
-    return this.#file.get(this.#prefix + name);
+  #parts(name: string): readonly StoredTensor[] {
+    return this.#file.parts(this.#prefix + name);
   }
 
-  #scales(name: string): Value {
-    return this.parameter(`${name}.weight.scales`);
+  #check(name: string, wanted: readonly number[]): void {
+    const parts = this.#parts(name);
+    const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
+    const wrong = parts.find((part) => rows !== wanted[0] || matrixShape(part)[1] !== (wanted[1] ?? 1));
+    if (!wrong) return;
+    throw invalidFile(
+      `${wrong.data.file} has "${wrong.name}" as ${describeTensor(wrong)}, but "${this.#prefix}${name}" has to be [${wanted.join(', ')}].`,
+    );
   }
 
-  #weight({ name, dtype, shape, data }: StoredTensor, seenAs = shape): Value {
-    const type = elementType[dtype];
-    if (!type)
-      throw invalidFile(`${this.#file.file} has "${name}" as ${dtype}, which cannot be computed with.`);
-    return this.graph.weight(name, type, seenAs, data);
+  #rows(name: string, { begin, count }: RowRange): StoredTensor {
+    let first = 0;
+    for (const part of this.#parts(name)) {
+      const [size] = matrixShape(part);
+      if (begin >= first && begin + count <= first + size) return rowsOf(part, begin - first, count);
+      first += size;
+    }
+    throw invalidFile(
+      `${this.#file.file} has the rows ${begin} to ${begin + count} of "${this.#prefix}${name}" in several tensors.`,
+    );
   }
+
+  #rowsOfLinear(name: string, x: Value, range: RowRange): Value {
+    const graph = this.graph.at(name);
+    const bias = this.#file.hasBiases
+      ? this.#replaced(`${name}.bias`, this.#rows(`${name}.bias`, range), range)
+      : undefined;
+    const base = product(graph, x, this.#rows(`${name}.weight`, range), bias);
+    let y = base;
+    for (const { adapter, scale } of this.#adapters) {
+      const full = `${this.#prefix}${name}.weight`;
+      for (const { begin, tensor } of adapter.replacements.get(full) ?? []) {
+        const rows = overlap(begin, tensor, range);
+        if (!rows) continue;
+        const difference = graph.minus(product(graph, x, rows, bias), base);
+        y = graph.plus(y, graph.times(scale, difference));
+      }
+      for (const branch of adapter.branches.get(full) ?? []) y = addBranch(graph, y, x, branch, scale, range);
+    }
+    return y;
+  }
+
+  /** What adapters that bring another tensor make of one: `p + scale * (p' - p)`. */
+  #replaced(name: string, tensor: StoredTensor, range: RowRange, shape?: readonly number[]): Value {
+    const base = float(this.graph, tensor, shape);
+    let value = base;
+    for (const { adapter, scale } of this.#adapters) {
+      for (const replacement of adapter.replacements.get(this.#prefix + name) ?? []) {
+        const rows = overlap(replacement.begin, replacement.tensor, range);
+        if (!rows) continue;
+        const difference = this.graph.minus(float(this.graph, rows, shape), base);
+        value = this.graph.plus(value, this.graph.times(scale, difference));
+      }
+    }
+    return value;
+  }
+}
+
+/** `y + scale * alpha * factor * (B A x + bias)`, for those rows of B that are among the layer's. */
+function addBranch(graph: Graph, y: Value, x: Value, branch: Branch, scale: Value, range: RowRange): Value {
+  const { begin, down, up, bias, factor, alpha } = branch;
+  const rows = overlap(begin, up, range);
+  if (!rows) return y;
+  let strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
+  if (alpha) strength = graph.times(strength, number(graph, alpha));
+  // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
+  const sum = graph.lowRank(y, x, float(graph, down), float(graph, rows), strength);
+  const shift = bias && overlap(begin, bias, range);
+  return shift ? graph.plus(sum, graph.times(strength, float(graph, shift))) : sum;
+}
+
+/** The rows that a tensor which starts at row `first` has for a range. */
+function overlap(first: number, tensor: StoredTensor, { begin, count }: RowRange): StoredTensor | undefined {
+  const [rows] = matrixShape(tensor);
+  if (first >= begin + count || first + rows <= begin) return undefined;
+  if (first <= begin && first + rows >= begin + count) return rowsOf(tensor, begin - first, count);
+  throw new Error(
+    `"${tensor.name}" is for rows ${first} to ${first + rows}, not ${begin} to ${begin + count}`,
+  );
 }

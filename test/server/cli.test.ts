@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { initializeCanvas, readPsd } from 'ag-psd';
@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
 import { composite } from '../../shared/composite.ts';
 import type { EditResult } from '../../shared/events.ts';
+import { bytesOf, encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { temporaryHome } from './http/running-companion.ts';
 
 initializeCanvas(
@@ -151,6 +152,29 @@ describe('the command line', () => {
     expect(line.task).toBe('local-reference-editing');
   });
 
+  it('takes adapters of the model, at their full strength if no other is given', async () => {
+    const model = path.join(home, 'models', 'adapted');
+    await cp(path.join(projectRoot, 'test/reference/arrays/tiny'), model, { recursive: true });
+    await mkdir(path.join(model, 'adapters'));
+    const data = (count: number) => bytesOf(Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4));
+    const tensors = new Map<string, Tensor>([
+      ['final_layer.linear.lora_A.weight', { dtype: 'F32', shape: [2, 64], data: data(128) }],
+      ['final_layer.linear.lora_B.weight', { dtype: 'F32', shape: [64, 2], data: data(128) }],
+    ]);
+    const file = path.join(model, 'adapters', 'portrait_lora.safetensors');
+    await writeFile(file, encodeContainer({ metadata: {}, tensors }));
+    const bytes = async (...flags: string[]) => {
+      const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
+      const { line } = await edit(...fill, ...known, ...flags);
+      expect(line.error).toBeUndefined();
+      return (await readFile(path.join(folder, 'adapted.png'))).toString('base64');
+    };
+    const [without, whole] = [await bytes(), await bytes('--adapter', 'portrait_lora')];
+    expect(whole).not.toBe(without);
+    expect(await bytes('--adapter', 'portrait_lora=0')).toBe(without);
+    expect(await bytes('--adapter', 'portrait_lora=0.25', '--adapter', 'portrait_lora=0.75')).toBe(whole);
+  });
+
   it.each<[string, string[], string]>([
     ['an unknown flag', [...fill, '--colour', 'red'], 'request-invalid'],
     ['no instruction', ['--image', 'photo.png'], 'request-invalid'],
@@ -158,7 +182,8 @@ describe('the command line', () => {
     ['steps beyond the limit', [...fill, '--steps', '100000'], 'request-invalid'],
     ['an unknown task', [...fill, '--task', 'magic'], 'request-invalid'],
     ['an output of another kind', [...fill, '--out', 'layer.jpg'], 'request-invalid'],
-    ['an adapter without its scale', [...fill, '--adapter', 'portrait'], 'request-invalid'],
+    ['an adapter whose scale is no number', [...fill, '--adapter', 'portrait=much'], 'request-invalid'],
+    ['an adapter without a name', [...fill, '--adapter', '=1'], 'request-invalid'],
     ['an adapter that is not installed', [...fill, '--adapter', 'portrait=1'], 'adapter-unknown'],
     ['an unknown model', [...fill, '--model', 'nothing-like-it'], 'model-unknown'],
     ['a file that is not there', ['--image', 'none.png', '--instruction', 'x'], 'image-invalid'],

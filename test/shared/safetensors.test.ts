@@ -77,6 +77,24 @@ describe('a malformed container is refused, naming what is wrong:', () => {
       ),
       /"a" and "b" overlap/,
     ],
+    [
+      'bytes before its first tensor',
+      containerWith('{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}', new Uint8Array(2)),
+      /no tensor at bytes 0 to 1, before "a"/,
+    ],
+    [
+      'bytes between two tensors',
+      containerWith(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[2,3]},"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+        new Uint8Array(3),
+      ),
+      /no tensor at bytes 1 to 2, before "a"/,
+    ],
+    [
+      'bytes after its last tensor',
+      containerWith('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', new Uint8Array(2)),
+      /the last tensor, "a", ends at byte 1, but there are 2/,
+    ],
     ['metadata that is not text', containerWith('{"__metadata__":{"a":1}}'), /__metadata__/],
   ];
   test.each(cases)('%s', (_, bytes, words) => {

@@ -54,7 +54,7 @@ describe('a graph', () => {
     const error = thrownBy(() => graph.at('double_blocks.3').at('img_mlp.0').linear(x, weight, undefined));
     expect(error.code).toBe('model-file-invalid');
     expect(error.detail).toBe(
-      'The graph "transformer" cannot be built: Gemm (double_blocks.3.img_mlp.0, double_blocks.3.img_mlp.0.weight) got float32 [4, 8] and float32 [6, 7].',
+      'The graph "transformer" cannot be built: Gemm (double_blocks.3.img_mlp.0, double_blocks.3.img_mlp.0.weight, in /weights) got float32 [4, 8] and float32 [6, 7].',
     );
   });
 
@@ -62,6 +62,7 @@ describe('a graph', () => {
     ['Add', (g) => g.plus(g.floats([1, 2]), g.floats([1, 2, 3]))],
     ['Add', (g) => g.plus(g.floats([1]), g.integers([1]))],
     ['Reshape', (g) => g.reshape(g.floats([1, 2]), [3])],
+    ['Constant', (g) => g.split(g.floats([1, 2, 3]), 0, [1.5, 1.5])],
     ['Transpose', (g) => g.transpose(g.floats([1, 2]), [1, 0])],
     ['Concat', (g) => g.concat(0, [g.floats([1], [1, 1]), g.floats([1, 2], [1, 2])])],
     ['Split', (g) => g.split(g.floats([1, 2]), 0, [1, 2])],

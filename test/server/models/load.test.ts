@@ -1,10 +1,12 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Session } from '../../../server/graph/session.ts';
 import { loadNetworks } from '../../../server/models/load.ts';
 import type { Networks } from '../../../server/models/networks.ts';
 import { authorsTokens } from '../../../server/models/tokenizers.ts';
+import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
 import { readArrays, relativeError, tinyModel } from './arrays.ts';
 
 describe('a loaded model', () => {
@@ -81,6 +83,96 @@ describe('a loaded model', () => {
       expect(small).toHaveLength(height * width * 64);
     }
     expect(await networks.velocity({ ...step, rows, columns })).toEqual(velocity);
+  });
+});
+
+describe('the adapters of a model', () => {
+  let folder = '';
+  let networks: Networks;
+  const noise = (count: number) =>
+    Float32Array.from({ length: count }, (_, i) => (((i * 7919 + 13) % 2003) / 1001.5 - 1) / 8);
+  const put = (name: string, tensors: Record<string, number[]>) => {
+    const stored = Object.entries(tensors).map(([key, shape]) => {
+      const values = noise(shape.reduce((product, size) => product * size, 1));
+      return [key, { dtype: 'F32', shape, data: bytesOf(values) }] as const;
+    });
+    const content = encodeContainer({ metadata: {}, tensors: new Map(stored) });
+    return writeFile(path.join(folder, 'adapters', `${name}.safetensors`), content);
+  };
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-model-'));
+    await cp(tinyModel.folder, folder, { recursive: true });
+    await mkdir(path.join(folder, 'adapters'));
+    await put('portrait', {
+      'lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight': [2, 64],
+      'lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight': [192, 2],
+    });
+    await put('subject', {
+      'transformer.proj_out.lora_A.weight': [3, 64],
+      'transformer.proj_out.lora_B.weight': [64, 3],
+    });
+    await put('wrong', { 'transformer.proj_in.lora_A.weight': [3, 64] });
+    networks = await loadNetworks({ ...tinyModel, folder }, { provider: 'cpu' });
+  });
+  afterEach(() => vi.restoreAllMocks());
+  afterAll(async () => {
+    await networks.release();
+    await rm(folder, { recursive: true });
+  });
+
+  const array = readArrays('flux384.safetensors');
+  const velocity = (...adapters: { name: string; scale: number }[]) =>
+    networks.velocity({
+      conditioning: {
+        text: array('text').data,
+        textTokens: array('text').shape[0]!,
+        vector: array('vector').data,
+      },
+      input: array('image').data,
+      rows: array('grid').data[0]!,
+      columns: array('grid').data[1]!,
+      sigma: array('sigma').data[0]!,
+      guidance: 4.5,
+      adapters,
+    });
+  const portrait = (scale: number) => ({ name: 'portrait', scale });
+  const subject = (scale: number) => ({ name: 'subject', scale });
+
+  it('change the velocity by their scale, without another session', async () => {
+    const base = await velocity();
+    await velocity(portrait(1));
+    const opened = vi.spyOn(Session, 'open');
+    const [none, half, whole] = [
+      await velocity(portrait(0)),
+      await velocity(portrait(0.5)),
+      await velocity(portrait(1)),
+    ];
+    expect(opened).not.toHaveBeenCalled();
+    expect(relativeError(none, base)).toBeLessThan(1e-6);
+    expect(relativeError(half, base)).toBeGreaterThan(0.001);
+    expect(relativeError(whole, half)).toBeGreaterThan(0.001);
+    expect(relativeError(await velocity(), base)).toBe(0);
+  });
+
+  it('work together, in any order; one that is given twice works twice as strongly', async () => {
+    const both = await velocity(portrait(0.5), subject(1));
+    expect(relativeError(both, await velocity(portrait(0.5)))).toBeGreaterThan(0.001);
+    const opened = vi.spyOn(Session, 'open');
+    expect(await velocity(subject(1), portrait(0.5))).toEqual(both);
+    expect(await velocity(subject(0.5), portrait(0.5), subject(0.5))).toEqual(both);
+    expect(opened).not.toHaveBeenCalled();
+  });
+
+  it('are read before they are used: one that is not there, or does not fit, is told', async () => {
+    await networks.openAdapters(['portrait', 'subject']);
+    await expect(networks.openAdapters(['portrait', 'none'])).rejects.toMatchObject({
+      code: 'adapter-unknown',
+      detail: expect.stringContaining('known are portrait, subject, wrong'),
+    });
+    await expect(networks.openAdapters(['wrong'])).rejects.toMatchObject({
+      code: 'adapter-invalid',
+      detail: expect.stringMatching(/wrong\.safetensors .*transformer\.proj_in\.lora_A\.weight/),
+    });
   });
 });
 

@@ -1,14 +1,16 @@
-import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Model } from '../../../server/graph/encode.ts';
 import { Graph } from '../../../server/graph/graph.ts';
-import { Session } from '../../../server/graph/session.ts';
-import { findModel, listModels } from '../../../server/weights/catalogue.ts';
+import { type Arrays, Session } from '../../../server/graph/session.ts';
+import { buildDecoder, buildEncoder } from '../../../server/models/autoencoder.ts';
+import { findAdapter, findModel, listAdapters, listModels } from '../../../server/weights/catalogue.ts';
 import { WeightsFile } from '../../../server/weights/file.ts';
 import { Layers } from '../../../server/weights/layers.ts';
-import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
-import { relativeError, tinyModel } from '../models/arrays.ts';
+import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+import { readArrays, relativeError, tinyModel } from '../models/arrays.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -77,6 +79,85 @@ describe('a weights file', () => {
   });
 });
 
+describe('shards', () => {
+  const put = async (weightMap: object, shards: Record<string, string[]> = { one: ['a'], two: ['b'] }) => {
+    for (const [shard, names] of Object.entries(shards)) {
+      const tensors = new Map(names.map((name) => [name, floats(noise(2), [2])] as const));
+      await writeFile(
+        path.join(folder, `${shard}.safetensors`),
+        encodeContainer({ metadata: { format: 'pt' }, tensors }),
+      );
+    }
+    const index = JSON.stringify({ metadata: { total_size: 16 }, weight_map: weightMap });
+    await writeFile(path.join(folder, 't5.safetensors.index.json'), index);
+    return WeightsFile.open(path.join(folder, 't5.safetensors'));
+  };
+
+  it('are read as one file, each tensor where it lies', async () => {
+    const file = await put({ a: 'one.safetensors', b: 'two.safetensors' });
+    expect([...file.names].sort()).toEqual(['a', 'b']);
+    expect(file.get('b').data.file).toBe(path.join(folder, 'two.safetensors'));
+    expect(file.number('total_size', 0)).toBe(16);
+    expect(file.bytes).toBeGreaterThan(2 * (8 + 8));
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['lacks a tensor', { a: 'one.safetensors', b: 'one.safetensors' }, /one\.safetensors has no tensor "b"/],
+    ['lies elsewhere', { a: '../one.safetensors' }, /the shard "\.\.\/one\.safetensors"/],
+    ['is not there', { a: 'three.safetensors' }, /three\.safetensors cannot be opened/],
+    ['has no name', { a: 3 }, /t5\.safetensors\.index\.json cannot be read/],
+  ])('are refused when one %s', async (_, weightMap, words) => {
+    await expect(put(weightMap)).rejects.toThrow(words);
+  });
+});
+
+describe('an autoencoder in diffusers’ layout', () => {
+  /** AutoencoderKL's names, from black-forest-labs'. */
+  const theirName = (name: string) =>
+    name
+      .replace(/\bdown\.(\d)\.block\.(\d)/, 'down_blocks.$1.resnets.$2')
+      .replace(/\bdown\.(\d)\.downsample/, 'down_blocks.$1.downsamplers.0')
+      .replace(/\bup\.(\d)\.block\.(\d)/, (_, level, block) => `up_blocks.${3 - level}.resnets.${block}`)
+      .replace(/\bup\.(\d)\.upsample/, (_, level) => `up_blocks.${3 - level}.upsamplers.0`)
+      .replace(/\bmid\.block_(\d)/, (_, block) => `mid_block.resnets.${block - 1}`)
+      .replace('mid.attn_1.norm.', 'mid_block.attentions.0.group_norm.')
+      .replace(/\bmid\.attn_1\.([qkv])\./, 'mid_block.attentions.0.to_$1.')
+      .replace('mid.attn_1.proj_out.', 'mid_block.attentions.0.to_out.0.')
+      .replace('nin_shortcut', 'conv_shortcut')
+      .replace('coder.norm_out', 'coder.conv_norm_out');
+
+  it('decodes and encodes as in black-forest-labs’', async () => {
+    const { metadata, tensors } = decodeContainer(
+      await readFile(path.join(tinyModel.folder, 'ae.safetensors')),
+    );
+    const renamed = [...tensors].map(([name, tensor]) => {
+      // Linear layers there, 1x1 convolutions here.
+      const isLinear = /attn_1\.(q|k|v|proj_out)\.weight/.test(name);
+      return [theirName(name), isLinear ? { ...tensor, shape: tensor.shape.slice(0, 2) } : tensor] as const;
+    });
+    expect(renamed.map(([name]) => name)).toEqual(
+      expect.arrayContaining([
+        'decoder.up_blocks.0.resnets.1.conv2.weight',
+        'encoder.down_blocks.2.downsamplers.0.conv.bias',
+        'decoder.mid_block.attentions.0.to_out.0.weight',
+        'encoder.conv_norm_out.weight',
+      ]),
+    );
+    const file = await WeightsFile.open(await write(Object.fromEntries(renamed), metadata));
+    const array = readArrays('autoencoder.safetensors');
+    const compute = async (model: Model, inputs: Arrays, output: string) => {
+      const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
+      const results = await session.run(inputs, output);
+      await session.release();
+      return results[output]!;
+    };
+    const latent = await compute(buildEncoder(file, 48, 64), { image: array('image').data }, 'latent');
+    expect(relativeError(latent, array('latent').data)).toBeLessThan(1e-4);
+    const image = await compute(buildDecoder(file, 6, 8), { latent: array('latent').data }, 'image');
+    expect(relativeError(image, array('decoded').data)).toBeLessThan(1e-4);
+  });
+});
+
 describe('a linear layer', () => {
   const [rows, inputs, outputs] = [3, 64, 8];
   const x = noise(rows * inputs);
@@ -135,12 +216,70 @@ describe('a linear layer', () => {
 
   it('refuses a type that cannot be computed with', async () => {
     const weights = {
-      'layer.weight': { dtype: 'F8_E4M3', shape: [1, 64], data: new Uint8Array(64) },
+      'layer.weight': { dtype: 'F8_E5M2', shape: [1, 64], data: new Uint8Array(64) },
     } as const;
     await expect(compute(weights)).rejects.toMatchObject({
       code: 'model-file-invalid',
-      detail: expect.stringContaining('"layer.weight" as F8_E4M3'),
+      detail: expect.stringMatching(/weights\.safetensors has "layer\.weight" as F8_E5M2/),
     });
+  });
+});
+
+/** Bytes of F8_E4M3 and their values, by the format's description (OCP 8-bit floating point, E4M3). */
+const float8 = new Map([
+  [0x00, 0],
+  [0x01, 2 ** -9],
+  [0x08, 2 ** -6],
+  [0x38, 1],
+  [0x3c, 1.5],
+  [0x7e, 448],
+  [0xb8, -1],
+  [0xfe, -448],
+]);
+
+describe('float8', () => {
+  const codes = Uint8Array.from(float8.keys());
+  const values = [...float8.values()];
+  const identity = Float32Array.from({ length: 8 * 8 }, (_, i) => (i % 9 === 0 ? 1 : 0));
+
+  it.each<[string, Record<string, Tensor>, readonly number[]]>([
+    ['without a scale', {}, [1, 1]],
+    ['with one scale', { 'layer.weight_scale': floats(Float32Array.of(0.5), []) }, [0.5, 0.5]],
+    ['with ComfyUI’s scale', { 'layer.scale_weight': floats(Float32Array.of(3), [1]) }, [3, 3]],
+    ['with a scale for each row', { 'layer.weight_scale': floats(Float32Array.of(2, 4), [2, 1]) }, [2, 4]],
+  ])('is read in place %s: as a layer, as an embedding and as a parameter', async (_, scales, wanted) => {
+    const file = await WeightsFile.open(
+      await write({
+        ...scales,
+        'layer.weight': { dtype: 'F8_E4M3', shape: [2, 8], data: Buffer.concat([codes, codes]) },
+      }),
+    );
+    const graph = Graph.create('float8');
+    const layers = new Layers(graph, file);
+    const x = graph.input('x', 'float32', [8, 8]);
+    graph.output('product', layers.linear('layer', x));
+    graph.output('rows', layers.embedding('layer', graph.input('ids', 'int64', [2])));
+    graph.output('parameter', layers.parameter('layer.weight'));
+    const session = await Session.open(graph.finish(), { provider: 'cpu', copiesWeights: false });
+    const inputs = { x: identity, ids: BigInt64Array.of(1n, 0n) };
+    const { product, rows, parameter } = await session.run(inputs, 'product', 'rows', 'parameter');
+    await session.release();
+    const [first, second] = wanted.map((scale) => values.map((value) => value * scale));
+    expect([...parameter]).toEqual([...first!, ...second!]);
+    expect([...rows]).toEqual([...second!, ...first!]);
+    expect([...product]).toEqual(values.flatMap((_, i) => [first![i], second![i]]));
+  });
+
+  it('with scales that fit no row is refused with both', async () => {
+    const file = await WeightsFile.open(
+      await write({
+        'layer.weight': { dtype: 'F8_E4M3', shape: [2, 8], data: Buffer.concat([codes, codes]) },
+        'layer.weight_scale': floats(Float32Array.of(1, 2, 3), [3]),
+      }),
+    );
+    expect(() => file.get('layer.weight')).toThrow(
+      /weights\.safetensors has "layer\.weight_scale" as \[3\], .*2 rows of "layer\.weight"/,
+    );
   });
 });
 
@@ -183,6 +322,36 @@ describe('the catalogue', () => {
       detail: expect.stringMatching(/transformer\.safetensors, .*clip\/tokenizer_config\.json/),
     });
     expect((await listModels()).map((model) => model.id)).not.toContain('half');
+  });
+
+  it('finds a model whose weights are shards', async () => {
+    const copy = path.join(folder, 'copy');
+    await cp(tinyModel.folder, copy, { recursive: true });
+    await rename(path.join(copy, 't5.safetensors'), path.join(copy, 'shard.safetensors'));
+    await put('sharded', copy);
+    await expect(findModel('sharded')).rejects.toMatchObject({ code: 'model-missing' });
+    await writeFile(path.join(copy, 't5.safetensors.index.json'), '{"weight_map": {}}');
+    expect(await findModel('sharded')).toMatchObject({ id: 'sharded' });
+  });
+
+  it('finds the adapters of a model, and no file outside their folder', async () => {
+    const copy = path.join(folder, 'copy');
+    await mkdir(path.join(copy, 'adapters'), { recursive: true });
+    await writeFile(path.join(copy, 'secret.safetensors'), '');
+    const model = { ...tinyModel, folder: copy };
+    await expect(findAdapter(model, 'portrait')).rejects.toMatchObject({ code: 'adapter-unknown' });
+    for (const name of ['subject_lora16', 'portrait']) {
+      await writeFile(path.join(copy, 'adapters', `${name}.safetensors`), '');
+    }
+    expect(await listAdapters(model)).toEqual(['portrait', 'subject_lora16']);
+    expect(await findAdapter(model, 'portrait')).toBe(path.join(copy, 'adapters', 'portrait.safetensors'));
+    for (const name of ['../secret', 'none', '']) {
+      await expect(findAdapter(model, name)).rejects.toMatchObject({
+        code: 'adapter-unknown',
+        detail: expect.stringContaining('known are portrait, subject_lora16'),
+      });
+    }
+    expect(await listAdapters(tinyModel)).toEqual([]);
   });
 
   it('does not know other models, nor names that leave the folder', async () => {

@@ -1,0 +1,47 @@
+import { CodedError } from '../../shared/errors.ts';
+import type { DType } from '../../shared/safetensors.ts';
+import { type ExternalData, elementCount } from '../graph/value.ts';
+
+/** A tensor in a weights file: what it is and where its bytes lie. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: ExternalData;
+  /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
+  readonly rows?: string;
+  /** What its elements are to be multiplied by: one number, one for each row, or one for each block of 8-bit blocks. */
+  readonly scale?: StoredTensor;
+}
+
+/** [rows, columns] as a linear layer sees it: 8-bit blocks and 1x1 convolutions are matrices as well. */
+export function matrixShape({ shape }: StoredTensor): [number, number] {
+  return [shape[0] ?? 0, elementCount(shape.slice(1))];
+}
+
+/** Rows of a tensor, where they lie: nothing is copied. */
+export function rowsOf(tensor: StoredTensor, begin: number, count: number): StoredTensor {
+  const rows = tensor.shape[0] ?? 0;
+  if (begin === 0 && count === rows) return tensor;
+  const { shape, data, scale } = tensor;
+  const rowBytes = data.length / rows;
+  return {
+    ...tensor,
+    rows: `${tensor.rows ?? ''}[${begin}:${begin + count}]`,
+    shape: shape.with(0, count),
+    data: { file: data.file, offset: data.offset + begin * rowBytes, length: count * rowBytes },
+    ...(scale && { scale: scale.shape[0] === rows ? rowsOf(scale, begin, count) : scale }),
+  };
+}
+
+export function describeTensor({ dtype, shape }: StoredTensor): string {
+  return `${dtype} [${shape.join(', ')}]`;
+}
+
+export function invalidFile(detail: string, cause?: unknown): CodedError {
+  return new CodedError('model-file-invalid', {
+    detail,
+    remedy: 'Install the model again; its file is incomplete, or made for something else.',
+    cause,
+  });
+}
