@@ -34,19 +34,20 @@ def t5_tokenizers(corpus):
     pieces += [(name, 0.0) for name in extra]
     precompiled = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
 
-    def build(normalizer, pre_tokenizer):
+    def build(normalizer, pre_tokenizer, strips):
         t5 = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=False))
         t5.normalizer = normalizer
         t5.pre_tokenizer = pre_tokenizer
         t5.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
         t5.decoder = decoders.Metaspace()
-        t5.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in ["<pad>", "</s>", "<unk>", *extra]])
+        t5.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in ["<pad>", "</s>", "<unk>"]])
+        t5.add_special_tokens([AddedToken(name, special=True, normalized=False, lstrip=strips, rstrip=strips) for name in extra])
         return t5
 
     metaspace = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
-    yield "google", build(precompiled, pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]))
+    yield "google", build(precompiled, pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]), False)
     strip, replace = normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")
-    yield "converted", build(normalizers.Sequence([precompiled, strip, replace]), metaspace)
+    yield "converted", build(normalizers.Sequence([precompiled, strip, replace]), metaspace, True)
 
 
 def clip_tokenizer(corpus):

@@ -107,28 +107,26 @@ def shipped_cases():
 
 
 def drawn_cases(seed):
+    """With 0 to 4 references each, whose widths come out as whole tokens; scaled down only without any."""
     r = random.Random(seed)
     names = ["portrait_ref", "photo_ref", "subject_ref", "recolor_edit"]
     for count in range(5):
-        rows, columns = r.randint(5, 12), r.randint(5, 12)
         keep = r.random() < 0.5
+        # 10 rows show a reference of 8 and more at 8 of them (0.8), and a lower one as it is.
+        rows = 10 if keep else r.randint(5, 12)
+        across = [r.randint(2, 6) for _ in range(count)]
         references = []
-        for _ in range(count):
-            across, zoom = r.randint(2, 6), r.choice([0.5, 1, 2, 4])
-            # A height at which the width that follows is a whole number of tokens.
-            references.append((r.choice(names), int(across * TOKEN * zoom), int((4 if keep else rows) * TOKEN * zoom)))
-            if keep:
-                rows = 10
-        tokens = rows * (columns + sum(r[1] * (1 if keep else rows * TOKEN / r[2]) for r in references) / TOKEN)
-        if keep:
-            # 10 rows show a tall reference at 8; one of 4 rows or fewer keeps its pixels.
-            references = [(n, w, h) if h < 128 else (n, w // TOKEN * TOKEN * (h // 128), h) for n, w, h in references]
-            tokens = rows * (columns + sum(w / TOKEN * (128 / h if h >= 128 else 1) for _, w, h in references))
-        limit = max(16, math.ceil(tokens)) if count else max(16, int(rows * columns * r.choice([0.7, 1.5])))
+        for tokens in across:
+            height = r.choice([4, 8]) if keep else rows
+            zoom = 1 if height == 4 else r.choice([1, 2] if keep else [0.5, 1, 2])
+            references.append((r.choice(names), int(tokens * TOKEN * zoom), int(height * TOKEN * zoom)))
+        # Wide enough not to be scaled up: ours does that to a target below half of the model's native side.
+        columns = max(r.randint(5, 12), math.ceil(sum(across) / 3))
+        limit = rows * (columns + sum(across)) if count else int(rows * columns * r.choice([0.7, 1.5]))
         edit = r.choice(["local", "recolor", "photo"])
         task = "local-reference-editing" if count else "inpaint"
         size = (f"{edit}_edit", columns * TOKEN, rows * TOKEN)
-        yield size, f"{edit}_mask", references, task, r.choice([0, 0.5, 1]), keep, limit, r.random() < 0.5
+        yield size, f"{edit}_mask", references, task, r.choice([0, 0.5, 1]), keep, max(16, limit), r.random() < 0.5
 
 
 def write(lines, seed):
