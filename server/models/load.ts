@@ -2,19 +2,16 @@ import path from 'node:path';
 import type { Provider } from '../graph/session.ts';
 import { type ModelEntry, modelFiles } from '../weights/catalogue.ts';
 import { WeightsFile } from '../weights/file.ts';
-import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { buildCLIP } from './clip.ts';
 import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
-import type { Latent, Networks, PlanarImage, TextConditioning, TransformerStep } from './networks.ts';
+import type { Networks, TextConditioning, TransformerStep } from './networks.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
+import { openAutoencoder } from './tiles.ts';
 import { authorsTokens, defaultLength, openTokenizer } from './tokenizers.ts';
 
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
-
-/** The autoencoder's factor from pixels to latents. */
-const latentFactor = 8;
 
 /**
  * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
@@ -28,9 +25,8 @@ export async function loadNetworks(
   const transformer = await WeightsFile.open(at('transformer'));
   const t5 = await WeightsFile.open(at('t5'));
   const clip = await WeightsFile.open(at('clip'));
-  const autoencoder = await WeightsFile.open(at('autoencoder'));
+  const autoencoderFile = await WeightsFile.open(at('autoencoder'));
   const sizes = fluxSizes(transformer);
-  const channels = latentChannels(autoencoder);
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
     at('t5TokenizerConfig'),
@@ -43,17 +39,19 @@ export async function loadNetworks(
     defaultLength.clip,
   );
 
-  const cacheFor = (file: WeightsFile) => {
-    const isSmall = file.bytes <= copiedBytes;
-    return new SessionCache(isSmall ? 3 : 1, { provider, copiesWeights: isSmall });
-  };
+  const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
+  const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
+  const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
   const sessions = {
     transformer: cacheFor(transformer),
     t5: cacheFor(t5),
     clip: cacheFor(clip),
-    encoder: cacheFor(autoencoder),
-    decoder: cacheFor(autoencoder),
   };
+  const autoencoder = openAutoencoder(
+    autoencoderFile,
+    capacityFor(autoencoderFile),
+    optionsFor(autoencoderFile),
+  );
 
   async function encodeText(instruction: string): Promise<TextConditioning> {
     const row = t5Tokenizer.encode(instruction);
@@ -63,20 +61,6 @@ export async function loadNetworks(
     const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length));
     const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
     return { text, textTokens: t5Tokenizer.length, vector };
-  }
-
-  async function encodeImage({ data, width, height }: PlanarImage): Promise<Latent> {
-    const build = () => buildEncoder(autoencoder, height, width);
-    const session = await sessions.encoder.get([height, width], build);
-    const { latent } = await session.run({ image: data }, 'latent');
-    return { data: latent, channels, width: width / latentFactor, height: height / latentFactor };
-  }
-
-  async function decodeLatent({ data, width, height }: Latent): Promise<PlanarImage> {
-    const build = () => buildDecoder(autoencoder, height, width);
-    const session = await sessions.decoder.get([height, width], build);
-    const { image } = await session.run({ latent: data }, 'image');
-    return { data: image, width: width * latentFactor, height: height * latentFactor };
   }
 
   let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
@@ -114,11 +98,12 @@ export async function loadNetworks(
     },
     provider,
     encodeText,
-    encodeImage,
-    decodeLatent,
+    encodeImage: autoencoder.encode,
+    decodeLatent: autoencoder.decode,
     velocity,
     release: async () => {
       for (const cache of Object.values(sessions)) await cache.release();
+      await autoencoder.release();
     },
   };
 }

@@ -22,7 +22,23 @@ function cells(row: Row): string[] {
 
 const folder = path.resolve(process.argv[2] ?? path.join(projectRoot, 'test/reference/arrays'));
 const rows: Row[] = [];
-for (const line of readLines(folder)) rows.push(...(await compareLine(folder, line)));
+for (const line of readLines(folder)) {
+  try {
+    rows.push(...(await compareLine(folder, line)));
+  } catch (thrown) {
+    console.error(`${line.title}, ${line.configuration}:`, thrown);
+    const { title, configuration } = line;
+    rows.push({
+      title,
+      configuration,
+      values: 0,
+      maxError: NaN,
+      relativeError: NaN,
+      limit: 'an error',
+      ok: false,
+    });
+  }
+}
 
 const table = [heads, ...rows.map(cells)];
 const widths = heads.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import type { Model } from '../../server/graph/encode.ts';
 import { type Arrays, Session } from '../../server/graph/session.ts';
-import { buildDecoder, buildEncoder } from '../../server/models/autoencoder.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
 import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
+import { openAutoencoder } from '../../server/models/tiles.ts';
 import { WeightsFile } from '../../server/weights/file.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinRelative } from './measure.ts';
@@ -58,17 +58,31 @@ export async function compareCLIP(folder: string, line: LineOf<'clip'>): Promise
   return [withinRelative(line, '', vector, array.floats('vector'), limit)];
 }
 
+/** A tile of 5 latent pixels keeps one in its middle: the smallest there is. */
+const tileSide = 5;
+
+/** Whole, and in tiles so small that every picture has many. */
 export async function compareAutoencoder(folder: string, line: LineOf<'autoencoder'>): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const file = await openWeights(folder, line);
-  const [image, latent] = [array.floats('image'), array.floats('latent')];
+  const [latent, decoded] = [array.floats('latent'), array.floats('decoded')];
   const [, height = 0, width = 0] = array.shape('image');
-  const encoded = await compute(buildEncoder(file, height, width), { image }, 'latent');
-  const decoded = await compute(buildDecoder(file, height / 8, width / 8), { latent }, 'image');
-  return [
-    withinRelative(line, 'encode', encoded, latent, limit),
-    withinRelative(line, 'decode', decoded, array.floats('decoded'), limit),
-  ];
+  const [channels = 0, rows = 0, columns = 0] = array.shape('latent');
+  const rowsOfTable: Row[] = [];
+  for (const [how, side] of [
+    ['', undefined],
+    [' in tiles', tileSide],
+  ] as const) {
+    const autoencoder = openAutoencoder(file, 1, { provider: 'cpu', copiesWeights: false }, side);
+    const encoding = await autoencoder.encode({ data: array.floats('image'), width, height });
+    const decoding = await autoencoder.decode({ data: latent, channels, width: columns, height: rows });
+    await autoencoder.release();
+    rowsOfTable.push(
+      withinRelative(line, `encode${how}`, encoding.data, latent, limit),
+      withinRelative(line, `decode${how}`, decoding.data, decoded, limit),
+    );
+  }
+  return rowsOfTable;
 }
 
 function asTokens(values: Int32Array): BigInt64Array {

@@ -114,7 +114,7 @@ def drawn_cases(seed):
         keep = r.random() < 0.5
         # 10 rows show a reference of 8 and more at 8 of them (0.8), and a lower one as it is.
         rows = 10 if keep else r.randint(5, 12)
-        across = [r.randint(2, 6) for _ in range(count)]
+        across = [r.randint(3, 6) for _ in range(count)]
         references = []
         for tokens in across:
             height = r.choice([4, 8]) if keep else rows
