@@ -3,10 +3,11 @@
 import gzip
 import io
 import json
+from collections import Counter
 
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from texts import ENGLISH, draw_texts
@@ -62,10 +63,9 @@ def clip_tokenizer(corpus):
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
         return tokenizer
 
-    trained = with_normalization(Tokenizer(models.BPE(end_of_word_suffix="</w>")))
-    trained.train_from_iterator(corpus, trainers.BpeTrainer(vocab_size=1400, end_of_word_suffix="</w>", show_progress=False))
-    merges = [tuple(pair) for pair in json.loads(trained.to_str())["model"]["merges"]]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    splitting = with_normalization(Tokenizer(models.BPE()))
+    merges = train_merges(splitting, corpus, 600)
     pieces = [*alphabet, *(letter + "</w>" for letter in alphabet), *dict.fromkeys(a + b for a, b in merges), START, END]
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
     clip = with_normalization(
@@ -77,6 +77,28 @@ def clip_tokenizer(corpus):
     clip.decoder = decoders.ByteLevel()
     clip.add_special_tokens([AddedToken(START, special=True, normalized=True), AddedToken(END, special=True, normalized=False)])
     return clip
+
+
+def train_merges(splitting, corpus, count):
+    """The commonest pairs; of equally common ones the first in order, where the library's trainer takes any."""
+    words = Counter()
+    for text in corpus:
+        normal = splitting.normalizer.normalize_str(text)
+        words.update(word for word, _ in splitting.pre_tokenizer.pre_tokenize_str(normal))
+    pieces = {word: [*word[:-1], word[-1] + "</w>"] for word in words}
+    merges = []
+    for _ in range(count):
+        pairs = Counter()
+        for word, parts in pieces.items():
+            for pair in zip(parts, parts[1:]):
+                pairs[pair] += words[word]
+        first, second = best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        for parts in pieces.values():
+            for i in range(len(parts) - 2, -1, -1):
+                if i + 1 < len(parts) and parts[i] == first and parts[i + 1] == second:
+                    parts[i : i + 2] = [first + second]
+    return merges
 
 
 def pack(value, file):

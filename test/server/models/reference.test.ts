@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { compareLine } from '../../reference/compare.ts';
 import { readLines } from '../../reference/lines.ts';
+import { compare, withinAbsolute, withinRelative } from '../../reference/measure.ts';
 import { arraysFolder } from './arrays.ts';
 
 const lines = readLines(arraysFolder);
@@ -21,5 +22,27 @@ describe('ours computes what the published implementation computes', () => {
     const rows = await compareLine(arraysFolder, line);
     expect(rows.length).toBeGreaterThan(0);
     expect(rows.filter(({ ok }) => !ok)).toEqual([]);
+  });
+});
+
+describe('a number that is off', () => {
+  const line = { title: 'a formula', configuration: 'three values' };
+
+  it('is measured by its largest and its relative error', () => {
+    expect(compare([3, 4, 0], [3, 4, 0.5])).toEqual({
+      values: 3,
+      maxError: 0.5,
+      relativeError: 0.5 / Math.hypot(3, 4, 0.5),
+    });
+  });
+
+  it('fails its row, and so does what is no number', () => {
+    const reference = Float32Array.of(3, 4, 0);
+    for (const value of [0.01, Number.NaN]) {
+      const ours = Float32Array.of(3, 4, value);
+      expect(withinRelative(line, '', ours, reference, 1e-3).ok).toBe(false);
+      expect(withinAbsolute(line, '', ours, reference, 1e-3).ok).toBe(false);
+    }
+    expect(() => compare([3, 4], [3, 4, 0])).toThrow('2 values of ours against 3');
   });
 });
