@@ -8,23 +8,14 @@ import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { buildCLIP } from './clip.ts';
 import { adapterInput, buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
-import type {
-  AdapterScale,
-  Latent,
-  Networks,
-  PlanarImage,
-  TextConditioning,
-  TransformerStep,
-} from './networks.ts';
+import type { AdapterScale, Networks, TextConditioning, TransformerStep } from './networks.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
+import { latentFactor, openAutoencoder } from './tiles.ts';
 import { authorsTokens, defaultLength, openTokenizer } from './tokenizers.ts';
 
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
-
-/** The autoencoder's factor from pixels to latents. */
-const latentFactor = 8;
 
 /**
  * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
@@ -38,9 +29,8 @@ export async function loadNetworks(
   const transformer = await WeightsFile.open(at('transformer'));
   const t5 = await WeightsFile.open(at('t5'));
   const clip = await WeightsFile.open(at('clip'));
-  const autoencoder = await WeightsFile.open(at('autoencoder'));
+  const autoencoderFile = await WeightsFile.open(at('autoencoder'));
   const sizes = built(transformer, () => fluxSizes(transformer));
-  const channels = latentChannels(autoencoder);
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
     at('t5TokenizerConfig'),
@@ -64,20 +54,23 @@ export async function loadNetworks(
   // Neither side is 1, which would fit any other.
   const [height, width] = [2 * latentFactor, 3 * latentFactor];
   const factor = `the factor ${latentFactor}`;
-  gives([1, channels, 2, 3], factor, autoencoder, () => buildEncoder(autoencoder, height, width));
-  gives([1, 3, height, width], factor, autoencoder, () => buildDecoder(autoencoder, 2, 3));
+  const channels = built(autoencoderFile, () => latentChannels(autoencoderFile));
+  gives([1, channels, 2, 3], factor, autoencoderFile, () => buildEncoder(autoencoderFile, height, width));
+  gives([1, 3, height, width], factor, autoencoderFile, () => buildDecoder(autoencoderFile, 2, 3));
 
-  const cacheFor = (file: WeightsFile) => {
-    const isSmall = file.bytes <= copiedBytes;
-    return new SessionCache(isSmall ? 3 : 1, { provider, copiesWeights: isSmall });
-  };
+  const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
+  const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
+  const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
   const sessions = {
     transformer: cacheFor(transformer),
     t5: cacheFor(t5),
     clip: cacheFor(clip),
-    encoder: cacheFor(autoencoder),
-    decoder: cacheFor(autoencoder),
   };
+  const autoencoder = openAutoencoder(
+    autoencoderFile,
+    capacityFor(autoencoderFile),
+    optionsFor(autoencoderFile),
+  );
 
   async function encodeText(instruction: string): Promise<TextConditioning> {
     const row = t5Tokenizer.encode(instruction);
@@ -87,20 +80,6 @@ export async function loadNetworks(
     const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length));
     const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
     return { text, textTokens: t5Tokenizer.length, vector };
-  }
-
-  async function encodeImage({ data, width, height }: PlanarImage): Promise<Latent> {
-    const build = () => buildEncoder(autoencoder, height, width);
-    const session = await sessions.encoder.get([height, width], build);
-    const { latent } = await session.run({ image: data }, 'latent');
-    return { data: latent, channels, width: width / latentFactor, height: height / latentFactor };
-  }
-
-  async function decodeLatent({ data, width, height }: Latent): Promise<PlanarImage> {
-    const build = () => buildDecoder(autoencoder, height, width);
-    const session = await sessions.decoder.get([height, width], build);
-    const { image } = await session.run({ latent: data }, 'image');
-    return { data: image, width: width * latentFactor, height: height * latentFactor };
   }
 
   let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
@@ -155,14 +134,15 @@ export async function loadNetworks(
     },
     provider,
     encodeText,
-    encodeImage,
-    decodeLatent,
+    encodeImage: autoencoder.encode,
+    decodeLatent: autoencoder.decode,
     openAdapters: async (names) => {
       for (const name of names) await open(name);
     },
     velocity,
     release: async () => {
       for (const cache of Object.values(sessions)) await cache.release();
+      await autoencoder.release();
     },
   };
 }

@@ -1,7 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { Tokenizer } from '@huggingface/tokenizers';
+import {
+  type AddedToken,
+  ByteLevelPreTokenizer,
+  type PreTokenizer,
+  SequencePreTokenizer,
+  Tokenizer,
+  WhitespaceSplitPreTokenizer,
+} from '@huggingface/tokenizers';
 import * as v from 'valibot';
 import { invalidFile } from '../weights/file.ts';
+import { readNormalizer } from './normalization.ts';
 
 /** What is read of tokenizer.json and tokenizer_config.json here; the tokenizer reads the rest. */
 const tokenName = v.union([
@@ -15,6 +23,7 @@ const addedToken = v.looseObject({ id: v.number(), content: v.string() });
 const tokenizerSchema = v.looseObject({
   added_tokens: v.optional(v.array(addedToken), []),
   model: v.looseObject({}),
+  normalizer: v.nullish(v.looseObject({})),
 });
 const configSchema = v.looseObject({
   eos_token: v.optional(tokenName),
@@ -63,6 +72,8 @@ export async function openTokenizer(
   const complete =
     lacking.length === 0 ? tokenizer : construct(withTokens(json, tokenizer, lacking), config, file);
 
+  const tokensOf = cutter(complete, json, file);
+
   const { model_max_length } = config;
   const length = model_max_length && model_max_length <= sensibleLength ? model_max_length : lengthOtherwise;
   const idOf = (token: string | undefined) => (token === undefined ? undefined : complete.token_to_id(token));
@@ -74,7 +85,7 @@ export async function openTokenizer(
   return {
     length,
     encode(text) {
-      const all = complete.encode(text).ids;
+      const all = tokensOf(text);
       const ids = all.length > length ? [...all.slice(0, length - 1), end] : all;
       const row = new BigInt64Array(length).fill(BigInt(padding));
       ids.forEach((id, i) => {
@@ -93,6 +104,90 @@ function construct(json: TokenizerJSON, config: TokenizerConfig, file: string): 
     return new Tokenizer(json, config);
   } catch (cause) {
     throw invalidFile(`${file} cannot be used: ${(cause as Error).message}.`, cause);
+  }
+}
+
+/**
+ * From a text to the ids of its tokens, with those that begin and end it. The parts are the library's; how they are put
+ * together follows huggingface/tokenizers (added_vocabulary.rs, `extract_and_normalize`): the library takes a section for
+ * an added token that only becomes one by being normalized.
+ */
+function cutter(tokenizer: Tokenizer, json: TokenizerJSON, file: string): (text: string) => number[] {
+  const { model, pre_tokenizer, post_processor } = tokenizer;
+  if (!model) throw invalidFile(`${file} has no model.`);
+  let normalize: (text: string) => string;
+  try {
+    normalize = readNormalizer(json.normalizer);
+  } catch (cause) {
+    throw invalidFile(`${file} has a normalizer that cannot be read: ${(cause as Error).message}.`, cause);
+  }
+  if (pre_tokenizer) seeSpacesAsUnicode(pre_tokenizer);
+  const added = [...tokenizer.get_added_tokens_decoder().values()];
+  const splitGiven = splitter(
+    added.filter((token) => !token.normalized).map((token) => [token.content, token]),
+  );
+  const splitNormal = splitter(
+    added.filter((token) => token.normalized).map((token) => [normalize(token.content), token]),
+  );
+  return (text) => {
+    const sections = splitGiven(text).flatMap((part) =>
+      typeof part === 'string' ? splitNormal(normalize(part)) : [part],
+    );
+    const tokens = sections.flatMap((section, section_index) => {
+      if (typeof section !== 'string') return [section.content];
+      const words = pre_tokenizer ? pre_tokenizer.pre_tokenize(section, { section_index }) : [section];
+      return model._call(words);
+    });
+    const complete = post_processor ? post_processor.post_process(tokens).tokens : tokens;
+    return complete.map((token) => {
+      const id = model.tokens_to_ids.get(token) ?? model.unk_token_id;
+      if (id === undefined) throw invalidFile(`${file} has no token for ${JSON.stringify(token)}.`);
+      return id;
+    });
+  };
+}
+
+/** Splits a text at added tokens, the longest first, with the spaces around them that some take in. */
+function splitter(
+  tokens: readonly (readonly [string, AddedToken])[],
+): (text: string) => (string | AddedToken)[] {
+  if (tokens.length === 0) return (text) => (text === '' ? [] : [text]);
+  const known = new Map(tokens);
+  const alternatives = [...known].sort(([a], [b]) => b.length - a.length);
+  const pattern = new RegExp(
+    alternatives
+      .map(([content, { lstrip, rstrip }]) => {
+        const literal = `(${content.replaceAll(/[\\^$.*+?()[\]{}|/]/g, '\\$&')})`;
+        return `${lstrip ? space : ''}${literal}${rstrip ? space : ''}`;
+      })
+      .join('|'),
+    'gu',
+  );
+  return (text) => {
+    const parts: (string | AddedToken)[] = [];
+    let end = 0;
+    for (const match of text.matchAll(pattern)) {
+      const content = match.slice(1).find((group) => group !== undefined);
+      parts.push(text.slice(end, match.index), known.get(content ?? '')!);
+      end = match.index + match[0].length;
+    }
+    parts.push(text.slice(end));
+    return parts.filter((part) => part !== '');
+  };
+}
+
+const space = '\\p{White_Space}*';
+
+/** JavaScript's `\s` has U+FEFF and lacks U+0085, which the library minds in some of its patterns only. */
+function seeSpacesAsUnicode(preTokenizer: PreTokenizer): void {
+  if (preTokenizer instanceof SequencePreTokenizer) {
+    for (const part of preTokenizer.tokenizers) if (part) seeSpacesAsUnicode(part);
+  } else if (preTokenizer instanceof ByteLevelPreTokenizer) {
+    // GPT-2's pattern (tokenizers, pre_tokenizers/byte_level.rs).
+    preTokenizer.pattern =
+      /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+  } else if (preTokenizer instanceof WhitespaceSplitPreTokenizer) {
+    preTokenizer.pre_tokenize_text = (text) => text.match(/\P{White_Space}+/gu) ?? [];
   }
 }
 

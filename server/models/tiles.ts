@@ -1,0 +1,225 @@
+/**
+ * The autoencoder, also over pictures that are too large to go through at once. Its middle, which attends to the whole
+ * picture, is small and runs once. Its levels run one convolution after the other, each tile by tile: tiles overlap by what
+ * a convolution sees, and each group norm is told the mean and variance of the whole picture. So nothing is blended, and
+ * what comes out is what the whole would give, but for rounding. The price is that the activations between two
+ * convolutions lie in main memory; on the device there is one tile.
+ */
+import type { SessionOptions } from '../graph/session.ts';
+import { Session } from '../graph/session.ts';
+import type { WeightsFile } from '../weights/file.ts';
+import {
+  buildDecoder,
+  buildDecoderMiddle,
+  buildEncoder,
+  buildEncoderMiddle,
+  decoderStages,
+  encoderStages,
+  epsilon,
+  latentChannels,
+  normGroups,
+  type Stage,
+  stageReach,
+} from './autoencoder.ts';
+import type { Latent, PlanarImage } from './networks.ts';
+import { SessionCache } from './sessions.ts';
+
+/** The autoencoder's factor from pixels to latents. */
+export const latentFactor = 8;
+
+/** A tile's side in pixels of the latent; pictures up to this area are not cut: 1024 x 1024, what FLUX was trained on. */
+const defaultSide = 128;
+
+/** Pixels to latents and back. */
+export interface Autoencoder {
+  /** [3, height, width] in [-1, 1], multiples of 16 -> [C, height / 8, width / 8], shifted and scaled. */
+  encode(image: PlanarImage): Promise<Latent>;
+  /** The inverse; values are not clipped. */
+  decode(latent: Latent): Promise<PlanarImage>;
+  release(): Promise<void>;
+}
+
+/**
+ * @param capacity sessions that stay open in each direction, for pictures of different sizes
+ * @param side of a tile, in pixels of the latent
+ */
+export function openAutoencoder(
+  file: WeightsFile,
+  capacity: number,
+  options: SessionOptions,
+  side = defaultSide,
+): Autoencoder {
+  const encoders = new SessionCache(capacity, options);
+  const decoders = new SessionCache(capacity, options);
+  const channels = latentChannels(file);
+  const groups = normGroups(file);
+  const isSmall = (width: number, height: number) => width * height <= side * side;
+
+  return {
+    async encode({ data, width, height }) {
+      const latentSize = { width: width / latentFactor, height: height / latentFactor };
+      const { width: w, height: h } = latentSize;
+      if (isSmall(w, h)) {
+        const session = await encoders.get([h, w], () => buildEncoder(file, height, width));
+        const { latent } = await session.run({ image: data }, 'latent');
+        return { data: latent, channels, ...latentSize };
+      }
+      // So that no other session is open beside those of the stages.
+      await encoders.release();
+      const image = { data, channels: 3, width, height };
+      const features = await runStages(encoderStages(file), image, side * latentFactor, groups, options);
+      const middle = await Session.open(buildEncoderMiddle(file, h, w), options);
+      const { latent } = await middle.run({ features: features.data }, 'latent');
+      await middle.release();
+      return { data: latent, channels, ...latentSize };
+    },
+
+    async decode({ data, width, height }) {
+      const imageSize = { width: width * latentFactor, height: height * latentFactor };
+      if (isSmall(width, height)) {
+        const session = await decoders.get([height, width], () => buildDecoder(file, height, width));
+        const { image } = await session.run({ latent: data }, 'image');
+        return { data: image, ...imageSize };
+      }
+      await decoders.release();
+      const middle = await Session.open(buildDecoderMiddle(file, height, width), options);
+      const { features } = await middle.run({ latent: data }, 'features');
+      await middle.release();
+      const whole = { data: features, channels: features.length / (width * height), width, height };
+      const image = await runStages(decoderStages(file), whole, side, groups, options);
+      return { data: image.data, ...imageSize };
+    },
+
+    async release() {
+      await encoders.release();
+      await decoders.release();
+    },
+  };
+}
+
+/** @param side of a tile in the first stage; it covers as much of the picture in all others */
+async function runStages(
+  stages: readonly Stage[],
+  picture: Latent,
+  side: number,
+  groups: number,
+  options: SessionOptions,
+): Promise<Latent> {
+  let x = picture;
+  let skip: Latent | undefined;
+  for (const stage of stages) {
+    if (stage.block === 'opens') skip = x;
+    x = await runStage(stage, x, stage.block === 'closes' ? skip : undefined, side, groups, options);
+    side *= stage.scale;
+    if (stage.block === 'closes') skip = undefined;
+  }
+  return x;
+}
+
+async function runStage(
+  stage: Stage,
+  x: Latent,
+  skip: Latent | undefined,
+  side: number,
+  groups: number,
+  options: SessionOptions,
+): Promise<Latent> {
+  const { scale } = stage;
+  const size = { width: Math.min(side, x.width), height: Math.min(side, x.height) };
+  const statistics = stage.normalizes ? measure(x, groups) : {};
+  const across = placeTiles(x.width, size.width, stageReach);
+  const down = placeTiles(x.height, size.height, stageReach);
+  const session = await Session.open(stage.build(size.height, size.width), options);
+  const [width, height] = [x.width * scale, x.height * scale];
+  let joined: Latent | undefined;
+  for (const row of down) {
+    for (const column of across) {
+      const tile = { row, column };
+      const inputs = { x: cut(x, tile, size), ...(skip && { skip: cut(skip, tile, size) }), ...statistics };
+      const { y } = await session.run(inputs, 'y');
+      const channels = y.length / (size.width * scale * size.height * scale);
+      joined ??= { data: new Float32Array(channels * width * height), channels, width, height };
+      paste(joined, y, tile, size, scale);
+    }
+  }
+  await session.release();
+  return joined!;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A stretch of a tile: where it starts, and from where to where it is kept. */
+interface Stretch {
+  readonly start: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+interface Tile {
+  readonly row: Stretch;
+  readonly column: Stretch;
+}
+
+/** Stretches of one length that cover the whole, each kept as far from its ends as `reach`, but for the ends of the whole. */
+export function placeTiles(whole: number, length: number, reach: number): Stretch[] {
+  const core = length - 2 * reach;
+  if (whole > length && core < 1) {
+    throw new RangeError(`tiles of ${length} cannot overlap by ${reach} on both sides`);
+  }
+  const count = whole <= length ? 1 : Math.ceil((whole - 2 * reach) / core);
+  const starts = Array.from({ length: count }, (_, i) => Math.min(i * core, whole - length));
+  return starts.map((start, i) => ({
+    start,
+    from: i === 0 ? 0 : start + reach,
+    to: i === count - 1 ? whole : starts[i + 1]! + reach,
+  }));
+}
+
+/** Planes of a tile: [C, size.height, size.width] */
+function cut({ data, channels, width, height }: Latent, { row, column }: Tile, size: Size): Float32Array {
+  const tile = new Float32Array(channels * size.width * size.height);
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < size.height; y++) {
+      const from = (c * height + row.start + y) * width + column.start;
+      tile.set(data.subarray(from, from + size.width), (c * size.height + y) * size.width);
+    }
+  }
+  return tile;
+}
+
+/** Puts what is kept of a tile, which is `scale` times the size that it was cut at, into its place. */
+function paste(into: Latent, made: Float32Array, { row, column }: Tile, size: Size, scale: number): void {
+  const [width, height] = [size.width * scale, size.height * scale];
+  const [left, right] = [column.from * scale, column.to * scale];
+  for (let c = 0; c < into.channels; c++) {
+    for (let y = row.from * scale; y < row.to * scale; y++) {
+      const from = (c * height + y - row.start * scale) * width - column.start * scale;
+      into.data.set(made.subarray(from + left, from + right), (c * into.height + y) * into.width + left);
+    }
+  }
+}
+
+/** Of each group of channels, the mean and one over the deviation; summed in doubles. */
+function measure({ data, channels, width, height }: Latent, groups: number) {
+  const count = (channels / groups) * width * height;
+  const mean = new Float32Array(groups);
+  const factor = new Float32Array(groups);
+  for (let group = 0; group < groups; group++) {
+    const begin = group * count;
+    // Around a value of the group, so that the squares of what is far from 0 do not hide its variance.
+    const around = data[begin]!;
+    let sum = 0;
+    let squares = 0;
+    for (let i = begin; i < begin + count; i++) {
+      const distance = data[i]! - around;
+      sum += distance;
+      squares += distance * distance;
+    }
+    mean[group] = around + sum / count;
+    factor[group] = 1 / Math.sqrt(squares / count - (sum / count) ** 2 + epsilon);
+  }
+  return { mean, factor };
+}

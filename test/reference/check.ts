@@ -1,0 +1,55 @@
+/** `npm run reference -- [DIR]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
+import path from 'node:path';
+import { projectRoot } from '../../server/paths.ts';
+import { compareLine } from './compare.ts';
+import { readLines } from './lines.ts';
+import type { Row } from './measure.ts';
+
+const heads = ['network or formula', 'configuration', 'values', 'max error', 'relative', 'limit', 'ok'];
+
+function cells(row: Row): string[] {
+  const error = (value: number) => (value === 0 ? '0' : value.toExponential(1));
+  return [
+    row.title,
+    row.configuration,
+    String(row.values),
+    error(row.maxError),
+    error(row.relativeError),
+    row.limit,
+    row.ok ? 'ok' : 'NO',
+  ];
+}
+
+const folder = path.resolve(process.argv[2] ?? path.join(projectRoot, 'test/reference/arrays'));
+const rows: Row[] = [];
+for (const line of readLines(folder)) {
+  try {
+    rows.push(...(await compareLine(folder, line)));
+  } catch (thrown) {
+    console.error(`${line.title}, ${line.configuration}:`, thrown);
+    const { title, configuration } = line;
+    rows.push({
+      title,
+      configuration,
+      values: 0,
+      maxError: NaN,
+      relativeError: NaN,
+      limit: 'an error',
+      ok: false,
+    });
+  }
+}
+
+const table = [heads, ...rows.map(cells)];
+const widths = heads.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+for (const row of table) {
+  console.log(
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+const wrong = rows.filter(({ ok }) => !ok).length;
+console.log(wrong === 0 ? `All ${rows.length} agree.` : `${wrong} of ${rows.length} do not agree.`);
+if (wrong > 0) process.exitCode = 1;

@@ -1,0 +1,30 @@
+import { compareEdit } from './edit.ts';
+import { compareNoise, compareSchedule, compareUnits } from './formulas.ts';
+import type { Line } from './lines.ts';
+import type { Row } from './measure.ts';
+import { compareAutoencoder, compareCLIP, compareFlux, compareT5 } from './networks.ts';
+import { compareTokenizer } from './tokens.ts';
+
+/** Runs our code over what the reference was given. @param folder that make.py wrote */
+export async function compareLine(folder: string, line: Line): Promise<Row[]> {
+  switch (line.kind) {
+    case 'flux':
+      return compareFlux(folder, line);
+    case 't5':
+      return compareT5(folder, line);
+    case 'clip':
+      return compareCLIP(folder, line);
+    case 'autoencoder':
+      return compareAutoencoder(folder, line);
+    case 'tokenizer':
+      return compareTokenizer(folder, line);
+    case 'noise':
+      return compareNoise(folder, line);
+    case 'schedule':
+      return compareSchedule(folder, line);
+    case 'units':
+      return compareUnits(folder, line);
+    case 'edit':
+      return compareEdit(folder, line);
+  }
+}

@@ -1,0 +1,90 @@
+import path from 'node:path';
+import type { Model } from '../../server/graph/encode.ts';
+import { type Arrays, Session } from '../../server/graph/session.ts';
+import { buildCLIP } from '../../server/models/clip.ts';
+import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from '../../server/models/flux.ts';
+import { buildT5 } from '../../server/models/t5.ts';
+import { openAutoencoder } from '../../server/models/tiles.ts';
+import { WeightsFile } from '../../server/weights/file.ts';
+import type { LineOf } from './lines.ts';
+import { type Row, readArrays, withinRelative } from './measure.ts';
+
+/** Of float32 sums in another order. */
+const limit = 1e-4;
+
+async function compute(model: Model, inputs: Arrays, output: string): Promise<Float32Array> {
+  const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
+  const results = await session.run(inputs, output);
+  await session.release();
+  return results[output]!;
+}
+
+const openWeights = (folder: string, line: { readonly weights: string }) =>
+  WeightsFile.open(path.join(folder, line.weights));
+
+export async function compareFlux(folder: string, line: LineOf<'flux'>): Promise<Row[]> {
+  const array = readArrays(folder, line.arrays);
+  const file = await openWeights(folder, line);
+  const sizes = fluxSizes(file);
+  const [rows = 0, columns = 0] = array.floats('grid');
+  const [textTokens = 0] = array.shape('text');
+  const velocity = await compute(
+    buildFlux(file, rows * columns, textTokens),
+    {
+      image: array.floats('image'),
+      text: array.floats('text'),
+      vector: array.floats('vector'),
+      timestep: sinusoidalEmbedding(array.floats('sigma')[0]!),
+      ...(sizes.hasGuidance && { guidance: sinusoidalEmbedding(array.floats('guidance')[0]!) }),
+      ...rotaryTables(sizes.headSize, textTokens, rows, columns),
+    },
+    'velocity',
+  );
+  return [withinRelative(line, '', velocity, array.floats('velocity'), limit)];
+}
+
+export async function compareT5(folder: string, line: LineOf<'t5'>): Promise<Row[]> {
+  const array = readArrays(folder, line.arrays);
+  const tokens = asTokens(array.integers('tokens'));
+  const text = await compute(buildT5(await openWeights(folder, line), tokens.length), { tokens }, 'text');
+  return [withinRelative(line, '', text, array.floats('text'), limit)];
+}
+
+export async function compareCLIP(folder: string, line: LineOf<'clip'>): Promise<Row[]> {
+  const array = readArrays(folder, line.arrays);
+  const tokens = asTokens(array.integers('tokens'));
+  const inputs = { tokens, end: asTokens(array.integers('end')) };
+  const vector = await compute(buildCLIP(await openWeights(folder, line), tokens.length), inputs, 'vector');
+  return [withinRelative(line, '', vector, array.floats('vector'), limit)];
+}
+
+/** A tile of 5 latent pixels keeps one in its middle: the smallest there is. */
+const tileSide = 5;
+
+/** Whole, and in tiles so small that every picture has many. */
+export async function compareAutoencoder(folder: string, line: LineOf<'autoencoder'>): Promise<Row[]> {
+  const array = readArrays(folder, line.arrays);
+  const file = await openWeights(folder, line);
+  const [latent, decoded] = [array.floats('latent'), array.floats('decoded')];
+  const [, height = 0, width = 0] = array.shape('image');
+  const [channels = 0, rows = 0, columns = 0] = array.shape('latent');
+  const rowsOfTable: Row[] = [];
+  for (const [how, side] of [
+    ['', undefined],
+    [' in tiles', tileSide],
+  ] as const) {
+    const autoencoder = openAutoencoder(file, 1, { provider: 'cpu', copiesWeights: false }, side);
+    const encoding = await autoencoder.encode({ data: array.floats('image'), width, height });
+    const decoding = await autoencoder.decode({ data: latent, channels, width: columns, height: rows });
+    await autoencoder.release();
+    rowsOfTable.push(
+      withinRelative(line, `encode${how}`, encoding.data, latent, limit),
+      withinRelative(line, `decode${how}`, decoding.data, decoded, limit),
+    );
+  }
+  return rowsOfTable;
+}
+
+function asTokens(values: Int32Array): BigInt64Array {
+  return BigInt64Array.from(values, BigInt);
+}
