@@ -24,12 +24,17 @@ export interface PanelProps {
   readonly connection: Connection;
   /** Why nothing can be run yet, such as "Open a picture first"; empty if it can. */
   readonly obstacle: string;
+  /** Hosts that cannot draw into the picture show the steps in the panel. */
+  readonly showsPreview?: boolean;
+  /** What the host adds above the task, such as what is edited. */
+  readonly beforeTask?: ComponentChildren;
   /** What the host adds below, such as a list of layers. */
   readonly children?: ComponentChildren;
 }
 
 /** The panel: the same in every host. */
-export function Panel({ host, settings, session, connection, obstacle, children }: PanelProps) {
+export function Panel(props: PanelProps) {
+  const { host, settings, session, connection, obstacle, showsPreview, beforeTask, children } = props;
   useEffect(() => connection.start(), [connection]);
   useEffect(() => void settings.restore(), [settings]);
 
@@ -77,6 +82,7 @@ export function Panel({ host, settings, session, connection, obstacle, children 
           onRemove={settings.removeReference}
           onMove={settings.moveReference}
         />
+        {beforeTask}
         <TaskChooser
           value={settings.task.value}
           onChange={(task) => {
@@ -125,6 +131,9 @@ export function Panel({ host, settings, session, connection, obstacle, children 
           />
         ) : (
           <>
+            {showsPreview && state.kind === 'running' && state.preview && (
+              <img class="step-preview" src={state.preview.url} alt="The layer as it looks now" />
+            )}
             <Progress state={state} reconnecting={session.reconnecting.value} obstacle={obstacle} />
             <RunButton
               busy={busy}
