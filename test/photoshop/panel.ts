@@ -17,8 +17,15 @@ async function serveFile(route: Route, pathname: string): Promise<void> {
   await route.fulfill({ path: path.join(builtPanel, pathname), headers });
 }
 
-/** The simulator as one script. */
-async function simulatorScript(): Promise<string> {
+let simulator: Promise<string> | undefined;
+
+/** The simulator as one script; made once. */
+function simulatorScript(): Promise<string> {
+  simulator ??= bundleSimulator();
+  return simulator;
+}
+
+async function bundleSimulator(): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [path.join(projectRoot, 'test/photoshop/simulator/index.ts')],
     bundle: true,
@@ -47,6 +54,8 @@ export interface SimulatedPanel {
   readonly page: Page;
   /** Errors that nobody caught. */
   readonly faults: string[];
+  /** What the style sheets ask for that UXP does not know. */
+  readonly cutStyles: readonly string[];
   /** Runs in the page, with the controls of the simulator. */
   photoshop<T, A>(work: (controls: Controls, argument: A) => T | Promise<T>, argument: A): Promise<T>;
   photoshop<T>(work: (controls: Controls) => T | Promise<T>): Promise<T>;
@@ -99,10 +108,11 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
     }
   });
   await page.goto(`${pluginOrigin}/index.html`);
-  await page.evaluate(() => window.controls.cutStyles());
+  const cutStyles = await page.evaluate(() => window.controls.cutStyles());
   return {
     page,
     faults,
+    cutStyles,
     photoshop: ((work: (controls: Controls, argument?: unknown) => unknown, argument: unknown) =>
       page.evaluate(
         // Playwright's own evaluation is not the page's: it works where the page may generate no code.

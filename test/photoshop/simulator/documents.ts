@@ -199,7 +199,10 @@ export function fromSRGBPlane(source: Samples, components: number, depth: Depth,
   for (let i = 0; i < count; i++) {
     const pixel = [0, 1, 2].map((c) => source[i * components + c]! / white) as [number, number, number];
     // Floats are linear light already.
-    const native = isSame ? pixel : fromSRGB(space, depth === 32 ? encoded(pixel) : pixel);
+    const native =
+      isSame && (depth === 32) === (space.depth === 32)
+        ? pixel
+        : fromSRGB(space, depth === 32 ? encoded(pixel) : pixel);
     for (let c = 0; c < channels; c++) {
       data[i * (channels + 1) + c] =
         isSame && space.depth === depth ? source[i * components + c]! : quantise(native[c]!, space.depth);

@@ -1,7 +1,16 @@
 /** Documents by formulas and by chance, and what a test wants to know of them. */
 import type { Rectangle, Samples } from '../../../plugins/photoshop/api.ts';
 import { channelsOf, type Depth, type Mode, quantise, samples, whiteOf } from './colours.ts';
-import { asSRGB, flatten, heightOf, type Kind, type LayerState, type Plane, widthOf } from './documents.ts';
+import {
+  asSRGB,
+  flatten,
+  fromSRGBPlane,
+  heightOf,
+  type Kind,
+  type LayerState,
+  type Plane,
+  widthOf,
+} from './documents.ts';
 import { canvasOf, modeNameOf, newLayer, type OpenDocument, type Simulator, trimmed } from './photoshop.ts';
 
 export interface LayerRecipe {
@@ -193,7 +202,10 @@ export interface Comparison {
   readonly changedInside: number;
   /** The largest change anywhere where the document was opaque, in 1/255 of sRGB. */
   readonly largest: number;
-  /** The largest difference between the new layer's own colour and what was seen there, in 1/255 of sRGB. */
+  /**
+   * The largest difference between the new layer's own channels and those that were seen there, converted to sRGB at
+   * the depth of a capture and back: in 1/255 of the document's channels.
+   */
   readonly largestOfLayer: number;
   /** The largest difference between the new layer's mask and the selection, in 1/255. */
   readonly largestOfMask: number;
@@ -212,7 +224,8 @@ export function compare(document: OpenDocument, before: OpenDocument['state']): 
   const white = whiteOf(space.depth);
   const selection = before.selection;
   const added = document.state.layers.find(({ xmp }) => xmp !== '');
-  const addedRGB = added ? asSRGB(added.pixels, space, 16, false) : new Uint16Array(0);
+  const captured = space.depth === 8 ? 8 : 16;
+  const converted = fromSRGBPlane(asSRGB(old, space, captured, false), 3, captured, space);
   const mask = added?.mask;
   let [changedOutside, changedInside, largest, largestOfLayer, largestOfMask] = [0, 0, 0, 0, 0];
   for (let i = 0; i < old.data.length / channels; i++) {
@@ -230,11 +243,9 @@ export function compare(document: OpenDocument, before: OpenDocument['state']): 
       }
     }
     const own = added && old.data[(i + 1) * channels - 1]! > 0 ? indexIn(added.pixels.bounds, x, y) : -1;
-    for (let c = 0; own >= 0 && c < 3; c++) {
-      largestOfLayer = Math.max(
-        largestOfLayer,
-        (Math.abs(oldRGB[i * 3 + c]! - addedRGB[own * 3 + c]!) * 255) / 32768,
-      );
+    for (let c = 0; own >= 0 && c < channels - 1; c++) {
+      const off = added!.pixels.data[own * channels + c]! - converted[i * channels + c]!;
+      largestOfLayer = Math.max(largestOfLayer, (Math.abs(off) * 255) / white);
     }
     if (mask && selection) {
       largestOfMask = Math.max(largestOfMask, (Math.abs(valueAt(mask, x, y) - selected) * 255) / white);
