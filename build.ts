@@ -1,6 +1,7 @@
-/** Bundles the companion (dist/server) and the page that it serves (dist/browser). */
+/** Bundles the companion (dist/server), the page that it serves (dist/browser) and the Photoshop panel. */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { buildPhotoshop } from './plugins/photoshop/build.ts';
 
 await rm('dist', { recursive: true, force: true });
 
@@ -33,3 +34,5 @@ await build({
 });
 await cp('plugins/browser/index.html', 'dist/browser/index.html');
 await cp('plugins/browser/assets', 'dist/browser/assets', { recursive: true });
+
+await buildPhotoshop('dist/photoshop');

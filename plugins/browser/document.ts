@@ -1,10 +1,10 @@
 import { computed, signal } from '@preact/signals';
 import { boundsOf } from '../../shared/bounds.ts';
-import { tokenSide } from '../../shared/cropWindow.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
-import type { Capture, Picture, Placement } from '../panel/host.ts';
+import type { Capture, Picture, Pixels, Placement } from '../panel/host.ts';
+import { surroundings } from '../panel/surroundings.ts';
 import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
@@ -23,9 +23,6 @@ export interface OpenPicture {
   readonly picture: Picture;
   readonly mask: PaintMask;
 }
-
-/** Around the mask, the least number of pixels that the companion gets to see, so that its own window always fits. */
-const leastContext = 1024;
 
 /** The picture that is open in the page, its mask, and the results that were kept. */
 export function createDocument() {
@@ -131,8 +128,9 @@ export function createDocument() {
     place({ name, bounds, layer }: Placement): void {
       const mask = open.value?.mask;
       if (!mask) return;
+
       const before = { layers: layers.value, mask: mask.data.slice() };
-      const added = { id: crypto.randomUUID(), name, bounds, picture: layer, visible: true };
+      const added = { id: crypto.randomUUID(), name, bounds, picture: withEightBits(layer), visible: true };
       const redo = (): void => {
         layers.value = [...before.layers, added];
         mask.data.fill(0);
@@ -179,6 +177,12 @@ export function createDocument() {
 
 export type PageDocument = ReturnType<typeof createDocument>;
 
+/** A layer of the page: it sends 8 bits, and gets as many. */
+export function withEightBits({ width, height, data }: Pixels): Picture {
+  if (data instanceof Uint8Array) return { width, height, data };
+  throw new TypeError('the page takes no layer of 16 bits');
+}
+
 function shown(layers: readonly Layer[]): readonly Layer[] {
   return layers.filter(({ visible }) => visible);
 }
@@ -189,17 +193,4 @@ function opened(open: OpenPicture | undefined): OpenPicture {
     detail: 'No picture is open.',
     remedy: 'Open a picture, or try the sample.',
   });
-}
-
-/**
- * The mask with its longer side around it, and `leastContext` at the least, within the picture. The companion's own
- * window has half of that on every side (shared/cropWindow.ts); at an edge it moves inwards, and then needs all of it.
- */
-function surroundings(painted: Bounds, picture: Picture): Bounds {
-  const context = Math.max(leastContext, Math.max(painted.width, painted.height) + tokenSide);
-  const left = Math.max(0, painted.left - context);
-  const top = Math.max(0, painted.top - context);
-  const right = Math.min(picture.width, painted.left + painted.width + context);
-  const bottom = Math.min(picture.height, painted.top + painted.height + context);
-  return { left, top, width: right - left, height: bottom - top };
 }

@@ -4,6 +4,7 @@ import type { Preview } from '../panel/models/session.ts';
 import type { PaintMask, Point } from './brush.ts';
 import { context, newCanvas, toCanvas } from './decode.ts';
 import type { Layer, OpenPicture } from './document.ts';
+import { withEightBits } from './document.ts';
 import { toStage, type View } from './view.ts';
 
 /** Everything that one drawing of the stage shows. */
@@ -32,7 +33,7 @@ export function createPainter(canvas: HTMLCanvasElement) {
   let redraw = (): void => {};
 
   function canvasOf(picture: Placement['layer']): HTMLCanvasElement {
-    const known = pictures.get(picture) ?? toCanvas(picture);
+    const known = pictures.get(picture) ?? toCanvas(withEightBits(picture));
     pictures.set(picture, known);
     return known;
   }

@@ -1,0 +1,182 @@
+/// <reference types="@adobe/cc-ext-uxp-types" />
+/**
+ * What this plugin calls of the modules `photoshop` and `uxp`, and nothing else. Adobe publishes no types of the
+ * imaging API, and those of `uxp` miss `storage.secureStorage` and take `entrypoints.setup` for lists. The simulator
+ * of the tests implements these interfaces too.
+ */
+import type { secureStorage } from 'uxp';
+
+/** Right and bottom are exclusive. */
+export interface Rectangle {
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+export type Samples = Uint8Array | Uint16Array | Float32Array;
+
+export interface PhotoshopImageData {
+  readonly width: number;
+  readonly height: number;
+  readonly components: number;
+  readonly componentSize: 8 | 16 | 32;
+  /** 16 bits run from 0 to 32768. */
+  getData(options: { readonly chunky: true }): Promise<Samples>;
+  dispose(): void;
+}
+
+export interface Read {
+  readonly imageData: PhotoshopImageData;
+  /** Trimmed to where pixels are. */
+  readonly sourceBounds: Rectangle;
+}
+
+export interface GetPixels {
+  readonly documentID: number;
+  /** Absent for the composite. */
+  readonly layerID?: number;
+  readonly sourceBounds: Rectangle;
+  readonly targetSize?: { readonly width?: number; readonly height?: number };
+  readonly colorSpace: 'RGB';
+  readonly colorProfile: string;
+  readonly componentSize: 8 | 16;
+  readonly applyAlpha?: boolean;
+}
+
+export interface Imaging {
+  getPixels(options: GetPixels): Promise<Read>;
+  putPixels(options: {
+    readonly documentID: number;
+    readonly layerID: number;
+    readonly imageData: PhotoshopImageData;
+    readonly replace: boolean;
+    readonly targetBounds: { readonly left: number; readonly top: number };
+  }): Promise<void>;
+  getLayerMask(options: {
+    readonly documentID: number;
+    readonly layerID: number;
+    readonly kind: 'user';
+  }): Promise<Read>;
+  putLayerMask(options: {
+    readonly documentID: number;
+    readonly layerID: number;
+    readonly kind: 'user';
+    readonly imageData: PhotoshopImageData;
+    readonly replace: boolean;
+    readonly targetBounds: { readonly left: number; readonly top: number };
+  }): Promise<void>;
+  getSelection(options: { readonly documentID: number; readonly sourceBounds: Rectangle }): Promise<Read>;
+  putSelection(options: {
+    readonly documentID: number;
+    readonly imageData: PhotoshopImageData;
+    readonly replace: boolean;
+    readonly targetBounds: { readonly left: number; readonly top: number };
+  }): Promise<void>;
+  createImageDataFromBuffer(
+    samples: Samples,
+    options: {
+      readonly width: number;
+      readonly height: number;
+      readonly components: number;
+      readonly chunky: true;
+      readonly colorSpace: 'RGB' | 'Grayscale';
+      readonly colorProfile: string;
+    },
+  ): Promise<PhotoshopImageData>;
+  encodeImageData(options: {
+    readonly imageData: PhotoshopImageData;
+    readonly base64: true;
+  }): Promise<string>;
+}
+
+export interface Layer {
+  readonly id: number;
+  readonly name: string;
+  readonly kind: string;
+  visible: boolean;
+  readonly allLocked: boolean;
+  readonly isClippingMask: boolean;
+  readonly boundsNoEffects: Rectangle;
+  /** The group that it lies in; null at the top. */
+  readonly parent: Layer | null;
+  /** Of a group, from the highest to the lowest. */
+  readonly layers?: readonly Layer[];
+  move(relative: Layer, placement: string): Promise<void>;
+  duplicate(): Promise<Layer>;
+  /** Of a group: into one pixel layer. */
+  merge(): Promise<Layer>;
+}
+
+export interface PhotoshopDocument {
+  readonly id: number;
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  readonly mode: string;
+  readonly bitsPerChannel: string;
+  readonly layers: readonly Layer[];
+  readonly activeLayers: readonly Layer[];
+  readonly selection: { readonly bounds: Rectangle | null };
+  createPixelLayer(options: { readonly name: string }): Promise<Layer>;
+  createLayerGroup(options: { readonly name: string; readonly fromLayers: readonly Layer[] }): Promise<Layer>;
+}
+
+export interface ExecutionContext {
+  readonly isCancelled: boolean;
+  readonly hostControl: {
+    suspendHistory(options: { readonly documentID: number; readonly name: string }): Promise<number>;
+    resumeHistory(suspension: number, commit: boolean): Promise<void>;
+  };
+}
+
+/** An action descriptor, as `batchPlay` takes and gives it. */
+export type Descriptor = Readonly<Record<string, unknown>>;
+
+export interface PhotoshopModule {
+  readonly app: {
+    /** Null while no document is open. */
+    activeDocument: PhotoshopDocument | null;
+    readonly documents: readonly PhotoshopDocument[];
+  };
+  readonly core: {
+    executeAsModal<T>(
+      work: (context: ExecutionContext) => Promise<T>,
+      options: { readonly commandName: string },
+    ): Promise<T>;
+  };
+  readonly action: {
+    batchPlay(commands: readonly Descriptor[], options: object): Promise<readonly Descriptor[]>;
+    addNotificationListener(events: readonly string[], listener: () => void): Promise<void>;
+  };
+  readonly imaging: Imaging;
+  readonly constants: {
+    readonly DocumentMode: Readonly<Record<'RGB' | 'GRAYSCALE' | 'LAB' | 'CMYK', string>>;
+    readonly BitsPerChannelType: Readonly<Record<'EIGHT' | 'SIXTEEN' | 'THIRTYTWO', string>>;
+    readonly ElementPlacement: { readonly PLACEBEFORE: string };
+    readonly LayerKind: { readonly GROUP: string };
+  };
+}
+
+export interface PickedFile {
+  readonly name: string;
+  read(options: { readonly format: symbol }): Promise<ArrayBuffer>;
+}
+
+export interface UXPModule {
+  readonly entrypoints: {
+    setup(points: {
+      readonly panels: Readonly<Record<string, { create(root: HTMLElement): void; destroy(): void }>>;
+    }): void;
+  };
+  readonly storage: {
+    readonly secureStorage: Pick<typeof secureStorage, 'getItem' | 'setItem'>;
+    readonly formats: { readonly binary: symbol };
+    readonly localFileSystem: {
+      getFileForOpening(options: {
+        readonly types: readonly string[];
+        readonly allowMultiple: true;
+      }): Promise<readonly PickedFile[] | null | undefined>;
+    };
+  };
+}

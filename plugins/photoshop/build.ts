@@ -1,0 +1,77 @@
+/** Bundles the Photoshop panel, with the manifest and icons, into `dist/photoshop`, and packs it. */
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { zipSync } from 'fflate';
+import sharp from 'sharp';
+import { iconThemes, photoshopManifest } from './manifest.ts';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/** @param folder is emptied first */
+export async function buildPhotoshop(folder: string): Promise<void> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(path.join(folder, 'icons'), { recursive: true });
+  const shared = {
+    bundle: true,
+    minify: true,
+    logLevel: 'warning',
+    // No source map: it would have to be evaluated, which the manifest does not ask to be allowed.
+    sourcemap: false,
+  } as const;
+  await build({
+    ...shared,
+    entryPoints: { panel: path.join(here, 'main.tsx') },
+    outdir: folder,
+    platform: 'browser',
+    // UXP knows `require`, which CommonJS leaves as it is, and no modules.
+    format: 'cjs',
+    target: 'es2020',
+    external: ['photoshop', 'uxp'],
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    legalComments: 'none',
+  });
+  await build({
+    ...shared,
+    stdin: {
+      contents: '@import "../panel/panel.css";\n@import "./theme.css";',
+      loader: 'css',
+      resolveDir: here,
+    },
+    outfile: path.join(folder, 'panel.css'),
+  });
+  await writeFile(path.join(folder, 'index.html'), await readFile(path.join(here, 'index.html')));
+  const manifest = photoshopManifest();
+  await writeFile(path.join(folder, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  for (const { width, path: file, scale } of [...manifest.icons, ...manifest.entrypoints[0]!.icons]) {
+    const colour = file.includes('-dark') ? iconThemes.dark.colour : iconThemes.light.colour;
+    for (const factor of scale) {
+      const name = factor === 1 ? file : file.replace('.png', `@${factor}x.png`);
+      await sharp(Buffer.from(iconSVG(width * factor, colour)))
+        .png({ palette: true })
+        .toFile(path.join(folder, name));
+    }
+  }
+}
+
+/** A layer over another, with the part that is made anew. */
+function iconSVG(side: number, colour: string): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}" viewBox="0 0 24 24" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"><path d="M12 3 21 8 12 13 3 8Z"/><path d="M3 13 12 18 21 13"/><circle cx="12" cy="8" r="1.2" fill="${colour}"/></svg>`;
+}
+
+/** The built folder as a .ccx, which is a zip with the manifest at its root; nothing is signed. Returns its file. */
+export async function packPhotoshop(folder: string, into: string): Promise<string> {
+  const names = await readdir(folder, { recursive: true, withFileTypes: true });
+  const entries: Record<string, Uint8Array> = {};
+  for (const entry of names.filter((name) => name.isFile())) {
+    const file = path.join(entry.parentPath, entry.name);
+    entries[path.relative(folder, file).replaceAll(path.sep, '/')] = await readFile(file);
+  }
+  const { id, version } = photoshopManifest();
+  const file = path.join(into, `${id}-${version}.ccx`);
+  // One date for all, so that the same sources make the same file.
+  await writeFile(file, zipSync(entries, { level: 9, mtime: new Date('2026-01-01T00:00:00Z') }));
+  return file;
+}

@@ -1,0 +1,124 @@
+import { boundsOf, intersect, moved } from '../../shared/bounds.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Bounds } from '../../shared/events.ts';
+import { maskBounds } from '../../shared/mask.ts';
+import type { Capture, Pixels } from '../panel/host.ts';
+import { surroundings } from '../panel/surroundings.ts';
+import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import { activeDocument, depthOf, modeOf, targetOf } from './documents.ts';
+import { modally } from './modal.ts';
+import { imaging } from './modules.ts';
+import { readComposite, readLayer, selectedLayer } from './read-layer.ts';
+import { isEmpty, padMask, toBounds, toRectangle, using } from './samples.ts';
+
+/** What is edited: everything that is visible, or the selected layer alone. */
+export type Source = 'composite' | 'layer';
+
+/**
+ * The selection of the active document as a mask, with what lies around it. Without a selection it is all of the
+ * picture, or of the layer.
+ * @throws CodedError `document-gone`, `document-refused`, `mask-empty`, and what `modally` throws
+ */
+export function capture(source: Source): Promise<Capture> {
+  return modally('Read the document', async (context) => {
+    const document = activeDocument();
+    const mode = modeOf(document);
+    const bits = depthOf(document);
+    const layer = selectedLayer(document);
+    if (source === 'layer' && !layer) throw noLayer(document);
+    const depth = bits === 8 ? 8 : 16;
+    const selected = document.selection.bounds;
+    const canvas = boundsOf(document);
+    const note = noteOn(mode, bits);
+    const base = { target: targetOf(document, layer), ...(note === '' ? {} : { note }) };
+
+    if (!selected) {
+      const window = source === 'layer' ? toBounds(layer!.boundsNoEffects) : canvas;
+      if (isEmpty(window)) throw nothingThere(layer);
+      const edit = await pixels(context, document, source, layer, window, depth);
+      const mask = source === 'layer' ? opaquePart(edit, layer) : undefined;
+      return { ...base, edit, origin: window, ...(mask ? { mask } : {}) };
+    }
+    const painted = intersect(toBounds(selected), canvas);
+    if (isEmpty(painted)) throw offCanvas();
+    const part = { ...painted, data: await readSelection(document, painted) };
+    // A feather ends within the bounds of its selection, and the bounds of one that is faint may be wide.
+    const tight = maskBounds(part);
+    if (!tight) throw offCanvas();
+    const window = surroundings(moved(tight, painted), document);
+    const edit = await pixels(context, document, source, layer, window, depth);
+    return { ...base, edit, mask: widen(part, window), origin: window };
+  });
+}
+
+function pixels(
+  context: ExecutionContext,
+  document: PhotoshopDocument,
+  source: Source,
+  layer: Layer | undefined,
+  window: Bounds,
+  depth: 8 | 16,
+): Promise<Pixels> {
+  return source === 'layer'
+    ? readLayer(context, document, layer!, window, depth)
+    : readComposite(document, window, depth);
+}
+
+async function readSelection(document: PhotoshopDocument, bounds: Bounds): Promise<Uint8Array<ArrayBuffer>> {
+  const read = await imaging.getSelection({ documentID: document.id, sourceBounds: toRectangle(bounds) });
+  return using(read.imageData, () => padMask(read, bounds));
+}
+
+/** A part of the mask as the mask of the whole window. */
+function widen(part: Bounds & { readonly data: Uint8Array }, window: Bounds): Uint8Array {
+  const data = new Uint8Array(window.width * window.height);
+  const shared = intersect(part, window);
+  for (let y = shared.top; y < shared.top + shared.height; y++) {
+    const from = (y - part.top) * part.width + shared.left - part.left;
+    const to = (y - window.top) * window.width + shared.left - window.left;
+    data.set(part.data.subarray(from, from + shared.width), to);
+  }
+  return data;
+}
+
+/** Where a layer has pixels, if it has not everywhere: so that a whole layer keeps its outline. */
+function opaquePart({ data }: Pixels, layer: Layer | undefined): Uint8Array | undefined {
+  const white = data instanceof Uint16Array ? 65535 : 255;
+  const mask = new Uint8Array(data.length / 4);
+  let [least, most] = [255, 0];
+  for (let i = 0; i < mask.length; i++) {
+    const value = Math.round((data[i * 4 + 3]! * 255) / white);
+    mask[i] = value;
+    least = Math.min(least, value);
+    most = Math.max(most, value);
+  }
+  if (most === 0) throw nothingThere(layer);
+  return least === 255 ? undefined : mask;
+}
+
+function noteOn(mode: string, bits: 8 | 16 | 32): string {
+  if (bits === 32) return '32 bits: light brighter than white is cut off inside the new layer.';
+  if (mode === 'RGB') return '';
+  return `${mode[0]!.toUpperCase()}${mode.slice(1)} document: the new layer is converted from sRGB.`;
+}
+
+function noLayer({ name }: PhotoshopDocument): CodedError {
+  return new CodedError('document-refused', {
+    detail: `No layer of “${name}” is selected.`,
+    remedy: 'Select the layer to edit, or edit what you see.',
+  });
+}
+
+function nothingThere(layer: Layer | undefined): CodedError {
+  return new CodedError('document-refused', {
+    detail: `The layer “${layer?.name ?? ''}” has no pixels.`,
+    remedy: 'Select another layer, or make a selection.',
+  });
+}
+
+function offCanvas(): CodedError {
+  return new CodedError('mask-empty', {
+    detail: 'Nothing inside the canvas is selected.',
+    remedy: 'Select what shall change, or nothing at all to change everything.',
+  });
+}

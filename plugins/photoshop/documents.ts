@@ -1,0 +1,93 @@
+import { CodedError } from '../../shared/errors.ts';
+import type { Layer, PhotoshopDocument } from './api.ts';
+import { app, constants } from './modules.ts';
+
+/** @throws CodedError `document-gone` while none is open */
+export function activeDocument(): PhotoshopDocument {
+  if (app.activeDocument) return app.activeDocument;
+  throw new CodedError('document-gone', {
+    detail: 'No document is open.',
+    remedy: 'Open a document, or make a new one.',
+  });
+}
+
+/** Of the colour modes, those whose pixels can be had as RGB, in words. */
+const modes: Readonly<Record<string, string>> = {
+  [constants.DocumentMode.RGB]: 'RGB',
+  [constants.DocumentMode.GRAYSCALE]: 'greyscale',
+  [constants.DocumentMode.LAB]: 'Lab',
+  [constants.DocumentMode.CMYK]: 'CMYK',
+};
+
+/** @throws CodedError `document-refused` for a mode that has no layers or no colours, such as indexed colour */
+export function modeOf({ name, mode }: PhotoshopDocument): string {
+  const words = modes[mode];
+  if (words) return words;
+  throw new CodedError('document-refused', {
+    detail: `“${name}” is in the mode ${mode.replace(/(Color)?Mode$/, '')}, which cannot be edited here.`,
+    remedy: 'Change it with Image > Mode > RGB Color, then try again.',
+  });
+}
+
+/** @throws CodedError `document-refused` for one bit a pixel */
+export function depthOf({ name, bitsPerChannel }: PhotoshopDocument): 8 | 16 | 32 {
+  const { EIGHT, SIXTEEN, THIRTYTWO } = constants.BitsPerChannelType;
+  if (bitsPerChannel === EIGHT) return 8;
+  if (bitsPerChannel === SIXTEEN) return 16;
+  if (bitsPerChannel === THIRTYTWO) return 32;
+  throw new CodedError('document-refused', {
+    detail: `“${name}” has ${bitsPerChannel} a channel, which cannot be edited here.`,
+    remedy: 'Change it with Image > Mode > 8 Bits/Channel, then try again.',
+  });
+}
+
+export function isGroup(layer: Layer): boolean {
+  return layer.kind === constants.LayerKind.GROUP;
+}
+
+/** Every layer that is no group, at whatever depth. */
+export function leavesOf(layers: readonly Layer[]): Layer[] {
+  return layers.flatMap((layer) => (isGroup(layer) ? leavesOf(layer.layers ?? []) : [layer]));
+}
+
+export function findLayer(layers: readonly Layer[], id: number): Layer | undefined {
+  for (const layer of layers) {
+    if (layer.id === id) return layer;
+    const found = findLayer(layer.layers ?? [], id);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** What a capture remembers of its document and layer. Ids end with the document: then name and size must do. */
+export interface Target {
+  readonly documentID: number;
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  readonly layerID: number | undefined;
+}
+
+export function targetOf({ id, name, width, height }: PhotoshopDocument, layer: Layer | undefined): string {
+  const target: Target = { documentID: id, name, width, height, layerID: layer?.id };
+  return JSON.stringify(target);
+}
+
+/**
+ * The document that a capture came from, also when it was closed and opened again.
+ * @throws CodedError `document-gone`
+ */
+export function documentOf(target: Target): PhotoshopDocument {
+  const { documentID, name, width, height } = target;
+  const isSame = (document: PhotoshopDocument): boolean =>
+    document.name === name && document.width === width && document.height === height;
+  const found =
+    app.documents.find((document) => document.id === documentID && document.name === name) ??
+    app.documents.find(isSame) ??
+    app.documents.find((document) => document.id === documentID);
+  if (found) return found;
+  throw new CodedError('document-gone', {
+    detail: `“${name}” was closed, so the result has nowhere to go yet.`,
+    remedy: 'Open it again, then press “Keep as layer”. The result is kept until you discard it.',
+  });
+}

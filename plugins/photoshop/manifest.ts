@@ -1,0 +1,57 @@
+import manifest from '../../manifest.json' with { type: 'json' };
+
+export const panelId = 'layers';
+
+export interface ManifestIcon {
+  readonly width: number;
+  readonly height: number;
+  readonly path: string;
+  readonly theme: readonly string[];
+  readonly scale: readonly number[];
+}
+
+/** The plugin's manifest of version 5, out of the one source for every host. */
+export function photoshopManifest() {
+  return {
+    manifestVersion: 5,
+    id: manifest.id,
+    name: manifest.name,
+    version: manifest.version,
+    main: 'index.html',
+    // An object and not a list: with a list, a .ccx cannot be installed.
+    host: { app: 'PS', minVersion: '25.2.0', data: { apiVersion: 2 } },
+    requiredPermissions: {
+      // Each with scheme and port: a word such as "all" inside the list is denied silently.
+      network: { domains: manifest.ports.map((port) => `http://127.0.0.1:${port}`) },
+      localFileSystem: 'request',
+    },
+    icons: icons('plugin', 24),
+    entrypoints: [
+      {
+        type: 'panel',
+        id: panelId,
+        label: { default: manifest.name },
+        minimumSize: { width: 230, height: 300 },
+        preferredDockedSize: { width: 300, height: 620 },
+        preferredFloatingSize: { width: 320, height: 680 },
+        icons: icons('panel', 23),
+      },
+    ],
+  };
+}
+
+/** Light strokes for dark themes, and the other way round. */
+export const iconThemes = {
+  dark: { theme: ['darkest', 'dark', 'medium'], colour: '#e8eaee' },
+  light: { theme: ['lightest', 'light'], colour: '#1c1f24' },
+} as const;
+
+function icons(species: 'plugin' | 'panel', side: number): readonly ManifestIcon[] {
+  return Object.entries(iconThemes).map(([name, { theme }]) => ({
+    width: side,
+    height: side,
+    path: `icons/${species}-${name}.png`,
+    theme,
+    scale: [1, 2],
+  }));
+}

@@ -1,0 +1,77 @@
+import { CodedError } from '../../shared/errors.ts';
+import type { ExecutionContext, PhotoshopDocument } from './api.ts';
+import { app, core } from './modules.ts';
+
+/** Photoshop's number for "another modal scope is active". */
+const collision = 9;
+/** Milliseconds between tries; an open dialog may stay for long, and is then told. */
+const delays = [50, 100, 200, 400, 800, 1600];
+
+/**
+ * Does something to Photoshop while nobody else does. Never wait for the network in here: Photoshop stands still.
+ * @param name what Photoshop shows if it takes long
+ * @throws CodedError `host-busy` while a dialog is open or another plugin works, `cancelled` by the person
+ */
+export async function modally<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
+  let context: ExecutionContext | undefined;
+  for (const delay of [...delays, undefined]) {
+    try {
+      return await core.executeAsModal(
+        (given) => {
+          context = given;
+          return work(given);
+        },
+        { commandName: name },
+      );
+    } catch (thrown) {
+      if (context?.isCancelled) throw cancelled(name);
+      if ((thrown as { number?: number } | undefined)?.number !== collision) throw thrown;
+      if (delay === undefined) throw busy(thrown);
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+  throw new Error('unreachable');
+}
+
+/** Several changes to one document as one undo step; if any fails, none of them has happened. */
+export async function inOneStep<T>(
+  context: ExecutionContext,
+  document: PhotoshopDocument,
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const before = app.activeDocument;
+  // Parts of the DOM work on the active document alone, whichever they are asked of.
+  if (before?.id !== document.id) app.activeDocument = document;
+  const { hostControl } = context;
+  const suspension = await hostControl.suspendHistory({ documentID: document.id, name });
+  let succeeded = false;
+  try {
+    const value = await work();
+    succeeded = true;
+    return value;
+  } finally {
+    await hostControl.resumeHistory(suspension, succeeded);
+    if (before && before.id !== document.id) app.activeDocument = before;
+  }
+}
+
+/** @throws CodedError `cancelled` if the person pressed Cancel in Photoshop's progress bar */
+export function goOn(context: ExecutionContext, name: string): void {
+  if (context.isCancelled) throw cancelled(name);
+}
+
+function cancelled(name: string): CodedError {
+  return new CodedError('cancelled', {
+    detail: `“${name}” was cancelled in Photoshop.`,
+    remedy: 'Try again when you like; nothing was changed.',
+  });
+}
+
+function busy(cause: unknown): CodedError {
+  return new CodedError('host-busy', {
+    detail: 'Photoshop is busy with a dialog or another plugin.',
+    remedy: 'Close the dialog, or wait for the other plugin, then try again.',
+    cause,
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * The recipe lies in the layer's own XMP packet: the one place for foreign data of a layer that Adobe documents for
+ * scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer. A name or a
+ * hidden text layer would show, and plugin storage would not travel with the file.
+ */
+import { CodedError } from '../../shared/errors.ts';
+import type { Bounds, EditResult } from '../../shared/events.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
+import type { Placement } from '../panel/host.ts';
+import type { Layer, PhotoshopDocument } from './api.ts';
+import { action } from './modules.ts';
+import { decodeUTF8, encodeUTF8 } from './utf8.ts';
+
+const namespace = 'https://aceplusplus.org/ns/layers/1.0/';
+const property = 'XMPMetadataAsUTF8';
+
+export interface Recipe {
+  readonly request: EditRequest;
+  readonly result: EditResult;
+  /** In document pixels. */
+  readonly bounds: Bounds;
+}
+
+export async function writeRecipe(
+  document: PhotoshopDocument,
+  layer: Layer,
+  { request, recipe, bounds }: Placement,
+): Promise<void> {
+  const kept: Recipe = { request, result: recipe, bounds };
+  await play({
+    _obj: 'set',
+    _target: targetOf(document, layer),
+    to: { _obj: 'layer', [property]: toXMP(kept) },
+  });
+}
+
+/** Undefined for a layer that was not made here. */
+export async function readRecipe(document: PhotoshopDocument, layer: Layer): Promise<Recipe | undefined> {
+  const found = (await play({ _obj: 'get', _target: targetOf(document, layer) }))[property];
+  return typeof found === 'string' ? fromXMP(found) : undefined;
+}
+
+function targetOf(document: PhotoshopDocument, layer: Layer): readonly object[] {
+  return [
+    { _ref: 'property', _property: property },
+    { _ref: 'layer', _id: layer.id },
+    { _ref: 'document', _id: document.id },
+  ];
+}
+
+async function play(command: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
+  const [answer = {}] = await action.batchPlay([{ ...command, _options: { dialogOptions: 'silent' } }], {});
+  // batchPlay resolves with its errors.
+  if (answer._obj === 'error' || (typeof answer.result === 'number' && answer.result < 0)) {
+    throw new CodedError('internal', {
+      detail: `Photoshop did not take the recipe of the layer: ${String(answer.message)}.`,
+      remedy: 'Try again; the result is kept until you discard it.',
+    });
+  }
+  return answer;
+}
+
+/** As Base64, because Photoshop writes packets anew: as an attribute or an element, with its own escapes. */
+function toXMP(recipe: Recipe): string {
+  const value = btoa(String.fromCharCode(...encodeUTF8(JSON.stringify(recipe))));
+  return [
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">',
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">',
+    `<rdf:Description rdf:about="" xmlns:acepp="${namespace}"><acepp:recipe>${value}</acepp:recipe></rdf:Description>`,
+    '</rdf:RDF></x:xmpmeta>',
+  ].join('');
+}
+
+function fromXMP(packet: string): Recipe | undefined {
+  const value = /acepp:recipe(?:="|>)\s*([A-Za-z0-9+/=]+)/.exec(packet)?.[1];
+  if (!value) return undefined;
+  try {
+    const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
+    const recipe = JSON.parse(decodeUTF8(bytes)) as Recipe;
+    return { ...recipe, request: parseEditRequest(JSON.stringify(recipe.request)) };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+import { CodedError } from '../../shared/errors.ts';
+import type { EncodedFile, Picture, Reference } from '../panel/host.ts';
+import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import { activeDocument, modeOf } from './documents.ts';
+import { newId } from './id.ts';
+import { modally } from './modal.ts';
+import { imaging, storage } from './modules.ts';
+import { flat } from './read-layer.ts';
+import { isEmpty, padPixels, sRGB, toBounds, using } from './samples.ts';
+
+/** References are only looked at: more pixels than this a side are not sent. */
+const maxSide = 2048;
+const thumbnailHeight = 96;
+/** A file's thumbnail is the file itself, as there is no canvas to make a smaller one: up to this many bytes. */
+const maxThumbnailBytes = 2_000_000;
+
+const encodings: Readonly<Record<string, EncodedFile['encoding']>> = {
+  png: 'png',
+  jpg: 'jpg',
+  jpeg: 'jpg',
+  webp: 'webp',
+};
+
+/** Picture files, as they are: the companion decodes them. */
+export async function pickFiles(): Promise<readonly Reference[]> {
+  const files = await storage.localFileSystem.getFileForOpening({
+    types: Object.keys(encodings),
+    allowMultiple: true,
+  });
+  const references: Reference[] = [];
+  for (const file of files ?? []) {
+    const encoding = encodings[file.name.split('.').at(-1)!.toLowerCase()];
+    if (!encoding) {
+      throw new CodedError('image-invalid', {
+        detail: `“${file.name}” is not a picture that can be a reference.`,
+        remedy: 'Choose PNG, JPEG or WebP files, or open it and use its layer.',
+      });
+    }
+    const bytes = new Uint8Array(await file.read({ format: storage.formats.binary }));
+    const type = encoding === 'jpg' ? 'jpeg' : encoding;
+    const thumbnail = bytes.length > maxThumbnailBytes ? '' : `data:image/${type};base64,${toBase64(bytes)}`;
+    references.push({ id: newId(), name: file.name, thumbnail, picture: { encoding, bytes } });
+  }
+  return references;
+}
+
+/**
+ * The selected layers and groups, from the highest to the lowest.
+ * @throws CodedError `document-gone`, `document-refused` where none is selected or one has no pixels
+ */
+export function takeLayers(): Promise<readonly Reference[]> {
+  return modally('Read the references', async (context) => {
+    const document = activeDocument();
+    modeOf(document);
+    const references: Reference[] = [];
+    for (const layer of document.activeLayers) references.push(await takeLayer(context, document, layer));
+    if (references.length > 0) return references;
+    throw new CodedError('document-refused', {
+      detail: `No layer of “${document.name}” is selected.`,
+      remedy: 'Select the layers that show what should appear.',
+    });
+  });
+}
+
+async function takeLayer(
+  context: ExecutionContext,
+  document: PhotoshopDocument,
+  layer: Layer,
+): Promise<Reference> {
+  const { name } = layer;
+  return flat(context, document, layer, async ({ id: layerID, boundsNoEffects }) => {
+    const size = toBounds(boundsNoEffects);
+    if (isEmpty(size)) {
+      throw new CodedError('document-refused', {
+        detail: `The layer “${name}” has no pixels.`,
+        remedy: 'Select a layer that shows something.',
+      });
+    }
+    const isLarge = Math.max(size.width, size.height) > maxSide;
+    const longer = size.width > size.height ? 'width' : 'height';
+    const options = {
+      documentID: document.id,
+      layerID,
+      sourceBounds: boundsNoEffects,
+      colorSpace: 'RGB',
+      colorProfile: sRGB,
+      componentSize: 8,
+    } as const;
+    const read = await imaging.getPixels({
+      ...options,
+      ...(isLarge ? { targetSize: { [longer]: maxSide } } : {}),
+    });
+    const picture = await using(read.imageData, async ({ width, height }) => {
+      // Scaled, it says its place in a smaller picture: all of it is wanted anyway.
+      const sourceBounds = { left: 0, top: 0, right: width, bottom: height };
+      return padPixels({ ...read, sourceBounds }, { left: 0, top: 0, width, height });
+    });
+    const small = await imaging.getPixels({
+      ...options,
+      targetSize: { height: Math.min(thumbnailHeight, size.height) },
+      applyAlpha: true,
+    });
+    const jpeg = await using(small.imageData, (imageData) =>
+      imaging.encodeImageData({ imageData, base64: true }),
+    );
+    return {
+      id: newId(),
+      name,
+      thumbnail: `data:image/jpeg;base64,${jpeg}`,
+      picture: picture as Picture,
+    };
+  });
+}
+
+function toBase64(bytes: Uint8Array): string {
+  let text = '';
+  for (let i = 0; i < bytes.length; i += 0x8000) {
+    text += String.fromCharCode(...bytes.subarray(i, i + 0x8000));
+  }
+  return btoa(text);
+}

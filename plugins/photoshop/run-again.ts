@@ -1,0 +1,35 @@
+import { boundsOf } from '../../shared/bounds.ts';
+import type { EditRequest } from '../../shared/request.ts';
+import { activeDocument } from './documents.ts';
+import { inOneStep, modally } from './modal.ts';
+import { imaging } from './modules.ts';
+import { selectedLayer } from './read-layer.ts';
+import { readRecipe } from './recipe.ts';
+import { padMask, toSelectionImageData, using } from './samples.ts';
+
+/**
+ * Makes everything as it was before the selected layer was made: its mask is the selection, the layer itself is
+ * hidden, and its request is returned, with every number that was chosen for the person.
+ * @returns undefined for a layer that was not made here; then nothing was changed
+ */
+export function readRequest(): Promise<EditRequest | undefined> {
+  return modally('Read the recipe', async (context) => {
+    const document = activeDocument();
+    const layer = selectedLayer(document);
+    const recipe = layer && (await readRecipe(document, layer));
+    if (!recipe) return undefined;
+    await inOneStep(context, document, 'Prepare to run again', async () => {
+      const canvas = boundsOf(document);
+      const base = { documentID: document.id } as const;
+      const read = await imaging.getLayerMask({ ...base, layerID: layer.id, kind: 'user' });
+      const data = await using(read.imageData, () => padMask(read, canvas));
+      const { width, height } = canvas;
+      await using(await toSelectionImageData({ width, height, data }), (imageData) =>
+        imaging.putSelection({ ...base, imageData, replace: true, targetBounds: { left: 0, top: 0 } }),
+      );
+      layer.visible = false;
+    });
+    const { seed, steps, guidance } = recipe.result;
+    return { ...recipe.request, seed, steps, guidance, variants: 1 };
+  });
+}

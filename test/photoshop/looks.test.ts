@@ -1,0 +1,140 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { projectRoot } from '../../server/paths.ts';
+import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { openPanel, type PanelOptions, type SimulatedPanel } from './panel.ts';
+
+const chromium = findChromium();
+const artifacts = path.join(projectRoot, 'test/artifacts/photoshop');
+const widths = [230, 300, 400];
+const schemes = ['light', 'dark'] as const;
+
+describe.skipIf(!chromium && !process.env.CI)(
+  'the panel in simulated Photoshop, in every state, width and theme',
+  () => {
+    let browser: Browser;
+    let companion: Companion;
+    let panel: SimulatedPanel;
+    beforeAll(async () => {
+      if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
+      await mkdir(artifacts, { recursive: true });
+      [browser, companion] = await Promise.all([launchBrowser(chromium), startCompanion()]);
+    });
+    afterAll(async () => {
+      await browser?.close();
+      await companion?.stop();
+    });
+
+    async function open(options: Partial<PanelOptions> = {}): Promise<void> {
+      panel = await openPanel(browser, {
+        companion: () => companion.origin,
+        token: companion.token,
+        ...options,
+      });
+      await panel.photoshop((controls) => {
+        controls.openDocument({
+          name: 'photo.psd',
+          width: 160,
+          height: 128,
+          layers: [
+            { name: 'a scarf with a long name', bounds: { left: 5, top: 5, right: 60, bottom: 40 } },
+            { isBackground: true },
+          ],
+        });
+        controls.select({ bounds: { left: 40, top: 30, right: 120, bottom: 100 }, feather: 4 });
+      });
+    }
+
+    /** A picture of each width and theme; and nothing may be cut off sideways in any of them. */
+    async function shoot(state: string): Promise<void> {
+      for (const width of widths) {
+        await panel.page.setViewportSize({ width, height: 640 });
+        for (const colorScheme of schemes) {
+          await panel.page.emulateMedia({ colorScheme });
+          await panel.page.screenshot({ path: path.join(artifacts, `${state}-${width}-${colorScheme}.png`) });
+        }
+        const wide = await panel.page.evaluate(() =>
+          [...document.querySelectorAll('.panel, .panel *')]
+            .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+            .map((element) => element.outerHTML.slice(0, 120)),
+        );
+        expect(wide, `${state} at ${width}`).toEqual([]);
+      }
+      await panel.page.setViewportSize({ width: 300, height: 660 });
+    }
+
+    test('no companion', async () => {
+      await open({ companion: () => undefined });
+      await panel.page.getByRole('alert').waitFor();
+      await shoot('1-no-companion');
+      await panel.close();
+    });
+
+    test('not paired, a code asked for, a wrong code, a token that is refused', async () => {
+      await open({ token: undefined });
+      const { page } = panel;
+      await page.getByText('not paired yet').waitFor();
+      await shoot('2-unpaired');
+      await page.getByRole('button', { name: 'Show a code' }).click();
+      await page.getByPlaceholder('123456').waitFor();
+      await shoot('3-code');
+      await page.getByLabel('Code or token').fill('000000');
+      await page.getByRole('button', { name: 'Pair', exact: true }).click();
+      await page.getByRole('alert').waitFor();
+      await shoot('4-wrong-code');
+      await page.getByLabel('Code or token').fill('not-the-token');
+      await page.getByRole('button', { name: 'Pair', exact: true }).click();
+      await page.getByText('refuses this panel').waitFor();
+      await shoot('5-refused');
+      await panel.close();
+    });
+
+    test('ready, filled in, running, done and kept for later, failed, cancelled', async () => {
+      await open();
+      const { page } = panel;
+      await page.getByText(/^Ready/).waitFor();
+      await shoot('6-ready');
+      const file = await sharp({ create: { width: 40, height: 30, channels: 3, background: '#c02020' } })
+        .png()
+        .toBuffer();
+      await panel.photoshop(
+        (controls, data) => controls.offerFiles([{ name: 'red.png', data }]),
+        file.toString('base64'),
+      );
+      await page.getByRole('button', { name: 'Add…' }).click();
+      await page.getByRole('button', { name: 'Add layer' }).click();
+      await page.getByText('{image2}', { exact: true }).waitFor();
+      await page.getByLabel('Instruction').fill('put the scarf of {image2} on it, in the red of {image1}');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await shoot('7-filled');
+      await page.getByLabel('Steps').fill('200');
+      await page.getByLabel('Steps').press('Tab');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByRole('button', { name: 'Run', exact: true }).click();
+      await page.getByAltText('The layer as it looks now').waitFor({ timeout: 60_000 });
+      await shoot('8-running');
+      await page.getByRole('button', { name: 'Cancel' }).click();
+      await page.getByText('Cancelled').waitFor();
+      await shoot('9-cancelled');
+
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByLabel('Steps').fill('12');
+      await page.getByLabel('Steps').press('Tab');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByRole('button', { name: 'Run', exact: true }).click();
+      await page.getByText(/Step \d+ of 12/).waitFor({ timeout: 60_000 });
+      await panel.photoshop((controls) => controls.close());
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await shoot('10-kept-for-later');
+      await page.getByRole('button', { name: 'Discard' }).click();
+      await page.getByRole('button', { name: 'Run', exact: true }).click();
+      await page.getByText('No document is open').waitFor();
+      await shoot('11-failed');
+      expect(panel.faults).toEqual([]);
+      await panel.close();
+    }, 180_000);
+  },
+);

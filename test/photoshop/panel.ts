@@ -1,0 +1,123 @@
+/** The built panel in a real browser, inside a simulated Photoshop. */
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import type { Browser, Page, Route } from 'playwright-core';
+import { projectRoot } from '../../server/paths.ts';
+import type { Controls } from './simulator/index.ts';
+
+export const builtPanel = path.join(projectRoot, 'dist/photoshop');
+
+/** A page needs some origin, for its storage and to read its style sheets. */
+const pluginOrigin = 'http://plugin.invalid';
+
+async function serveFile(route: Route, pathname: string): Promise<void> {
+  const headers = { 'content-security-policy': "script-src 'self'" };
+  await route.fulfill({ path: path.join(builtPanel, pathname), headers });
+}
+
+let simulator: Promise<string> | undefined;
+
+/** The simulator as one script; made once. */
+function simulatorScript(): Promise<string> {
+  simulator ??= bundleSimulator();
+  return simulator;
+}
+
+async function bundleSimulator(): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [path.join(projectRoot, 'test/photoshop/simulator/index.ts')],
+    bundle: true,
+    write: false,
+    format: 'iife',
+    target: 'es2022',
+    outdir: tmpdir(),
+    define: { simulatedDomains: JSON.stringify(manifestDomains()) },
+    logLevel: 'warning',
+  });
+  return outputFiles[0]!.text;
+}
+
+export function manifestDomains(): string[] {
+  const manifest = JSON.parse(readFileSync(path.join(builtPanel, 'manifest.json'), 'utf8'));
+  return manifest.requiredPermissions.network.domains;
+}
+
+declare global {
+  interface Window {
+    readonly controls: Controls;
+  }
+}
+
+export interface SimulatedPanel {
+  readonly page: Page;
+  /** Errors that nobody caught. */
+  readonly faults: string[];
+  /** What the style sheets ask for that UXP does not know. */
+  readonly cutStyles: readonly string[];
+  /** Runs in the page, with the controls of the simulator. */
+  photoshop<T, A>(work: (controls: Controls, argument: A) => T | Promise<T>, argument: A): Promise<T>;
+  photoshop<T>(work: (controls: Controls) => T | Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface PanelOptions {
+  /** Where the companion really listens; the panel asks the first port of the manifest. Undefined: nowhere. */
+  readonly companion: () => string | undefined;
+  readonly token?: string | undefined;
+  readonly width?: number;
+  readonly height?: number;
+  readonly scheme?: 'light' | 'dark';
+}
+
+/**
+ * Opens the panel. The ports of the manifest are fixed and may be in use: requests to the first one go to where the
+ * companion really is, and those to the others fail as closed ports do.
+ */
+export async function openPanel(browser: Browser, options: PanelOptions): Promise<SimulatedPanel> {
+  const { companion, token, width = 300, height = 660, scheme = 'dark' } = options;
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on('pageerror', (error) => faults.push(error.message));
+  await page.addInitScript({ content: await simulatorScript() });
+  if (token) {
+    await page.addInitScript((given) => sessionStorage.setItem('secure.acepp.token', given), token);
+  }
+  const [first] = manifestDomains();
+  await page.route(/^http:/, async (route) => {
+    const request = route.request();
+    const asked = new URL(request.url());
+    if (asked.origin === pluginOrigin) return serveFile(route, asked.pathname);
+    const origin = companion();
+    if (asked.origin !== first || !origin) return route.abort('connectionrefused');
+    // UXP sends no origin, and asks for no leave.
+    const { origin: _, referer: __, ...headers } = await request.allHeaders();
+    try {
+      const response = await route.fetch({
+        url: origin + asked.pathname + asked.search,
+        headers,
+        timeout: 0,
+      });
+      const allowed = { ...response.headers(), 'access-control-allow-origin': '*' };
+      await route.fulfill({ response, headers: allowed });
+    } catch {
+      // The companion is gone, or the page.
+      await route.abort('connectionrefused').catch(() => undefined);
+    }
+  });
+  await page.goto(`${pluginOrigin}/index.html`);
+  const cutStyles = await page.evaluate(() => window.controls.cutStyles());
+  return {
+    page,
+    faults,
+    cutStyles,
+    photoshop: ((work: (controls: Controls, argument?: unknown) => unknown, argument: unknown) =>
+      page.evaluate(
+        // Playwright's own evaluation is not the page's: it works where the page may generate no code.
+        `(${work.toString()})(window.controls, ${JSON.stringify(argument) ?? 'undefined'})`,
+      )) as SimulatedPanel['photoshop'],
+    close: () => context.close(),
+  };
+}

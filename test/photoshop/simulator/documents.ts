@@ -1,0 +1,218 @@
+import type { Rectangle, Samples } from '../../../plugins/photoshop/api.ts';
+import {
+  channelsOf,
+  type Depth,
+  fromSRGB,
+  quantise,
+  type Space,
+  samples,
+  toSRGB,
+  whiteOf,
+} from './colours.ts';
+
+export type Kind = 'pixel' | 'text' | 'smartObject' | 'group';
+
+/** One channel or several, chunky, inside a rectangle. */
+export interface Plane {
+  readonly bounds: Rectangle;
+  readonly data: Samples;
+}
+
+/** Everything that undo brings back. Planes are never written to, but replaced. */
+export interface LayerState {
+  id: number;
+  name: string;
+  kind: Kind;
+  visible: boolean;
+  locked: boolean;
+  isBackground: boolean;
+  clipped: boolean;
+  xmp: string;
+  /** Channels of the document, then alpha. */
+  pixels: Plane;
+  mask: Plane | undefined;
+  /** Of a group, from the highest to the lowest. */
+  children: LayerState[];
+}
+
+export interface DocumentState {
+  layers: LayerState[];
+  selection: Plane | undefined;
+  active: number[];
+}
+
+export const none: Rectangle = { left: 0, top: 0, right: 0, bottom: 0 };
+
+export function widthOf({ left, right }: Rectangle): number {
+  return Math.max(0, right - left);
+}
+
+export function heightOf({ top, bottom }: Rectangle): number {
+  return Math.max(0, bottom - top);
+}
+
+export function isNothing(bounds: Rectangle): boolean {
+  return widthOf(bounds) === 0 || heightOf(bounds) === 0;
+}
+
+export function shared(a: Rectangle, b: Rectangle): Rectangle {
+  const part = {
+    left: Math.max(a.left, b.left),
+    top: Math.max(a.top, b.top),
+    right: Math.min(a.right, b.right),
+    bottom: Math.min(a.bottom, b.bottom),
+  };
+  return isNothing(part) ? none : part;
+}
+
+export function joined(parts: readonly Rectangle[]): Rectangle {
+  const full = parts.filter((part) => !isNothing(part));
+  if (full.length === 0) return none;
+  return {
+    left: Math.min(...full.map(({ left }) => left)),
+    top: Math.min(...full.map(({ top }) => top)),
+    right: Math.max(...full.map(({ right }) => right)),
+    bottom: Math.max(...full.map(({ bottom }) => bottom)),
+  };
+}
+
+export function boundsOf(layer: LayerState): Rectangle {
+  return layer.kind === 'group' ? joined(layer.children.map(boundsOf)) : layer.pixels.bounds;
+}
+
+export function copyLayer(layer: LayerState): LayerState {
+  return { ...layer, children: layer.children.map(copyLayer) };
+}
+
+export function copyState(state: DocumentState): DocumentState {
+  return { ...state, layers: state.layers.map(copyLayer), active: [...state.active] };
+}
+
+export function find(layers: readonly LayerState[], id: number): LayerState | undefined {
+  for (const layer of layers) {
+    const found = layer.id === id ? layer : find(layer.children, id);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** The list that a layer is in, and its place there. */
+export function placeIn(layers: LayerState[], id: number): { list: LayerState[]; at: number } | undefined {
+  const at = layers.findIndex((layer) => layer.id === id);
+  if (at >= 0) return { list: layers, at };
+  for (const layer of layers) {
+    const found = placeIn(layer.children, id);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** A plane's sample, or `outside` beyond its bounds. */
+function sampleAt(plane: Plane, channels: number, x: number, y: number, c: number, outside: number): number {
+  const { left, top, right, bottom } = plane.bounds;
+  if (x < left || x >= right || y < top || y >= bottom) return outside;
+  return plane.data[((y - top) * (right - left) + x - left) * channels + c]!;
+}
+
+/**
+ * All visible layers over each other, normal mode, inside `bounds`: channels of the document and alpha, quantised.
+ * Beyond its own bounds a mask lets everything through: a mask smaller than its layer is a mistake that shows.
+ */
+export function flatten(layers: readonly LayerState[], space: Space, bounds: Rectangle): Plane {
+  const channels = channelsOf[space.mode] + 1;
+  const [width, height] = [widthOf(bounds), heightOf(bounds)];
+  const sum = new Float64Array(width * height * channels);
+  paint(layers, space, bounds, sum);
+  const data = samples(sum.length, space.depth);
+  for (let i = 0; i < sum.length; i++) data[i] = quantise(sum[i]!, space.depth);
+  return { bounds, data };
+}
+
+function paint(layers: readonly LayerState[], space: Space, bounds: Rectangle, sum: Float64Array): void {
+  const channels = channelsOf[space.mode] + 1;
+  const width = widthOf(bounds);
+  const white = whiteOf(space.depth);
+  for (let l = layers.length - 1; l >= 0; l--) {
+    const layer = layers[l]!;
+    if (!layer.visible) continue;
+    if (layer.kind === 'group') {
+      paint(layer.children, space, bounds, sum);
+      continue;
+    }
+    const base = layer.clipped ? layers.slice(l + 1).find(({ clipped }) => !clipped) : undefined;
+    const part = shared(layer.pixels.bounds, bounds);
+    for (let y = part.top; y < part.bottom; y++) {
+      for (let x = part.left; x < part.right; x++) {
+        let alpha = sampleAt(layer.pixels, channels, x, y, channels - 1, 0) / white;
+        if (layer.mask) alpha *= sampleAt(layer.mask, 1, x, y, 0, white) / white;
+        if (base) alpha *= coverage(base, channels, x, y, white);
+        if (alpha === 0) continue;
+        const to = ((y - bounds.top) * width + x - bounds.left) * channels;
+        const under = sum[to + channels - 1]! * (1 - alpha);
+        const total = alpha + under;
+        for (let c = 0; c < channels - 1; c++) {
+          const over = sampleAt(layer.pixels, channels, x, y, c, 0) / white;
+          sum[to + c] = (over * alpha + sum[to + c]! * under) / total;
+        }
+        sum[to + channels - 1] = total;
+      }
+    }
+  }
+}
+
+function coverage(layer: LayerState, channels: number, x: number, y: number, white: number): number {
+  if (!layer.visible) return 0;
+  const alpha = sampleAt(layer.pixels, channels, x, y, channels - 1, 0) / white;
+  return layer.mask ? (alpha * sampleAt(layer.mask, 1, x, y, 0, white)) / white : alpha;
+}
+
+/** A plane of the document as sRGB, with alpha or without, at a depth of 8 or 16 bits. */
+export function asSRGB(plane: Plane, space: Space, depth: Depth, withAlpha: boolean): Samples {
+  const channels = channelsOf[space.mode];
+  const white = whiteOf(space.depth);
+  const count = plane.data.length / (channels + 1);
+  const components = withAlpha ? 4 : 3;
+  const data = samples(count * components, depth);
+  const isSame = space.mode === 'RGB' && space.profile.startsWith('sRGB') && space.depth === depth;
+  for (let i = 0; i < count; i++) {
+    const from = i * (channels + 1);
+    if (isSame) {
+      for (let c = 0; c < components; c++) data[i * components + c] = plane.data[from + c]!;
+      continue;
+    }
+    const native = Array.from(plane.data.subarray(from, from + channels), (value) => value / white);
+    toSRGB(space, native).forEach((value, c) => {
+      data[i * components + c] = quantise(value, depth);
+    });
+    if (withAlpha) data[i * 4 + 3] = quantise(plane.data[from + channels]! / white, depth);
+  }
+  return data;
+}
+
+/** sRGB with 3 or 4 components as the document's channels and alpha. */
+export function fromSRGBPlane(source: Samples, components: number, depth: Depth, space: Space): Samples {
+  const channels = channelsOf[space.mode];
+  const white = whiteOf(depth);
+  const count = source.length / components;
+  const data = samples(count * (channels + 1), space.depth);
+  const isSame = space.mode === 'RGB' && space.profile.startsWith('sRGB');
+  for (let i = 0; i < count; i++) {
+    const pixel = [0, 1, 2].map((c) => source[i * components + c]! / white) as [number, number, number];
+    // Floats are linear light already.
+    const native =
+      isSame && (depth === 32) === (space.depth === 32)
+        ? pixel
+        : fromSRGB(space, depth === 32 ? encoded(pixel) : pixel);
+    for (let c = 0; c < channels; c++) {
+      data[i * (channels + 1) + c] =
+        isSame && space.depth === depth ? source[i * components + c]! : quantise(native[c]!, space.depth);
+    }
+    const alpha = components === 4 ? source[i * 4 + 3]! / white : 1;
+    data[i * (channels + 1) + channels] = quantise(alpha, space.depth);
+  }
+  return data;
+}
+
+function encoded(linear: readonly number[]): [number, number, number] {
+  return toSRGB({ mode: 'RGB', profile: 'sRGB IEC61966-2.1', depth: 32 }, linear);
+}
