@@ -5,7 +5,7 @@ import type { Host } from '../panel/host.ts';
 import type { Connection } from '../panel/models/connection.ts';
 import type { Session } from '../panel/models/session.ts';
 import type { Settings } from '../panel/models/settings.ts';
-import { decodePicture, decodeReference } from './decode.ts';
+import { decodePicture, decodeReference } from '../panel/canvas/decode.ts';
 import type { PageDocument } from './document.ts';
 import { filesOf, pickFiles } from './files.ts';
 import { LayerList } from './LayerList.tsx';

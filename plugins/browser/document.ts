@@ -5,7 +5,7 @@ import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
 import type { Capture, Picture, Placement } from '../panel/host.ts';
-import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
+import { type PaintMask, type Point, putPatch, strokeLine, union } from '../panel/canvas/brush.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
 

@@ -1,5 +1,5 @@
 import type { Host } from '../panel/host.ts';
-import { decodeReference } from './decode.ts';
+import { decodeReference } from '../panel/canvas/decode.ts';
 import type { PageDocument } from './document.ts';
 import { pickFiles } from './files.ts';
 

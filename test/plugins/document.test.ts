@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { strokeLine } from '../../plugins/browser/brush.ts';
+import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
 import { createDocument } from '../../plugins/browser/document.ts';
 import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
 import type { EditResult } from '../../shared/events.ts';

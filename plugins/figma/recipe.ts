@@ -1,0 +1,35 @@
+/** What a result was made of; it is kept with the result, so that the same can be run again. */
+export interface Recipe {
+  readonly version: 1;
+  readonly sourceId: string;
+  readonly instruction: string;
+  /** The choice of the panel, such as `auto`. */
+  readonly task: string;
+  readonly seed: number;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly model: string;
+  /** Ids of the nodes that were looked at, in order. */
+  readonly references: readonly string[];
+}
+
+/** The recipe in a node's plugin data; undefined where there is none that this version can read. */
+export function parseRecipe(text: string): Recipe | undefined {
+  let value: Partial<Recipe> | null;
+  try {
+    value = JSON.parse(text || 'null') as Partial<Recipe> | null;
+  } catch {
+    return undefined;
+  }
+  const isRecipe =
+    value?.version === 1 &&
+    typeof value.sourceId === 'string' &&
+    typeof value.instruction === 'string' &&
+    typeof value.task === 'string' &&
+    typeof value.seed === 'number' &&
+    typeof value.steps === 'number' &&
+    typeof value.guidance === 'number' &&
+    Array.isArray(value.references) &&
+    value.references.every((id) => typeof id === 'string');
+  return isRecipe ? (value as Recipe) : undefined;
+}
