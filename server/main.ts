@@ -17,9 +17,12 @@ const flags = new Command('npm start --')
   .parse()
   .opts<Flags>();
 
+// Not to stdout, which has the address and nothing else.
+const say = (text: string): void => console.error(text);
+
 try {
   const { provider } = flags;
-  const companion = await startCompanion({ home: homeFolder(), port: process.env.ACEPP_PORT, provider });
+  const companion = await startCompanion({ home: homeFolder(), port: process.env.ACEPP_PORT, provider, say });
   let isEnding = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {

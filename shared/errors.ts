@@ -10,6 +10,10 @@ export const errorStatus = {
   'too-large': 413,
   'token-missing': 401,
   'token-wrong': 401,
+  'pairing-wrong': 403,
+  'pairing-over': 410,
+  'pairing-limit': 429,
+  'version-mismatch': 409,
   'host-refused': 403,
   'origin-refused': 403,
   'not-found': 404,
@@ -26,6 +30,12 @@ export const errorStatus = {
   'out-of-memory': 507,
   'disk-full': 507,
   cancelled: 409,
+  /** The document or layer that an edit was for is not there any more. */
+  'document-gone': 409,
+  /** The document cannot take what was asked of it, such as a selection in a mode that has none. */
+  'document-refused': 422,
+  /** The host program is busy with something else. */
+  'host-busy': 409,
   'companion-gone': 503,
   'companion-running': 409,
   'port-busy': 503,

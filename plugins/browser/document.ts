@@ -4,8 +4,8 @@ import { tokenSide } from '../../shared/cropWindow.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
-import type { Capture, Picture, Placement } from '../panel/host.ts';
 import { type PaintMask, type Point, putPatch, strokeLine, union } from '../panel/canvas/brush.ts';
+import type { Capture, Picture, Pixels, Placement } from '../panel/host.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
 
@@ -131,8 +131,9 @@ export function createDocument() {
     place({ name, bounds, layer }: Placement): void {
       const mask = open.value?.mask;
       if (!mask) return;
+
       const before = { layers: layers.value, mask: mask.data.slice() };
-      const added = { id: crypto.randomUUID(), name, bounds, picture: layer, visible: true };
+      const added = { id: crypto.randomUUID(), name, bounds, picture: withEightBits(layer), visible: true };
       const redo = (): void => {
         layers.value = [...before.layers, added];
         mask.data.fill(0);
@@ -178,6 +179,12 @@ export function createDocument() {
 }
 
 export type PageDocument = ReturnType<typeof createDocument>;
+
+/** A layer of the page: it sends 8 bits, and gets as many. */
+export function withEightBits({ width, height, data }: Pixels): Picture {
+  if (data instanceof Uint8Array) return { width, height, data };
+  throw new TypeError('the page takes no layer of 16 bits');
+}
 
 function shown(layers: readonly Layer[]): readonly Layer[] {
   return layers.filter(({ visible }) => visible);

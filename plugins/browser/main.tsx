@@ -1,5 +1,4 @@
 import { render } from 'preact';
-import { createClient } from '../panel/client/client.ts';
 import { createConnection } from '../panel/models/connection.ts';
 import { createSession } from '../panel/models/session.ts';
 import { createSettings } from '../panel/models/settings.ts';
@@ -14,15 +13,15 @@ import './page.css';
 
 const pageDocument = createDocument();
 const host = createPageHost(pageDocument);
-const client = createClient(host.companion, takeToken());
+takeToken();
+const connection = createConnection(host);
 const settings = createSettings(host);
 const session = createSession({
   host,
   settings,
-  client: () => client,
+  client: connection.client,
   newId: () => crypto.randomUUID(),
 });
-const connection = createConnection(() => client);
 // A link with a new token, opened in a tab that is already here, only changes the fragment.
 window.addEventListener('hashchange', () => location.reload());
 

@@ -1,18 +1,18 @@
-import type { Host } from '../panel/host.ts';
 import { decodeReference } from '../panel/canvas/decode.ts';
+import type { Host } from '../panel/host.ts';
 import type { PageDocument } from './document.ts';
 import { pickFiles } from './files.ts';
 
 /** The page as a host: the companion that served it is the one it speaks to. */
 export function createPageHost(pageDocument: PageDocument): Host {
   return {
-    companion: location.origin,
+    companions: [location.origin],
     storage: {
       get: async (key) => localStorage.getItem(`acepp.${key}`) ?? undefined,
       set: async (key, value) => localStorage.setItem(`acepp.${key}`, value),
     },
     capture: async () => pageDocument.capture(),
-    place: async (placement) => pageDocument.place(placement),
+    place: async (variants, chosen) => pageDocument.place(variants[chosen]!),
     pickReferences: async () => {
       const files = await pickFiles(true);
       return Promise.all(files.map((file) => decodeReference(file, file.name)));

@@ -1,9 +1,10 @@
 import type { Bounds } from '../../shared/events.ts';
-import type { Placement } from '../panel/host.ts';
-import type { Preview } from '../panel/models/session.ts';
 import type { PaintMask, Point } from '../panel/canvas/brush.ts';
 import { context, newCanvas, toCanvas } from '../panel/canvas/decode.ts';
+import type { Placement } from '../panel/host.ts';
+import type { Preview } from '../panel/models/session.ts';
 import type { Layer, OpenPicture } from './document.ts';
+import { withEightBits } from './document.ts';
 import { toStage, type View } from './view.ts';
 
 /** Everything that one drawing of the stage shows. */
@@ -32,7 +33,7 @@ export function createPainter(canvas: HTMLCanvasElement) {
   let redraw = (): void => {};
 
   function canvasOf(picture: Placement['layer']): HTMLCanvasElement {
-    const known = pictures.get(picture) ?? toCanvas(picture);
+    const known = pictures.get(picture) ?? toCanvas(withEightBits(picture));
     pictures.set(picture, known);
     return known;
   }

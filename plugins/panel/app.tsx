@@ -1,17 +1,20 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
+import { CodedError } from '../../shared/errors.ts';
 import { Advanced } from './components/Advanced.tsx';
 import { ConnectionNote } from './components/ConnectionNote.tsx';
 import { ErrorNote } from './components/ErrorNote.tsx';
 import { InstructionField } from './components/InstructionField.tsx';
+import { PairingForm } from './components/PairingForm.tsx';
 import { Progress } from './components/Progress.tsx';
 import { ReferenceList } from './components/ReferenceList.tsx';
 import { ResultBar } from './components/ResultBar.tsx';
 import { RunButton } from './components/RunButton.tsx';
 import { TaskChooser } from './components/TaskChooser.tsx';
-import type { Host } from './host.ts';
+import type { Host, Reference } from './host.ts';
 import type { Connection } from './models/connection.ts';
-import type { Session } from './models/session.ts';
+import { createPairing } from './models/pairing.ts';
+import { isBusy, type Session } from './models/session.ts';
 import type { Settings } from './models/settings.ts';
 
 export interface PanelProps {
@@ -32,7 +35,8 @@ export function Panel({ host, settings, session, connection, obstacle, children 
 
   const state = session.state.value;
   const connected = connection.state.value;
-  const busy = state.kind === 'capturing' || state.kind === 'queued' || state.kind === 'running';
+  const busy = isBusy(state);
+  const pairing = useMemo(() => createPairing(connection), [connection]);
   const unreachable = connected.kind === 'gone' || connected.kind === 'refused' ? connected.error : undefined;
   const isDone = state.kind === 'done';
   const foot = useRef<HTMLDivElement>(null);
@@ -45,13 +49,17 @@ export function Panel({ host, settings, session, connection, obstacle, children 
       foot.current?.querySelector<HTMLElement>('.primary')?.focus();
     }
   }, [isDone]);
-  const addReferences = async (): Promise<void> => {
-    try {
-      settings.addReferences(await host.pickReferences());
-    } catch (thrown) {
-      session.fail(thrown);
-    }
-  };
+  useEffect(() => {
+    if (connected.kind === 'connected') void session.resume();
+  }, [connected.kind, session]);
+  const attempt = (task: Promise<void>): void => void task.catch(session.fail);
+  const add = async (pick: () => Promise<readonly Reference[]>): Promise<void> =>
+    settings.addReferences(await pick());
+  const { takeReferences, readRequest } = host;
+  const isUnpaired =
+    connected.kind === 'unpaired' ||
+    unreachable?.code === 'token-wrong' ||
+    unreachable?.code === 'token-missing';
 
   return (
     <div class="panel">
@@ -64,7 +72,8 @@ export function Panel({ host, settings, session, connection, obstacle, children 
         <ReferenceList
           references={settings.references.value}
           room={settings.room.value}
-          onAdd={() => void addReferences()}
+          onAdd={() => attempt(add(host.pickReferences))}
+          {...(takeReferences && { onTake: () => attempt(add(takeReferences)) })}
           onRemove={settings.removeReference}
           onMove={settings.moveReference}
         />
@@ -79,20 +88,37 @@ export function Panel({ host, settings, session, connection, obstacle, children 
           onChange={(advanced) => {
             settings.advanced.value = advanced;
           }}
+          {...(readRequest && {
+            onReadLayer: () =>
+              attempt(
+                readRequest().then((request) => {
+                  if (!request) throw notMadeHere();
+                  settings.use(request);
+                }),
+              ),
+          })}
         />
         {children}
       </div>
       <div class="panel-foot" ref={foot}>
         {unreachable && <ErrorNote error={unreachable} />}
+        {isUnpaired && (
+          <PairingForm
+            state={pairing.state.value}
+            onAsk={() => void pairing.ask()}
+            onAnswer={(text) => void pairing.answer(text)}
+          />
+        )}
         {state.kind === 'failed' && state.error.code !== unreachable?.code && (
           <ErrorNote error={state.error} onDismiss={session.discard} />
         )}
         {session.note.value !== '' && <p class="note">{session.note.value}</p>}
+        {isDone && state.error && <ErrorNote error={state.error} />}
         {isDone ? (
           <ResultBar
             variants={state.variants}
             chosen={state.chosen}
-            onChoose={session.choose}
+            {...(host.placesAtOnce ? {} : { onChoose: session.choose })}
             onKeep={() => void session.keep()}
             onDiscard={session.discard}
             onAgain={() => void session.runAgain()}
@@ -113,4 +139,11 @@ export function Panel({ host, settings, session, connection, obstacle, children 
       </div>
     </div>
   );
+}
+
+function notMadeHere(): CodedError {
+  return new CodedError('request-invalid', {
+    detail: 'The selected layer was not made here, or its recipe is gone.',
+    remedy: 'Select a layer that this panel made.',
+  });
 }

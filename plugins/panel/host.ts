@@ -1,4 +1,5 @@
 import type { Bounds, EditResult } from '../../shared/events.ts';
+import type { EditRequest } from '../../shared/request.ts';
 
 /** Pixels with straight alpha: RGBA U8, `[height, width, 4]`. */
 export interface Picture {
@@ -7,32 +8,54 @@ export interface Picture {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
+/** The same with 16 bits a channel: RGBA U16, 0..65535. */
+export interface DeepPicture {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint16Array<ArrayBuffer>;
+}
+
+export type Pixels = Picture | DeepPicture;
+
+/** A picture that the host cannot decode: the companion does. */
+export interface EncodedFile {
+  readonly encoding: 'png' | 'jpg' | 'webp';
+  readonly bytes: Uint8Array;
+}
+
 /** What the person wants edited, at the moment of the run. */
 export interface Capture {
   /** Absent where there is no document: the edit then makes a whole new picture. */
-  readonly edit?: Picture;
+  readonly edit?: Pixels;
   /** U8 `[height, width]` of `edit`, 255 = regenerate; absent for the whole picture. */
   readonly mask?: Uint8Array;
   /** Where the upper left pixel of `edit` lies in the document. */
   readonly origin: { readonly left: number; readonly top: number };
+  /** Which document and layer this came from, in the host's own words; its placement gets it back. */
+  readonly target?: string;
+  /** What the person should know of how the document was read. */
+  readonly note?: string;
 }
 
 export interface Reference {
   readonly id: string;
   readonly name: string;
-  /** URL of a small image for the list. */
+  /** URL of a small image for the list; empty where there is none. */
   readonly thumbnail: string;
-  readonly picture: Picture;
+  readonly picture: Picture | EncodedFile;
 }
 
 /** A result on its way into the document. */
 export interface Placement {
   readonly name: string;
   /** Its alpha is the feathered mask. */
-  readonly layer: Picture;
+  readonly layer: Pixels;
   /** In document pixels. */
   readonly bounds: Bounds;
   readonly recipe: EditResult;
+  /** What was asked for: with the recipe, everything to run it again. */
+  readonly request: EditRequest;
+  readonly target?: string;
 }
 
 /** Text that survives a restart of the panel. */
@@ -43,12 +66,24 @@ export interface Storage {
 
 /** What the panel needs of the program that it runs in. */
 export interface Host {
-  /** Where the companion listens, without a slash at the end. */
-  readonly companion: string;
+  /** Where the companion may listen, in the order to be tried, without a slash at the end. */
+  readonly companions: readonly string[];
   readonly storage: Storage;
   /** @throws CodedError if there is nothing to edit */
   capture(): Promise<Capture>;
-  place(placement: Placement): Promise<void>;
+  /**
+   * Brings a result into the document: its variants, or only the chosen one where the host has no place for more.
+   * @throws CodedError if it cannot; the result is then kept and offered again
+   */
+  place(variants: readonly Placement[], chosen: number): Promise<void>;
+  /** A result becomes a layer as soon as it is there: the host's own undo takes it away again. */
+  readonly placesAtOnce?: boolean;
+  /** The document outlives the panel: an edit that the panel was closed over is offered when it opens again. */
+  readonly offersAgain?: boolean;
   /** Asks for pictures; empty if the person changed their mind. */
   pickReferences(): Promise<readonly Reference[]>;
+  /** Takes what is selected in the document as references, where a host has such a selection. */
+  takeReferences?(): Promise<readonly Reference[]>;
+  /** The request that the selected layer was made by; undefined where it was not made here. */
+  readRequest?(): Promise<EditRequest | undefined>;
 }

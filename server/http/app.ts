@@ -19,12 +19,14 @@ import { layerPNG } from '../jobs/layer-png.ts';
 import { listModels } from '../weights/catalogue.ts';
 import { answerPreflight, checkHost, checkOrigin, checkToken } from './guard.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
+import type { Pairings } from './pairing.ts';
 
 export interface AppParts {
   readonly jobs: Jobs;
   readonly engine: { readonly status: EngineStatus };
   readonly token: string;
   readonly tickets: Tickets;
+  readonly pairings: Pairings;
   /** What goes wrong here and is no client's doing. */
   readonly log: (error: unknown, text: string) => void;
 }
@@ -35,7 +37,14 @@ const longestWait = 30;
 type WithId = { Params: { id: string } };
 
 /** The companion's routes; see design/protocol.md. */
-export async function buildApp({ jobs, engine, token, tickets, log }: AppParts): Promise<FastifyInstance> {
+export async function buildApp({
+  jobs,
+  engine,
+  token,
+  tickets,
+  pairings,
+  log,
+}: AppParts): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: maxRequestBytes,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
@@ -63,7 +72,18 @@ export async function buildApp({ jobs, engine, token, tickets, log }: AppParts):
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
-  app.get('/v1/health', () => ({ name: manifest.name, version: manifest.version, engine: engine.status }));
+  app.get('/v1/health', () => ({
+    name: manifest.name,
+    version: manifest.version,
+    protocol: manifest.protocol,
+    engine: engine.status,
+  }));
+
+  app.post('/v1/pairings', (_request, reply) => reply.code(201).send(pairings.start()));
+
+  app.put<WithId>('/v1/pairings/:id', async (request) => ({
+    token: pairings.finish(request.params.id, await pairingCode(request)),
+  }));
 
   app.put<WithId>('/v1/edits/:id', async (request, reply) => {
     const length = Number(request.headers['content-length'] ?? 0);
@@ -118,6 +138,27 @@ function editId(request: FastifyRequest<WithId>): string {
   throw new CodedError('request-invalid', {
     detail: `The id "${id}" of the edit is not a UUID.`,
     remedy: 'Name each edit by a new UUID, such as 123e4567-e89b-42d3-a456-426614174000.',
+  });
+}
+
+/** `{"code": "123456"}` out of a body that is read no further than such a text is long. */
+async function pairingCode(request: FastifyRequest): Promise<string> {
+  let text = '';
+  for await (const chunk of (request.body as Readable | undefined) ?? request.raw) {
+    text += chunk;
+    if (text.length > 200) break;
+  }
+  let body: unknown;
+  try {
+    if (text.length <= 200) body = JSON.parse(text);
+  } catch {
+    // Told below, with everything else that is no code.
+  }
+  const code = typeof body === 'object' && body !== null && 'code' in body ? body.code : undefined;
+  if (typeof code === 'string' && /^\d{6}$/.test(code)) return code;
+  throw new CodedError('request-invalid', {
+    detail: 'The request has no code of six digits.',
+    remedy: 'Send {"code": "123456"} with the digits that the companion shows.',
   });
 }
 

@@ -9,6 +9,7 @@ import { buildApp } from './app.ts';
 import { holdHome } from './hold-home.ts';
 import { listenOnLoopback } from './listen.ts';
 import { Tickets } from './page.ts';
+import { Pairings } from './pairing.ts';
 import { readToken } from './token.ts';
 
 export interface CompanionOptions {
@@ -16,6 +17,8 @@ export interface CompanionOptions {
   /** Text of `ACEPP_PORT`: that port and no other. */
   readonly port?: string | undefined;
   readonly provider?: Provider | undefined;
+  /** Says something to the person at the terminal. */
+  readonly say: (text: string) => void;
 }
 
 export interface Companion {
@@ -30,7 +33,7 @@ export interface Companion {
  * Starts everything but the engine, which starts with the first edit.
  * @throws CodedError `port-busy`, `companion-running`, `request-invalid` for a port that is none
  */
-export async function startCompanion({ home, port, provider }: CompanionOptions): Promise<Companion> {
+export async function startCompanion({ home, port, provider, say }: CompanionOptions): Promise<Companion> {
   const ports = port ? [readPort(port)] : manifest.ports;
   const log = pino({ base: null }, pino.destination({ fd: 2, sync: true }));
   const token = await readToken(home);
@@ -39,8 +42,13 @@ export async function startCompanion({ home, port, provider }: CompanionOptions)
     const engine = new Engine({ provider, log: (text) => log.warn(text) });
     const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
     const tickets = new Tickets();
+    const pairings = new Pairings({
+      token,
+      show: (code, seconds) =>
+        say(`A panel asks to be paired. If that is you, type ${code} there within ${seconds} seconds.`),
+    });
     const logError = (err: unknown, text: string) => log.error({ err }, text);
-    const app = await buildApp({ jobs, engine, token, tickets, log: logError });
+    const app = await buildApp({ jobs, engine, token, tickets, pairings, log: logError });
     const listening = await listenOnLoopback(ports, app.routing as RequestListener);
     const origin = `http://127.0.0.1:${listening.port}`;
     return {

@@ -3,9 +3,9 @@ import { CodedError } from '../../shared/errors.ts';
 import { isSameToken } from './token.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
-const methods = 'GET, PUT, DELETE, OPTIONS';
+const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
-const open = ['/v1/health'];
+const open = /^\/v1\/(health|pairings(\/[^/]*)?)$/;
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -61,12 +61,12 @@ export function answerPreflight(request: FastifyRequest, reply: FastifyReply): F
 }
 
 /**
- * Everything under /v1 but health needs the token.
+ * Everything under /v1 but health and pairing needs the token.
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {
   const pathname = request.url.split('?', 1)[0]!;
-  if (!pathname.startsWith('/v1/') || open.includes(pathname)) return;
+  if (!pathname.startsWith('/v1/') || open.test(pathname)) return;
   const given = /^bearer +(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1];
   if (given !== undefined && isSameToken(given, token)) return;
   reply.header('www-authenticate', 'Bearer');

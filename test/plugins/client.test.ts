@@ -11,7 +11,7 @@ describe('the client', () => {
   afterEach(() => companion.close());
 
   test('reads health without a token', async () => {
-    expect((await createClient(companion.url, undefined).health()).name).toBe('scripted');
+    expect((await createClient(companion.url, undefined).health()).name).toBe('ACE++ Layers');
   });
 
   test('a missing and a wrong token are told apart, with the companion’s own words', async () => {

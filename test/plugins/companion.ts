@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import type { EditEvent, EditEventBody } from '../../shared/events.ts';
 import { type Container, decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
@@ -9,6 +10,8 @@ export const token = 'the-right-token';
 export class ScriptedCompanion {
   readonly edits = new Map<string, Container>();
   readonly cancelled: string[] = [];
+  /** What it says of itself; a test may let it be another program, or another version. */
+  health = { name: manifest.name, version: manifest.version, protocol: manifest.protocol };
   private readonly events: EditEvent[] = [];
   private server: Server | undefined;
   private port = 0;
@@ -45,7 +48,7 @@ export class ScriptedCompanion {
       response.end(JSON.stringify(value));
     };
     if (url.pathname === '/v1/health') {
-      return json(200, { name: 'scripted', version: '0.0.0', engine: { state: 'idle' } });
+      return json(200, { ...this.health, engine: { state: 'idle' } });
     }
     if (request.headers.authorization !== `Bearer ${token}`) {
       const code = request.headers.authorization ? 'token-wrong' : 'token-missing';

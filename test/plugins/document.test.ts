@@ -51,6 +51,7 @@ describe('the open picture', () => {
     bounds: { left: 6, top: 4, width: 2, height: 1 },
     layer: { width: 2, height: 1, data: new Uint8Array([200, 0, 0, 255, 0, 200, 0, 0]) },
     recipe: {} as EditResult,
+    request: { version: 1 as const, instruction: 'a layer' },
   };
 
   test('strokes are undone and redone one by one', () => {

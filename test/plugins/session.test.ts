@@ -47,7 +47,7 @@ describe('an edit session', () => {
   function open(parts: Partial<Host> = {}) {
     const kept = new Map<string, string>();
     const host: Host = {
-      companion: companion.url,
+      companions: [companion.url],
       storage: {
         get: async (key) => kept.get(key),
         set: async (key, value) => void kept.set(key, value),
@@ -57,7 +57,7 @@ describe('an edit session', () => {
         mask: new Uint8Array(8).fill(255),
         origin: { left: 100, top: 50 },
       }),
-      place: async (placement) => void placed.push(placement),
+      place: async (variants, chosen) => void placed.push(variants[chosen]!),
       pickReferences: async () => [],
       ...parts,
     };

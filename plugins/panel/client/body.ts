@@ -1,6 +1,6 @@
 import type { EditRequest } from '../../../shared/request.ts';
-import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
-import type { Capture, Picture, Reference } from '../host.ts';
+import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+import type { Capture, Pixels, Reference } from '../host.ts';
 
 /** The body of an edit request: what was captured, the references in order, and the request as JSON. */
 export function encodeEdit(
@@ -15,11 +15,17 @@ export function encodeEdit(
     if (mask) tensors.set('mask', { dtype: 'U8', shape: [edit.height, edit.width], data: mask });
   }
   references.forEach(({ picture }, i) => {
-    tensors.set(`reference.${i}`, pixels(picture));
+    if ('encoding' in picture) {
+      const { encoding, bytes } = picture;
+      tensors.set(`reference.${i}.${encoding}`, { dtype: 'U8', shape: [bytes.length], data: bytes });
+    } else {
+      tensors.set(`reference.${i}`, pixels(picture));
+    }
   });
   return encodeContainer({ metadata: { request: JSON.stringify(request) }, tensors });
 }
 
-function pixels({ width, height, data }: Picture): Tensor {
-  return { dtype: 'U8', shape: [height, width, 4], data };
+function pixels({ width, height, data }: Pixels): Tensor {
+  const dtype = data instanceof Uint16Array ? 'U16' : 'U8';
+  return { dtype, shape: [height, width, 4], data: bytesOf(data) };
 }

@@ -2,11 +2,12 @@ import axios, { type AxiosInstance, type AxiosRequestConfig, isAxiosError } from
 import { CodedError, errorStatus, type Problem } from '../../../shared/errors.ts';
 import type { EditEvent, EditResult, EditState } from '../../../shared/events.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { Picture } from '../host.ts';
+import type { Pixels } from '../host.ts';
 
 export interface Health {
   readonly name: string;
   readonly version: string;
+  readonly protocol: number;
   readonly engine: {
     readonly state: string;
     readonly provider?: string | null;
@@ -22,15 +23,21 @@ export interface EditPoll {
 }
 
 export interface EditLayer {
-  readonly layer: Picture;
+  readonly layer: Pixels;
   readonly bounds: EditResult['bounds'];
 }
 
 export interface Client {
+  /** Where it asks, without a slash at the end. */
+  readonly url: string;
   /** Needs no token. */
   health(): Promise<Health>;
   /** @throws CodedError `token-missing` or `token-wrong` */
   checkToken(): Promise<void>;
+  /** Asks the companion to show six digits; needs no token. */
+  startPairing(): Promise<{ readonly id: string; readonly seconds: number }>;
+  /** The token, for the digits. */
+  finishPairing(id: string, code: string): Promise<string>;
   /** Sends an edit; the same id and body may be sent again without running twice. */
   put(id: string, body: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Waits up to `wait` seconds for events with a `seq` above `after`. */
@@ -40,6 +47,8 @@ export interface Client {
 }
 
 const secondsToAnswer = 15;
+/** Health is asked of ports where any program may listen, and never answer. */
+const secondsToSayHealth = 4;
 const secondsToUpload = 300;
 
 /**
@@ -62,9 +71,20 @@ export function createClient(url: string, token: string | undefined): Client {
   const ask = <T>(request: AxiosRequestConfig): Promise<T> => send<T>(http, url, request);
 
   return {
-    health: () => ask<Health>({ url: '/v1/health' }),
+    url,
+    health: () => ask<Health>({ url: '/v1/health', timeout: secondsToSayHealth * 1000 }),
     checkToken: async () => {
       await ask({ url: '/v1/edits' });
+    },
+    startPairing: () => ask({ method: 'post', url: '/v1/pairings' }),
+    finishPairing: async (id, code) => {
+      const paired = await ask<{ token: string }>({
+        method: 'put',
+        url: `/v1/pairings/${id}`,
+        data: JSON.stringify({ code }),
+        headers: { 'Content-Type': 'application/json' },
+      });
+      return paired.token;
     },
     put: async (id, body) => {
       await ask({
@@ -145,9 +165,15 @@ function readLayer(bytes: Uint8Array): EditLayer {
   const { metadata, tensors } = decodeContainer(bytes, 'The result');
   const layer = tensors.get('layer');
   const [height, width, channels] = layer?.shape ?? [];
-  if (!layer || layer.dtype !== 'U8' || height === undefined || width === undefined || channels !== 4) {
+  if (
+    !layer ||
+    !['U8', 'U16'].includes(layer.dtype) ||
+    height === undefined ||
+    width === undefined ||
+    channels !== 4
+  ) {
     throw new CodedError('container-invalid', {
-      detail: `The result has no layer of RGBA bytes, but ${layer ? `${layer.dtype} [${layer.shape}]` : 'nothing'}.`,
+      detail: `The result has no layer of RGBA with 8 or 16 bits, but ${layer ? `${layer.dtype} [${layer.shape}]` : 'nothing'}.`,
       remedy: 'Check that the panel and the companion have the same version.',
     });
   }
@@ -158,5 +184,10 @@ function readLayer(bytes: Uint8Array): EditLayer {
       remedy: 'Check that the panel and the companion have the same version.',
     });
   }
-  return { layer: { width, height, data: layer.data.slice() }, bounds };
+  const data = layer.data.slice();
+  const deep = layer.dtype === 'U16';
+  return {
+    layer: deep ? { width, height, data: new Uint16Array(data.buffer) } : { width, height, data },
+    bounds,
+  };
 }

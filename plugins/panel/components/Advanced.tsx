@@ -6,10 +6,12 @@ import { on } from './on.ts';
 export interface AdvancedProps {
   readonly value: AdvancedSettings;
   readonly onChange: (settings: AdvancedSettings) => void;
+  /** Takes everything from the selected layer's recipe; absent in hosts that keep none. */
+  readonly onReadLayer?: () => void;
 }
 
 /** Numbers that few people need, folded away. Empty means that the companion decides. */
-export function Advanced({ value, onChange }: AdvancedProps) {
+export function Advanced({ value, onChange, onReadLayer }: AdvancedProps) {
   const [open, setOpen] = useState(false);
   return (
     <section class="field">
@@ -52,6 +54,11 @@ export function Advanced({ value, onChange }: AdvancedProps) {
             value={value.variants}
             onChange={(variants) => onChange({ ...value, variants: variants ?? 1 })}
           />
+          {onReadLayer && (
+            <button class="secondary wide" type="button" {...on({ click: onReadLayer })}>
+              Use the selected layer’s recipe
+            </button>
+          )}
         </div>
       )}
     </section>

@@ -16,8 +16,12 @@ function words(state: ConnectionState): string {
       return 'Looking for the companion…';
     case 'gone':
       return 'Companion not running. Reconnecting…';
+    case 'unpaired':
+      return 'Companion found, not paired yet';
     case 'refused':
-      return 'The companion refuses this panel';
+      return state.error.code === 'version-mismatch'
+        ? 'The companion has another version'
+        : 'The companion refuses this panel';
     case 'connected': {
       const { model, provider } = state.health.engine;
       const parts = [model, provider === 'cpu' ? 'CPU' : provider?.toUpperCase()].filter(Boolean);

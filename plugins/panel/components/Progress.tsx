@@ -40,12 +40,12 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
 }
 
 function isShown({ kind }: SessionState): boolean {
-  return kind === 'capturing' || kind === 'queued' || kind === 'running';
+  return kind === 'capturing' || kind === 'queued' || kind === 'running' || kind === 'placing';
 }
 
 /** Of all variants, the share of steps that are done. */
 function shareDone(state: SessionState): number {
-  if (state.kind === 'done') return 1;
+  if (state.kind === 'done' || state.kind === 'placing') return 1;
   if (state.kind !== 'running' || state.steps === 0) return 0;
   const ofVariant = state.step / state.steps;
   return Math.min(1, (Math.max(0, state.variant) + ofVariant) / state.variants);
@@ -61,6 +61,8 @@ function words(state: SessionState): string {
       return 'Sending the picture';
     case 'queued':
       return state.position > 0 ? `Waiting, ${state.position} before you` : 'Waiting for the engine';
+    case 'placing':
+      return 'Placing the layer';
     case 'cancelled':
       return 'Cancelled. Nothing was changed.';
     case 'running': {

@@ -5,19 +5,28 @@ export interface ReferenceListProps {
   readonly references: readonly Reference[];
   readonly room: number;
   readonly onAdd: () => void;
+  /** Takes what is selected in the document; absent in hosts without such a selection. */
+  readonly onTake?: () => void;
   readonly onRemove: (id: string) => void;
   readonly onMove: (id: string, by: -1 | 1) => void;
 }
 
 /** The pictures that the edit looks at; their order gives them their names in the instruction. */
-export function ReferenceList({ references, room, onAdd, onRemove, onMove }: ReferenceListProps) {
+export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMove }: ReferenceListProps) {
   return (
     <section class="field" aria-label="References">
       <div class="field-head">
         <h2 class="field-title">References</h2>
-        <button class="quiet" type="button" disabled={room === 0} {...on({ click: onAdd })}>
-          Add…
-        </button>
+        <span class="field-buttons">
+          {onTake && (
+            <button class="quiet" type="button" disabled={room === 0} {...on({ click: onTake })}>
+              Add layer
+            </button>
+          )}
+          <button class="quiet" type="button" disabled={room === 0} {...on({ click: onAdd })}>
+            Add…
+          </button>
+        </span>
       </div>
       {references.length === 0 ? (
         <p class="hint">Optional: pictures of what should appear.</p>
@@ -35,7 +44,11 @@ export function ReferenceList({ references, room, onAdd, onRemove, onMove }: Ref
                 },
               })}
             >
-              <img class="thumbnail" src={reference.thumbnail} alt="" />
+              {reference.thumbnail === '' ? (
+                <span class="thumbnail" />
+              ) : (
+                <img class="thumbnail" src={reference.thumbnail} alt="" />
+              )}
               <span class="reference-text">
                 <span class="reference-mark">{`{image${i + 1}}`}</span>
                 <span class="reference-name" title={reference.name}>

@@ -4,7 +4,8 @@ import { on } from './on.ts';
 export interface ResultBarProps {
   readonly variants: readonly Placement[];
   readonly chosen: number;
-  readonly onChoose: (variant: number) => void;
+  /** Absent where the host takes all variants. */
+  readonly onChoose?: (variant: number) => void;
   readonly onKeep: () => void;
   readonly onDiscard: () => void;
   readonly onAgain: () => void;
@@ -14,7 +15,7 @@ export interface ResultBarProps {
 export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAgain }: ResultBarProps) {
   return (
     <section class="result" aria-label="Result">
-      {variants.length > 1 && (
+      {variants.length > 1 && onChoose && (
         <div class="variants">
           {variants.map((variant, i) => (
             <button
@@ -33,7 +34,7 @@ export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAga
       )}
       <div class="result-buttons">
         <button class="primary" type="button" {...on({ click: onKeep })}>
-          Keep as layer
+          {variants.length > 1 && !onChoose ? 'Keep as layers' : 'Keep as layer'}
         </button>
         <button class="secondary" type="button" {...on({ click: onDiscard })}>
           Discard

@@ -5,6 +5,7 @@ import type { Bounds, EditEvent, EditResult, Stage } from '../../../shared/event
 import { encodeEdit } from '../client/body.ts';
 import type { Client } from '../client/client.ts';
 import type { Host, Placement } from '../host.ts';
+import { createPendingStore, type PendingEdit } from './pending.ts';
 import type { Settings } from './settings.ts';
 
 export interface Preview {
@@ -28,11 +29,26 @@ export type SessionState =
       readonly secondsLeft: number | undefined;
       readonly preview: Preview | undefined;
     }
-  | { readonly kind: 'done'; readonly variants: readonly Placement[]; readonly chosen: number }
+  | {
+      readonly kind: 'done';
+      readonly variants: readonly Placement[];
+      readonly chosen: number;
+      /** Why it could not be placed; it can be tried again. */
+      readonly error?: CodedError;
+    }
+  | { readonly kind: 'placing' }
   | { readonly kind: 'failed'; readonly error: CodedError }
   | { readonly kind: 'cancelled' };
 
 type Running = Extract<SessionState, { kind: 'running' }>;
+type Done = Extract<SessionState, { kind: 'done' }>;
+
+const busyKinds: readonly SessionState['kind'][] = ['capturing', 'queued', 'running', 'placing'];
+
+/** Whether an edit is on its way, so that no other can start. */
+export function isBusy(state: SessionState): boolean {
+  return busyKinds.includes(state.kind);
+}
 
 const secondsToWait = 20;
 /** Milliseconds between tries while the companion does not answer; after the last one the edit has failed. */
@@ -51,58 +67,129 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   const note = signal('');
   /** True while the companion does not answer in the middle of an edit. */
   const reconnecting = signal(false);
-  /** The edit that may still change the state; an older one finds that it is not and stops. */
-  let current: { readonly id: string } | undefined;
-
-  const isBusy = (): boolean => ['capturing', 'queued', 'running'].includes(state.value.kind);
+  const store = createPendingStore(host);
+  /** The turn that may still change the state; an older one finds that it is not and stops. */
+  let current: { pending?: PendingEdit } | undefined;
+  /** Of the edit that was sent last: where the companion lost it, it is sent again. */
+  let sentBody: Uint8Array<ArrayBuffer> | undefined;
 
   async function run(seed?: number): Promise<void> {
-    if (isBusy()) return;
-    const edit = { id: newId() };
-    current = edit;
+    if (isBusy(state.value)) return;
     note.value = '';
     state.value = { kind: 'capturing' };
-    try {
+    sentBody = undefined;
+    await takeTurn(async (turn) => {
       const capture = await host.capture();
-      if (current !== edit) return;
-      const body = encodeEdit(settings.toRequest(seed), capture, settings.references.value);
-      await retried(() => client().put(edit.id, body));
-      if (current !== edit) {
-        // Cancelled while it was being sent: it must not go on by itself.
-        await client().cancel(edit.id);
-        return;
-      }
-      state.value = { kind: 'queued', position: 0 };
-      const results = await follow(edit, capture.origin);
-      if (results === undefined) return;
-      const variants: Placement[] = [];
-      for (const recipe of results) {
-        const { layer, bounds } = await retried(() => client().result(edit.id, recipe.variant));
-        const inDocument = moved(bounds, capture.origin);
-        variants.push({ name: layerName(settings.instruction.value), layer, bounds: inDocument, recipe });
-      }
-      if (current === edit) state.value = { kind: 'done', variants, chosen: 0 };
+      if (current !== turn) return;
+      note.value = capture.note ?? '';
+      const request = settings.toRequest(seed);
+      sentBody = encodeEdit(request, capture, settings.references.value);
+      turn.pending = {
+        id: newId(),
+        name: layerName(request.instruction),
+        request,
+        origin: { left: capture.origin.left, top: capture.origin.top },
+        ...(capture.target === undefined ? {} : { target: capture.target }),
+      };
+      await send(turn, turn.pending, sentBody);
+      const done = await finish(turn, turn.pending);
+      if (!done) return;
+      state.value = done;
+      if (host.placesAtOnce) await place(done);
+    });
+  }
+
+  /** Goes on with an edit that the panel, or the companion, was closed over. */
+  async function resume(): Promise<void> {
+    if (isBusy(state.value) || state.value.kind === 'done') return;
+    const pending = await store.read();
+    if (!pending || isBusy(state.value)) return;
+    state.value = { kind: 'queued', position: 0 };
+    await takeTurn(async (turn) => {
+      turn.pending = pending;
+      const done = await finish(turn, pending);
+      if (!done) return;
+      note.value = 'This edit was ready while the panel was away.';
+      state.value = done;
+    });
+  }
+
+  async function takeTurn(work: (turn: { pending?: PendingEdit }) => Promise<void>): Promise<void> {
+    const turn = {};
+    current = turn;
+    try {
+      await work(turn);
     } catch (thrown) {
-      if (current === edit) state.value = { kind: 'failed', error: CodedError.from(thrown) };
+      if (current !== turn) return;
+      const error = CodedError.from(thrown);
+      // Where the companion is away, the edit may still come to its end there.
+      if (error.code !== 'companion-gone') await store.forget();
+      state.value = { kind: 'failed', error };
     } finally {
-      reconnecting.value = false;
+      if (current === turn) reconnecting.value = false;
     }
+  }
+
+  async function send(turn: object, pending: PendingEdit, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    await store.keep(pending);
+    await retried(() => client().put(pending.id, body));
+    if (current !== turn) {
+      // Cancelled while it was being sent: it must not go on by itself.
+      await client().cancel(pending.id);
+      return;
+    }
+    state.value = { kind: 'queued', position: 0 };
+  }
+
+  /** Follows an edit to its end and fetches its layers; undefined if it ended without. */
+  async function finish(turn: { pending?: PendingEdit }, pending: PendingEdit): Promise<Done | undefined> {
+    let results: readonly EditResult[] | undefined;
+    try {
+      results = await follow(turn, pending);
+    } catch (thrown) {
+      const body = sentBody;
+      if (!(thrown instanceof LostEdit) || !body || current !== turn) throw thrown;
+      sentBody = undefined;
+      note.value = 'The companion was started again, so the edit runs again from its beginning.';
+      turn.pending = { ...pending, id: newId() };
+      await send(turn, turn.pending, body);
+      return finish(turn, turn.pending);
+    }
+    if (results === undefined) return undefined;
+    const variants: Placement[] = [];
+    for (const recipe of results) {
+      const { layer, bounds } = await retried(() => client().result(pending.id, recipe.variant));
+      const { name, request, origin, target } = pending;
+      variants.push({
+        name,
+        layer,
+        bounds: moved(bounds, origin),
+        recipe,
+        request,
+        ...(target === undefined ? {} : { target }),
+      });
+    }
+    return current === turn ? { kind: 'done', variants, chosen: 0 } : undefined;
   }
 
   /** Polls until the edit ends; undefined if it ended without a result. */
   async function follow(
-    edit: { readonly id: string },
-    origin: { readonly left: number; readonly top: number },
+    turn: object,
+    { id, origin }: PendingEdit,
   ): Promise<readonly EditResult[] | undefined> {
     let after = 0;
-    while (current === edit) {
-      const poll = await retried(() => client().poll(edit.id, after, secondsToWait));
-      if (current !== edit) return undefined;
+    while (current === turn) {
+      const poll = await retried(() => client().poll(id, after, secondsToWait));
+      if (current !== turn) return undefined;
       after = poll.next;
       for (const event of poll.events) {
         if (event.type === 'done') return event.results;
-        if (event.type === 'failed') throw CodedError.fromProblem(event.problem);
+        if (event.type === 'failed') {
+          if (event.problem.code === 'companion-gone') throw new LostEdit();
+          throw CodedError.fromProblem(event.problem);
+        }
         if (event.type === 'cancelled') {
+          await store.forget();
           state.value = { kind: 'cancelled' };
           return undefined;
         }
@@ -118,7 +205,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
         state.value = { kind: 'queued', position: event.position };
         break;
       case 'note':
-        note.value = event.text;
+        note.value = note.value === '' ? event.text : `${note.value} ${event.text}`;
         break;
       case 'stage':
         state.value = {
@@ -165,11 +252,23 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     return attempt();
   }
 
+  async function place(done: Done): Promise<void> {
+    state.value = { kind: 'placing' };
+    try {
+      await host.place(done.variants, done.chosen);
+      state.value = { kind: 'idle' };
+      await store.forget();
+    } catch (thrown) {
+      state.value = { ...done, error: CodedError.from(thrown) };
+    }
+  }
+
   return {
     state,
     note,
     reconnecting,
     run,
+    resume,
 
     /** Runs the same request again with another seed. */
     runAgain: (): Promise<void> => {
@@ -178,13 +277,15 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     },
 
     async cancel(): Promise<void> {
-      const edit = current;
-      if (!isBusy() || !edit) return;
+      const turn = current;
+      const { kind } = state.value;
+      if (!turn || !isBusy(state.value) || kind === 'placing') return;
       current = undefined;
-      const sent = state.value.kind !== 'capturing';
       state.value = { kind: 'cancelled' };
+      reconnecting.value = false;
+      await store.forget();
       // Where the companion is gone or has just finished there is nothing left to cancel.
-      if (sent) await client().cancel(edit.id).catch(CodedError.from);
+      if (turn.pending) await client().cancel(turn.pending.id).catch(CodedError.from);
     },
 
     choose(variant: number): void {
@@ -192,31 +293,37 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       if (shown.kind === 'done' && shown.variants[variant]) state.value = { ...shown, chosen: variant };
     },
 
-    /** Places the chosen variant into the document. */
+    /** Brings the result into the document. */
     async keep(): Promise<void> {
-      const shown = state.value;
-      if (shown.kind !== 'done') return;
-      state.value = { kind: 'idle' };
-      try {
-        await host.place(shown.variants[shown.chosen]!);
-      } catch (thrown) {
-        state.value = { kind: 'failed', error: CodedError.from(thrown) };
-      }
+      if (state.value.kind === 'done') await place(state.value);
     },
 
     /** Puts the result, the error or the note of a cancelled edit away. */
     discard(): void {
-      if (!isBusy()) state.value = { kind: 'idle' };
+      if (isBusy(state.value)) return;
+      state.value = { kind: 'idle' };
+      note.value = '';
+      void store.forget();
     },
 
     /** Shows an error that did not come from an edit, such as a picture that cannot be opened. */
     fail(thrown: unknown): void {
-      if (!isBusy()) state.value = { kind: 'failed', error: CodedError.from(thrown) };
+      if (!isBusy(state.value)) state.value = { kind: 'failed', error: CodedError.from(thrown) };
     },
   };
 }
 
 export type Session = ReturnType<typeof createSession>;
+
+/** The companion ended in the middle of the edit, and says so now that it runs again. */
+class LostEdit extends CodedError {
+  constructor() {
+    super('engine-died', {
+      detail: 'The companion was ended before the edit was done.',
+      remedy: 'Run it again.',
+    });
+  }
+}
 
 function running(state: SessionState): Running {
   return state.kind === 'running'

@@ -74,6 +74,20 @@ export function createSettings(host: Host) {
       references.value = list;
     },
 
+    /** Takes everything from a request that was made before, but for its references. */
+    use(request: EditRequest): void {
+      instruction.value = request.instruction;
+      void host.storage.set(instructionKey, request.instruction);
+      task.value =
+        request.task === 'control' ? `control:${request.control!}` : ((request.task ?? 'auto') as TaskChoice);
+      advanced.value = {
+        seed: request.seed,
+        steps: request.steps,
+        guidance: request.guidance,
+        variants: request.variants ?? 1,
+      };
+    },
+
     /** The request as it is now; `seed` overrides the person's. */
     toRequest(seed?: number): EditRequest {
       const numbers = advanced.value;

@@ -37,6 +37,7 @@ describe('a running companion', () => {
     expect(health.json()).toEqual({
       name: 'ACE++ Layers',
       version: '0.1.0',
+      protocol: 1,
       engine: { state: expect.any(String), provider: null, model: null },
     });
   });

@@ -1,0 +1,57 @@
+import { useRef } from 'preact/hooks';
+import type { PairingState } from '../models/pairing.ts';
+import { ErrorNote } from './ErrorNote.tsx';
+import { on } from './on.ts';
+
+export interface PairingFormProps {
+  readonly state: PairingState;
+  /** The companion is to show a code. */
+  readonly onAsk: () => void;
+  /** What the person typed: six digits, or the token. */
+  readonly onAnswer: (text: string) => void;
+}
+
+/** Makes a panel known to the companion, once: by six digits from its window, or by its token. */
+export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
+  const input = useRef<HTMLInputElement>(null);
+  const busy = state.kind === 'busy';
+  const submit = (): void => onAnswer(input.current?.value ?? '');
+  return (
+    <section class="pairing" aria-label="Pair with the companion">
+      <h2 class="field-title">Pair this panel</h2>
+      <p class="pairing-words">
+        {state.kind === 'code'
+          ? 'The companion’s window shows six digits now. Type them here.'
+          : 'Once only: the companion shows six digits in its window, and you type them here.'}
+      </p>
+      {!busy && state.error && <ErrorNote error={state.error} />}
+      {state.kind !== 'code' && (
+        <button class="secondary wide" type="button" disabled={busy} {...on({ click: onAsk })}>
+          {busy ? 'Asking the companion…' : 'Show a code'}
+        </button>
+      )}
+      <div class="pairing-row">
+        <input
+          ref={input}
+          type="text"
+          aria-label="Code or token"
+          placeholder={state.kind === 'code' ? '123456' : 'or paste its token'}
+          maxLength={200}
+          {...on({
+            keydown: (event) => {
+              if (event.key === 'Enter') submit();
+            },
+          })}
+        />
+        <button
+          class={state.kind === 'code' ? 'primary' : 'secondary'}
+          type="button"
+          disabled={busy}
+          {...on({ click: submit })}
+        >
+          Pair
+        </button>
+      </div>
+    </section>
+  );
+}
