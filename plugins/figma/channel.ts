@@ -38,7 +38,10 @@ export function connect<
   Calls extends { [Name in keyof Calls]: (input: never) => Promise<unknown> },
   Events extends object,
 >(send: Send) {
-  const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: CodedError) => void }>();
+  const waiting = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: CodedError) => void }
+  >();
   const listeners = new Map<string, Set<(value: never) => void>>();
   let count = 0;
 

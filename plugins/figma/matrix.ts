@@ -1,8 +1,5 @@
 /** An affine map: `x' = m[0][0] x + m[0][1] y + m[0][2]`, and `y'` by the second row. */
-export type Matrix = readonly [
-  readonly [number, number, number],
-  readonly [number, number, number],
-];
+export type Matrix = readonly [readonly [number, number, number], readonly [number, number, number]];
 
 export const identity: Matrix = [
   [1, 0, 0],

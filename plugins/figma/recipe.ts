@@ -1,14 +1,11 @@
+import type { EditRequest } from '../../shared/request.ts';
+
 /** What a result was made of; it is kept with the result, so that the same can be run again. */
 export interface Recipe {
   readonly version: 1;
   readonly sourceId: string;
-  readonly instruction: string;
-  /** The choice of the panel, such as `auto`. */
-  readonly task: string;
-  readonly seed: number;
-  readonly steps: number;
-  readonly guidance: number;
-  readonly model: string;
+  /** With the seed, steps and guidance that were used. */
+  readonly request: EditRequest;
   /** Ids of the nodes that were looked at, in order. */
   readonly references: readonly string[];
 }
@@ -24,11 +21,7 @@ export function parseRecipe(text: string): Recipe | undefined {
   const isRecipe =
     value?.version === 1 &&
     typeof value.sourceId === 'string' &&
-    typeof value.instruction === 'string' &&
-    typeof value.task === 'string' &&
-    typeof value.seed === 'number' &&
-    typeof value.steps === 'number' &&
-    typeof value.guidance === 'number' &&
+    typeof value.request === 'object' &&
     Array.isArray(value.references) &&
     value.references.every((id) => typeof id === 'string');
   return isRecipe ? (value as Recipe) : undefined;

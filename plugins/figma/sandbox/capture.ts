@@ -42,8 +42,7 @@ async function captureAgain(resultId: string): Promise<CapturedNode> {
     });
   }
   const node = await findPicture(recipe.sourceId, 'layer that this result was made of');
-  const maskNodes =
-    'findAll' in result ? result.findAll((child) => 'isMask' in child && child.isMask) : [];
+  const maskNodes = 'findAll' in result ? result.findAll((child) => 'isMask' in child && child.isMask) : [];
   const masks: ExportedNode[] = [];
   for (const mask of maskNodes) {
     const fills = 'fills' in mask && mask.fills !== figma.mixed ? mask.fills : [];

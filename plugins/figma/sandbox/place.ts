@@ -152,9 +152,7 @@ function rectangleOf(image: Uint8Array, width: number, height: number): Rectangl
   rectangle.resize(width, height);
   const { hash: imageHash } = figma.createImage(image);
   // Stretched over the whole rectangle: FILL would cut an image whose sides were rounded to whole pixels.
-  rectangle.fills = [
-    { type: 'IMAGE', imageHash, scaleMode: 'CROP', imageTransform: identity as Transform },
-  ];
+  rectangle.fills = [{ type: 'IMAGE', imageHash, scaleMode: 'CROP', imageTransform: identity as Transform }];
   return rectangle;
 }
 
@@ -181,4 +179,3 @@ function pageOf(node: BaseNode | null): PageNode | undefined {
   for (let at = node; at; at = at.parent) if (at.type === 'PAGE') return at;
   return undefined;
 }
-
