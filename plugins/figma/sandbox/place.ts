@@ -26,7 +26,9 @@ export async function place({ name, source, shape, tiles, recipe, hideId }: Plac
     result.name = name;
     const notes = [spot.note];
     if (!keepRecipe(result, recipe)) notes.push('The recipe is too long to be kept with the result.');
-    if (used && 'visible' in used && !used.removed) used.visible = false;
+    // A mask of the document's own stays: without it, what it covers would come to light.
+    const isShape = used && 'visible' in used && !used.removed && !('isMask' in used && used.isMask);
+    if (isShape) used.visible = false;
     return notes.filter((note) => note !== '').join(' ');
   });
 }

@@ -84,7 +84,6 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
 
   return (
     <div class="picture-view">
-      {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: its keys are its own, which this role tells */}
       <canvas
         ref={canvas}
         class={paint ? 'picture paintable' : 'picture'}
