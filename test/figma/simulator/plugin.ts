@@ -77,15 +77,17 @@ export interface PluginOptions {
   readonly scene: Scene;
   readonly storage?: Map<string, unknown>;
   readonly scheme?: 'light' | 'dark';
-  /** The page around the plugin's frame; Figma's own is public, this one is on this machine. */
+  /** The page around the plugin's frame. */
   readonly embedder: string;
+  /** Whether the program lets pages reach this machine: the desktop app does, browsers deny it to such a frame. */
+  readonly localAccess?: boolean;
 }
 
 /** Opens a built plugin: its sandbox in a realm of its own, its panel in a frame of origin `null` in a browser. */
 export async function openPlugin(
   browser: Browser,
   folder: string,
-  { scene, storage = new Map(), scheme = 'light', embedder }: PluginOptions,
+  { scene, storage = new Map(), scheme = 'light', embedder, localAccess = true }: PluginOptions,
 ): Promise<OpenPlugin> {
   const manifest = v.parse(
     manifestSchema,
@@ -96,6 +98,7 @@ export async function openPlugin(
     readFile(path.join(folder, manifest.ui!), 'utf8'),
   ]);
   const context = await browser.newContext({ viewport: { width: 340, height: 720 }, colorScheme: scheme });
+  if (localAccess) await context.grantPermissions(['local-network-access']);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
