@@ -8,6 +8,7 @@ const mayImport: Record<string, readonly string[]> = {
   shared: [],
   'plugins/panel': ['shared'],
   'plugins/browser': ['plugins/panel', 'shared'],
+  'plugins/figma': ['plugins/panel', 'shared'],
   'server/graph': ['shared'],
   'server/weights': ['server/graph', 'shared'],
   'server/sampling': ['shared'],

@@ -133,13 +133,13 @@ describe.skipIf(!chromium && !process.env.CI)(
       select(photo);
       await ui.getByText('Photo').waitFor();
       await ui.getByLabel('Instruction').fill('a red circle');
-      await setNumbers({ Seed: 7, Steps: 40 });
+      await setNumbers({ Seed: 7, Steps: 16 });
       await shot('2-ready');
       const untouched = scene.snapshot();
       const pageBefore = await render(scene, scene.page, area, area);
 
       await button('Run').click();
-      await ui.getByText(/Step \d+ of 40/).waitFor({ timeout: 60_000 });
+      await ui.getByText(/Step \d+ of 16/).waitFor({ timeout: 60_000 });
       await shot('3-running');
       await button('Keep as layer').waitFor({ timeout: 60_000 });
       await shot('4-done');
@@ -164,7 +164,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       const recipe = JSON.parse(group!.pluginData.recipe!) as { sourceId: string; request: object };
       expect(recipe).toMatchObject({
         sourceId: photo,
-        request: { instruction: 'a red circle', seed: 7, steps: 40 },
+        request: { instruction: 'a red circle', seed: 7, steps: 16 },
       });
 
       const pageAfter = await render(scene, scene.page, area, area);

@@ -63,7 +63,7 @@ export function EditLayer(props: EditLayerProps) {
           </>
         ) : (
           <>
-            <span class="pick-name pick-none">None: the whole layer</span>
+            <span class="pick-name pick-none">Whole layer</span>
             <button
               class="secondary small"
               type="button"

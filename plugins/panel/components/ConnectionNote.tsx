@@ -16,7 +16,7 @@ function words(state: ConnectionState): string {
       return 'Looking for the companion…';
     case 'gone':
       return state.error.code === 'local-access-denied'
-        ? 'This program keeps the panel from your machine'
+        ? 'Access to this machine is denied'
         : 'Companion not running. Reconnecting…';
     case 'unpaired':
       return 'Companion found, not paired yet';

@@ -16,7 +16,6 @@ const light = {
   'text-brand': '#007be5',
   'text-danger': '#dc3412',
   border: '#e6e6e6',
-  'border-strong': '#2c2c2c',
   'border-selected': '#0d99ff',
   'border-danger-strong': '#dc3412',
 };
@@ -37,7 +36,6 @@ const dark: typeof light = {
   'text-brand': '#7cc4f8',
   'text-danger': '#fca397',
   border: '#444444',
-  'border-strong': '#ffffff',
   'border-selected': '#0c8ce9',
   'border-danger-strong': '#fca397',
 };
