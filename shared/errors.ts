@@ -37,6 +37,8 @@ export const errorStatus = {
   'document-refused': 422,
   /** The host program is busy with something else. */
   'host-busy': 409,
+  /** The program around the panel lets it reach nothing on this machine. */
+  'local-access-denied': 403,
   'companion-gone': 503,
   'companion-running': 409,
   'port-busy': 503,

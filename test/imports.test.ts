@@ -9,6 +9,7 @@ const mayImport: Record<string, readonly string[]> = {
   'plugins/panel': ['shared'],
   'plugins/browser': ['plugins/panel', 'shared'],
   'plugins/photoshop': ['plugins/panel', 'shared'],
+  'plugins/figma': ['plugins/panel', 'shared'],
   'server/graph': ['shared'],
   'server/weights': ['server/graph', 'shared'],
   'server/sampling': ['shared'],

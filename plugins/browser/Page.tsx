@@ -1,13 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { Panel } from '../panel/app.tsx';
+import { decodePicture, decodeReference } from '../panel/canvas/decode.ts';
+import { pickFiles } from '../panel/canvas/pick.ts';
 import { on } from '../panel/components/on.ts';
 import type { Host } from '../panel/host.ts';
 import type { Connection } from '../panel/models/connection.ts';
 import type { Session } from '../panel/models/session.ts';
 import type { Settings } from '../panel/models/settings.ts';
-import { decodePicture, decodeReference } from './decode.ts';
 import type { PageDocument } from './document.ts';
-import { filesOf, pickFiles } from './files.ts';
+import { filesOf } from './files.ts';
 import { LayerList } from './LayerList.tsx';
 import { Stage } from './Stage.tsx';
 import { openSample } from './sample.ts';

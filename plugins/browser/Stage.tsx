@@ -1,7 +1,7 @@
 import { effect, signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import type { Point } from '../panel/canvas/brush.ts';
 import type { Session } from '../panel/models/session.ts';
-import type { Point } from './brush.ts';
 import type { PageDocument } from './document.ts';
 import { createPainter } from './painter.ts';
 import type { Tools } from './tools.ts';

@@ -3,9 +3,9 @@ import { boundsOf } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
+import { type PaintMask, type Point, putPatch, strokeLine, union } from '../panel/canvas/brush.ts';
 import type { Capture, Picture, Pixels, Placement } from '../panel/host.ts';
 import { surroundings } from '../panel/surroundings.ts';
-import { type PaintMask, type Point, putPatch, strokeLine, union } from './brush.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
 

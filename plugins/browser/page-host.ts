@@ -1,7 +1,7 @@
+import { decodeReference } from '../panel/canvas/decode.ts';
+import { pickFiles } from '../panel/canvas/pick.ts';
 import type { Host } from '../panel/host.ts';
-import { decodeReference } from './decode.ts';
 import type { PageDocument } from './document.ts';
-import { pickFiles } from './files.ts';
 
 /** The page as a host: the companion that served it is the one it speaks to. */
 export function createPageHost(pageDocument: PageDocument): Host {

@@ -1,8 +1,8 @@
 import type { Bounds } from '../../shared/events.ts';
+import type { PaintMask, Point } from '../panel/canvas/brush.ts';
+import { context, newCanvas, toCanvas } from '../panel/canvas/decode.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Preview } from '../panel/models/session.ts';
-import type { PaintMask, Point } from './brush.ts';
-import { context, newCanvas, toCanvas } from './decode.ts';
 import type { Layer, OpenPicture } from './document.ts';
 import { withEightBits } from './document.ts';
 import { toStage, type View } from './view.ts';

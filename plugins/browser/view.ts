@@ -1,4 +1,4 @@
-import type { Point } from './brush.ts';
+import type { Point } from '../panel/canvas/brush.ts';
 
 interface Size {
   readonly width: number;

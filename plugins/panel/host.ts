@@ -1,3 +1,4 @@
+import type { CodedError } from '../../shared/errors.ts';
 import type { Bounds, EditResult } from '../../shared/events.ts';
 import type { EditRequest } from '../../shared/request.ts';
 
@@ -84,6 +85,8 @@ export interface Host {
   pickReferences(): Promise<readonly Reference[]>;
   /** Takes what is selected in the document as references, where a host has such a selection. */
   takeReferences?(): Promise<readonly Reference[]>;
+  /** Why nothing answers on any address, where the host can tell more than that; undefined where it cannot. */
+  explainSilence?(): Promise<CodedError | undefined>;
   /** The request that the selected layer was made by; undefined where it was not made here. */
   readRequest?(): Promise<EditRequest | undefined>;
 }

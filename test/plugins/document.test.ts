@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { strokeLine } from '../../plugins/browser/brush.ts';
 import { createDocument } from '../../plugins/browser/document.ts';
 import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
+import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
 import type { EditResult } from '../../shared/events.ts';
 
 const emptyMask = (width: number, height: number) => ({

@@ -15,7 +15,9 @@ function words(state: ConnectionState): string {
     case 'connecting':
       return 'Looking for the companion…';
     case 'gone':
-      return 'Companion not running. Reconnecting…';
+      return state.error.code === 'local-access-denied'
+        ? 'Access to this machine is denied'
+        : 'Companion not running. Reconnecting…';
     case 'unpaired':
       return 'Companion found, not paired yet';
     case 'refused':

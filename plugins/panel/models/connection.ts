@@ -20,7 +20,11 @@ const longestRetry = 8000;
 const tokenKey = 'token';
 
 /** Finds the companion on the addresses of the host, and watches whether it answers and takes the token. */
-export function createConnection({ companions, storage }: Pick<Host, 'companions' | 'storage'>) {
+export function createConnection({
+  companions,
+  storage,
+  explainSilence,
+}: Pick<Host, 'companions' | 'storage' | 'explainSilence'>) {
   const state = signal<ConnectionState>({ kind: 'connecting' });
   let token: string | undefined;
   let client = createClient(companions[0]!, token);
@@ -41,7 +45,7 @@ export function createConnection({ companions, storage }: Pick<Host, 'companions
       best = found;
       if (found.kind === 'connected') break;
     }
-    return best ?? { kind: 'gone', error: nowhere(companions) };
+    return best ?? { kind: 'gone', error: (await explainSilence?.()) ?? nowhere(companions) };
   }
 
   async function check(): Promise<void> {

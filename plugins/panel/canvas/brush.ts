@@ -1,5 +1,5 @@
-import type { Bounds } from '../../shared/events.ts';
-import type { Mask } from '../../shared/mask.ts';
+import type { Bounds } from '../../../shared/events.ts';
+import type { Mask } from '../../../shared/mask.ts';
 
 export interface Point {
   readonly x: number;

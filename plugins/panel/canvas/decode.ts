@@ -1,5 +1,5 @@
-import { CodedError } from '../../shared/errors.ts';
-import type { Picture, Reference } from '../panel/host.ts';
+import { CodedError } from '../../../shared/errors.ts';
+import type { Picture, Reference } from '../host.ts';
 
 /** Beyond this a canvas of the usual browsers stays empty without an error. */
 const maxPixels = 16384 * 16384;

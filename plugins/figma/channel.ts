@@ -1,0 +1,78 @@
+import { CodedError, type ErrorCode } from '../../shared/errors.ts';
+
+/** Functions that one side offers the other: one argument and one answer, both plain values and Uint8Arrays. */
+type Offer = { readonly [name: string]: (input: never) => Promise<unknown> };
+
+export type Message =
+  | { readonly kind: 'call'; readonly id: number; readonly name: string; readonly input: unknown }
+  | { readonly kind: 'answer'; readonly id: number; readonly value: unknown }
+  | {
+      readonly kind: 'failure';
+      readonly id: number;
+      readonly code: ErrorCode;
+      readonly detail: string;
+      readonly remedy: string;
+    }
+  | { readonly kind: 'event'; readonly name: string; readonly value: unknown };
+
+export type Send = (message: Message) => void;
+
+/** The side that is asked: answers every call with what the function of that name gives, or with why it failed. */
+export function serve(offer: Offer, send: Send): (message: Message) => void {
+  return async (message) => {
+    if (message.kind !== 'call') return;
+    const { id, name, input } = message;
+    try {
+      const asked = offer[name] as ((input: unknown) => Promise<unknown>) | undefined;
+      if (!asked) throw new Error(`nothing is named "${name}"`);
+      send({ kind: 'answer', id, value: await asked(input) });
+    } catch (thrown) {
+      const { code, detail, remedy } = CodedError.from(thrown);
+      send({ kind: 'failure', id, code, detail, remedy });
+    }
+  };
+}
+
+/** The side that asks. `Calls` is the type of what the other side serves, `Events` of what it tells unasked. */
+export function connect<
+  Calls extends { [Name in keyof Calls]: (input: never) => Promise<unknown> },
+  Events extends object,
+>(send: Send) {
+  const waiting = new Map<
+    number,
+    { resolve: (value: unknown) => void; reject: (error: CodedError) => void }
+  >();
+  const listeners = new Map<string, Set<(value: never) => void>>();
+  let count = 0;
+
+  return {
+    receive(message: Message): void {
+      if (message.kind === 'event') {
+        for (const listener of listeners.get(message.name) ?? []) listener(message.value as never);
+      } else if (message.kind !== 'call') {
+        const asked = waiting.get(message.id);
+        waiting.delete(message.id);
+        if (message.kind === 'answer') asked?.resolve(message.value);
+        else asked?.reject(new CodedError(message.code, message));
+      }
+    },
+
+    /** @throws CodedError that the other side threw */
+    call<Name extends keyof Calls & string>(
+      name: Name,
+      input: Parameters<Calls[Name]>[0],
+    ): ReturnType<Calls[Name]> {
+      const id = ++count;
+      const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+      send({ kind: 'call', id, name, input });
+      return answer as ReturnType<Calls[Name]>;
+    },
+
+    /** Returns its own release. */
+    on<Name extends keyof Events & string>(name: Name, listener: (value: Events[Name]) => void): () => void {
+      const known = listeners.get(name) ?? new Set();
+      listeners.set(name, known.add(listener));
+      return () => known.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** What the top manifest.json tells of the project. */
+export interface ProjectManifest {
+  readonly id: string;
+  readonly name: string;
+  readonly ports: readonly number[];
+}
+
+/**
+ * Figma's manifest, which refuses keys that it does not know. Its network entries need a scheme and a port each, and
+ * raw addresses are refused: the companion is `localhost` here.
+ */
+export function figmaManifest({ id, name, ports }: ProjectManifest): object {
+  return {
+    name,
+    id,
+    api: '1.0.0',
+    main: 'main.js',
+    ui: 'ui.html',
+    editorType: ['figma'],
+    documentAccess: 'dynamic-page',
+    networkAccess: {
+      allowedDomains: ports.map((port) => `http://localhost:${port}`),
+      reasoning: 'Pictures are edited by the ACE++ companion on your own machine; nothing leaves it.',
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** What the sandbox, which sees the document, and the panel, which sees the companion, tell each other. */
+import type { Bounds } from '../../shared/events.ts';
+import type { Matrix } from './matrix.ts';
+
+/** A selected node, as the panel shows it. */
+export interface SelectedNode {
+  readonly id: string;
+  readonly name: string;
+  readonly width: number;
+  readonly height: number;
+  /** Why it cannot be exported; empty if it can. */
+  readonly obstacle: string;
+  /** The recipe that was kept with it, if this plugin made it. */
+  readonly recipe: string;
+}
+
+/** The picture of a node and where it lies on the page. */
+export interface ExportedNode {
+  readonly id: string;
+  readonly name: string;
+  /** PNG, sRGB, of the whole of `bounds`. */
+  readonly png: Uint8Array;
+  /** The node's absolute bounding box, upright on the page, in page units. */
+  readonly bounds: Bounds;
+}
+
+/** The node that is edited, as it lay on the page when it was exported. */
+export interface Source {
+  readonly id: string;
+  readonly bounds: Bounds;
+  /** From the node's own coordinates to the page's. */
+  readonly transform: Matrix;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type CaptureChoice =
+  | { readonly kind: 'node'; readonly id: string; readonly maskId?: string }
+  /** What a result was made of: its source, and its own mask. */
+  | { readonly kind: 'again'; readonly resultId: string };
+
+export interface CapturedNode {
+  readonly source: Source;
+  readonly png: Uint8Array;
+  /** Pieces whose alpha is the mask; empty for the whole node. */
+  readonly masks: readonly ExportedNode[];
+}
+
+/** An encoded piece of a result, at most 4096 pixels a side. */
+export interface Tile {
+  readonly picture: Uint8Array;
+  /** White with the mask as its alpha; absent where no mask was used. */
+  readonly mask?: Uint8Array;
+  /** Where it lies over the source, in page units from the upper left corner of the source's bounds. */
+  readonly bounds: Bounds;
+}
+
+export interface Placing {
+  readonly name: string;
+  readonly source: Source;
+  /** `node`: one tile over all of the source's bounds, cut to the source's own outline. */
+  readonly shape: 'node' | 'region';
+  readonly tiles: readonly Tile[];
+  /** Kept with the result. */
+  readonly recipe: string;
+  /** The node that was used as mask: it would cover the result, so it is hidden. */
+  readonly hideId?: string;
+}
+
+export interface SideBySide {
+  readonly source: Source;
+  readonly pictures: readonly {
+    readonly name: string;
+    readonly tiles: readonly Tile[];
+    readonly recipe: string;
+  }[];
+}
+
+export type SandboxCalls = {
+  readStored(key: string): Promise<string | undefined>;
+  store(input: { readonly key: string; readonly value: string }): Promise<void>;
+  capture(choice: CaptureChoice): Promise<CapturedNode>;
+  export(ids: readonly string[]): Promise<readonly ExportedNode[]>;
+  /** Puts a result over its source. Answers what the person should know, or nothing. */
+  place(placing: Placing): Promise<string>;
+  /** Puts whole pictures in a row, right of everything that the source lies in. */
+  placeSideBySide(input: SideBySide): Promise<string>;
+  selection(): Promise<readonly SelectedNode[]>;
+};
+
+export interface SandboxEvents {
+  readonly selection: readonly SelectedNode[];
+}

@@ -1,0 +1,77 @@
+import { CodedError } from '../../../shared/errors.ts';
+import type { Bounds } from '../../../shared/events.ts';
+import type { SelectedNode } from '../protocol.ts';
+
+/** What can be exported and lies somewhere. */
+export type PictureNode = SceneNode & LayoutMixin;
+export type Parent = BaseNode & ChildrenMixin;
+
+export const recipeKey = 'recipe';
+
+/** Figma's own limit of an entry of plugin data, less what the key takes. */
+const longestRecipe = 90_000;
+
+export function isPictureNode(node: BaseNode | null): node is PictureNode {
+  return node !== null && 'exportAsync' in node && 'absoluteTransform' in node && 'resize' in node;
+}
+
+/** Why a node has no picture; empty if it has one. */
+export function obstacleOf(node: BaseNode): string {
+  if (!isPictureNode(node)) return 'This kind of layer has no picture of its own';
+  // Figma answers null for what is hidden, lies in something hidden, or paints nothing.
+  if (!node.absoluteBoundingBox || !node.absoluteRenderBounds) return 'This layer is hidden or empty';
+  if (node.width < 1 || node.height < 1) return 'This layer is thinner than a pixel';
+  return '';
+}
+
+export function describe(node: SceneNode): SelectedNode {
+  const { width, height } = isPictureNode(node) ? node : { width: 0, height: 0 };
+  return {
+    id: node.id,
+    name: node.name,
+    width,
+    height,
+    obstacle: obstacleOf(node),
+    recipe: node.getPluginData(recipeKey),
+  };
+}
+
+/** @throws CodedError `request-invalid` if it is gone or has no picture */
+export async function findPicture(id: string, role: string): Promise<PictureNode> {
+  const node = await figma.getNodeByIdAsync(id);
+  if (!node || node.removed) {
+    throw new CodedError('request-invalid', {
+      detail: `The ${role} is not in the document any more.`,
+      remedy: 'Select another one, or undo what removed it.',
+    });
+  }
+  const obstacle = obstacleOf(node);
+  if (obstacle !== '') {
+    throw new CodedError('request-invalid', {
+      detail: `The ${role} "${node.name}" cannot be used: ${obstacle.toLowerCase()}.`,
+      remedy: 'Show it, or select another one.',
+    });
+  }
+  return node as PictureNode;
+}
+
+export function boundsOf(node: PictureNode): Bounds {
+  const { x, y, width, height } = node.absoluteBoundingBox!;
+  return { left: x, top: y, width, height };
+}
+
+/** Whether a node is an instance or a part of one: nothing can be put into it. */
+export function outermostInstance(node: BaseNode): InstanceNode | undefined {
+  let found: InstanceNode | undefined;
+  for (let at: BaseNode | null = node; at; at = at.parent) {
+    if (at.type === 'INSTANCE') found = at;
+  }
+  return found;
+}
+
+/** Plugin data takes 100 kB an entry: a longer recipe is left out, which only takes "run again" away. */
+export function keepRecipe(node: SceneNode, recipe: string): boolean {
+  if (recipe.length > longestRecipe) return false;
+  node.setPluginData(recipeKey, recipe);
+  return true;
+}

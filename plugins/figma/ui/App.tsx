@@ -1,0 +1,105 @@
+import { useEffect } from 'preact/hooks';
+import { parseEditRequest } from '../../../shared/request.ts';
+import { Panel } from '../../panel/app.tsx';
+import { on } from '../../panel/components/on.ts';
+import type { Connection } from '../../panel/models/connection.ts';
+import { isBusy, type Session } from '../../panel/models/session.ts';
+import type { Settings } from '../../panel/models/settings.ts';
+import { parseRecipe } from '../recipe.ts';
+import { EditLayer } from './EditLayer.tsx';
+import type { FigmaHost } from './figma-host.ts';
+import { PictureView } from './PictureView.tsx';
+import type { Work } from './work.ts';
+
+export interface AppProps {
+  readonly host: FigmaHost;
+  readonly work: Work;
+  readonly settings: Settings;
+  readonly session: Session;
+  readonly connection: Connection;
+}
+
+/** The layer to edit and its mask above the panel that every host has. */
+export function App({ host, work, settings, session, connection }: AppProps) {
+  const state = session.state.value;
+  const busy = isBusy(state) || state.kind === 'done';
+  const isReady = connection.state.value.kind === 'connected';
+  const obstacle = work.obstacle.value;
+  const mask = work.mask.value;
+  const taken = work.taken.value;
+  const attempt = (task: () => void | Promise<void>): void => {
+    Promise.resolve().then(task).catch(session.fail);
+  };
+  const [selected, second] = work.selection.value;
+  const result = second ? undefined : selected;
+  const recipe = parseRecipe(result?.recipe ?? '');
+
+  const repeat = async (): Promise<void> => {
+    if (!result || !recipe) return;
+    settings.use(parseEditRequest(JSON.stringify(recipe.request)));
+    settings.references.value = await host.exportReferences(recipe.references);
+    work.repeat(result);
+    await session.run();
+  };
+
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent): void => {
+      if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+        event.preventDefault();
+        if (isReady && obstacle === '' && !busy) void session.run();
+      } else if (event.key === 'Escape') void session.cancel();
+    };
+    window.addEventListener('keydown', onKeyDown);
+    return () => window.removeEventListener('keydown', onKeyDown);
+  });
+
+  const shown = state.kind === 'done' ? state.variants[state.chosen] : undefined;
+  const below = taken && (!shown || shown.target === taken.target) ? taken.edit : undefined;
+
+  return (
+    <div class="plugin">
+      <header class="plugin-head">
+        <EditLayer
+          target={work.target.value}
+          obstacle={obstacle}
+          isPinned={work.pinned.value !== undefined}
+          mask={mask}
+          busy={busy}
+          hasSelection={work.selection.value.length > 0}
+          onPin={work.pin}
+          onUseAsMask={() => attempt(work.useSelectionAsMask)}
+          onPaintMask={() => attempt(work.paintMask)}
+          onClearMask={work.clearMask}
+          {...(recipe && isReady ? { onRepeat: () => attempt(repeat) } : {})}
+        />
+        {shown && <PictureView key="done" picture={below} candidate={shown} />}
+        {state.kind === 'running' && taken && (
+          <PictureView
+            key="running"
+            picture={taken.edit}
+            {...(state.preview ? { preview: state.preview } : {})}
+          />
+        )}
+        {!busy && mask?.kind === 'brush' && (
+          <PictureView key="brush" picture={mask.picture} paint={mask.paint} />
+        )}
+        {state.kind === 'done' && state.variants.length > 1 && below && (
+          <button
+            class="secondary wide"
+            type="button"
+            {...on({
+              click: () =>
+                attempt(async () => {
+                  await host.placeSideBySide(state.variants, below);
+                  session.discard();
+                }),
+            })}
+          >
+            {`Place all ${state.variants.length} side by side`}
+          </button>
+        )}
+      </header>
+      <Panel host={host} settings={settings} session={session} connection={connection} obstacle={obstacle} />
+    </div>
+  );
+}

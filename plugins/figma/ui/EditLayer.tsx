@@ -1,0 +1,94 @@
+import { on } from '../../panel/components/on.ts';
+import type { SelectedNode } from '../protocol.ts';
+import type { MaskChoice } from './work.ts';
+
+export interface EditLayerProps {
+  readonly target: SelectedNode | undefined;
+  readonly obstacle: string;
+  readonly isPinned: boolean;
+  readonly mask: MaskChoice | undefined;
+  readonly busy: boolean;
+  /** Whether something is selected that could be a mask. */
+  readonly hasSelection: boolean;
+  readonly onPin: () => void;
+  readonly onUseAsMask: () => void;
+  readonly onPaintMask: () => void;
+  readonly onClearMask: () => void;
+  /** Runs what the selected result was made of once more; absent where it is no result. */
+  readonly onRepeat?: () => void;
+}
+
+/** What is edited, and inside which mask. */
+export function EditLayer(props: EditLayerProps) {
+  const { target, obstacle, isPinned, mask, busy } = props;
+  return (
+    <section class="edit-layer" aria-label="Layer to edit">
+      <div class="pick-row">
+        <span class="pick-role">Edit</span>
+        {target ? (
+          <span class="pick-name" title={target.name}>
+            {target.name}
+            <span class="pick-size">{` ${Math.round(target.width)} × ${Math.round(target.height)}`}</span>
+          </span>
+        ) : (
+          <span class="pick-name pick-none">{obstacle}</span>
+        )}
+        {target && (
+          <button
+            class="secondary small"
+            type="button"
+            aria-pressed={isPinned}
+            disabled={busy}
+            title="Keep this layer while you select masks and references"
+            {...on({ click: props.onPin })}
+          >
+            {isPinned ? 'Pinned' : 'Pin'}
+          </button>
+        )}
+      </div>
+      {target && obstacle !== '' && <p class="pick-obstacle">{obstacle}</p>}
+      <div class="pick-row">
+        <span class="pick-role">Mask</span>
+        {mask ? (
+          <>
+            <span class="pick-name">{mask.kind === 'node' ? mask.node.name : 'Painted below'}</span>
+            <button
+              class="secondary small"
+              type="button"
+              disabled={busy}
+              {...on({ click: props.onClearMask })}
+            >
+              Remove
+            </button>
+          </>
+        ) : (
+          <>
+            <span class="pick-name pick-none">Whole layer</span>
+            <button
+              class="secondary small"
+              type="button"
+              disabled={busy || !props.hasSelection}
+              title="The selected shape, vector, text or mask layer limits the edit"
+              {...on({ click: props.onUseAsMask })}
+            >
+              Use as mask
+            </button>
+            <button
+              class="secondary small"
+              type="button"
+              disabled={busy || !target || obstacle !== ''}
+              {...on({ click: props.onPaintMask })}
+            >
+              Paint
+            </button>
+          </>
+        )}
+      </div>
+      {props.onRepeat && (
+        <button class="secondary wide small" type="button" disabled={busy} {...on({ click: props.onRepeat })}>
+          Run this result’s recipe again
+        </button>
+      )}
+    </section>
+  );
+}

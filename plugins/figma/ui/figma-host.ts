@@ -1,0 +1,194 @@
+import { composite } from '../../../shared/composite.ts';
+import { CodedError } from '../../../shared/errors.ts';
+import { maskBounds } from '../../../shared/mask.ts';
+import { parseEditRequest } from '../../../shared/request.ts';
+import { decodeReference } from '../../panel/canvas/decode.ts';
+import { pickFiles } from '../../panel/canvas/pick.ts';
+import type { Host, Picture, Pixels, Placement, Reference } from '../../panel/host.ts';
+import { isTranslation } from '../matrix.ts';
+import type { ExportedNode, Source } from '../protocol.ts';
+import { parseRecipe, type Recipe } from '../recipe.ts';
+import { rasterMask } from './mask.ts';
+import type { Sandbox } from './sandbox.ts';
+import { explainSilence } from './silence.ts';
+import { maxImageSide, onePNG, type PixelSize, tilesOf } from './tiles.ts';
+import { decode, type Work } from './work.ts';
+
+/** What a placement needs of its capture; it travels with the edit as text. */
+interface Target {
+  readonly source: Source;
+  /** Pixels of the source's picture. */
+  readonly width: number;
+  readonly height: number;
+  readonly hasMask: boolean;
+  readonly hideId?: string;
+  readonly references: readonly string[];
+}
+
+export interface FigmaHost extends Host {
+  /** Puts every variant, laid over the picture that was edited, in a row beside the source. */
+  placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<void>;
+  exportReferences(ids: readonly string[]): Promise<readonly Reference[]>;
+}
+
+export interface HostParts {
+  readonly sandbox: Sandbox;
+  readonly work: Work;
+  /** Of the panel, now. */
+  readonly references: () => readonly Reference[];
+  /** Tells the person something about what was placed. */
+  readonly tell: (note: string) => void;
+}
+
+/** The panel's document is Figma's, seen through the sandbox. */
+export function createFigmaHost({ sandbox, work, references, tell }: HostParts): FigmaHost {
+  const exportReferences = async (ids: readonly string[]): Promise<readonly Reference[]> =>
+    Promise.all((await sandbox.call('export', ids)).map(toReference));
+
+  return {
+    // Names, not addresses: Figma's manifest takes no raw address.
+    companions: companionPorts.map((port) => `http://localhost:${port}`),
+    offersAgain: true,
+    explainSilence,
+    exportReferences,
+
+    storage: {
+      // Storage that fails, as when it is full, must not stop an edit: it only remembers less.
+      get: (key) => sandbox.call('readStored', key).catch(() => undefined),
+      set: (key, value) => sandbox.call('store', { key, value }).catch(() => undefined),
+    },
+
+    async capture() {
+      const choice = work.choice();
+      const { source, png, masks } = await sandbox.call('capture', choice);
+      const edit = await decode(png, 'the layer');
+      const painted = choice.kind === 'node' ? work.painted(source, edit) : undefined;
+      const mask = masks.length > 0 ? await rasterMask(masks, source.bounds, edit) : painted;
+      if (mask && !maskBounds({ width: edit.width, height: edit.height, data: mask })) {
+        throw new CodedError('mask-empty', {
+          detail: 'The mask does not lie over the layer that is edited.',
+          remedy: 'Move the mask over the layer, or choose another mask.',
+        });
+      }
+      const target: Target = {
+        source,
+        width: edit.width,
+        height: edit.height,
+        hasMask: mask !== undefined,
+        ...(choice.kind === 'node' && choice.maskId !== undefined ? { hideId: choice.maskId } : {}),
+        references: references().map(({ id }) => id),
+      };
+      const text = JSON.stringify(target);
+      work.taken.value = { target: text, edit };
+      return { edit, ...(mask ? { mask } : {}), origin: { left: 0, top: 0 }, target: text };
+    },
+
+    async place(variants, chosen) {
+      const placement = variants[chosen]!;
+      const target = targetOf(placement);
+      const { source, hasMask, hideId } = target;
+      const layer = withEightBits(placement.layer);
+      const { left, top } = placement.bounds;
+      const isWhole =
+        !hasMask && left === 0 && top === 0 && layer.width === target.width && layer.height === target.height;
+      const isTooLarge = Math.max(layer.width, layer.height) > maxImageSide;
+      const asNode = isWhole && !(isTooLarge && isTranslation(source.transform));
+      const tiles = asNode
+        ? [{ picture: await onePNG(layer), bounds: { ...source.bounds, left: 0, top: 0 } }]
+        : await tilesOf(layer, placement.bounds, pixelOf(target), hasMask);
+      const said = await sandbox.call('place', {
+        name: placement.name,
+        source,
+        shape: asNode ? 'node' : 'region',
+        tiles,
+        recipe: recipeOf(placement),
+        ...(hideId === undefined ? {} : { hideId }),
+      });
+      if (hideId !== undefined || work.mask.value?.kind === 'brush') work.clearMask();
+      tell([said, sizeNote(layer, asNode, tiles.length)].filter(Boolean).join(' '));
+    },
+
+    async placeSideBySide(variants, edit) {
+      const target = targetOf(variants[0]!);
+      const pictures = [];
+      for (const placement of variants) {
+        const layer = withEightBits(placement.layer);
+        const whole = composite({ ...edit, channels: 4 }, { ...layer, channels: 4 }, placement.bounds);
+        const picture = { width: edit.width, height: edit.height, data: whole.data as Picture['data'] };
+        pictures.push({
+          name: `${placement.name} · seed ${placement.recipe.seed}`,
+          tiles: await tilesOf(picture, { left: 0, top: 0 }, pixelOf(target), false),
+          recipe: recipeOf(placement),
+        });
+      }
+      tell(await sandbox.call('placeSideBySide', { source: target.source, pictures }));
+    },
+
+    async pickReferences() {
+      const files = await pickFiles(true);
+      return Promise.all(files.map((file) => decodeReference(file, file.name)));
+    },
+
+    async takeReferences() {
+      const usable = work.others.value.filter(({ id }) => id !== work.target.value?.id);
+      const ids = (usable.length > 0 ? usable : work.others.value).map(({ id }) => id);
+      if (ids.length === 0) {
+        throw new CodedError('request-invalid', {
+          detail: 'Nothing is selected that could be a reference.',
+          remedy: 'Select one or more layers in the document, then press the button again.',
+        });
+      }
+      return exportReferences(ids);
+    },
+
+    async readRequest() {
+      const [selected] = work.selection.value;
+      const recipe = parseRecipe(selected?.recipe ?? '');
+      return recipe && parseEditRequest(JSON.stringify(recipe.request));
+    },
+  };
+}
+
+async function toReference({ id, name, png }: ExportedNode): Promise<Reference> {
+  const blob = new Blob([new Uint8Array(png)], { type: 'image/png' });
+  return { ...(await decodeReference(blob, name)), id };
+}
+
+function targetOf({ target }: Placement): Target {
+  if (target !== undefined) return JSON.parse(target) as Target;
+  throw new CodedError('document-gone', {
+    detail: 'It is not known which layer this result was made of.',
+    remedy: 'Select the layer and run it again.',
+  });
+}
+
+function pixelOf({ source, width, height }: Target): PixelSize {
+  return { x: source.bounds.width / width, y: source.bounds.height / height };
+}
+
+/** The recipe as text, with the numbers that were used rather than those that were left open. */
+function recipeOf({ request, recipe, target }: Placement): string {
+  const { source, references } = JSON.parse(target!) as Target;
+  const { seed, steps, guidance } = recipe;
+  const { variants: _, ...asked } = request;
+  const kept: Recipe = {
+    version: 1,
+    sourceId: source.id,
+    request: { ...asked, seed, steps, guidance },
+    references,
+  };
+  return JSON.stringify(kept);
+}
+
+function withEightBits({ width, height, data }: Pixels): Picture {
+  if (data instanceof Uint8Array) return { width, height, data };
+  throw new TypeError('Figma takes no layer of 16 bits');
+}
+
+function sizeNote({ width, height }: Picture, asNode: boolean, tiles: number): string {
+  const size = `${width} × ${height}`;
+  if (tiles > 1)
+    return `Figma takes ${maxImageSide} pixels a side: the result of ${size} lies in ${tiles} tiles.`;
+  const isScaled = asNode && Math.max(width, height) > maxImageSide;
+  return isScaled ? `Figma takes ${maxImageSide} pixels a side: the result of ${size} was made smaller.` : '';
+}

@@ -1,0 +1,36 @@
+import type { Bounds } from '../../../shared/events.ts';
+import { context, newCanvas } from '../../panel/canvas/decode.ts';
+import type { ExportedNode } from '../protocol.ts';
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/**
+ * The alpha of exported nodes, drawn where they lie over the source.
+ * @param bounds of the source, in page units
+ * @param size of the source's picture, in pixels
+ * @returns U8 `[height, width]`, 255 = regenerate. A shape that is half transparent all over still counts in full.
+ */
+export async function rasterMask(
+  masks: readonly ExportedNode[],
+  bounds: Bounds,
+  size: Size,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const drawing = context(newCanvas(size.width, size.height));
+  drawing.imageSmoothingQuality = 'high';
+  drawing.scale(size.width / bounds.width, size.height / bounds.height);
+  drawing.translate(-bounds.left, -bounds.top);
+  for (const { png, bounds: at } of masks) {
+    const bitmap = await createImageBitmap(new Blob([new Uint8Array(png)], { type: 'image/png' }));
+    drawing.drawImage(bitmap, at.left, at.top, at.width, at.height);
+    bitmap.close();
+  }
+  const { data } = drawing.getImageData(0, 0, size.width, size.height);
+  const mask = new Uint8Array(size.width * size.height);
+  let strongest = 0;
+  for (let i = 0; i < mask.length; i++) strongest = Math.max(strongest, data[i * 4 + 3]!);
+  for (let i = 0; i < mask.length; i++) mask[i] = Math.round((data[i * 4 + 3]! / (strongest || 1)) * 255);
+  return mask;
+}

@@ -1,0 +1,148 @@
+import { computed, signal } from '@preact/signals';
+import { CodedError } from '../../../shared/errors.ts';
+import { maskBounds } from '../../../shared/mask.ts';
+import type { PaintMask } from '../../panel/canvas/brush.ts';
+import { decodePicture } from '../../panel/canvas/decode.ts';
+import type { Picture } from '../../panel/host.ts';
+import type { CaptureChoice, SelectedNode, Source } from '../protocol.ts';
+import type { Sandbox } from './sandbox.ts';
+
+export type MaskChoice =
+  | { readonly kind: 'node'; readonly node: SelectedNode }
+  /** Painted over the picture of the node `of`. */
+  | {
+      readonly kind: 'brush';
+      readonly of: SelectedNode;
+      readonly picture: Picture;
+      readonly paint: PaintMask;
+    };
+
+/** What was captured last, to show results over it. */
+export interface Taken {
+  readonly target: string;
+  readonly edit: Picture;
+}
+
+/** Which node is edited, inside which mask. */
+export function createWork(sandbox: Sandbox) {
+  const selection = signal<readonly SelectedNode[]>([]);
+  const pinned = signal<SelectedNode | undefined>(undefined);
+  const mask = signal<MaskChoice | undefined>(undefined);
+  const taken = signal<Taken | undefined>(undefined);
+  /** The result whose recipe the next run repeats. */
+  let again: SelectedNode | undefined;
+
+  const others = computed(() => {
+    const choice = mask.value;
+    return selection.value.filter(
+      ({ id }) => id !== pinned.value?.id && !(choice?.kind === 'node' && id === choice.node.id),
+    );
+  });
+  const target = computed(() => pinned.value ?? (others.value.length === 1 ? others.value[0] : undefined));
+  const obstacle = computed(() => {
+    if (target.value) return target.value.obstacle;
+    return others.value.length > 1 ? 'Select one layer to edit' : 'Select a layer to edit';
+  });
+
+  sandbox.on('selection', (nodes) => {
+    selection.value = nodes;
+    const again = nodes.find(({ id }) => id === pinned.value?.id);
+    if (again) pinned.value = again;
+  });
+  void sandbox.call('selection', undefined as never).then((nodes) => {
+    selection.value = nodes;
+  });
+
+  function chosen(): SelectedNode {
+    const node = target.value;
+    if (node && obstacle.value === '') return node;
+    throw new CodedError('request-invalid', {
+      detail: `${obstacle.value}.`,
+      remedy: 'Select the layer that shall change in the document.',
+    });
+  }
+
+  return {
+    selection,
+    pinned,
+    mask,
+    taken,
+    target,
+    obstacle,
+    /** What is selected besides the edited node and its mask. */
+    others,
+
+    pin(): void {
+      pinned.value = pinned.value ? undefined : target.value;
+    },
+
+    useSelectionAsMask(): void {
+      const [node, second] = selection.value.filter(({ id }) => id !== pinned.value?.id);
+      if (!node || second || node.obstacle !== '') {
+        throw new CodedError('request-invalid', {
+          detail: node?.obstacle ? `${node.obstacle}.` : 'A mask is one layer.',
+          remedy:
+            'Select one shape, vector, text or mask layer over the picture, then press the button again.',
+        });
+      }
+      mask.value = { kind: 'node', node };
+    },
+
+    /** Brings the picture of the edited node to be painted on. */
+    async paintMask(): Promise<void> {
+      const of = chosen();
+      const { png } = await sandbox.call('capture', { kind: 'node', id: of.id });
+      const picture = await decode(png, of.name);
+      const { width, height } = picture;
+      mask.value = {
+        kind: 'brush',
+        of,
+        picture,
+        paint: { width, height, data: new Uint8Array(width * height) },
+      };
+    },
+
+    clearMask(): void {
+      mask.value = undefined;
+    },
+
+    /** The next run repeats what this result was made of. */
+    repeat(result: SelectedNode): void {
+      again = result;
+    },
+
+    /** What the sandbox is to capture now; a repetition holds for one time only. */
+    choice(): CaptureChoice {
+      const result = again;
+      again = undefined;
+      if (result) return { kind: 'again', resultId: result.id };
+      const { id } = chosen();
+      const maskChoice = mask.value;
+      return {
+        kind: 'node',
+        id,
+        ...(maskChoice?.kind === 'node' ? { maskId: maskChoice.node.id } : {}),
+      };
+    },
+
+    /** The painted mask, if it belongs to what was captured. */
+    painted(source: Source, edit: Picture): Uint8Array | undefined {
+      const choice = mask.value;
+      if (choice?.kind !== 'brush') return undefined;
+      const { of, paint } = choice;
+      if (of.id !== source.id || paint.width !== edit.width || paint.height !== edit.height) {
+        throw new CodedError('mask-size', {
+          detail: `The mask was painted over "${of.name}" as it was then, which is not what is edited now.`,
+          remedy: 'Remove the mask, or paint it again.',
+        });
+      }
+      return maskBounds(paint) ? paint.data : undefined;
+    },
+  };
+}
+
+export type Work = ReturnType<typeof createWork>;
+
+export function decode(png: Uint8Array, name: string): Promise<Picture> {
+  return decodePicture(new Blob([new Uint8Array(png)], { type: 'image/png' }), name);
+}

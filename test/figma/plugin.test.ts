@@ -1,0 +1,362 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { projectRoot } from '../../server/paths.ts';
+import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { type Built, built, png } from './driver.ts';
+import { FigmaApi } from './simulator/figma-api.ts';
+import { type OpenPlugin, openPlugin, serveEmbedder } from './simulator/plugin.ts';
+import { render } from './simulator/render.ts';
+import { Scene } from './simulator/scene.ts';
+
+const chromium = findChromium();
+if (!chromium && !process.env.CI) {
+  console.warn('No Chromium here (set CHROMIUM): the tests of the Figma plugin are skipped.');
+}
+
+const artifacts = path.join(projectRoot, 'test/artifacts');
+const schemes = ['light', 'dark'] as const;
+const area = { x: 0, y: 0, width: 400, height: 300 };
+
+/** A photo in a turned card, and a shape over it on the page. */
+async function pictureAndShape() {
+  const scene = new Scene();
+  const photoBytes = await png(200, 150, (x, y) => [
+    (x * 7 + y) % 256,
+    (y * 5 + x * 3) % 256,
+    (x ^ y) % 256,
+    255,
+  ]);
+  const api = new FigmaApi({ scene, storage: new Map(), showUI: () => undefined, toUI: () => undefined });
+  const { hash } = (api.global.createImage as (bytes: Uint8Array) => { hash: string })(photoBytes);
+  const card = scene.add(scene.page, 'FRAME', {
+    name: 'Card',
+    width: 260,
+    height: 200,
+    relativeTransform: [
+      [1, 0, 60],
+      [0, 1, 40],
+    ],
+    layoutMode: 'VERTICAL',
+    padding: 20,
+    fills: [{ type: 'SOLID', color: { r: 0.9, g: 0.9, b: 0.8 } }],
+  });
+  const photo = scene.add(card, 'RECTANGLE', {
+    name: 'Photo',
+    width: 200,
+    height: 150,
+    fills: [{ type: 'IMAGE', imageHash: hash, scaleMode: 'FILL' }],
+  });
+  const shape = scene.add(scene.page, 'ELLIPSE', {
+    name: 'Blob',
+    width: 70,
+    height: 60,
+    opacity: 0.5,
+    relativeTransform: [
+      [1, 0, 140],
+      [0, 1, 100],
+    ],
+    fills: [{ type: 'SOLID', color: { r: 0, g: 0, b: 1 } }],
+  });
+  return { scene, card, photo, shape };
+}
+
+describe.skipIf(!chromium && !process.env.CI)(
+  'the built plugin in the simulator, against the real companion (simulated)',
+  () => {
+    let browser: Browser;
+    let companion: Companion;
+    let plugin: Built;
+    let embedder: Awaited<ReturnType<typeof serveEmbedder>>;
+    const opened: OpenPlugin[] = [];
+
+    beforeAll(async () => {
+      if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
+      await mkdir(artifacts, { recursive: true });
+      [browser, companion, embedder] = await Promise.all([
+        launchBrowser(chromium),
+        startCompanion(),
+        serveEmbedder(),
+      ]);
+      plugin = await built([Number(new URL(companion.origin).port)]);
+    });
+    afterEach(async () => {
+      await Promise.all(opened.splice(0).map((one) => one.close()));
+    });
+    afterAll(async () => {
+      await browser?.close();
+      await companion?.stop();
+      embedder?.close();
+      await plugin?.remove();
+    });
+
+    async function open(
+      scene: Scene,
+      { scheme = 'light' as (typeof schemes)[number], isPaired = true } = {},
+    ) {
+      const storage = new Map<string, unknown>(isPaired ? [['token', companion.token]] : []);
+      const one = await openPlugin(browser, plugin.folder, {
+        scene,
+        storage,
+        scheme,
+        embedder: embedder.url,
+      });
+      opened.push(one);
+      const shot = (name: string) =>
+        one.page.screenshot({ path: path.join(artifacts, `figma-${name}-${scheme}.png`) });
+      const { ui } = one;
+      const button = (name: string) => ui.getByRole('button', { name, exact: true });
+      const ready = () => ui.getByText(/^Ready/).waitFor({ timeout: 20_000 });
+      const setNumbers = async (numbers: Readonly<Record<string, number>>): Promise<void> => {
+        await button('Advanced').click();
+        for (const [name, value] of Object.entries(numbers)) {
+          await ui.getByLabel(name).fill(String(value));
+          await ui.getByLabel(name).press('Tab');
+        }
+        await button('Advanced').click();
+      };
+      return { ...one, shot, button, ready, setNumbers };
+    }
+
+    test.each(
+      schemes,
+    )('select a picture, a shape as mask, instruct, run, keep: a masked picture in its place, one undo (%s)', async (scheme) => {
+      const { scene, card, photo, shape } = await pictureAndShape();
+      const { ui, shot, button, ready, setNumbers, select, faults, realm } = await open(scene, { scheme });
+      await ready();
+      await shot('1-nothing-selected');
+      expect(await button('Run').isDisabled()).toBe(true);
+
+      select(shape);
+      await button('Use as mask').click();
+      select(photo);
+      await ui.getByText('Photo').waitFor();
+      await ui.getByLabel('Instruction').fill('a red circle');
+      await setNumbers({ Seed: 7, Steps: 16 });
+      await shot('2-ready');
+      const untouched = scene.snapshot();
+      const pageBefore = await render(scene, scene.page, area, area);
+
+      await button('Run').click();
+      await ui.getByText(/Step \d+ of 16/).waitFor({ timeout: 60_000 });
+      await shot('3-running');
+      await button('Keep as layer').waitFor({ timeout: 60_000 });
+      await shot('4-done');
+      expect(scene.snapshot(), 'nothing is changed before it is kept').toBe(untouched);
+      await button('Keep as layer').click();
+      await button('Run').waitFor();
+      await shot('5-kept');
+
+      const [, group, ...rest] = scene.get(card).children.map((id) => scene.get(id));
+      expect(rest).toEqual([]);
+      expect(group).toMatchObject({ type: 'GROUP', name: 'a red circle', layoutPositioning: 'ABSOLUTE' });
+      const [mask, picture] = group!.children.map((id) => scene.get(id));
+      expect(mask).toMatchObject({ type: 'RECTANGLE', isMask: true });
+      expect(picture).toMatchObject({ type: 'RECTANGLE', isMask: false });
+      // Around the shape, with room for a feather, and pixel on pixel.
+      const box = scene.box(group!.id);
+      expect(Number.isInteger(box.x) && Number.isInteger(box.y)).toBe(true);
+      expect(box.x).toBeGreaterThan(100);
+      expect(box.x).toBeLessThanOrEqual(140);
+      expect(box.x + box.width).toBeGreaterThanOrEqual(210);
+      expect(scene.get(shape).visible, 'the shape would cover the result').toBe(false);
+      const recipe = JSON.parse(group!.pluginData.recipe!) as { sourceId: string; request: object };
+      expect(recipe).toMatchObject({
+        sourceId: photo,
+        request: { instruction: 'a red circle', seed: 7, steps: 16 },
+      });
+
+      const pageAfter = await render(scene, scene.page, area, area);
+      let changed = 0;
+      for (let y = 0; y < area.height; y++) {
+        for (let x = 0; x < area.width; x++) {
+          const i = (y * area.width + x) * 4;
+          const same = pageAfter.subarray(i, i + 4).equals(pageBefore.subarray(i, i + 4));
+          const inside = ((x + 0.5 - 175) / 37) ** 2 + ((y + 0.5 - 130) / 32) ** 2 <= 1;
+          if (!inside) expect(same, `pixel ${x}, ${y}`).toBe(true);
+          else if (!same) changed++;
+        }
+      }
+      expect(changed).toBeGreaterThan(2500);
+
+      const withResult = scene.snapshot();
+      expect(withResult).not.toBe(untouched);
+      scene.undo();
+      expect(scene.snapshot(), 'one undo').toBe(untouched);
+      expect(realm.api).toBeInstanceOf(FigmaApi);
+      expect(faults).toEqual([]);
+    }, 180_000);
+
+    test('without a mask the whole node is covered; its recipe runs again with the same result', async () => {
+      const { scene, photo, card } = await pictureAndShape();
+      scene.get(card).layoutMode = 'NONE';
+      scene.get(photo).relativeTransform = [
+        [Math.SQRT1_2, -Math.SQRT1_2, 120],
+        [Math.SQRT1_2, Math.SQRT1_2, 10],
+      ];
+      const { ui, button, ready, setNumbers, select, shot } = await open(scene);
+      await ready();
+      select(photo);
+      await ui.getByLabel('Instruction').fill('a blue square');
+      await setNumbers({ Seed: 3, Steps: 2 });
+      await button('Run').click();
+      await button('Keep as layer').click({ timeout: 60_000 });
+      await button('Run').waitFor();
+      const first = scene.get(scene.get(card).children[1]!);
+      expect(first).toMatchObject({ type: 'RECTANGLE', width: 200, height: 150, name: 'a blue square' });
+      scene
+        .absolute(first.id)
+        .flat()
+        .forEach((value, i) => {
+          expect(value).toBeCloseTo(scene.absolute(photo).flat()[i]!, 9);
+        });
+
+      await ui.getByLabel('Instruction').fill('something else');
+      select(first.id);
+      await button('Run this result’s recipe again').waitFor();
+      await shot('6-recipe');
+      await button('Run this result’s recipe again').click();
+      await button('Keep as layer').click({ timeout: 60_000 });
+      await button('Run').waitFor();
+      const second = scene.get(scene.get(card).children[1]!);
+      expect(second.id).not.toBe(first.id);
+      const hashes = [first, second].map(({ fills }) => fills[0]?.type === 'IMAGE' && fills[0].imageHash);
+      expect(hashes[0]).toBe(hashes[1]);
+    }, 120_000);
+
+    test('a painted mask, two references of selected layers in the person’s order, variants side by side', async () => {
+      const { scene, photo } = await pictureAndShape();
+      const { ui, page, button, ready, setNumbers, select, shot } = await open(scene, { scheme: 'dark' });
+      const [red, green] = (['Red', 'Green'] as const).map((name, i) =>
+        scene.add(scene.page, 'RECTANGLE', {
+          name,
+          width: 40,
+          height: 40,
+          relativeTransform: [
+            [1, 0, 500 + i * 60],
+            [0, 1, 0],
+          ],
+          fills: [{ type: 'SOLID', color: { r: 1 - i, g: i, b: 0 } }],
+        }),
+      );
+      await ready();
+      select(photo);
+      await button('Pin').click();
+      select(red!, green!);
+      await button('Add layer').click();
+      await ui.getByText('{image2}', { exact: true }).waitFor();
+      await button('Move Green up').click();
+      await button('Paint').click();
+      const canvas = ui.getByRole('application');
+      const box = (await canvas.boundingBox())!;
+      await page.mouse.move(box.x + box.width / 2 - 20, box.y + box.height / 2);
+      await page.mouse.down();
+      await page.mouse.move(box.x + box.width / 2 + 20, box.y + box.height / 2, { steps: 5 });
+      await page.mouse.up();
+      await shot('7-painted');
+      await ui.getByLabel('Instruction').fill('put {image1} here');
+      await setNumbers({ Seed: 7, Steps: 2, Variants: 2 });
+      await button('Run').click();
+      await button('Variant 2').waitFor({ timeout: 60_000 });
+      await shot('8-variants');
+      const before = scene.snapshot();
+      await button('Place all 2 side by side').click();
+      await button('Run').waitFor();
+      const placed = scene.get(scene.page).children.map((id) => scene.get(id));
+      expect(placed.slice(-2).map(({ name }) => name)).toEqual([
+        'put {image1} here · seed 7',
+        'put {image1} here · seed 8',
+      ]);
+      const [one, two] = placed.slice(-2).map(({ id }) => scene.box(id));
+      expect([one!.width, one!.height]).toEqual([200, 150]);
+      expect(two!.x - one!.x).toBe(240);
+      const recipe = JSON.parse(placed.at(-1)!.pluginData.recipe!) as { references: string[] };
+      expect(recipe.references).toEqual([green, red]);
+      scene.undo();
+      expect(scene.snapshot()).toBe(before);
+    }, 120_000);
+
+    test('the keyboard alone paints a mask and runs', async () => {
+      const { scene, card, photo } = await pictureAndShape();
+      const { ui, page, button, ready, setNumbers, select } = await open(scene);
+      await ready();
+      select(photo);
+      await setNumbers({ Steps: 2 });
+      await ui.getByLabel('Instruction').fill('a green circle');
+      await button('Paint').focus();
+      await page.keyboard.press('Enter');
+      await ui.getByRole('application').focus();
+      for (const key of ['ArrowLeft', 'Space', 'Shift+ArrowDown', 'Shift+ArrowDown'])
+        await page.keyboard.press(key);
+      await page.keyboard.press('Control+Enter');
+      await button('Keep as layer').waitFor({ timeout: 60_000 });
+      await button('Keep as layer').focus();
+      await page.keyboard.press('Enter');
+      await button('Run').waitFor();
+      expect(scene.get(scene.get(card).children[1]!)).toMatchObject({
+        type: 'GROUP',
+        name: 'a green circle',
+      });
+    }, 120_000);
+
+    test.each(
+      schemes,
+    )('unpaired, it is paired with a token; Esc cancels; a hidden layer is told in words (%s)', async (scheme) => {
+      const { scene, photo, shape } = await pictureAndShape();
+      const one = await open(scene, { scheme, isPaired: false });
+      const { ui, page, button, ready, setNumbers, select, shot, storage } = one;
+      await ui.getByText('Companion found, not paired yet').waitFor({ timeout: 20_000 });
+      await shot('9-unpaired');
+      await ui.getByLabel('Code or token').fill('wrong-token');
+      await button('Pair').click();
+      await ui.getByRole('alert').first().waitFor();
+      await shot('10-wrong-token');
+      await ui.getByLabel('Code or token').fill(companion.token);
+      await button('Pair').click();
+      await ready();
+      expect(storage.get('token')).toBe(companion.token);
+
+      select(photo);
+      await setNumbers({ Steps: 200 });
+      await ui.getByLabel('Instruction').fill('a blue circle');
+      await page.keyboard.press('Control+Enter');
+      await ui.getByText(/Step \d+ of 200/).waitFor({ timeout: 60_000 });
+      await page.keyboard.press('Escape');
+      await ui.getByText('Cancelled. Nothing was changed.').waitFor();
+      await shot('11-cancelled');
+
+      scene.get(shape).visible = false;
+      select(shape);
+      await ui.getByText('This layer is hidden or empty').first().waitFor();
+      expect(await button('Run').isDisabled()).toBe(true);
+      await shot('12-hidden');
+      scene.get(shape).visible = true;
+      scene.get(shape).relativeTransform = [
+        [1, 0, 900],
+        [0, 1, 900],
+      ];
+      select(shape);
+      await button('Use as mask').click();
+      select(photo);
+      await button('Run').click();
+      await ui.getByText('The mask does not lie over the layer that is edited.').waitFor();
+      await shot('13-mask-beside');
+    }, 120_000);
+
+    // The last one: it kills the companion.
+    test.each(schemes)('a companion that is gone is told in words and found again (%s)', async (scheme) => {
+      const { scene, photo } = await pictureAndShape();
+      const { ui, button, ready, select, shot } = await open(scene, { scheme });
+      await ready();
+      select(photo);
+      await companion.kill();
+      await ui.getByText('Companion not running. Reconnecting…').waitFor({ timeout: 20_000 });
+      expect(await ui.getByRole('alert').getAttribute('data-code')).toBe('companion-gone');
+      await shot('14-gone');
+      await companion.restart();
+      await ready();
+      expect(await button('Run').isEnabled()).toBe(true);
+    }, 60_000);
+  },
+);
