@@ -23,7 +23,7 @@ export const maxVariants = 8;
 
 const sizeInPixels = v.pipe(v.number(), v.integer(), v.minValue(16), v.maxValue(16384));
 
-/** The JSON text in `__metadata__.request` of an edit request; see design/protocol.md. */
+/** The JSON text in `__metadata__.request` of an edit request; see docs/protocol.md. */
 const schema = v.pipe(
   v.strictObject({
     version: v.literal(1),

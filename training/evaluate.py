@@ -25,12 +25,10 @@ FIRST_SEED = 10_000_000  # training seeds lie far below
 def held_out_scene(index: int) -> dict:
     """A scene that was never trained on: the thing, the picture without it, and a mask around it."""
     rng = np.random.default_rng(FIRST_SEED + index)
-    absent = scenes.background(rng, SIZE, SIZE)
-    for _ in range(rng.choice(3)):
-        absent = scenes.paint(absent, scenes.thing(rng, 1.0))
     colour = list(scenes.COLOURS)[index % len(scenes.COLOURS)]
     hero = scenes.thing(rng, 1.0)
     hero = replace(hero, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], radius=rng.uniform(0.16, 0.3))
+    absent = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE), hero, rng.choice(3))
     mask = scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0
     return {"absent": absent, "present": scenes.paint(absent, hero), "mask": mask, "colour": colour}
 

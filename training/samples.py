@@ -44,11 +44,9 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
     rng = np.random.default_rng(seed)
     size = int(rng.choice(len(SIZES), p=SIZE_SHARES))
     h, w, references = SIZES[size]
-    ground = scenes.background(rng, h, w)
-    for _ in range(rng.choice(4, p=[0.45, 0.3, 0.15, 0.1])):  # bystanders
-        ground = scenes.paint(ground, scenes.thing(rng, w / h))
     aspect = w / h
     hero = scenes.thing(rng, aspect, radius=rng.uniform(0.14, 0.34))
+    ground = scenes.with_bystanders(rng, scenes.background(rng, h, w), hero, rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))
     present = scenes.paint(ground, hero)
     mask = scenes.brush_mask(rng, hero, h, w)
     other = scenes.thing(rng, aspect)  # what stood there before, for recolouring and redrawing

@@ -188,6 +188,18 @@ def background(rng: Generator, h: int, w: int) -> np.ndarray:
     return np.clip(picture, 0, 1).astype(np.float32)
 
 
+def with_bystanders(rng: Generator, ground: np.ndarray, hero: Thing, count: int) -> np.ndarray:
+    """The ground with other things on it, none of them behind the hero: what stood there could not be known."""
+    h, w = ground.shape[:2]
+    for _ in range(count):
+        for _ in range(10):
+            other = thing(rng, w / h)
+            if np.hypot(other.x - hero.x, other.y - hero.y) > 1.4 * hero.radius + 0.9 * other.radius:
+                ground = paint(ground, other)
+                break
+    return ground
+
+
 def brush_mask(rng: Generator, t: Thing, h: int, w: int) -> np.ndarray:
     """A mask such as a person paints around a thing: rectangle, ellipse, blob or grown outline. -> [H, W] in {0, 1}"""
     gx, gy = grid(h, w)

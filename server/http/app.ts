@@ -36,7 +36,7 @@ const longestWait = 30;
 
 type WithId = { Params: { id: string } };
 
-/** The companion's routes; see design/protocol.md. */
+/** The companion's routes; see docs/protocol.md. */
 export async function buildApp({
   jobs,
   engine,
@@ -65,7 +65,7 @@ export async function buildApp({
   app.setNotFoundHandler((request) => {
     throw new CodedError('not-found', {
       detail: `There is nothing at ${request.method} ${request.url.split('?', 1)[0]}.`,
-      remedy: 'See the protocol for what there is.',
+      remedy: 'See docs/protocol.md for what there is.',
     });
   });
   // A body is a stream to disk, whatever its type is said to be: nothing reads it as a whole.
@@ -182,7 +182,7 @@ function asCodedError(thrown: FastifyError): CodedError {
   if (thrown instanceof CodedError || status >= 500) return CodedError.from(thrown);
   return new CodedError('request-invalid', {
     detail: `The request cannot be read: ${thrown.message.replace(/\.$/, '')}.`,
-    remedy: 'Send it as the protocol says.',
+    remedy: 'Send it as docs/protocol.md says.',
     cause: thrown,
   });
 }
