@@ -46,7 +46,8 @@ export function App({ host, work, settings, session, connection }: AppProps) {
     const onKeyDown = (event: KeyboardEvent): void => {
       if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
         event.preventDefault();
-        if (isReady && obstacle === '' && !busy) void session.run();
+        if (state.kind === 'done') void session.keep();
+        else if (isReady && obstacle === '' && !busy) void session.run();
       } else if (event.key === 'Escape') void session.cancel();
     };
     window.addEventListener('keydown', onKeyDown);

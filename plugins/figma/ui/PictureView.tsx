@@ -28,12 +28,14 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
   const longer = Math.max(size.width, size.height);
   const [share, setShare] = useState(brushShare);
   const [erase, setErase] = useState(false);
+  const [isBefore, setIsBefore] = useState(false);
+  const shown = isBefore && picture ? undefined : candidate;
   const pen = useRef<Point | undefined>(undefined);
   const cursor = useRef<Point>({ x: size.width / 2, y: size.height / 2 });
   const isDown = useRef(false);
 
   const draw = (): void => {
-    if (canvas.current) drawScene(canvas.current, { picture, paint, candidate, preview }, draw);
+    if (canvas.current) drawScene(canvas.current, { picture, paint, candidate: shown, preview }, draw);
   };
   useEffect(() => effect(draw));
 
@@ -102,8 +104,9 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
             aria-pressed={erase}
             {...on({ click: () => setErase(!erase) })}
           >
-            {erase ? 'Erasing' : 'Painting'}
+            Erase
           </button>
+          <span class="brush-name">Brush size</span>
           <input
             type="range"
             aria-label="Brush size"
@@ -112,6 +115,18 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
             value={Math.round(share * 100)}
             {...on({ input: (event) => setShare(Number((event.target as HTMLInputElement).value) / 100) })}
           />
+        </div>
+      )}
+      {candidate && picture && (
+        <div class="brush-row">
+          <button
+            class="secondary small"
+            type="button"
+            aria-pressed={isBefore}
+            {...on({ click: () => setIsBefore(!isBefore) })}
+          >
+            Show before
+          </button>
         </div>
       )}
     </div>
