@@ -48,7 +48,6 @@ export function EditLayer(props: EditLayerProps) {
           </button>
         )}
       </div>
-      {target && obstacle !== '' && <p class="pick-obstacle">{obstacle}</p>}
       <div class="pick-row">
         <span class="pick-role">Mask</span>
         {mask ? (

@@ -1,4 +1,5 @@
 import { effect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Bounds } from '../../../shared/events.ts';
 import { type PaintMask, type Point, strokeLine } from '../../panel/canvas/brush.ts';
@@ -13,6 +14,8 @@ export interface PictureViewProps {
   readonly paint?: PaintMask;
   readonly candidate?: Placement;
   readonly preview?: Preview;
+  /** What else can be done with the candidate. */
+  readonly children?: ComponentChildren;
 }
 
 /** Of the picture's longer side. */
@@ -22,7 +25,7 @@ const tint: readonly number[] = [255, 45, 85];
 const tintStrength = 0.5;
 
 /** The picture that is edited, small: to paint a mask on it, and to see what becomes of it. */
-export function PictureView({ picture, paint, candidate, preview }: PictureViewProps) {
+export function PictureView({ picture, paint, candidate, preview, children }: PictureViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = picture ?? candidate?.layer ?? { width: 1, height: 1 };
   const longer = Math.max(size.width, size.height);
@@ -127,6 +130,7 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
           >
             Show before
           </button>
+          {children}
         </div>
       )}
     </div>
