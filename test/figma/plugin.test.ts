@@ -251,7 +251,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(scene.snapshot()).toBe(before);
     }, 120_000);
 
-    test('the keyboard alone paints a mask and runs', async () => {
+    test('the keyboard alone paints a mask, runs and keeps', async () => {
       const { scene, card, photo } = await pictureAndShape();
       const { ui, page, button, ready, setNumbers, select } = await open(scene);
       await ready();
@@ -265,8 +265,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         await page.keyboard.press(key);
       await page.keyboard.press('Control+Enter');
       await button('Keep as layer').waitFor({ timeout: 60_000 });
-      await button('Keep as layer').focus();
-      await page.keyboard.press('Enter');
+      await page.keyboard.press('Control+Enter');
       await button('Run').waitFor();
       expect(scene.get(scene.get(card).children[1]!)).toMatchObject({
         type: 'GROUP',
