@@ -46,9 +46,10 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
     h, w, references = SIZES[size]
     aspect = w / h
     hero = scenes.thing(rng, aspect, radius=rng.uniform(0.14, 0.34))
-    ground = scenes.with_bystanders(rng, scenes.background(rng, h, w), hero, rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))
+    ground = scenes.with_bystanders(rng, scenes.background(rng, h, w, scenes.TRAINED), hero, rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))
     present = scenes.paint(ground, hero)
     mask = scenes.brush_mask(rng, hero, h, w)
+    mask = np.maximum(mask, (np.abs(present - ground).max(-1) > 0.01) * (rng.random() < 0.7))  # most people mean the shadow too
     other = scenes.thing(rng, aspect)  # what stood there before, for recolouring and redrawing
     old_rgb = scenes.replace(hero, colour=other.colour, rgb=other.rgb)
     before_colour = scenes.paint(ground, old_rgb)

@@ -147,14 +147,18 @@ def fractal(rng: Generator, h: int, w: int, roughness: float) -> np.ndarray:
     return (field / (np.abs(field).max() + 1e-9)).astype(np.float32)
 
 
-def background(rng: Generator, h: int, w: int) -> np.ndarray:
-    """Gradient, stripes, checks, blobs, clouds, wood, horizon: what a hole can be continued from."""
+# How often each background is drawn; what is hard to go on with is trained more often than it is asked for.
+BACKGROUNDS = {"linear": 0.24, "radial": 0.12, "stripes": 0.12, "checks": 0.08, "clouds": 0.14, "wood": 0.08, "horizon": 0.14, "plain": 0.08}
+TRAINED = {"linear": 0.12, "radial": 0.08, "stripes": 0.3, "checks": 0.16, "clouds": 0.06, "wood": 0.08, "horizon": 0.18, "plain": 0.02}
+
+
+def background(rng: Generator, h: int, w: int, shares: dict[str, float] = BACKGROUNDS) -> np.ndarray:
+    """Gradient, stripes, checks, clouds, wood, horizon: what a hole can be continued from."""
     gx, gy = grid(h, w)
     a, b = muted(rng), muted(rng)
     angle = rng.uniform(0, np.pi)
     u = np.cos(angle) * (gx - 0.5 * w / h) + np.sin(angle) * (gy - 0.5)
-    kind = rng.choice(["linear", "radial", "stripes", "checks", "clouds", "wood", "horizon", "plain"],
-                      p=[0.24, 0.12, 0.12, 0.08, 0.14, 0.08, 0.14, 0.08])
+    kind = rng.choice(list(shares), p=list(shares.values()))
     if kind == "linear":
         t = np.clip(u + 0.5, 0, 1)
     elif kind == "radial":

@@ -97,7 +97,7 @@ def loss_of(flux, t5, clip, tokens, batch: list[Example]) -> Tensor:
 
 
 # How often a task is drawn for each time that it was combined: in these nothing that is given shows what shall appear.
-EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 2.5, "local-reference-editing": 2.0})
+EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 4.0, "local-reference-editing": 2.0})
 
 
 def batches(examples: list[Example], size: int):
