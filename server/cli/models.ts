@@ -101,7 +101,7 @@ export async function runModels(
     });
   command
     .command('verify')
-    .description('reads every file and compares it with the hash that was published')
+    .description('reads every file and compares it with the hash that it had to have')
     .argument('[model]', 'all, if left out')
     .action(async (id?: string) => {
       const pace = new Pace(progress);
@@ -225,10 +225,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
     }
     console.log();
   }
-  const free = await freeBytes(modelsFolder())
-    .catch(() => freeBytes(homeFolder()))
-    .catch(() => undefined);
-  if (free !== undefined) console.log(`Free on the disk of ${modelsFolder()}: ${sizeText(free)}`);
+  console.log(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
   console.log('Install one with: npm run models -- install <model>');
 }
 

@@ -305,8 +305,14 @@ async function requirePlaces(from: readonly string[]): Promise<void> {
   }
 }
 
-/** Bytes that may still be written under a folder. */
+/** Bytes that may still be written to the disk of a folder, which need not be there yet. */
 export async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (cause) {
+    const parent = path.dirname(folder);
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || parent === folder) throw cause;
+    return freeBytes(parent);
+  }
 }

@@ -14,7 +14,8 @@ export interface Licence {
 export const licences = {
   'flux-1-dev-non-commercial': {
     title: 'FLUX.1 [dev] Non-Commercial License',
-    url: 'https://huggingface.co/black-forest-labs/FLUX.1-Fill-dev/blob/main/LICENSE.md',
+    // The copy on the hub can be read only by who accepted it already.
+    url: 'https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev',
     terms:
       'FOR NON-COMMERCIAL USE ONLY. These weights are not free software: you may not use them for a business or in a ' +
       'product. Commercial use needs a licence from Black Forest Labs (https://bfl.ai/licensing). The adapters and the ' +
