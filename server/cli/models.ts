@@ -165,6 +165,8 @@ async function ask(licence: Licence, isAccepted: boolean, signal: AbortSignal): 
   }
   if (!process.stdin.isTTY) return false;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // While it reads, the terminal's Ctrl-C comes to it and not to the process.
+  lines.on('SIGINT', () => process.emit('SIGINT'));
   try {
     const answer = await lines.question('Do you accept it? Type "yes": ', { signal });
     return answer.trim().toLowerCase() === 'yes';
