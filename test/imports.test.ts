@@ -18,7 +18,14 @@ const mayImport: Record<string, readonly string[]> = {
   'server/engine': ['server/pipeline', 'server/models', 'server/weights', 'server/graph', 'shared'],
   'server/jobs': ['server/engine', 'server/pipeline', 'shared'],
   'server/install': ['server/engine', 'server/weights', 'shared'],
-  'server/cli': ['server/install', 'server/jobs', 'server/engine', 'server/pipeline', 'shared'],
+  'server/cli': [
+    'server/install',
+    'server/weights',
+    'server/jobs',
+    'server/engine',
+    'server/pipeline',
+    'shared',
+  ],
   'server/http': ['server/jobs', 'server/engine', 'server/weights', 'shared'],
 };
 

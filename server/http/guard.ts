@@ -77,7 +77,8 @@ export function checkToken(request: FastifyRequest, reply: FastifyReply, token: 
       })
     : new CodedError('token-wrong', {
         detail: 'The token is not that of this companion.',
-        remedy: 'Open the link that the companion printed, or read ACEPP_HOME/token again.',
+        remedy:
+          'Pair this panel again, or open the link that the companion printed. Programs read ACEPP_HOME/token.',
       });
 }
 

@@ -90,20 +90,21 @@ export class Finder {
    * A file of the same network: the repository's own in diffusers' layout, from the hub's cache; or, where the person named
    * the place, one that has the network's tensors. Of several of those none is taken: it would be a guess.
    */
-  async alike({ file, diffusers, shapes }: Part): Promise<Match | undefined> {
+  async alike(part: Part): Promise<Match | undefined> {
+    const { file, diffusers, shapes } = part;
     if (diffusers) {
       const inRepo = `models--${diffusers.repo.replaceAll('/', '--')}/snapshots/[^/]+/${diffusers.path}`;
       const pattern = new RegExp(`(?:^|/)${inRepo.replaceAll('.', '\\.')}(?:\\.index\\.json)?$`);
       for (const candidate of this.#candidates) {
         if (!pattern.test(candidate.path.replaceAll(path.sep, '/'))) continue;
-        const match = await this.#open(candidate, file, shapes ?? {});
+        const match = await this.#open(candidate, part);
         if (match) return match;
       }
     }
     if (!shapes) return undefined;
     const matches = new Map<string, Match>();
     for (const candidate of this.#candidates.filter(({ isNamed }) => isNamed)) {
-      const match = await this.#open(candidate, file, shapes);
+      const match = await this.#open(candidate, part);
       if (match) matches.set(await realpath(candidate.path), match);
     }
     const [first, ...others] = matches.values();
@@ -124,21 +125,21 @@ export class Finder {
   }
 
   /** With the shards beside it, where it is an index. */
-  async #open(
-    candidate: Candidate,
-    file: string,
-    shapes: NonNullable<Part['shapes']>,
-  ): Promise<Match | undefined> {
+  async #open(candidate: Candidate, { file, shapes = {}, t5 }: Part): Promise<Match | undefined> {
     try {
       const weights = await WeightsFile.open(candidate.path);
       for (const [name, shape] of Object.entries(shapes)) {
         const parts = weights.parts(name);
         const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
-        const columns = parts[0]!.shape.length > 1 ? [matrixShape(parts[0]!)[1]] : [];
+        const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
         if ([rows, ...columns].join() !== shape.join()) return undefined;
+        // Vectors have 16 bits in either.
+        const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
+        if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
       }
-      if (!candidate.path.endsWith(indexSuffix))
+      if (!candidate.path.endsWith(indexSuffix)) {
         return matched('alike', candidate.path, [[candidate.path, file]]);
+      }
       return matched('alike', candidate.path, [
         [candidate.path, file + indexSuffix],
         // The index names them, so they keep their names.

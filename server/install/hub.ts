@@ -65,7 +65,8 @@ export class Hub {
     const { repo, path, revision } = source;
     const { response, end } = await this.#request('HEAD', source);
     end();
-    const size = Number(response.headers.get('x-linked-size') ?? response.headers.get('content-length'));
+    const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
+    const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
     const etag = response.headers.get('x-linked-etag') ?? response.headers.get('etag') ?? '';
     const hex = /^(?:W\/)?"?([0-9a-f]+)"?$/.exec(etag)?.[1] ?? '';
     const told: Digest | undefined =

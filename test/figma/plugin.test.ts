@@ -93,9 +93,12 @@ describe.skipIf(!chromium && !process.env.CI)(
 
     async function open(
       scene: Scene,
-      { scheme = 'light' as (typeof schemes)[number], isPaired = true } = {},
+      {
+        scheme = 'light' as (typeof schemes)[number],
+        isPaired = true,
+        storage = new Map<string, unknown>(isPaired ? [['token', companion.token]] : []),
+      } = {},
     ) {
-      const storage = new Map<string, unknown>(isPaired ? [['token', companion.token]] : []);
       const one = await openPlugin(browser, plugin.folder, {
         scene,
         storage,
@@ -312,6 +315,13 @@ describe.skipIf(!chromium && !process.env.CI)(
       await button('Pair').click();
       await ui.getByRole('alert').first().waitFor();
       await shot('10-wrong-token');
+      await button('Show a code').click();
+      await ui.getByPlaceholder('123456').waitFor();
+      await shot('16-code');
+      await ui.getByLabel('Code or token').fill('000000');
+      await button('Pair').click();
+      await ui.getByText('is not the one that the companion shows').waitFor();
+      await shot('17-wrong-code');
       await ui.getByLabel('Code or token').fill(companion.token);
       await button('Pair').click();
       await ready();
@@ -342,6 +352,34 @@ describe.skipIf(!chromium && !process.env.CI)(
       await button('Run').click();
       await ui.getByText('The mask does not lie over the layer that is edited.').waitFor();
       await shot('13-mask-beside');
+    }, 120_000);
+
+    test.each(
+      schemes,
+    )('closed while an edit runs, it offers the result when it is opened again (%s)', async (scheme) => {
+      const { scene, card, photo } = await pictureAndShape();
+      const first = await open(scene, { scheme });
+      await first.ready();
+      first.select(photo);
+      await first.ui.getByLabel('Instruction').fill('a red circle');
+      await first.setNumbers({ Steps: 16 });
+      await first.button('Run').click();
+      await first.ui.getByText(/Step \d+ of 16/).waitFor({ timeout: 60_000 });
+      await first.close();
+
+      const { storage } = first;
+      const { button, shot } = await open(scene, { scheme, storage });
+      await button('Keep as layer').waitFor({ timeout: 60_000 });
+      await shot('18-offered');
+      await button('Keep as layer').click();
+      await button('Run').waitFor();
+      const [, group] = scene.get(card).children.map((id) => scene.get(id));
+      expect(group).toMatchObject({ name: 'a red circle', layoutPositioning: 'ABSOLUTE' });
+
+      await opened.at(-1)!.close();
+      const third = await open(scene, { scheme, storage });
+      await third.ready();
+      expect(await third.button('Keep as layer').count(), 'it is offered once').toBe(0);
     }, 120_000);
 
     // The last one: it kills the companion.

@@ -92,7 +92,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await panel.close();
     });
 
-    test('ready, filled in, running, done and kept for later, failed, cancelled', async () => {
+    test('ready, filled in, running, done and kept for later, failed, cancelled, advanced', async () => {
       await open();
       const { page } = panel;
       await page.getByText(/^Ready/).waitFor();
@@ -133,6 +133,10 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByRole('button', { name: 'Run', exact: true }).click();
       await page.getByText('No document is open').waitFor();
       await shoot('11-failed');
+      await page.getByRole('alert').getByRole('button').click();
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).scrollIntoViewIfNeeded();
+      await shoot('12-advanced');
       expect(panel.faults).toEqual([]);
       await panel.close();
     }, 180_000);

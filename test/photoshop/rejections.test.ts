@@ -440,9 +440,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
       handlers: ['onclick', 'oninput', 'onchange', 'onkeydown'].filter(
         (name) => name in document.createElement('button'),
       ),
-      absent: ['MutationObserver', 'matchMedia', 'EventSource', 'TextDecoder'].filter(
-        (name) => name in window && name !== 'TextDecoder',
-      ),
+      absent: ['MutationObserver', 'matchMedia', 'EventSource'].filter((name) => name in window),
       canvas:
         'drawImage' in CanvasRenderingContext2D.prototype ||
         'getImageData' in CanvasRenderingContext2D.prototype,

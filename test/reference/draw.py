@@ -56,6 +56,8 @@ class Networks:
     t5: T5
     clip: CLIP
     autoencoder: Autoencoder
+    # What adapters are made for.
+    adapters: Flux
     # Of the edit from end to end, in tokens.
     edit_rows: int
     edit_columns: int
@@ -72,6 +74,7 @@ SHIPPED = Networks(
     t5=T5(6, 8, 48, 2, "float32"),
     clip=CLIP(64, 2, "bfloat16"),
     autoencoder=Autoencoder((8, 8, 16, 16), 1, 4, 48, 64),
+    adapters=Flux(64, False, 1, 32, 1, 2, 5, 3, 4, "bfloat16"),
     edit_rows=4,
     edit_columns=5,
 )
@@ -100,4 +103,8 @@ def networks(seed):
         ),
         edit_rows=r.randint(3, 6),
         edit_columns=r.randint(3, 6),
+        adapters=Flux(
+            64, False, r.randint(1, 3), r.choice([32, 64]), r.randint(1, 3), r.randint(1, 4),
+            r.randint(1, 20), r.randint(2, 5), r.randint(2, 5), "bfloat16",
+        ),  # fmt: skip
     )

@@ -105,5 +105,7 @@ def write(lines, shape, name, weights, text_width, vector_width, seed):
         f"{shape.double} + {shape.single} blocks, {shape.text_tokens} text + {shape.rows}x{shape.width} image tokens, {shape.dtype}",
         weights=weights,
         arrays=f"{name}.safetensors",
+        output="velocity",
+        adapters={},
     )
     return model

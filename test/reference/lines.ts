@@ -7,7 +7,14 @@ const network = { ...said, weights: v.string(), arrays: v.string() };
 
 /** What make.py writes down of each comparison; the files are relative to the folder. */
 const lineSchema = v.variant('kind', [
-  v.strictObject({ kind: v.literal('flux'), ...network }),
+  v.strictObject({
+    kind: v.literal('flux'),
+    ...network,
+    /** Which array is to come out. */
+    output: v.string(),
+    /** Files with their scales. */
+    adapters: v.record(v.string(), v.number()),
+  }),
   v.strictObject({ kind: v.literal('t5'), ...network }),
   v.strictObject({ kind: v.literal('clip'), ...network }),
   v.strictObject({ kind: v.literal('autoencoder'), ...network }),

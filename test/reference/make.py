@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+import adapters
 import autoencoder
 import clip
 import draw
@@ -40,6 +41,7 @@ def write_all(lines, seed):
     text = t5.write(lines, drawn.t5, drawn.text_width, vocabulary, first + 3)
     pooled = clip.write(lines, drawn.clip, drawn.vector_width, vocabulary, first + 4)
     image = autoencoder.write(lines, drawn.autoencoder, first + 5)
+    adapters.write(lines, drawn.adapters, 11 + first)
     tokenization.write(lines, seed)
     tokenizers = tokenization.write_tiny(lines, WORDS)
     sampling.write_noise(lines, seed)
@@ -53,6 +55,8 @@ def write_full_width(lines, width, seed):
     heads, text_width = width // 128, width * 4 // 3
     shape = draw.Flux(384, True, heads, 128, 1, 1, 64, 6, 8, "bfloat16")
     flux.write(lines, shape, "flux", "flux-weights.safetensors", text_width, 768, seed + 1)
+    shape = draw.Flux(64, False, heads, 128, 1, 1, 5, 3, 4, "bfloat16")
+    adapters.write(lines, shape, seed + 3)
     shape = draw.T5(text_width // 64, 64, text_width * 5 // 2, 1, "bfloat16")
     t5.write(lines, shape, text_width, 1000, seed + 2, weights="t5-weights.safetensors")
 
@@ -63,7 +67,7 @@ def main():
     parser.add_argument("--out", type=Path, default=SHIPPED, help="the folder to write (default: the arrays that ship)")
     parser.add_argument(
         "--full-width", type=int, nargs="?", const=3072, metavar="WIDTH",
-        help="only the transformer and T5 as wide as FLUX.1 (3072 and 4096; about 2 GB), or with this hidden width",
+        help="only the transformer, its adapters and T5 as wide as FLUX.1 (3072 and 4096; about 2 GB), or with this hidden width",
     )  # fmt: skip
     options = parser.parse_args()
     if (options.seed != 0 or options.full_width) and options.out == SHIPPED:

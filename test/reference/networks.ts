@@ -2,9 +2,16 @@ import path from 'node:path';
 import type { Model } from '../../server/graph/encode.ts';
 import { type Arrays, Session } from '../../server/graph/session.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
-import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from '../../server/models/flux.ts';
+import {
+  adapterInput,
+  buildFlux,
+  fluxSizes,
+  rotaryTables,
+  sinusoidalEmbedding,
+} from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
 import { openAutoencoder } from '../../server/models/tiles.ts';
+import { openAdapter } from '../../server/weights/adapter.ts';
 import { WeightsFile } from '../../server/weights/file.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinRelative } from './measure.ts';
@@ -28,19 +35,36 @@ export async function compareFlux(folder: string, line: LineOf<'flux'>): Promise
   const sizes = fluxSizes(file);
   const [rows = 0, columns = 0] = array.floats('grid');
   const [textTokens = 0] = array.shape('text');
+  const adapters = await Promise.all(
+    Object.keys(line.adapters).map((name) => openAdapter(name, path.join(folder, name), file)),
+  );
   const velocity = await compute(
-    buildFlux(file, rows * columns, textTokens),
+    buildFlux(file, rows * columns, textTokens, adapters),
     {
-      image: array.floats('image'),
+      image: padded(array.floats('image'), array.shape('image'), sizes.inputColumns),
       text: array.floats('text'),
       vector: array.floats('vector'),
       timestep: sinusoidalEmbedding(array.floats('sigma')[0]!),
       ...(sizes.hasGuidance && { guidance: sinusoidalEmbedding(array.floats('guidance')[0]!) }),
       ...rotaryTables(sizes.headSize, textTokens, rows, columns),
+      ...Object.fromEntries(
+        Object.entries(line.adapters).map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
+      ),
     },
     'velocity',
   );
-  return [withinRelative(line, '', velocity, array.floats('velocity'), limit)];
+  return [withinRelative(line, '', velocity, array.floats(line.output), limit)];
+}
+
+/** Rows with more columns than their weights have; what stands in those must not matter. */
+function padded(
+  image: Float32Array,
+  [rows = 0, given = 0]: readonly number[],
+  columns: number,
+): Float32Array {
+  const wide = new Float32Array(rows * columns).fill(7);
+  for (let i = 0; i < rows; i++) wide.set(image.subarray(i * given, (i + 1) * given), i * columns);
+  return wide;
 }
 
 export async function compareT5(folder: string, line: LineOf<'t5'>): Promise<Row[]> {
