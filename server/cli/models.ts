@@ -11,7 +11,7 @@ import { removeModel } from '../install/remove.ts';
 import { sizeText, timeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
 import { homeFolder } from '../paths.ts';
-import { modelsFolder } from '../weights/catalogue.ts';
+import { listModels, modelsFolder } from '../weights/catalogue.ts';
 import { fromPerson } from './flags.ts';
 import { Progress } from './progress.ts';
 
@@ -70,11 +70,13 @@ export async function runModels(
     .addOption(
       new Option('--t5 <precision>', 'of the text encoder: fp8 is half as large').choices(t5Precisions),
     )
-    .option(
-      '--from <path>',
-      'your own files: a ComfyUI folder, a hub cache, or a file; may be given several times',
-      (place: string, before: string[]) => [...before, place],
-      [],
+    .addOption(
+      new Option(
+        '--from <path>',
+        'your own files: a ComfyUI folder, a hub cache, or a file; may be given several times',
+      )
+        .argParser((place: string, before: readonly string[]) => [...before, place])
+        .default([], 'the usual places'),
     )
     .option('--accept-licence', 'you have read the licence that is shown, and accept it')
     .addHelpText(
@@ -201,19 +203,22 @@ class Pace {
 }
 
 async function list(models: readonly PublishedModel[]): Promise<void> {
+  const lines: string[] = [];
   const accepted = await acceptedLicences(homeFolder());
   for (const model of models) {
     const parts = await listParts(model);
-    console.log(`${model.id}: ${model.title}`);
-    console.log(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
+    lines.push(`${model.id}: ${model.title}`);
+    lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
     const rows = parts.map(({ file, choices, state }): [string, string, string] => [
       file,
+      state.kind === 'installed' && state.known
+        ? state.known.title
+        : choices.map(({ title }) => title).join(', or '),
       describe(state, choices),
-      choices.map(({ title }) => title).join(', or '),
     ]);
     const width = (column: 0 | 1) => Math.max(...rows.map((row) => row[column].length));
-    for (const [file, state, title] of rows) {
-      console.log(`  ${file.padEnd(width(0))}  ${state.padEnd(width(1))}  ${title}`);
+    for (const [file, title, state] of rows) {
+      lines.push(`  ${file.padEnd(width(0))}  ${title.padEnd(width(1))}  ${state}`);
     }
     const ids = new Set(model.parts.map(({ source }) => source.licence));
     for (const id of ids) {
@@ -223,12 +228,15 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
         : accepted[id]
           ? `; accepted ${accepted[id].slice(0, 10)}`
           : '; not yet accepted';
-      console.log(`  Licence: ${title}${terms ? ', FOR NON-COMMERCIAL USE ONLY' : ''}, ${url}${state}`);
+      lines.push(`  Licence: ${title}${terms ? ', FOR NON-COMMERCIAL USE ONLY' : ''}, ${url}${state}`);
     }
-    console.log();
+    lines.push('');
   }
-  console.log(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
-  console.log('Install one with: npm run models -- install <model>');
+  lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
+  lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
+  lines.push('Install one with: npm run models -- install <model>');
+  // At once, for who reads no more than the first lines.
+  console.log(lines.join('\n'));
 }
 
 function describe(state: PartState, choices: readonly ListedPart['choices'][number][]): string {
@@ -264,7 +272,11 @@ function summary(parts: readonly ListedPart[]): string {
     if (size === undefined) unknown++;
     else if (state.kind !== 'damaged') bytes += size - (state.kind === 'begun' ? state.bytes : 0);
   }
-  const more = unknown > 0 ? ` and ${unknown} files whose size the hub tells` : '';
+  const files = unknown === 1 ? 'a file' : `${unknown} files`;
+  const needs = [
+    ...(bytes > 0 ? [sizeText(bytes)] : []),
+    ...(unknown > 0 ? [`${files} whose size the hub tells`] : []),
+  ];
   const state = lacking.length === parts.length ? 'not installed' : 'not complete';
-  return `${state}: needs ${sizeText(bytes)}${more}`;
+  return `${state}: needs ${needs.join(' and ') || 'mending'}`;
 }

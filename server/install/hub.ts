@@ -42,16 +42,30 @@ export interface HubOptions {
 
 const redirects = 10;
 
+interface Answer {
+  readonly response: Response;
+  /** Empty where the hub tells none. */
+  readonly commit: string;
+}
+
 export class Hub {
   readonly #endpoint: URL;
   readonly #token: string | undefined;
   readonly #signal: AbortSignal;
   readonly #stallMs: number;
 
-  /** @throws CodedError `request-invalid` where the endpoint is no address */
+  /** @throws CodedError `request-invalid` where the endpoint is no address, or the token no token */
   constructor({ endpoint, token, signal, stallMs = 60_000 }: HubOptions) {
     this.#endpoint = endpointURL(endpoint);
     this.#token = token?.trim() || undefined;
+    // Told without the token in it; fetch would put it into its message.
+    if (this.#token && !/^[\x21-\x7e]+$/.test(this.#token)) {
+      throw new CodedError('request-invalid', {
+        detail:
+          'HF_TOKEN has characters that no token has, such as a space, a line break or a typographic quote.',
+        remedy: `Copy the token again from ${officialEndpoint}/settings/tokens.`,
+      });
+    }
     this.#signal = signal;
     this.#stallMs = stallMs;
   }
@@ -63,7 +77,7 @@ export class Hub {
    */
   async describe(source: Source): Promise<RemoteFile> {
     const { repo, path, revision } = source;
-    const { response, end } = await this.#request('HEAD', source);
+    const { response, commit, end } = await this.#request('HEAD', source);
     end();
     const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
     const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
@@ -91,7 +105,6 @@ export class Hub {
     }
     const digest = known ?? told;
     if (!digest) throw wrong('tells no hash');
-    const commit = response.headers.get('x-repo-commit') ?? '';
     return { repo, path, size, digest, revision: /^[0-9a-f]{40}$/.test(commit) ? commit : revision };
   }
 
@@ -124,7 +137,7 @@ export class Hub {
     method: 'HEAD' | 'GET',
     file: { repo: string; path: string; revision: string },
     range?: { begin: number; end: number },
-  ): Promise<{ response: Response; end: () => void; alive: () => void }> {
+  ): Promise<Answer & { end: () => void; alive: () => void }> {
     const stalled = new AbortController();
     let timer: NodeJS.Timeout | undefined;
     const alive = () => {
@@ -140,7 +153,7 @@ export class Hub {
     };
     alive();
     try {
-      const response = await this.#follow(method, fileURL(this.#endpoint, file), {
+      const answer = await this.#follow(method, fileURL(this.#endpoint, file), {
         signal: AbortSignal.any([this.#signal, stalled.signal]),
         headers: {
           // Compressed answers have neither the length nor the ranges of the file.
@@ -149,8 +162,8 @@ export class Hub {
           ...(range && { range: `bytes=${range.begin}-${range.end - 1}` }),
         },
       });
-      this.#check(response, file);
-      return { response, end, alive };
+      this.#check(answer.response, file);
+      return { ...answer, end, alive };
     } catch (cause) {
       end();
       throw this.#asInterruption(cause);
@@ -162,8 +175,9 @@ export class Hub {
     method: 'HEAD' | 'GET',
     start: URL,
     init: { signal: AbortSignal; headers: Record<string, string> },
-  ): Promise<Response> {
+  ): Promise<Answer> {
     let url = start;
+    let commit = '';
     for (let i = 0; i <= redirects; i++) {
       const authorization =
         this.#token && url.origin === this.#endpoint.origin && keepsSecrets(url)
@@ -171,10 +185,12 @@ export class Hub {
           : {};
       const headers = { ...init.headers, ...authorization };
       const response = await fetch(url, { method, redirect: 'manual', signal: init.signal, headers });
+      // Told by whichever of the hub's answers knows it.
+      commit ||= response.headers.get('x-repo-commit') ?? '';
       const location = response.headers.get('location');
-      if (response.status < 300 || response.status >= 400 || !location) return response;
+      if (response.status < 300 || response.status >= 400 || !location) return { response, commit };
       // To the storage: what was asked is in these headers already.
-      if (method === 'HEAD' && response.headers.has('x-linked-etag')) return response;
+      if (method === 'HEAD' && response.headers.has('x-linked-etag')) return { response, commit };
       await response.body?.cancel();
       const next = new URL(location, url);
       if (url.protocol === 'https:' && next.protocol !== 'https:') {

@@ -109,10 +109,11 @@ describe('a fetch', () => {
     expect(lines[3]).toBe(`2 ${createHash('sha256').update(third).digest('hex')} whole`);
   });
 
-  it('asks for the commit that the hub told, not for the branch again', async () => {
-    await fetchIt();
+  it('asks for the commit that the hub told, wherever on the way it told it', async () => {
     const hub = new Hub({ endpoint: fake.endpoint, signal: never });
-    expect((await hub.describe(source)).revision).toBe(fake.commit);
+    for (const path of [source.path, 'tokenizer.json']) {
+      expect((await hub.describe({ ...source, path })).revision).toBe(fake.commit);
+    }
   });
 
   it('gives a small file of the hub itself, checked by git’s hash', async () => {
@@ -309,6 +310,20 @@ describe('what the hub refuses is told in plain words', () => {
     expect(error?.detail).toMatch(detail);
     expect(error?.remedy).toMatch(remedy);
     expect(`${error?.message}`).not.toContain('hf_');
+  });
+
+  it('a token with a quote or a space in it, without showing it', () => {
+    for (const token of ['“hf_secret”', 'hf_secret hf_other']) {
+      let error: CodedError | undefined;
+      try {
+        new Hub({ endpoint: fake.endpoint, signal: never, token });
+      } catch (thrown) {
+        error = thrown as CodedError;
+      }
+      expect(error?.code).toBe('request-invalid');
+      expect(error?.message).toMatch(/^HF_TOKEN has characters that no token has/);
+      expect(error?.message).not.toContain('hf_');
+    }
   });
 
   it('another size or hash than was published', async () => {

@@ -114,8 +114,8 @@ export class FakeHub {
   }
 
   #answerHub(request: IncomingMessage, response: ServerResponse): void {
-    const [, repo, revision, path] =
-      /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(request.url ?? '') ?? [];
+    const [, cached, repo, revision, path] =
+      /^(\/cached)?\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(request.url ?? '') ?? [];
     const name = `${repo}/${path}`;
     const asked = this.#note('hub', request, name);
     const file = this.#files.get(name);
@@ -139,11 +139,15 @@ export class FakeHub {
       response.end();
       return;
     }
+    // From one address of its own to another, and only the first one tells the commit.
+    if (!cached) {
+      response.writeHead(307, { 'x-repo-commit': this.commit, location: `/cached${request.url}` }).end();
+      return;
+    }
     const sha1 = createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
     const rest = bytes.subarray(asked.begin);
     const isRange = request.headers.range !== undefined;
     response.writeHead(isRange ? 206 : 200, {
-      ...common,
       etag: `"${sha1}"`,
       'content-length': String(rest.length),
       ...(isRange && { 'content-range': `bytes ${asked.begin}-${bytes.length - 1}/${bytes.length}` }),
