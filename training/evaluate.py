@@ -29,8 +29,10 @@ def held_out_scene(index: int) -> dict:
     hero = scenes.thing(rng, 1.0)
     hero = replace(hero, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], radius=rng.uniform(0.16, 0.3))
     absent = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE), hero, rng.choice(3))
-    mask = scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0
-    return {"absent": absent, "present": scenes.paint(absent, hero), "mask": mask, "colour": colour}
+    present = scenes.paint(absent, hero)
+    # The thing and its shadow, as a person would paint over them.
+    mask = (scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0) | (np.abs(present - absent).max(-1) > 0.01)
+    return {"absent": absent, "present": present, "mask": mask, "colour": colour}
 
 
 def to_bytes(picture: np.ndarray) -> Image.Image:

@@ -71,7 +71,6 @@ function randomTree(seed: number): { scene: Scene; source: string } {
         : {}),
       width: 150 + next() * 100,
       height: 150 + next() * 100,
-      // The source has to be seen at all; clipping is tested by what lies in it.
       clipsContent: false,
       layoutMode: layout ? (next() < 0.5 ? 'HORIZONTAL' : 'VERTICAL') : 'NONE',
       itemSpacing: next() * 20,
@@ -89,6 +88,12 @@ function randomTree(seed: number): { scene: Scene; source: string } {
     }
   }
   for (let i = Math.floor(next() * 3); i > 0; i--) scene.add(parent, 'RECTANGLE', looks());
+  // What lies around it clips it wherever something of it is still to be seen.
+  for (const { id, type } of scene.ancestors(source)) {
+    if (type === 'PAGE' || type === 'GROUP' || type === 'BOOLEAN_OPERATION' || type === 'SECTION') continue;
+    scene.get(id).clipsContent = true;
+    if (!scene.renderBox(source)) scene.get(id).clipsContent = false;
+  }
   return { scene, source };
 }
 

@@ -1,8 +1,5 @@
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
 import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built, png } from './driver.ts';
 import { FigmaApi } from './simulator/figma-api.ts';
@@ -15,8 +12,6 @@ if (!chromium && !process.env.CI) {
   console.warn('No Chromium here (set CHROMIUM): the tests of the Figma plugin are skipped.');
 }
 
-const artifacts = path.join(projectRoot, 'test/artifacts');
-const schemes = ['light', 'dark'] as const;
 const area = { x: 0, y: 0, width: 400, height: 300 };
 
 /** A photo in a turned card, and a shape over it on the page. */
@@ -73,7 +68,6 @@ describe.skipIf(!chromium && !process.env.CI)(
 
     beforeAll(async () => {
       if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
-      await mkdir(artifacts, { recursive: true });
       [browser, companion, embedder] = await Promise.all([
         launchBrowser(chromium),
         startCompanion(),
@@ -94,20 +88,12 @@ describe.skipIf(!chromium && !process.env.CI)(
     async function open(
       scene: Scene,
       {
-        scheme = 'light' as (typeof schemes)[number],
         isPaired = true,
         storage = new Map<string, unknown>(isPaired ? [['token', companion.token]] : []),
       } = {},
     ) {
-      const one = await openPlugin(browser, plugin.folder, {
-        scene,
-        storage,
-        scheme,
-        embedder: embedder.url,
-      });
+      const one = await openPlugin(browser, plugin.folder, { scene, storage, embedder: embedder.url });
       opened.push(one);
-      const shot = (name: string) =>
-        one.page.screenshot({ path: path.join(artifacts, `figma-${name}-${scheme}.png`) });
       const { ui } = one;
       const button = (name: string) => ui.getByRole('button', { name, exact: true });
       const ready = () => ui.getByText(/^Ready/).waitFor({ timeout: 20_000 });
@@ -119,16 +105,13 @@ describe.skipIf(!chromium && !process.env.CI)(
         }
         await button('Advanced').click();
       };
-      return { ...one, shot, button, ready, setNumbers };
+      return { ...one, button, ready, setNumbers };
     }
 
-    test.each(
-      schemes,
-    )('select a picture, a shape as mask, instruct, run, keep: a masked picture in its place, one undo (%s)', async (scheme) => {
+    test('select a picture, a shape as mask, instruct, run, keep: a masked picture in its place, one undo', async () => {
       const { scene, card, photo, shape } = await pictureAndShape();
-      const { ui, shot, button, ready, setNumbers, select, faults, realm } = await open(scene, { scheme });
+      const { ui, button, ready, setNumbers, select, faults, realm } = await open(scene);
       await ready();
-      await shot('1-nothing-selected');
       expect(await button('Run').isDisabled()).toBe(true);
 
       select(shape);
@@ -137,19 +120,15 @@ describe.skipIf(!chromium && !process.env.CI)(
       await ui.getByText('Photo').waitFor();
       await ui.getByLabel('Instruction').fill('a red circle');
       await setNumbers({ Seed: 7, Steps: 16 });
-      await shot('2-ready');
       const untouched = scene.snapshot();
       const pageBefore = await render(scene, scene.page, area, area);
 
       await button('Run').click();
       await ui.getByText(/Step \d+ of 16/).waitFor({ timeout: 60_000 });
-      await shot('3-running');
       await button('Keep as layer').waitFor({ timeout: 60_000 });
-      await shot('4-done');
       expect(scene.snapshot(), 'nothing is changed before it is kept').toBe(untouched);
       await button('Keep as layer').click();
       await button('Run').waitFor();
-      await shot('5-kept');
 
       const [, group, ...rest] = scene.get(card).children.map((id) => scene.get(id));
       expect(rest).toEqual([]);
@@ -198,7 +177,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         [Math.SQRT1_2, -Math.SQRT1_2, 120],
         [Math.SQRT1_2, Math.SQRT1_2, 10],
       ];
-      const { ui, button, ready, setNumbers, select, shot } = await open(scene);
+      const { ui, button, ready, setNumbers, select } = await open(scene);
       await ready();
       select(photo);
       await ui.getByLabel('Instruction').fill('a blue square');
@@ -218,7 +197,6 @@ describe.skipIf(!chromium && !process.env.CI)(
       await ui.getByLabel('Instruction').fill('something else');
       select(first.id);
       await button('Run this result’s recipe again').waitFor();
-      await shot('6-recipe');
       await button('Run this result’s recipe again').click();
       await button('Keep as layer').click({ timeout: 60_000 });
       await button('Run').waitFor();
@@ -230,7 +208,7 @@ describe.skipIf(!chromium && !process.env.CI)(
 
     test('a painted mask, two references of selected layers in the person’s order, variants side by side', async () => {
       const { scene, photo } = await pictureAndShape();
-      const { ui, page, button, ready, setNumbers, select, shot } = await open(scene, { scheme: 'dark' });
+      const { ui, page, button, ready, setNumbers, select } = await open(scene);
       const [red, green] = (['Red', 'Green'] as const).map((name, i) =>
         scene.add(scene.page, 'RECTANGLE', {
           name,
@@ -257,12 +235,10 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.mouse.down();
       await page.mouse.move(box.x + box.width / 2 + 20, box.y + box.height / 2, { steps: 5 });
       await page.mouse.up();
-      await shot('7-painted');
       await ui.getByLabel('Instruction').fill('put {image1} here');
       await setNumbers({ Seed: 7, Steps: 2, Variants: 2 });
       await button('Run').click();
       await button('Variant 2').waitFor({ timeout: 60_000 });
-      await shot('8-variants');
       const before = scene.snapshot();
       await button('Place all 2 side by side').click();
       await button('Run').waitFor();
@@ -280,7 +256,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(scene.snapshot()).toBe(before);
     }, 120_000);
 
-    test('the keyboard alone paints a mask and runs', async () => {
+    test('the keyboard alone paints a mask, runs and keeps', async () => {
       const { scene, card, photo } = await pictureAndShape();
       const { ui, page, button, ready, setNumbers, select } = await open(scene);
       await ready();
@@ -294,8 +270,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         await page.keyboard.press(key);
       await page.keyboard.press('Control+Enter');
       await button('Keep as layer').waitFor({ timeout: 60_000 });
-      await button('Keep as layer').focus();
-      await page.keyboard.press('Enter');
+      await page.keyboard.press('Control+Enter');
       await button('Run').waitFor();
       expect(scene.get(scene.get(card).children[1]!)).toMatchObject({
         type: 'GROUP',
@@ -303,25 +278,14 @@ describe.skipIf(!chromium && !process.env.CI)(
       });
     }, 120_000);
 
-    test.each(
-      schemes,
-    )('unpaired, it is paired with a token; Esc cancels; a hidden layer is told in words (%s)', async (scheme) => {
+    test('unpaired, it is paired with a token; Esc cancels; a hidden layer is told in words', async () => {
       const { scene, photo, shape } = await pictureAndShape();
-      const one = await open(scene, { scheme, isPaired: false });
-      const { ui, page, button, ready, setNumbers, select, shot, storage } = one;
+      const one = await open(scene, { isPaired: false });
+      const { ui, page, button, ready, setNumbers, select, storage } = one;
       await ui.getByText('Companion found, not paired yet').waitFor({ timeout: 20_000 });
-      await shot('9-unpaired');
       await ui.getByLabel('Code or token').fill('wrong-token');
       await button('Pair').click();
       await ui.getByRole('alert').first().waitFor();
-      await shot('10-wrong-token');
-      await button('Show a code').click();
-      await ui.getByPlaceholder('123456').waitFor();
-      await shot('16-code');
-      await ui.getByLabel('Code or token').fill('000000');
-      await button('Pair').click();
-      await ui.getByText('is not the one that the companion shows').waitFor();
-      await shot('17-wrong-code');
       await ui.getByLabel('Code or token').fill(companion.token);
       await button('Pair').click();
       await ready();
@@ -334,13 +298,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       await ui.getByText(/Step \d+ of 200/).waitFor({ timeout: 60_000 });
       await page.keyboard.press('Escape');
       await ui.getByText('Cancelled. Nothing was changed.').waitFor();
-      await shot('11-cancelled');
 
       scene.get(shape).visible = false;
       select(shape);
       await ui.getByText('This layer is hidden or empty').first().waitFor();
       expect(await button('Run').isDisabled()).toBe(true);
-      await shot('12-hidden');
       scene.get(shape).visible = true;
       scene.get(shape).relativeTransform = [
         [1, 0, 900],
@@ -351,14 +313,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       select(photo);
       await button('Run').click();
       await ui.getByText('The mask does not lie over the layer that is edited.').waitFor();
-      await shot('13-mask-beside');
     }, 120_000);
 
-    test.each(
-      schemes,
-    )('closed while an edit runs, it offers the result when it is opened again (%s)', async (scheme) => {
+    test('closed while an edit runs, it offers the result when it is opened again', async () => {
       const { scene, card, photo } = await pictureAndShape();
-      const first = await open(scene, { scheme });
+      const first = await open(scene);
       await first.ready();
       first.select(photo);
       await first.ui.getByLabel('Instruction').fill('a red circle');
@@ -368,30 +327,65 @@ describe.skipIf(!chromium && !process.env.CI)(
       await first.close();
 
       const { storage } = first;
-      const { button, shot } = await open(scene, { scheme, storage });
+      const { button } = await open(scene, { storage });
       await button('Keep as layer').waitFor({ timeout: 60_000 });
-      await shot('18-offered');
       await button('Keep as layer').click();
       await button('Run').waitFor();
       const [, group] = scene.get(card).children.map((id) => scene.get(id));
       expect(group).toMatchObject({ name: 'a red circle', layoutPositioning: 'ABSOLUTE' });
 
       await opened.at(-1)!.close();
-      const third = await open(scene, { scheme, storage });
+      const third = await open(scene, { storage });
       await third.ready();
       expect(await third.button('Keep as layer').count(), 'it is offered once').toBe(0);
     }, 120_000);
 
+    // Figma refuses such an image: see "4096 pixels a side" in rejections.test.ts for the plugin that does not know.
+    test.each([
+      ['upright, it lies in tiles', 0, /lies in 2 tiles/],
+      ['turned, it keeps the outline and is made smaller', 90, /was made smaller/],
+    ])(
+      'a result over 4096 pixels, %s, and says so',
+      async (_, degrees, words) => {
+        const scene = new Scene();
+        const angle = (degrees * Math.PI) / 180;
+        const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+        const wide = scene.add(scene.page, 'RECTANGLE', {
+          name: 'Banner',
+          width: degrees === 0 ? 4200 : 4800,
+          height: 100,
+          relativeTransform: [
+            [cos, -sin, 0],
+            [sin, cos, 0],
+          ],
+          fills: [{ type: 'SOLID', color: { r: 0.2, g: 0.5, b: 0.4 } }],
+        });
+        const { ui, button, ready, setNumbers, select } = await open(scene);
+        await ready();
+        select(wide);
+        await ui.getByLabel('Instruction').fill('a red circle');
+        await setNumbers({ Seed: 7, Steps: 1 });
+        await button('Run').click();
+        await button('Keep as layer').click({ timeout: 90_000 });
+        await ui.getByText(words).waitFor({ timeout: 30_000 });
+        const result = scene.get(scene.get(scene.page).children[1]!);
+        expect(result.name).toBe('a red circle');
+        expect(scene.box(result.id)).toEqual(scene.box(wide));
+        if (degrees === 0) expect(result.children).toHaveLength(2);
+        else expect(scene.absolute(result.id)).toEqual(scene.absolute(wide));
+      },
+      180_000,
+    );
+
     // The last one: it kills the companion.
-    test.each(schemes)('a companion that is gone is told in words and found again (%s)', async (scheme) => {
+    test('a companion that is gone is told in words and found again', async () => {
       const { scene, photo } = await pictureAndShape();
-      const { ui, button, ready, select, shot } = await open(scene, { scheme });
+      const { ui, button, ready, select } = await open(scene);
       await ready();
       select(photo);
       await companion.kill();
       await ui.getByText('Companion not running. Reconnecting…').waitFor({ timeout: 20_000 });
       expect(await ui.getByRole('alert').getAttribute('data-code')).toBe('companion-gone');
-      await shot('14-gone');
       await companion.restart();
       await ready();
       expect(await button('Run').isEnabled()).toBe(true);

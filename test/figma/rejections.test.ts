@@ -10,7 +10,8 @@ import { Scene } from './simulator/scene.ts';
 
 /*
  * What Figma rejects. For every entry: a naive plugin fails in the simulator, and the built one does not.
- * The origin `null` with its preflight is in security.test.ts, against the real companion.
+ * The origin `null` with its preflight is in security.test.ts, against the real companion; what the built panel does
+ * with a result over 4096 pixels, which needs a browser, in plugin.test.ts.
  */
 
 let plugin: Built;

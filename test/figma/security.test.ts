@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, request as forward } from 'node:http';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,13 +10,19 @@ import { openPlugin, serveEmbedder } from './simulator/plugin.ts';
 import { Scene } from './simulator/scene.ts';
 
 const chromium = findChromium();
-const artifacts = path.join(projectRoot, 'test/artifacts');
+const artifacts = path.join(projectRoot, 'test/artifacts/figma');
 
 /** Asks from inside a page; what a script there gets to know. */
 async function ask(
   frame: Pick<Page, 'evaluate'>,
   url: string,
-  options: { method?: string; headers?: Record<string, string>; body?: string; mode?: 'cors' | 'no-cors' },
+  options: {
+    method?: string;
+    headers?: Record<string, string>;
+    body?: string;
+    mode?: 'cors' | 'no-cors';
+    credentials?: 'include';
+  },
 ): Promise<{ status: number; text: string } | 'nothing'> {
   return frame.evaluate(
     async ([address, given]) => {
@@ -30,6 +36,37 @@ async function ask(
     },
     [url, options] as const,
   );
+}
+
+/**
+ * Writes down what a browser sends to the companion, on its way there. DevTools' own events are no witness: Chromium
+ * gives a preflight the type "Preflight" in some versions and "Other" in others.
+ */
+async function listenBetween(origin: string) {
+  const heard: string[] = [];
+  const server = createServer((incoming, answer) => {
+    const { method, url, headers } = incoming;
+    const onward = forward(origin + url, { method, headers: { ...headers, host: new URL(origin).host } });
+    onward.on('response', (response) => {
+      const asked = [headers['access-control-request-method'], headers['access-control-request-headers']];
+      const wish = method === 'OPTIONS' ? ` for ${asked.join(', ')}` : '';
+      heard.push(`${method} ${url} from ${headers.origin}${wish}: ${response.statusCode}`);
+      answer.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(answer);
+    });
+    onward.on('error', () => answer.destroy());
+    incoming.pipe(onward);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return {
+    url: `http://localhost:${typeof address === 'object' && address ? address.port : 0}`,
+    heard,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
 }
 
 describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a browser', () => {
@@ -128,32 +165,43 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
 
   test('origin null with the right token works, preflight included; without it, it learns only that it needs one', async () => {
     const { page, frame } = await nullFrame();
-    const preflights: string[] = [];
-    const session = await page.context().newCDPSession(frame);
-    await session.send('Network.enable');
-    session.on('Network.requestWillBeSent', ({ request }) => {
-      if (request.method === 'OPTIONS') preflights.push(`OPTIONS ${new URL(request.url).pathname}`);
-    });
+    const between = await listenBetween(companion.origin);
     const headers = { Authorization: `Bearer ${companion.token}` };
-    expect(await ask(frame, `${local}/v1/edits`, { headers })).toEqual({
+    expect(await ask(frame, `${between.url}/v1/edits`, { headers })).toEqual({
       status: 200,
       text: '{"edits":[],"next":null}',
     });
-    const sent = await ask(frame, `${local}/v1/edits/${id}`, {
+    const sent = await ask(frame, `${between.url}/v1/edits/${id}`, {
       method: 'PUT',
       headers: { ...headers, 'Content-Type': 'application/octet-stream' },
       body: 'no container',
     });
     expect(sent, 'it gets through to the reader of the request').toMatchObject({ status: 400 });
-    // It is told on a way of its own, and may come after the answer.
-    await expect.poll(() => preflights).toContain(`OPTIONS /v1/edits/${id}`);
+    expect(between.heard).toEqual([
+      'OPTIONS /v1/edits from null for GET, authorization: 204',
+      'GET /v1/edits from null: 200',
+      `OPTIONS /v1/edits/${id} from null for PUT, authorization,content-type: 204`,
+      `PUT /v1/edits/${id} from null: 400`,
+    ]);
     for (const token of ['', 'guessed', companion.token.slice(0, -1)]) {
-      const asked = await ask(frame, `${local}/v1/edits`, {
+      const asked = await ask(frame, `${between.url}/v1/edits`, {
         headers: token ? { Authorization: `Bearer ${token}` } : {},
       });
       expect(asked).toMatchObject({ status: 401 });
       expect(JSON.stringify(asked)).not.toContain('"edits"');
     }
+    between.close();
+    await page.close();
+  });
+
+  test.each([
+    ['sends cookies', { credentials: 'include' }],
+    ['uses a method that the preflight does not allow', { method: 'PATCH' }],
+    ['sends a header that the preflight does not allow', { headers: { 'If-Match': '"1"' } }],
+  ] as const)('a naive panel of origin null that %s gets nothing, not even health', async (_, options) => {
+    const { page, frame } = await nullFrame();
+    expect(await ask(frame, `${local}/v1/health`, {})).toMatchObject({ status: 200 });
+    expect(await ask(frame, `${local}/v1/health`, options)).toBe('nothing');
     await page.close();
   });
 
@@ -207,7 +255,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     expect(await note.getAttribute('data-code')).toBe('local-access-denied');
     expect(await note.innerText()).toMatch(/desktop app/);
     await one.ui.getByText('Access to this machine is denied').waitFor();
-    await one.page.screenshot({ path: path.join(artifacts, `figma-15-denied-${scheme}.png`) });
+    await one.page.screenshot({ path: path.join(artifacts, `2-access-denied-${scheme}.png`) });
     await one.close();
     await strict.close();
     embedder.close();

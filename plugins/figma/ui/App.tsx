@@ -46,7 +46,8 @@ export function App({ host, work, settings, session, connection }: AppProps) {
     const onKeyDown = (event: KeyboardEvent): void => {
       if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
         event.preventDefault();
-        if (isReady && obstacle === '' && !busy) void session.run();
+        if (state.kind === 'done') void session.keep();
+        else if (isReady && obstacle === '' && !busy) void session.run();
       } else if (event.key === 'Escape') void session.cancel();
     };
     window.addEventListener('keydown', onKeyDown);
@@ -72,7 +73,25 @@ export function App({ host, work, settings, session, connection }: AppProps) {
           onClearMask={work.clearMask}
           {...(recipe && isReady ? { onRepeat: () => attempt(repeat) } : {})}
         />
-        {shown && <PictureView key="done" picture={below} candidate={shown} />}
+        {shown && state.kind === 'done' && (
+          <PictureView key="done" picture={below} candidate={shown}>
+            {state.variants.length > 1 && below && (
+              <button
+                class="secondary small"
+                type="button"
+                {...on({
+                  click: () =>
+                    attempt(async () => {
+                      await host.placeSideBySide(state.variants, below);
+                      session.discard();
+                    }),
+                })}
+              >
+                {`Place all ${state.variants.length} side by side`}
+              </button>
+            )}
+          </PictureView>
+        )}
         {state.kind === 'running' && taken && (
           <PictureView
             key="running"
@@ -82,21 +101,6 @@ export function App({ host, work, settings, session, connection }: AppProps) {
         )}
         {!busy && mask?.kind === 'brush' && (
           <PictureView key="brush" picture={mask.picture} paint={mask.paint} />
-        )}
-        {state.kind === 'done' && state.variants.length > 1 && below && (
-          <button
-            class="secondary wide"
-            type="button"
-            {...on({
-              click: () =>
-                attempt(async () => {
-                  await host.placeSideBySide(state.variants, below);
-                  session.discard();
-                }),
-            })}
-          >
-            {`Place all ${state.variants.length} side by side`}
-          </button>
         )}
       </header>
       <Panel host={host} settings={settings} session={session} connection={connection} obstacle={obstacle} />

@@ -26,10 +26,12 @@ export function EditLayer(props: EditLayerProps) {
       <div class="pick-row">
         <span class="pick-role">Edit</span>
         {target ? (
-          <span class="pick-name" title={target.name}>
-            {target.name}
-            <span class="pick-size">{` ${Math.round(target.width)} × ${Math.round(target.height)}`}</span>
-          </span>
+          <>
+            <span class="pick-name" title={target.name}>
+              {target.name}
+            </span>
+            <span class="pick-size">{`${Math.round(target.width)} × ${Math.round(target.height)}`}</span>
+          </>
         ) : (
           <span class="pick-name pick-none">{obstacle}</span>
         )}
@@ -46,12 +48,13 @@ export function EditLayer(props: EditLayerProps) {
           </button>
         )}
       </div>
-      {target && obstacle !== '' && <p class="pick-obstacle">{obstacle}</p>}
       <div class="pick-row">
         <span class="pick-role">Mask</span>
         {mask ? (
           <>
-            <span class="pick-name">{mask.kind === 'node' ? mask.node.name : 'Painted below'}</span>
+            <span class="pick-name" title={mask.kind === 'node' ? mask.node.name : ''}>
+              {mask.kind === 'node' ? mask.node.name : 'Painted below'}
+            </span>
             <button
               class="secondary small"
               type="button"

@@ -1,4 +1,5 @@
 import { effect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Bounds } from '../../../shared/events.ts';
 import { type PaintMask, type Point, strokeLine } from '../../panel/canvas/brush.ts';
@@ -13,6 +14,8 @@ export interface PictureViewProps {
   readonly paint?: PaintMask;
   readonly candidate?: Placement;
   readonly preview?: Preview;
+  /** What else can be done with the candidate. */
+  readonly children?: ComponentChildren;
 }
 
 /** Of the picture's longer side. */
@@ -22,18 +25,20 @@ const tint: readonly number[] = [255, 45, 85];
 const tintStrength = 0.5;
 
 /** The picture that is edited, small: to paint a mask on it, and to see what becomes of it. */
-export function PictureView({ picture, paint, candidate, preview }: PictureViewProps) {
+export function PictureView({ picture, paint, candidate, preview, children }: PictureViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = picture ?? candidate?.layer ?? { width: 1, height: 1 };
   const longer = Math.max(size.width, size.height);
   const [share, setShare] = useState(brushShare);
   const [erase, setErase] = useState(false);
+  const [isBefore, setIsBefore] = useState(false);
+  const shown = isBefore && picture ? undefined : candidate;
   const pen = useRef<Point | undefined>(undefined);
   const cursor = useRef<Point>({ x: size.width / 2, y: size.height / 2 });
   const isDown = useRef(false);
 
   const draw = (): void => {
-    if (canvas.current) drawScene(canvas.current, { picture, paint, candidate, preview }, draw);
+    if (canvas.current) drawScene(canvas.current, { picture, paint, candidate: shown, preview }, draw);
   };
   useEffect(() => effect(draw));
 
@@ -102,8 +107,9 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
             aria-pressed={erase}
             {...on({ click: () => setErase(!erase) })}
           >
-            {erase ? 'Erasing' : 'Painting'}
+            Erase
           </button>
+          <span class="brush-name">Brush size</span>
           <input
             type="range"
             aria-label="Brush size"
@@ -112,6 +118,19 @@ export function PictureView({ picture, paint, candidate, preview }: PictureViewP
             value={Math.round(share * 100)}
             {...on({ input: (event) => setShare(Number((event.target as HTMLInputElement).value) / 100) })}
           />
+        </div>
+      )}
+      {candidate && picture && (
+        <div class="brush-row">
+          <button
+            class="secondary small"
+            type="button"
+            aria-pressed={isBefore}
+            {...on({ click: () => setIsBefore(!isBefore) })}
+          >
+            Show before
+          </button>
+          {children}
         </div>
       )}
     </div>

@@ -1,4 +1,4 @@
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { PairingState } from '../models/pairing.ts';
 import { ErrorNote } from './ErrorNote.tsx';
 import { on } from './on.ts';
@@ -15,6 +15,10 @@ export interface PairingFormProps {
 export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
   const input = useRef<HTMLInputElement>(null);
   const busy = state.kind === 'busy';
+  // The button that was pressed is gone now, and the next thing to do is to type.
+  useEffect(() => {
+    if (state.kind === 'code') input.current?.focus();
+  }, [state.kind]);
   const submit = (): void => onAnswer(input.current?.value ?? '');
   return (
     <section class="pairing" aria-label="Pair with the companion">

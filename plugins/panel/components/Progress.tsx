@@ -18,6 +18,8 @@ const stageWords = {
 /** How far the edit is. Its height is the same in every state, so that nothing jumps. */
 export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
+  // Why it cannot run now is more to the point than how the last run ended.
+  const said = isShown(state) ? words(state) : obstacle || words(state);
   return (
     <div class="progress" aria-live="polite">
       <div
@@ -32,7 +34,7 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
         <div class="progress-bar" style={{ width: `${share * 100}%` }} />
       </div>
       <p class="progress-words">
-        <span>{reconnecting ? 'Reconnecting to the companion…' : words(state) || obstacle || ' '}</span>
+        <span>{reconnecting ? 'Reconnecting to the companion…' : said || ' '}</span>
         <span class="time-left">{timeLeft(state)}</span>
       </p>
     </div>
