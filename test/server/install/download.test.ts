@@ -86,11 +86,13 @@ async function begin(count: number): Promise<void> {
   fake.fault = () => ({ kind: 'stall', after: count });
   const running = fetchIt({ signal: ended.signal });
   await expect
-    .poll(() =>
-      stat(destination + partSuffix).then(
-        (s) => s.size,
-        () => 0,
-      ),
+    .poll(
+      () =>
+        stat(destination + partSuffix).then(
+          (s) => s.size,
+          () => 0,
+        ),
+      { timeout: 30_000 },
     )
     .toBe(count);
   ended.abort();

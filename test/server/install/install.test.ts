@@ -29,6 +29,8 @@ import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;
+/** A process takes its time to start where another computes. */
+const patient = { timeout: 30_000 };
 const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
 const files = [
   'transformer.safetensors',
@@ -90,6 +92,7 @@ let script: string;
 let bigBytes: Buffer;
 let home: string;
 let person: string;
+const running = new Set<ChildProcess>();
 beforeAll(async () => {
   fake = await FakeHub.start();
   for (const file of files)
@@ -115,6 +118,8 @@ beforeEach(async () => {
   person = await mkdtemp(path.join(tmpdir(), 'acepp-person-'));
 });
 afterEach(async () => {
+  // A test that failed left it.
+  for (const child of running) child.kill('SIGKILL');
   await rm(home, { recursive: true });
   await rm(person, { recursive: true });
 });
@@ -139,6 +144,8 @@ function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, models = [f
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
+  child.once('close', () => running.delete(child));
   let [stdout, stderr] = ['', ''];
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -325,12 +332,12 @@ describe('an install that is ended', () => {
     const kept: number[] = [];
     for (let kills = 0; kills < 20; kills++) {
       const before = await fetched();
-      const running = start(['install', 'big']);
+      const begun = start(['install', 'big']);
       const after = before + Math.floor((Math.random() * bigSize) / 25);
-      await expect.poll(async () => (await fetched()) > after, { interval: 1, timeout: 20_000 }).toBe(true);
+      await expect.poll(async () => (await fetched()) > after, { ...patient, interval: 1 }).toBe(true);
       await sleep(Math.random() * 20);
-      running.child.kill('SIGKILL');
-      expect((await running.told).code).toBe(null);
+      begun.child.kill('SIGKILL');
+      expect((await begun.told).code).toBe(null);
       kept.push(await fetched());
       expect(existsSync(place())).toBe(false);
     }
@@ -341,16 +348,16 @@ describe('an install that is ended', () => {
     const begins = fake.asked.filter(({ method, host }) => host === 'storage' && method === 'GET');
     expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept]);
     expect((await models('verify', 'big')).code).toBe(0);
-  });
+  }, 300_000);
 
   it('by SIGKILL while connections break at random, too', async () => {
     fake.fault = () => ({ kind: 'drop', after: Math.floor(Math.random() * 200_000) });
     fake.paceMs = 1;
     for (let kills = 0; kills < 5; kills++) {
-      const running = start(['install', 'big']);
+      const begun = start(['install', 'big']);
       await sleep(300 + Math.random() * 400);
-      running.child.kill('SIGKILL');
-      await running.told;
+      begun.child.kill('SIGKILL');
+      await begun.told;
     }
     expect((await models('install', 'big')).code).toBe(0);
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
@@ -358,10 +365,10 @@ describe('an install that is ended', () => {
 
   it('by Ctrl-C says that it can go on, and does', async () => {
     fake.paceMs = 5;
-    const running = start(['install', 'big']);
-    await expect.poll(fetched).toBeGreaterThan(100_000);
-    running.child.kill('SIGINT');
-    const { code, stderr } = await running.told;
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(100_000);
+    begun.child.kill('SIGINT');
+    const { code, stderr } = await begun.told;
     expect([code, stderr]).toEqual([130, expect.stringContaining('The same command goes on from here.')]);
     expect(await readdir(path.join(home, 'models/big'))).toEqual([
       'weights.safetensors.chunks',
@@ -379,20 +386,20 @@ describe('an install that is ended', () => {
 
   it('and begun a second time at the same time is refused', async () => {
     fake.paceMs = 5;
-    const running = start(['install', 'big']);
-    await expect.poll(fetched).toBeGreaterThan(0);
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(0);
     const { code, stderr } = await models('install', 'big');
     expect([code, stderr]).toEqual([1, expect.stringContaining('install-running: ')]);
-    running.child.kill('SIGKILL');
-    await running.told;
+    begun.child.kill('SIGKILL');
+    await begun.told;
   });
 
   it('and removed leaves nothing', async () => {
     fake.paceMs = 5;
-    const running = start(['install', 'big']);
-    await expect.poll(fetched).toBeGreaterThan(0);
-    running.child.kill('SIGKILL');
-    await running.told;
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(0);
+    begun.child.kill('SIGKILL');
+    await begun.told;
     expect((await models('remove', 'big')).code).toBe(0);
     expect(await readdir(path.join(home, 'models'))).toEqual([]);
   });
@@ -416,7 +423,10 @@ describe('a person’s own files', () => {
     await writeFile(path.join(folder, 'models/loras/portrait64.safetensors'), adapter);
     return folder;
   }
-  const gets = () => fake.asked.filter(({ method }) => method === 'GET').map(({ path: name }) => name);
+  // The hub leads from one address to another.
+  const gets = () => [
+    ...new Set(fake.asked.filter(({ method }) => method === 'GET').map(({ path: name }) => name)),
+  ];
   const tokenizers = files.filter((file) => file.endsWith('.json')).map((file) => `${gated}/${file}`);
 
   /** Every file under a folder, with its hash. */
@@ -542,7 +552,7 @@ describe('a person’s own files', () => {
     expect((await models('list')).stdout).toContain(`missing: ${t5} is gone`);
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
-    expect(new Set(gets())).toEqual(new Set([`${gated}/t5.safetensors`, `${gated}/clip.safetensors`]));
+    expect(gets()).toEqual([`${gated}/t5.safetensors`, `${gated}/clip.safetensors`]);
     expect((await stat(clip)).size).toBe(5000);
     expect((await models('verify', 'tiny-fill')).code).toBe(0);
   });
