@@ -30,6 +30,13 @@ export const errorStatus = {
   'engine-hung': 500,
   'out-of-memory': 507,
   'disk-full': 507,
+  'licence-not-accepted': 403,
+  /** The hub that models are fetched from does not give a file: the remedy says what it wants. */
+  'hub-refused': 403,
+  'hub-unreachable': 503,
+  /** What the hub gives is not what was published. */
+  'hub-wrong': 502,
+  'install-running': 409,
   cancelled: 409,
   /** The document or layer that an edit was for is not there any more. */
   'document-gone': 409,

@@ -17,12 +17,20 @@ const mayImport: Record<string, readonly string[]> = {
   'server/pipeline': ['server/models', 'server/sampling', 'shared'],
   'server/engine': ['server/pipeline', 'server/models', 'server/weights', 'server/graph', 'shared'],
   'server/jobs': ['server/engine', 'server/pipeline', 'shared'],
-  'server/cli': ['server/jobs', 'server/engine', 'server/pipeline', 'shared'],
+  'server/install': ['server/engine', 'server/weights', 'shared'],
+  'server/cli': [
+    'server/install',
+    'server/weights',
+    'server/jobs',
+    'server/engine',
+    'server/pipeline',
+    'shared',
+  ],
   'server/http': ['server/jobs', 'server/engine', 'server/weights', 'shared'],
 };
 
-/** Found by every part of the companion: where the project and the person's data lie. */
-const everywhere = ['server/paths.ts', 'manifest.json'];
+/** For every part of the companion: where the project and the person's data lie, and who holds what. */
+const everywhere = ['server/paths.ts', 'server/hold.ts', 'manifest.json'];
 
 const files = Object.keys(mayImport).flatMap((folder) =>
   sourcesUnder(folder).map((file) => ({ folder, file })),

@@ -2,16 +2,16 @@ import type { EditEventBody } from '../../shared/events.ts';
 
 /** On stderr: a line that changes in a terminal, else a line for each event. */
 export class Progress {
-  readonly #isTerminal = Boolean(process.stderr.isTTY);
+  readonly isTerminal = Boolean(process.stderr.isTTY);
   #open = false;
 
   show(event: EditEventBody): void {
     switch (event.type) {
       case 'stage':
-        this.#state(event.stage);
+        this.state(event.stage);
         break;
       case 'step':
-        this.#state(`step ${event.step} of ${event.steps}, ${Math.ceil(event.secondsLeft)} s left`);
+        this.state(`step ${event.step} of ${event.steps}, ${Math.ceil(event.secondsLeft)} s left`);
         break;
       case 'note':
         this.line(event.text);
@@ -28,8 +28,9 @@ export class Progress {
     this.#open = false;
   }
 
-  #state(text: string): void {
-    process.stderr.write(this.#isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
-    this.#open = this.#isTerminal;
+  /** Takes the place of the state before it. */
+  state(text: string): void {
+    process.stderr.write(this.isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
+    this.#open = this.isTerminal;
   }
 }

@@ -41,7 +41,8 @@ const pocket: ModelEntry = {
 /** What ACE++ and FLUX.1-Fill-dev were made for: config/ace_plus_fft.yaml and FluxFillPipeline. */
 const fluxDefaults = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50 };
 
-const modelId = /^[a-z0-9][a-z0-9.-]*$/;
+/** What may be a model's id, and so the name of its folder. */
+export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
 
 /** All models that can run: those that a person put into `models/<id>/` of the companion's data folder, and pocket. */
 export async function listModels(): Promise<ModelEntry[]> {
@@ -86,20 +87,20 @@ export async function findModel(id: string): Promise<ModelEntry> {
   if (!model) {
     throw new CodedError('model-unknown', {
       detail: `There is no model "${id}"; known are ${known.map((entry) => entry.id).join(', ')}.`,
-      remedy: `Leave out the model, or put its files into ${path.join(modelsFolder(), '<id>')}.`,
+      remedy: `Leave out the model, or install it: "npm run models -- list" says which there are.`,
     });
   }
   const missing = await missingFiles(model);
   if (missing.length > 0) {
     throw new CodedError('model-missing', {
       detail: `The model "${id}" is not complete: ${model.folder} has no ${missing.join(', ')}.`,
-      remedy: 'Put the missing files there, or choose another model.',
+      remedy: `Go on with "npm run models -- install ${id}", put the missing files there, or choose another model.`,
     });
   }
   return model;
 }
 
-function modelsFolder(): string {
+export function modelsFolder(): string {
   return path.join(homeFolder(), 'models');
 }
 

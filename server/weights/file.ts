@@ -53,6 +53,11 @@ export class WeightsFile {
     return this.#stored.bytes;
   }
 
+  /** Where the tensors lie: the file, or all shards. */
+  get files(): readonly string[] {
+    return [...new Set([...this.#stored.tensors.values()].map(({ data }) => data.file))];
+  }
+
   get metadata(): Readonly<Record<string, string>> {
     return this.#stored.metadata;
   }

@@ -1,0 +1,282 @@
+import { createInterface } from 'node:readline/promises';
+import { Command, CommanderError, Option } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import { modelFolder } from '../install/folder.ts';
+import { Hub, officialEndpoint } from '../install/hub.ts';
+import { freeBytes, type InstallProgress, installModel } from '../install/install.ts';
+import { acceptedLicences, type Licence, licences } from '../install/licences.ts';
+import { type ListedPart, listParts, type PartState } from '../install/list.ts';
+import { type PublishedModel, type T5Precision, t5Precisions } from '../install/published.ts';
+import { removeModel } from '../install/remove.ts';
+import { sizeText, timeText } from '../install/text.ts';
+import { verifyModel } from '../install/verify.ts';
+import { homeFolder } from '../paths.ts';
+import { listModels, modelsFolder } from '../weights/catalogue.ts';
+import { fromPerson } from './flags.ts';
+import { Progress } from './progress.ts';
+
+interface InstallFlags {
+  readonly t5?: T5Precision;
+  readonly from: readonly string[];
+  readonly acceptLicence?: boolean;
+}
+
+/** How finely is fetched; tests have smaller files. */
+export interface Grain {
+  readonly chunkBytes?: number;
+  readonly firstDelayMs?: number;
+}
+
+/**
+ * `npm run models -- list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
+ * @returns the exit code: 130 after Ctrl-C
+ */
+export async function runModels(
+  argv: readonly string[],
+  models: readonly PublishedModel[],
+  grain: Grain = {},
+): Promise<number> {
+  const progress = new Progress();
+  const ended = new AbortController();
+  let code = 0;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // The second Ctrl-C does not wait.
+      if (ended.signal.aborted) process.exit(130);
+      ended.abort();
+    });
+  }
+  const find = (id: string): PublishedModel => {
+    const model = models.find((published) => published.id === id);
+    if (model) return model;
+    throw new CodedError('model-unknown', {
+      detail: `There is no model "${id}" to install; there are ${models.map((published) => published.id).join(', ')}.`,
+      remedy: 'See "npm run models -- list".',
+    });
+  };
+
+  const command = new Command('npm run models --')
+    .description('The models that ACE++ Layers runs: which there are, and their installation.')
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride();
+  command
+    .command('list')
+    .description('what there is, what is installed, what is missing, and what space it takes')
+    .action(() => list(models));
+  command
+    .command('install')
+    .description('fetches what a model lacks; goes on where it was ended; uses files that are there already')
+    .argument('<model>', 'as "list" shows it')
+    .addOption(
+      new Option('--t5 <precision>', 'of the text encoder: fp8 is half as large').choices(t5Precisions),
+    )
+    .addOption(
+      new Option(
+        '--from <path>',
+        'your own files: a ComfyUI folder, a hub cache, or a file; may be given several times',
+      )
+        .argParser((place: string, before: readonly string[]) => [...before, place])
+        .default([], 'the usual places'),
+    )
+    .option('--accept-licence', 'you have read the licence that is shown, and accept it')
+    .addHelpText(
+      'after',
+      '\nHF_TOKEN is your token at huggingface.co, HF_ENDPOINT the address of a mirror, ACEPP_HOME where models are kept.',
+    )
+    .action(async (id: string, { t5, from, acceptLicence }: InstallFlags) => {
+      const pace = new Pace(progress);
+      await installModel(find(id), {
+        ...grain,
+        home: homeFolder(),
+        hub: new Hub({
+          endpoint: process.env.HF_ENDPOINT || officialEndpoint,
+          token: process.env.HF_TOKEN,
+          signal: ended.signal,
+        }),
+        t5,
+        from: from.map(fromPerson),
+        ask: (licence) => ask(licence, acceptLicence === true, ended.signal),
+        progress: (state) => pace.show(state),
+        say: (text) => progress.line(text),
+        signal: ended.signal,
+      });
+    });
+  command
+    .command('verify')
+    .description('reads every file and compares it with the hash that it had to have')
+    .argument('[model]', 'all, if left out')
+    .action(async (id?: string) => {
+      const pace = new Pace(progress);
+      for (const model of id === undefined ? models : [find(id)]) {
+        const findings = await verifyModel(model.id, {
+          signal: ended.signal,
+          progress: (file, bytes, size) => pace.show({ file, fileBytes: bytes, fileSize: size, bytes, size }),
+        });
+        progress.end();
+        if (findings.length === 0) console.log(`${model.id}: nothing was installed`);
+        for (const { file, isRight, text } of findings) {
+          console.log(`${model.id}/${file} ${isRight ? `is right: ${text}` : text}`);
+        }
+        if (findings.some(({ isRight }) => !isRight)) {
+          code = 1;
+          console.log(`Mend it with: npm run models -- install ${model.id}`);
+        }
+      }
+    });
+  command
+    .command('remove')
+    .description('removes what was fetched and the links to your own files, never a file of yours')
+    .argument('<model>', 'as "list" shows it')
+    .action(async (id: string) => {
+      const { removedBytes, kept } = await removeModel(find(id));
+      console.log(`Removed ${id}: ${sizeText(removedBytes)} are free again.`);
+      for (const text of kept) console.log(`Stays: ${text}`);
+    });
+
+  try {
+    await command.parseAsync([...argv]);
+  } catch (thrown) {
+    progress.end();
+    if (ended.signal.aborted) {
+      console.error('Ended. The same command goes on from here.');
+      return 130;
+    }
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+    const error = thrown instanceof CommanderError ? wrongCommand(thrown) : CodedError.from(thrown);
+    console.error(`${error.code}: ${error.message}`);
+    return 1;
+  }
+  progress.end();
+  return code;
+}
+
+function wrongCommand({ code, message }: CommanderError): CodedError {
+  const what = code === 'commander.help' ? 'it names no command' : message.replace(/^error: /, '');
+  return new CodedError('request-invalid', {
+    detail: `The command line is wrong: ${what.replace(/\.?$/, '.')}`,
+    remedy: 'See "npm run --silent models -- --help".',
+  });
+}
+
+/** Shows what has to be accepted; asks where there is someone to answer. */
+async function ask(licence: Licence, isAccepted: boolean, signal: AbortSignal): Promise<boolean> {
+  console.error(`\n${licence.title}\n${licence.url}\n\n${licence.terms}\n`);
+  if (isAccepted) {
+    console.error('Accepted with --accept-licence.');
+    return true;
+  }
+  if (!process.stdin.isTTY) return false;
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // While it reads, the terminal's Ctrl-C comes to it and not to the process.
+  lines.on('SIGINT', () => process.emit('SIGINT'));
+  try {
+    const answer = await lines.question('Do you accept it? Type "yes": ', { signal });
+    return answer.trim().toLowerCase() === 'yes';
+  } finally {
+    lines.close();
+  }
+}
+
+/** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
+class Pace {
+  readonly #progress: Progress;
+  #shown = 0;
+  #samples: { readonly at: number; readonly bytes: number }[] = [];
+
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+
+  show({ file, fileBytes, fileSize, bytes, size }: InstallProgress): void {
+    const now = performance.now();
+    if (now - this.#shown < (this.#progress.isTerminal ? 200 : 10_000)) return;
+    this.#shown = now;
+    // The last half minute tells better how long it takes than all of it.
+    const recent = this.#samples.filter(({ at, bytes: before }) => now - at < 30_000 && before <= bytes);
+    this.#samples = [...recent, { at: now, bytes }];
+    const [first] = this.#samples;
+    const rate = (1000 * (bytes - first!.bytes)) / (now - first!.at);
+    const speed = rate > 0 ? `, ${sizeText(rate)} a second, ${timeText((size - bytes) / rate)} left` : '';
+    const all = size > fileSize ? ` (of all ${Math.floor((100 * bytes) / size)} %)` : '';
+    this.#progress.state(`${file}: ${sizeText(fileBytes)} of ${sizeText(fileSize)}${all}${speed}`);
+  }
+}
+
+async function list(models: readonly PublishedModel[]): Promise<void> {
+  const lines: string[] = [];
+  const accepted = await acceptedLicences(homeFolder());
+  for (const model of models) {
+    const parts = await listParts(model);
+    lines.push(`${model.id}: ${model.title}`);
+    lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
+    const rows = parts.map(({ file, choices, state }): [string, string, string] => [
+      file,
+      state.kind === 'installed' && state.known
+        ? state.known.title
+        : choices.map(({ title }) => title).join(', or '),
+      describe(state, choices),
+    ]);
+    const width = (column: 0 | 1) => Math.max(...rows.map((row) => row[column].length));
+    for (const [file, title, state] of rows) {
+      lines.push(`  ${file.padEnd(width(0))}  ${title.padEnd(width(1))}  ${state}`);
+    }
+    const ids = new Set(model.parts.map(({ source }) => source.licence));
+    for (const id of ids) {
+      const { title, url, terms }: Licence = licences[id];
+      const state = !terms
+        ? ''
+        : accepted[id]
+          ? `; accepted ${accepted[id].slice(0, 10)}`
+          : '; not yet accepted';
+      lines.push(`  Licence: ${title}${terms ? ', FOR NON-COMMERCIAL USE ONLY' : ''}, ${url}${state}`);
+    }
+    lines.push('');
+  }
+  lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
+  lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
+  lines.push('Install one with: npm run models -- install <model>');
+  // At once, for who reads no more than the first lines.
+  console.log(lines.join('\n'));
+}
+
+function describe(state: PartState, choices: readonly ListedPart['choices'][number][]): string {
+  switch (state.kind) {
+    case 'installed':
+      if (state.known?.origin === 'fetched') return `installed, ${sizeText(state.size)}`;
+      return state.known?.origin === 'linked' ? `yours: ${state.known.from}` : 'put there by you';
+    case 'broken-link':
+      return `missing: ${state.target} is gone`;
+    case 'begun':
+      return `${sizeText(state.bytes)} of ${sizes(choices)}`;
+    case 'damaged':
+      return 'damaged: install it again';
+    case 'missing':
+      return `missing, ${sizes(choices)}`;
+  }
+}
+
+function sizes(choices: ListedPart['choices']): string {
+  return choices
+    .map(({ source }) => (source.size === undefined ? 'size unknown' : sizeText(source.size)))
+    .join(' or ');
+}
+
+/** The space that is still needed; of files whose size only the hub knows, none is made up. */
+function summary(parts: readonly ListedPart[]): string {
+  const lacking = parts.filter(({ state }) => state.kind !== 'installed');
+  if (lacking.length === 0) return 'installed';
+  let bytes = 0;
+  let unknown = 0;
+  for (const { state, choices } of lacking) {
+    const { size } = choices[0]!.source;
+    if (size === undefined) unknown++;
+    else if (state.kind !== 'damaged') bytes += size - (state.kind === 'begun' ? state.bytes : 0);
+  }
+  const files = unknown === 1 ? 'a file' : `${unknown} files`;
+  const needs = [
+    ...(bytes > 0 ? [sizeText(bytes)] : []),
+    ...(unknown > 0 ? [`${files} whose size the hub tells`] : []),
+  ];
+  const state = lacking.length === parts.length ? 'not installed' : 'not complete';
+  return `${state}: needs ${needs.join(' and ') || 'mending'}`;
+}

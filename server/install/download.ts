@@ -1,0 +1,283 @@
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { asDiskError } from '../engine/files.ts';
+import { Chunks } from './chunks.ts';
+import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
+import type { Hub, RemoteFile } from './hub.ts';
+import { type RetryOptions, retrying } from './retry.ts';
+
+export const partSuffix = '.part';
+export const chunksSuffix = '.chunks';
+
+/** What is found damaged is fetched again in pieces of this size. */
+const defaultChunkBytes = 2 ** 24;
+
+export interface DownloadOptions extends Omit<RetryOptions, 'name'> {
+  /** Bytes of the file that are there. */
+  readonly progress: (bytes: number) => void;
+  readonly chunkBytes?: number;
+}
+
+/**
+ * Fetches a file, going on from what an earlier call left. `destination` appears as a whole, with the digest that the hub
+ * tells, or not at all; until then `destination.part` has the bytes and `destination.chunks` the hashes of its chunks, which
+ * stays there for `verify`.
+ *
+ * What finds a wrong byte: the hub gives one hash for the whole file, so that alone says only that there is one. (1) Bytes that
+ * were damaged here, on the disk or by a power cut, differ from the hash of their chunk as it arrived: exactly those chunks are
+ * fetched again. (2) Bytes that already arrived wrong have chunk hashes that fit them. No hash tells where they are, so chunks
+ * are fetched a second time and compared, those that were put together from broken connections first, until the whole is right;
+ * only those that differ are written. On average half of the file travels twice: nothing finer than the whole's hash is published.
+ * @throws CodedError `hub-refused`, `hub-unreachable`, `hub-wrong`, `disk-full`; the signal's reason
+ */
+export async function download(
+  hub: Hub,
+  file: RemoteFile,
+  destination: string,
+  options: DownloadOptions,
+): Promise<void> {
+  try {
+    await mkdir(path.dirname(destination), { recursive: true });
+    const part = await Part.open(hub, file, destination, options);
+    try {
+      await part.complete();
+    } finally {
+      await part.close();
+    }
+    await rename(destination + partSuffix, destination);
+  } catch (cause) {
+    throw asDiskError(cause);
+  }
+}
+
+/** How many bytes of a file lie beside it from an earlier call. */
+export async function fetchedBytes(destination: string): Promise<number> {
+  return stat(destination + partSuffix).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+class Part {
+  readonly #hub: Hub;
+  readonly #file: RemoteFile;
+  readonly #name: string;
+  readonly #place: string;
+  readonly #handle: FileHandle;
+  readonly #chunks: Chunks;
+  readonly #options: DownloadOptions;
+
+  private constructor(
+    hub: Hub,
+    file: RemoteFile,
+    destination: string,
+    handle: FileHandle,
+    chunks: Chunks,
+    options: DownloadOptions,
+  ) {
+    this.#hub = hub;
+    this.#file = file;
+    this.#name = path.basename(destination);
+    this.#place = destination + partSuffix;
+    this.#handle = handle;
+    this.#chunks = chunks;
+    this.#options = options;
+  }
+
+  static async open(
+    hub: Hub,
+    file: RemoteFile,
+    destination: string,
+    options: DownloadOptions,
+  ): Promise<Part> {
+    const place = destination + partSuffix;
+    const { size, digest } = file;
+    const chunks = await Chunks.open(
+      destination + chunksSuffix,
+      size,
+      digest,
+      options.chunkBytes ?? defaultChunkBytes,
+    );
+    // Without its hashes, nothing tells whether this file is the one that was begun.
+    if (!chunks.isContinued) await rm(place, { force: true });
+    const handle = await open(place, 'r+').catch(() => open(place, 'w+', 0o644));
+    if ((await handle.stat()).size > size) await handle.truncate(size);
+    return new Part(hub, file, destination, handle, chunks, options);
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.close();
+    await this.#handle.close();
+  }
+
+  async complete(): Promise<void> {
+    const { say } = this.#options;
+    const isRight = (hex: string) => hex === this.#file.digest.hex;
+    let hex = await this.#mendAndAppend();
+    if (!isRight(hex)) {
+      // What was written while it arrived may not be what the disk gives.
+      hex = await this.#mendAndAppend();
+    }
+    if (!isRight(hex)) {
+      say(
+        `${this.#name} has the ${this.#file.digest.algorithm} ${hex}, not ${this.#file.digest.hex}: a part of it arrived wrong. Its parts are fetched a second time and compared until it is found.`,
+      );
+      hex = await this.#compareChunks(hex, isRight);
+    }
+    if (!isRight(hex)) {
+      await rm(this.#place, { force: true });
+      throw new CodedError('hub-wrong', {
+        detail: `${this.#file.repo}/${this.#file.path} was fetched twice and compared, and its hash is ${hex}, not ${digestText(this.#file.digest)}.`,
+        remedy: 'Do not use it. If HF_ENDPOINT is set, the mirror has another file: unset it and try again.',
+      });
+    }
+    await this.#handle.sync();
+  }
+
+  /** @returns the digest of the file */
+  async #mendAndAppend(): Promise<string> {
+    let there = await this.#hash();
+    for (const index of there.damaged) {
+      this.#options.say(
+        `${this.#name}: ${this.#describe(index)} are not what arrived; they are fetched again.`,
+      );
+      const bytes = await this.#fetchChunk(index);
+      await this.#write(bytes, this.#begin(index));
+      const sha256 = sha256Of(bytes);
+      const known = this.#chunks.get(index)?.sha256;
+      // Other bytes than the first time: a second opinion is asked for first here, if the whole is wrong.
+      if (sha256 !== known) await this.#chunks.set(index, { sha256, trust: 'pieced' });
+    }
+    if (there.damaged.length > 0) there = await this.#hash();
+    const { whole } = there;
+    const { size } = this.#file;
+    const { chunkBytes } = this.#chunks;
+    let { length, chunk } = there;
+    let isPieced = false;
+    const append = async (bytes: Uint8Array) => {
+      await this.#write(bytes, length);
+      whole.update(bytes);
+      for (let rest = bytes; rest.length > 0; ) {
+        const index = Math.floor(length / chunkBytes);
+        const now = rest.subarray(0, this.#end(index) - length);
+        chunk.update(now);
+        length += now.length;
+        rest = rest.subarray(now.length);
+        if (length === this.#end(index)) {
+          await this.#chunks.set(index, {
+            sha256: chunk.digest('hex'),
+            trust: isPieced ? 'pieced' : 'whole',
+          });
+          chunk = hashFor('sha256', 0);
+          isPieced = false;
+        }
+      }
+      this.#options.progress(length);
+    };
+    this.#options.progress(length);
+    const request = async () => {
+      isPieced = length % chunkBytes > 0;
+      for await (const bytes of this.#hub.read(this.#file, length, size)) await append(bytes);
+      return length === size;
+    };
+    if (length < size) await retrying(this.#retry, request, () => length);
+    return whole.digest('hex');
+  }
+
+  /** Fetches chunks again and compares them, until the whole is right. Where they differ, a third time decides. */
+  async #compareChunks(first: string, isRight: (hex: string) => boolean): Promise<string> {
+    const count = Math.ceil(this.#file.size / this.#chunks.chunkBytes);
+    const rank = { pieced: 0, whole: 1, twice: 2 };
+    const trustOf = (index: number) => this.#chunks.get(index)?.trust ?? 'pieced';
+    const order = Array.from({ length: count }, (_, index) => index)
+      .filter((index) => trustOf(index) !== 'twice')
+      .sort((a, b) => rank[trustOf(a)] - rank[trustOf(b)] || a - b);
+    let hex = first;
+    for (const [i, index] of order.entries()) {
+      this.#options.progress((this.#file.size * i) / order.length);
+      const known = this.#chunks.get(index)?.sha256;
+      const second = sha256Of(await this.#fetchChunk(index));
+      if (second === known) {
+        await this.#chunks.set(index, { sha256: second, trust: 'twice' });
+        continue;
+      }
+      this.#options.say(`${this.#name}: ${this.#describe(index)} came otherwise than the first time.`);
+      const bytes = await this.#fetchChunk(index);
+      const third = sha256Of(bytes);
+      if (third !== known) {
+        await this.#write(bytes, this.#begin(index));
+        hex = (await this.#hash()).whole.digest('hex');
+      }
+      const trust = third === known || third === second ? 'twice' : 'pieced';
+      await this.#chunks.set(index, { sha256: third, trust });
+      if (isRight(hex)) return hex;
+    }
+    return hex;
+  }
+
+  async #fetchChunk(index: number): Promise<Uint8Array> {
+    const [begin, end] = [this.#begin(index), this.#end(index)];
+    const bytes = new Uint8Array(end - begin);
+    let done = 0;
+    const request = async () => {
+      for await (const piece of this.#hub.read(this.#file, begin + done, end)) {
+        bytes.set(piece, done);
+        done += piece.length;
+      }
+      return done === bytes.length;
+    };
+    await retrying(this.#retry, request, () => done);
+    return bytes;
+  }
+
+  /** Reads what is there: its hashes so far, and the chunks that are not what arrived. */
+  async #hash() {
+    const { size, digest } = this.#file;
+    const whole = hashFor(digest.algorithm, size);
+    const damaged: number[] = [];
+    let chunk = hashFor('sha256', 0);
+    let length = 0;
+    for await (const bytes of bytesOfFile(this.#place, this.#options.signal)) {
+      whole.update(bytes);
+      for (let rest = bytes; rest.length > 0; ) {
+        const index = Math.floor(length / this.#chunks.chunkBytes);
+        const now = rest.subarray(0, this.#end(index) - length);
+        chunk.update(now);
+        length += now.length;
+        rest = rest.subarray(now.length);
+        if (length < this.#end(index)) continue;
+        const sha256 = chunk.digest('hex');
+        chunk = hashFor('sha256', 0);
+        const known = this.#chunks.get(index);
+        // The kill came between the bytes and their line.
+        if (!known) await this.#chunks.set(index, { sha256, trust: 'pieced' });
+        else if (known.sha256 !== sha256) damaged.push(index);
+      }
+    }
+    return { whole, chunk, length, damaged };
+  }
+
+  get #retry(): RetryOptions {
+    return { ...this.#options, name: this.#name };
+  }
+
+  async #write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done);
+      done += bytesWritten;
+    }
+  }
+
+  #begin(index: number): number {
+    return index * this.#chunks.chunkBytes;
+  }
+
+  #end(index: number): number {
+    return Math.min(this.#file.size, (index + 1) * this.#chunks.chunkBytes);
+  }
+
+  #describe(index: number): string {
+    return `bytes ${this.#begin(index)} to ${this.#end(index) - 1}`;
+  }
+}

@@ -1,0 +1,186 @@
+/** The person's own weights: ComfyUI's folders, the hub's cache, or wherever they say. They are used where they lie. */
+import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { indexSuffix, WeightsFile } from '../weights/file.ts';
+import { matrixShape } from '../weights/tensor.ts';
+import { type Digest, digestOfFile } from './digest.ts';
+import type { Part } from './published.ts';
+
+/** A file that may be a part of a model. */
+export interface Candidate {
+  readonly path: string;
+  readonly size: number;
+  /** The person named it or its folder. */
+  readonly isNamed: boolean;
+}
+
+/** A person's file that is used as a part: what to link, and under which names beside each other. */
+export interface Match {
+  /** `same`: byte for byte the published file; `alike`: the same network, stored or trained otherwise. */
+  readonly kind: 'same' | 'alike';
+  readonly path: string;
+  readonly links: readonly { readonly target: string; readonly file: string }[];
+}
+
+const wanted = /(?:\.safetensors|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
+/** ComfyUI's `models/loras/<author>/<set>`, the cache's `models--x--y/snapshots/<commit>/transformer`, and some more. */
+const deepest = 8;
+
+/** Where the hub's clients keep what they fetch (huggingface_hub, constants.py). */
+function hubCache(): string {
+  const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
+  if (HF_HUB_CACHE) return HF_HUB_CACHE;
+  if (HF_HOME) return path.join(HF_HOME, 'hub');
+  return path.join(XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'huggingface', 'hub');
+}
+
+/** Where weights often lie: the hub's cache, and ComfyUI as its manual and its desktop application install it. */
+export function usualPlaces(): string[] {
+  const comfy = ['ComfyUI/models', 'Documents/ComfyUI/models'].map((place) => path.join(homedir(), place));
+  return [hubCache(), ...comfy];
+}
+
+/** All files under the places, or the places themselves, that may be weights or tokenizers. */
+export async function candidatesIn(places: readonly string[], isNamed: boolean): Promise<Candidate[]> {
+  const found: Candidate[] = [];
+  const visit = async (place: string, depth: number): Promise<void> => {
+    const stats = await stat(place).catch(() => undefined);
+    if (stats?.isFile() && wanted.test(path.basename(place))) {
+      found.push({ path: place, size: stats.size, isNamed });
+    }
+    if (!stats?.isDirectory() || depth > deepest) return;
+    for (const entry of await readdir(place, { withFileTypes: true }).catch(() => [])) {
+      const inside = path.join(place, entry.name);
+      if (entry.isDirectory()) await visit(inside, depth + 1);
+      // The cache's snapshots are links to its blobs; a link to a folder may lead in circles.
+      else if (entry.isFile() || (await stat(inside).catch(() => undefined))?.isFile()) {
+        await visit(inside, depth + 1);
+      }
+    }
+  };
+  for (const place of places) await visit(path.resolve(place), 0);
+  return found;
+}
+
+/** Finds which of the person's files are parts. Each file is hashed once at most. */
+export class Finder {
+  readonly #candidates: readonly Candidate[];
+  readonly #signal: AbortSignal;
+  readonly #say: (text: string) => void;
+  readonly #digests = new Map<string, Digest>();
+
+  constructor(candidates: readonly Candidate[], signal: AbortSignal, say: (text: string) => void) {
+    this.#candidates = candidates;
+    this.#signal = signal;
+    this.#say = say;
+  }
+
+  /** A file that is the published one, byte for byte. */
+  async same(file: string, size: number, digest: Digest): Promise<Match | undefined> {
+    for (const candidate of this.#candidates) {
+      if (candidate.size !== size) continue;
+      const { hex } = await this.digest(candidate.path, size, digest.algorithm);
+      if (hex === digest.hex) return matched('same', candidate.path, [[candidate.path, file]]);
+    }
+    return undefined;
+  }
+
+  /**
+   * A file of the same network: the repository's own in diffusers' layout, from the hub's cache; or, where the person named
+   * the place, one that has the network's tensors. Of several of those none is taken: it would be a guess.
+   */
+  async alike(part: Part): Promise<Match | undefined> {
+    const { file, diffusers, shapes } = part;
+    if (diffusers) {
+      const inRepo = `models--${diffusers.repo.replaceAll('/', '--')}/snapshots/[^/]+/${diffusers.path}`;
+      const pattern = new RegExp(`(?:^|/)${inRepo.replaceAll('.', '\\.')}(?:\\.index\\.json)?$`);
+      for (const candidate of this.#candidates) {
+        if (!pattern.test(candidate.path.replaceAll(path.sep, '/'))) continue;
+        const match = await this.#open(candidate, part);
+        if (match) return match;
+      }
+    }
+    if (!shapes) return undefined;
+    const matches = new Map<string, Match>();
+    for (const candidate of this.#candidates.filter(({ isNamed }) => isNamed)) {
+      const match = await this.#open(candidate, part);
+      if (match) matches.set(await realpath(candidate.path), match);
+    }
+    const [first, ...others] = matches.values();
+    if (others.length === 0) return first;
+    const names = [...matches.values()].map((match) => match.path).join(', ');
+    this.#say(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
+    return undefined;
+  }
+
+  async digest(file: string, size: number, algorithm: Digest['algorithm']): Promise<Digest> {
+    const key = `${algorithm} ${file}`;
+    const known = this.#digests.get(key);
+    if (known) return known;
+    if (size > 2 ** 28) this.#say(`Reading ${file} to see whether it can be used ...`);
+    const digest = await digestOfFile(file, size, algorithm, { signal: this.#signal });
+    this.#digests.set(key, digest);
+    return digest;
+  }
+
+  /** With the shards beside it, where it is an index. */
+  async #open(candidate: Candidate, { file, shapes = {}, t5 }: Part): Promise<Match | undefined> {
+    try {
+      const weights = await WeightsFile.open(candidate.path);
+      for (const [name, shape] of Object.entries(shapes)) {
+        const parts = weights.parts(name);
+        const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
+        const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
+        if ([rows, ...columns].join() !== shape.join()) return undefined;
+        // Vectors have 16 bits in either.
+        const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
+        if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
+      }
+      if (!candidate.path.endsWith(indexSuffix)) {
+        return matched('alike', candidate.path, [[candidate.path, file]]);
+      }
+      return matched('alike', candidate.path, [
+        [candidate.path, file + indexSuffix],
+        // The index names them, so they keep their names.
+        ...weights.files.map((shard): [string, string] => [shard, path.basename(shard)]),
+      ]);
+    } catch {
+      // Not weights that can be read, or of another network.
+      return undefined;
+    }
+  }
+}
+
+function matched(kind: Match['kind'], place: string, links: readonly [string, string][]): Match {
+  return { kind, path: place, links: links.map(([target, file]) => ({ target, file })) };
+}
+
+/**
+ * Puts a person's file into a model's folder without copying it. A symbolic link; where Windows allows none, a hard link, which
+ * takes the same disk.
+ * @returns why it cannot be
+ */
+export async function linkFile(target: string, place: string): Promise<string | undefined> {
+  await mkdir(path.dirname(place), { recursive: true });
+  // A link that leads nowhere any more.
+  if ((await lstat(place).catch(() => undefined))?.isSymbolicLink()) await rm(place);
+  // To the file itself: the cache's snapshots are links that its next clean-up may remove before it.
+  const real = await realpath(target);
+  try {
+    await symlink(real, place, 'file');
+    return undefined;
+  } catch (cause) {
+    if (process.platform !== 'win32') return (cause as Error).message;
+  }
+  return hardLink(real, place);
+}
+
+/** Another name of the same bytes: neither name's end takes them from the other. */
+export async function hardLink(target: string, place: string): Promise<string | undefined> {
+  await mkdir(path.dirname(place), { recursive: true });
+  return link(target, place).then(
+    () => undefined,
+    (cause: Error) => cause.message,
+  );
+}

@@ -1,0 +1,53 @@
+import { mkdir, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { hold } from '../hold.ts';
+import { modelsFolder } from '../weights/catalogue.ts';
+import { indexSuffix } from '../weights/file.ts';
+import { chunksSuffix, partSuffix } from './download.ts';
+import type { Part, PublishedModel, T5Precision } from './published.ts';
+
+export const modelFolder = (id: string): string => path.join(modelsFolder(), id);
+
+/**
+ * Holds a model's folder for one command.
+ * @returns its release
+ * @throws CodedError `install-running`
+ */
+export async function holdModel(id: string): Promise<() => Promise<void>> {
+  const folder = modelFolder(id);
+  await mkdir(folder, { recursive: true });
+  const file = path.join(folder, 'install.pid');
+  return hold(
+    file,
+    (holder) =>
+      new CodedError('install-running', {
+        detail: `Process ${holder} is at work on the model "${id}".`,
+        remedy: `Wait for it, or end it first. If process ${holder} is another program, remove ${file}.`,
+      }),
+  );
+}
+
+/** The parts of a model by their file: several where there is a choice, the first to be preferred. */
+export function partsByFile(model: PublishedModel, t5?: T5Precision): ReadonlyMap<string, readonly Part[]> {
+  const parts = new Map<string, readonly Part[]>();
+  for (const part of model.parts) {
+    if (part.t5 && t5 && part.t5 !== t5) continue;
+    parts.set(part.file, [...(parts.get(part.file) ?? []), part]);
+  }
+  return parts;
+}
+
+/** Where a part lies: the file, or the index of its shards. */
+export async function installedAs(folder: string, file: string): Promise<string | undefined> {
+  for (const name of [file, file + indexSuffix]) {
+    if (await stat(path.join(folder, name)).catch(() => undefined)) return name;
+  }
+  return undefined;
+}
+
+/** Removes what was begun of a file. */
+export async function removeUnfinished(place: string): Promise<void> {
+  await rm(place + partSuffix, { force: true });
+  await rm(place + chunksSuffix, { force: true });
+}

@@ -1,0 +1,309 @@
+/** Hugging Face's hub over HTTP, or a mirror of it: what a file is, and ranges of its bytes. */
+import { CodedError } from '../../shared/errors.ts';
+import type { Digest } from './digest.ts';
+import type { Source } from './published.ts';
+
+export const officialEndpoint = 'https://huggingface.co';
+
+/** A file as the hub describes it. */
+export interface RemoteFile {
+  readonly repo: string;
+  readonly path: string;
+  /** The commit, where the hub tells it: so that all requests of an install are for the same bytes. */
+  readonly revision: string;
+  readonly size: number;
+  readonly digest: Digest;
+}
+
+/** A request that may go well when it is made again. */
+export class Interrupted extends Error {
+  constructor(
+    message: string,
+    readonly options: {
+      /** The answer was complete, but is not what was asked for. */
+      readonly isWrong?: boolean;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, { cause: options.cause });
+  }
+}
+
+export interface HubOptions {
+  /** `HF_ENDPOINT`, as the hub's own clients have it. */
+  readonly endpoint: string;
+  /** `HF_TOKEN` */
+  readonly token?: string | undefined;
+  readonly signal: AbortSignal;
+  /** A connection that gives nothing for so long is given up. */
+  readonly stallMs?: number;
+}
+
+const redirects = 10;
+
+interface Answer {
+  readonly response: Response;
+  /** Empty where the hub tells none. */
+  readonly commit: string;
+}
+
+export class Hub {
+  readonly #endpoint: URL;
+  readonly #token: string | undefined;
+  readonly #signal: AbortSignal;
+  readonly #stallMs: number;
+
+  /** @throws CodedError `request-invalid` where the endpoint is no address, or the token no token */
+  constructor({ endpoint, token, signal, stallMs = 60_000 }: HubOptions) {
+    this.#endpoint = endpointURL(endpoint);
+    this.#token = token?.trim() || undefined;
+    // Told without the token in it; fetch would put it into its message.
+    if (this.#token && !/^[\x21-\x7e]+$/.test(this.#token)) {
+      throw new CodedError('request-invalid', {
+        detail:
+          'HF_TOKEN has characters that no token has, such as a space, a line break or a typographic quote.',
+        remedy: `Copy the token again from ${officialEndpoint}/settings/tokens.`,
+      });
+    }
+    this.#signal = signal;
+    this.#stallMs = stallMs;
+  }
+
+  /**
+   * Size, hash and commit of a file, from the headers that the hub's own clients read (huggingface_hub, constants.py and
+   * file_download.py: `X-Linked-Size`, `X-Linked-Etag`, `X-Repo-Commit`).
+   * @throws CodedError `hub-refused`, `hub-wrong`; Interrupted
+   */
+  async describe(source: Source): Promise<RemoteFile> {
+    const { repo, path, revision } = source;
+    const { response, commit, end } = await this.#request('HEAD', source);
+    end();
+    const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
+    const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
+    const etag = response.headers.get('x-linked-etag') ?? response.headers.get('etag') ?? '';
+    const hex = /^(?:W\/)?"?([0-9a-f]+)"?$/.exec(etag)?.[1] ?? '';
+    const told: Digest | undefined =
+      hex.length === 64
+        ? { algorithm: 'sha256', hex }
+        : hex.length === 40
+          ? { algorithm: 'git-sha1', hex }
+          : undefined;
+    const known: Digest | undefined =
+      source.sha256 === undefined ? undefined : { algorithm: 'sha256', hex: source.sha256 };
+    const wrong = (what: string) =>
+      new CodedError('hub-wrong', {
+        detail: `${this.#endpoint.origin} ${what} for ${repo}/${path} at ${revision}.`,
+        remedy: `Unset HF_ENDPOINT if it names a mirror that is not one, or update ACE++ Layers.`,
+      });
+    if (!Number.isSafeInteger(size) || size <= 0) throw wrong('tells no size');
+    if (source.size !== undefined && source.size !== size) {
+      throw wrong(`says ${size} bytes, where ${source.size} were published,`);
+    }
+    if (known && told?.algorithm === 'sha256' && told.hex !== known.hex) {
+      throw wrong(`says SHA-256 ${told.hex}, where ${known.hex} was published,`);
+    }
+    const digest = known ?? told;
+    if (!digest) throw wrong('tells no hash');
+    return { repo, path, size, digest, revision: /^[0-9a-f]{40}$/.test(commit) ? commit : revision };
+  }
+
+  /**
+   * The bytes `begin` up to `end` of a file; it may end before.
+   * @throws CodedError `hub-refused`; Interrupted
+   */
+  async *read(file: RemoteFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
+    const { response, end: finish, alive } = await this.#request('GET', file, { begin, end });
+    try {
+      let skip = rangeStart(response, file, begin);
+      let left = end - begin;
+      for await (const bytes of response.body ?? []) {
+        alive();
+        const useful = bytes.subarray(Math.min(skip, bytes.length)).subarray(0, left);
+        skip -= Math.min(skip, bytes.length);
+        left -= useful.length;
+        if (useful.length > 0) yield useful;
+        // A server that sends more than it was asked for is not listened to any longer.
+        if (left === 0) return;
+      }
+    } catch (cause) {
+      throw this.#asInterruption(cause);
+    } finally {
+      finish();
+    }
+  }
+
+  async #request(
+    method: 'HEAD' | 'GET',
+    file: { repo: string; path: string; revision: string },
+    range?: { begin: number; end: number },
+  ): Promise<Answer & { end: () => void; alive: () => void }> {
+    const stalled = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const alive = () => {
+      clearTimeout(timer);
+      timer = setTimeout(
+        () => stalled.abort(new Interrupted(`nothing came for ${this.#stallMs / 1000} s`)),
+        this.#stallMs,
+      );
+    };
+    const end = () => {
+      clearTimeout(timer);
+      stalled.abort();
+    };
+    alive();
+    try {
+      const answer = await this.#follow(method, fileURL(this.#endpoint, file), {
+        signal: AbortSignal.any([this.#signal, stalled.signal]),
+        headers: {
+          // Compressed answers have neither the length nor the ranges of the file.
+          'accept-encoding': 'identity',
+          'user-agent': 'acepp-layers',
+          ...(range && { range: `bytes=${range.begin}-${range.end - 1}` }),
+        },
+      });
+      this.#check(answer.response, file);
+      return { ...answer, end, alive };
+    } catch (cause) {
+      end();
+      throw this.#asInterruption(cause);
+    }
+  }
+
+  /** By hand, because the token must not go to the host that the hub's files come from. */
+  async #follow(
+    method: 'HEAD' | 'GET',
+    start: URL,
+    init: { signal: AbortSignal; headers: Record<string, string> },
+  ): Promise<Answer> {
+    let url = start;
+    let commit = '';
+    for (let i = 0; i <= redirects; i++) {
+      const authorization =
+        this.#token && url.origin === this.#endpoint.origin && keepsSecrets(url)
+          ? { authorization: `Bearer ${this.#token}` }
+          : {};
+      const headers = { ...init.headers, ...authorization };
+      const response = await fetch(url, { method, redirect: 'manual', signal: init.signal, headers });
+      // Told by whichever of the hub's answers knows it.
+      commit ||= response.headers.get('x-repo-commit') ?? '';
+      const location = response.headers.get('location');
+      if (response.status < 300 || response.status >= 400 || !location) return { response, commit };
+      // To the storage: what was asked is in these headers already.
+      if (method === 'HEAD' && response.headers.has('x-linked-etag')) return { response, commit };
+      await response.body?.cancel();
+      const next = new URL(location, url);
+      if (url.protocol === 'https:' && next.protocol !== 'https:') {
+        throw new Interrupted(`${url.host} leads to ${next.origin}, which is not encrypted`, {
+          isWrong: true,
+        });
+      }
+      url = next;
+    }
+    throw new Interrupted(`${start.host} leads in circles`, { isWrong: true });
+  }
+
+  #check(response: Response, file: { repo: string; path: string; revision: string }): void {
+    const { status, headers } = response;
+    if (status < 400 || status === 416) return;
+    const isStorage = response.url !== '' && new URL(response.url).origin !== this.#endpoint.origin;
+    const name = `${file.repo}/${file.path}`;
+    // An address of the storage is signed for an hour; the hub gives a new one.
+    if (status === 429 || status === 408 || status >= 500 || (isStorage && status === 403)) {
+      const after = Number(headers.get('retry-after'));
+      const retryAfterMs = Number.isFinite(after) && after > 0 ? after * 1000 : undefined;
+      throw new Interrupted(`${new URL(response.url).host} answered ${status}`, { retryAfterMs });
+    }
+    if (status === 401 || status === 403) throw this.#refused(status, file.repo);
+    if (status === 404) {
+      throw new CodedError('hub-refused', {
+        detail: `${this.#endpoint.origin} has no ${name} at revision ${file.revision} (404).`,
+        remedy:
+          'Update ACE++ Layers: the file may have moved. If HF_ENDPOINT is set, the mirror may lack it.',
+      });
+    }
+    throw new CodedError('hub-refused', {
+      detail: `${new URL(response.url).host} refused ${name} with ${status}.`,
+      remedy: 'Try again later; if HF_ENDPOINT is set, try without it.',
+    });
+  }
+
+  #refused(status: number, repo: string): CodedError {
+    const page = `${officialEndpoint}/${repo}`;
+    const tokens = `${officialEndpoint}/settings/tokens`;
+    if (!this.#token) {
+      return new CodedError('hub-refused', {
+        detail: `${repo} is given only to those who accepted its licence on its page, and no HF_TOKEN is set (${status}).`,
+        remedy: `1. Sign in and accept the licence at ${page}. 2. Make a token of the type "Read" at ${tokens}. 3. Set HF_TOKEN to it and run this again.`,
+      });
+    }
+    if (status === 401) {
+      return new CodedError('hub-refused', {
+        detail: `${this.#endpoint.origin} does not know the token in HF_TOKEN, or it is no longer valid (401, for ${repo}).`,
+        remedy: `Make a new token of the type "Read" at ${tokens}, set HF_TOKEN to it and run this again.`,
+      });
+    }
+    return new CodedError('hub-refused', {
+      detail: `The account of HF_TOKEN may not read ${repo} (403).`,
+      remedy: `Accept its licence at ${page} with the same account. A fine-grained token also needs "Read access to contents of all public gated repos you can access" (${tokens}).`,
+    });
+  }
+
+  #asInterruption(cause: unknown): unknown {
+    // The person's own Ctrl-C stays what it is.
+    if (this.#signal.aborted) return this.#signal.reason;
+    if (cause instanceof CodedError || cause instanceof Interrupted) return cause;
+    const { message, cause: inner } = cause as Error;
+    return new Interrupted(inner instanceof Error ? inner.message || message : message, { cause });
+  }
+}
+
+/** How many bytes of the answer come before `begin`. */
+function rangeStart(response: Response, { size }: RemoteFile, begin: number): number {
+  const { status, headers } = response;
+  const lie = (what: string) => new Interrupted(what, { isWrong: true });
+  if (status === 206) {
+    const range = headers.get('content-range') ?? '';
+    const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
+    if (Number(first) !== begin) throw lie(`asked from byte ${begin}, got "${range}"`);
+    if (total !== '*' && Number(total) !== size)
+      throw lie(`the file should have ${size} bytes, got "${range}"`);
+    return 0;
+  }
+  if (status === 200) {
+    const length = headers.get('content-length');
+    if (length !== null && Number(length) !== size) {
+      throw lie(`the file should have ${size} bytes, the answer has ${length}`);
+    }
+    return begin;
+  }
+  throw lie(`asked from byte ${begin} of ${size}, got status ${status}`);
+}
+
+function endpointURL(endpoint: string): URL {
+  try {
+    const url = new URL(endpoint);
+    if (url.protocol === 'https:' || url.protocol === 'http:') return url;
+  } catch {
+    // Told below.
+  }
+  throw new CodedError('request-invalid', {
+    detail: `HF_ENDPOINT is "${endpoint}", which is no address.`,
+    remedy: `Unset it, or set it to an address such as ${officialEndpoint}.`,
+  });
+}
+
+function fileURL(
+  endpoint: URL,
+  { repo, path, revision }: { repo: string; path: string; revision: string },
+): URL {
+  const base = endpoint.href.replace(/\/+$/, '');
+  return new URL(`${base}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`);
+}
+
+/** A token goes over encrypted connections alone, or to this machine. */
+function keepsSecrets({ protocol, hostname }: URL): boolean {
+  return (
+    protocol === 'https:' || hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]'
+  );
+}

@@ -1,0 +1,318 @@
+import { copyFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { modelsFolder } from '../weights/catalogue.ts';
+import { type Digest, digestOfFile, digestText, parseDigest } from './digest.ts';
+import { chunksSuffix, download, fetchedBytes, partSuffix } from './download.ts';
+import { candidatesIn, Finder, hardLink, linkFile, type Match, usualPlaces } from './existing.ts';
+import { holdModel, installedAs, modelFolder, partsByFile } from './folder.ts';
+import type { Hub, RemoteFile } from './hub.ts';
+import { acceptLicences, type Licence } from './licences.ts';
+import type { Part, PublishedModel, T5Precision } from './published.ts';
+import { type InstalledFile, type InstallRecord, readRecord, writeRecord } from './record.ts';
+import { type RetryOptions, retrying } from './retry.ts';
+import { sizeText } from './text.ts';
+
+/** Room for the journals, and for what else grows meanwhile. */
+const spareBytes = 2 ** 26;
+
+export interface InstallOptions extends Omit<RetryOptions, 'name'> {
+  readonly home: string;
+  readonly hub: Hub;
+  readonly t5?: T5Precision | undefined;
+  /** Files and folders of the person, besides the usual places. */
+  readonly from: readonly string[];
+  readonly ask: (licence: Licence) => Promise<boolean>;
+  readonly progress: (progress: InstallProgress) => void;
+  readonly chunkBytes?: number;
+}
+
+export interface InstallProgress {
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly fileSize: number;
+  /** Of all that is fetched in this run and before it. */
+  readonly bytes: number;
+  readonly size: number;
+}
+
+/** A part that has to be fetched. */
+interface Fetch {
+  readonly part: Part;
+  readonly remote: RemoteFile;
+}
+
+/**
+ * Installs a model, or what it lacks: the person's own files are linked, the rest is fetched. Asks for the licences first, and
+ * refuses where the disk is too small, before anything is fetched. It may be ended at any moment and called again.
+ * @throws CodedError `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
+ */
+export async function installModel(model: PublishedModel, options: InstallOptions): Promise<void> {
+  await acceptLicences(
+    options.home,
+    model.parts.map(({ source }) => source.licence),
+    options.ask,
+  );
+  const release = await holdModel(model.id);
+  try {
+    await new Installation(model, options).run();
+  } finally {
+    await release();
+  }
+}
+
+class Installation {
+  readonly #model: PublishedModel;
+  readonly #options: InstallOptions;
+  readonly #folder: string;
+  #record: InstallRecord = {};
+
+  constructor(model: PublishedModel, options: InstallOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#folder = modelFolder(model.id);
+  }
+
+  async run(): Promise<void> {
+    const { say, t5, from, signal } = this.#options;
+    this.#record = await readRecord(this.#folder);
+    const missing: (readonly Part[])[] = [];
+    for (const choices of partsByFile(this.#model, t5).values()) {
+      if (!(await this.#isThere(choices))) missing.push(choices);
+    }
+    const fetches: Fetch[] = [];
+    if (missing.length > 0) {
+      await requirePlaces(from);
+      const named = await candidatesIn(from, true);
+      const usual = await candidatesIn(usualPlaces(), false);
+      const finder = new Finder([...named, ...usual], signal, say);
+      const installed = await this.#otherModels();
+      for (const choices of missing) {
+        const fetch = await this.#link(choices, finder, installed);
+        if (fetch) fetches.push(fetch);
+      }
+    }
+    await this.#fetch(fetches);
+    say(`${this.#model.id} is installed in ${this.#folder}.`);
+  }
+
+  /** Whether a part is there as it was installed, or by the person. */
+  async #isThere(choices: readonly Part[]): Promise<boolean> {
+    const [{ file }] = choices as [Part];
+    const name = await installedAs(this.#folder, file);
+    if (name === undefined) return false;
+    const known = this.#record[name];
+    const place = path.join(this.#folder, name);
+    const { size, mtimeMs } = await stat(place);
+    if (!known) {
+      this.#options.say(`${name} was put there by you: it is used as it is.`);
+      await this.#write(name, {
+        origin: 'own',
+        title: choices[0]!.title,
+        from: place,
+        ...(await this.#stated(place)),
+      });
+      return true;
+    }
+    // Another precision was asked for.
+    if (known.origin !== 'own' && !choices.some(({ title }) => title === known.title)) return false;
+    if (known.size === size && known.modifiedMs === mtimeMs) return true;
+    const digest = parseDigest(known.digest);
+    if (digest && known.size === size) {
+      const { hex } = await digestOfFile(place, size, digest.algorithm, this.#options);
+      if (hex === digest.hex) {
+        await this.#write(name, { ...known, modifiedMs: mtimeMs });
+        return true;
+      }
+    }
+    if (known.origin === 'own') {
+      await this.#write(name, { ...known, ...(await this.#stated(place)) });
+      return true;
+    }
+    if (known.origin === 'linked') {
+      this.#options.say(
+        `${known.from}, which ${name} links to, is not what it was: it is not used any longer.`,
+      );
+    } else {
+      this.#options.say(`${name} is not what was fetched: what differs is fetched again.`);
+      await rename(place, place + partSuffix);
+    }
+    return false;
+  }
+
+  /** What is there already in other models or among the person's files is linked; what is not is told to be fetched. */
+  async #link(
+    choices: readonly Part[],
+    finder: Finder,
+    installed: readonly OtherFile[],
+  ): Promise<Fetch | undefined> {
+    const { say } = this.#options;
+    const remotes = new Map<Part, RemoteFile>();
+    for (const part of choices) {
+      const { source, file } = part;
+      if (source.size === undefined || source.sha256 === undefined) {
+        remotes.set(part, await this.#describe(part));
+      }
+      const digest: Digest = remotes.get(part)?.digest ?? { algorithm: 'sha256', hex: source.sha256! };
+      const size = remotes.get(part)?.size ?? source.size!;
+      const other = installed.find((known) => known.size === size && known.digest === digestText(digest));
+      if (other && (await this.#share(other, file))) return undefined;
+      const match = await finder.same(file, size, digest);
+      if (match && (await this.#use(match, part, finder))) return undefined;
+    }
+    for (const part of choices) {
+      const match = await finder.alike(part);
+      if (match && (await this.#use(match, part, finder))) return undefined;
+    }
+    const [part] = choices as [Part];
+    const remote = await this.#describe(part);
+    say(`${part.file}: ${sizeText(remote.size)} from ${remote.repo}`);
+    return { part, remote };
+  }
+
+  async #describe(part: Part): Promise<RemoteFile> {
+    let remote: RemoteFile | undefined;
+    await retrying({ ...this.#options, name: part.source.path }, async () => {
+      remote = await this.#options.hub.describe(part.source);
+      return true;
+    });
+    return remote!;
+  }
+
+  /** Another name for a file that another model has: it takes no space, and each model can be removed without the other. */
+  async #share(other: OtherFile, file: string): Promise<boolean> {
+    const place = path.join(this.#folder, file);
+    await this.#clear(file);
+    if ((await hardLink(other.path, place)) !== undefined) return false;
+    await copyFile(other.path + chunksSuffix, place + chunksSuffix).catch(() => {});
+    const { path: from, ...known } = other;
+    this.#options.say(`${file}: the same as ${from}, shared with it`);
+    await this.#write(file, known);
+    return true;
+  }
+
+  async #use(match: Match, part: Part, finder: Finder): Promise<boolean> {
+    const { say } = this.#options;
+    await this.#clear(part.file);
+    for (const { target, file } of match.links) {
+      const reason = await linkFile(target, path.join(this.#folder, file));
+      if (reason !== undefined) {
+        say(
+          `${match.path} could be used, but cannot be linked to: ${reason}. On Windows, switch on Developer Mode.`,
+        );
+        return false;
+      }
+      const { size, mtimeMs } = await stat(target);
+      const digest = digestText(await finder.digest(target, size, 'sha256'));
+      const stated = { size, digest, modifiedMs: mtimeMs };
+      await this.#write(file, { origin: 'linked', title: part.title, from: target, ...stated });
+    }
+    const kind =
+      match.kind === 'same' ? '' : ' (not the published file: the same network, stored or trained otherwise)';
+    say(`${part.file}: yours, ${match.path}${kind}`);
+    return true;
+  }
+
+  /** Takes away what was installed as a file before, if it was. */
+  async #clear(file: string): Promise<void> {
+    const name = await installedAs(this.#folder, file);
+    const known = name === undefined ? undefined : this.#record[name];
+    if (name !== undefined && known && known.origin !== 'own') await rm(path.join(this.#folder, name));
+  }
+
+  async #fetch(fetches: readonly Fetch[]): Promise<void> {
+    const { hub, progress, say } = this.#options;
+    const there = new Map<string, number>();
+    for (const { part } of fetches) {
+      there.set(part.file, await fetchedBytes(path.join(this.#folder, part.file)));
+    }
+    const size = fetches.reduce((sum, { remote }) => sum + remote.size, 0);
+    const bytes = () => [...there.values()].reduce((sum, count) => sum + count, 0);
+    if (fetches.length > 0) {
+      const free = await freeBytes(this.#folder);
+      const before = bytes() > 0 ? `, ${sizeText(bytes())} of it is there from before` : '';
+      say(`To fetch: ${sizeText(size)}${before}. Free on the disk: ${sizeText(free)}.`);
+      const needed = size - bytes() + spareBytes;
+      if (needed > free) {
+        throw new CodedError('disk-full', {
+          detail: `${this.#model.id} needs ${sizeText(needed)} more, and ${sizeText(free)} are free in ${this.#folder}. Nothing was fetched.`,
+          remedy:
+            'Free some space, let ACEPP_HOME name a folder on another disk, or give your own files with --from.',
+        });
+      }
+    }
+    for (const { part, remote } of fetches) {
+      const { file, title } = part;
+      const place = path.join(this.#folder, file);
+      await download(hub, remote, place, {
+        ...this.#options,
+        progress: (count) => {
+          there.set(file, count);
+          progress({ file, fileBytes: count, fileSize: remote.size, bytes: bytes(), size });
+        },
+      });
+      const { mtimeMs } = await stat(place);
+      await this.#write(file, {
+        origin: 'fetched',
+        title,
+        from: `${remote.repo}/${remote.path}@${remote.revision}`,
+        size: remote.size,
+        digest: digestText(remote.digest),
+        modifiedMs: mtimeMs,
+      });
+    }
+  }
+
+  /** After every file, so that an end at any moment loses none. */
+  async #write(file: string, installed: InstalledFile): Promise<void> {
+    this.#record = { ...this.#record, [file]: installed };
+    await writeRecord(this.#folder, this.#record);
+  }
+
+  async #stated(place: string): Promise<Pick<InstalledFile, 'size' | 'digest' | 'modifiedMs'>> {
+    const { size, mtimeMs } = await stat(place);
+    const digest = digestText(await digestOfFile(place, size, 'sha256', this.#options));
+    return { size, digest, modifiedMs: mtimeMs };
+  }
+
+  /** What other models have fetched, as long as it is what was fetched. */
+  async #otherModels(): Promise<OtherFile[]> {
+    const files: OtherFile[] = [];
+    for (const id of await readdir(modelsFolder())) {
+      const folder = path.join(modelsFolder(), id);
+      if (folder === this.#folder) continue;
+      for (const [file, known] of Object.entries(await readRecord(folder))) {
+        const place = path.join(folder, file);
+        const stats = await stat(place).catch(() => undefined);
+        const isSame = stats?.size === known.size && stats.mtimeMs === known.modifiedMs;
+        if (known.origin === 'fetched' && isSame) files.push({ ...known, path: place });
+      }
+    }
+    return files;
+  }
+}
+
+type OtherFile = InstalledFile & { readonly path: string };
+
+/** @throws CodedError `request-invalid` where a place that the person named is not there */
+async function requirePlaces(from: readonly string[]): Promise<void> {
+  for (const place of from) {
+    if (await stat(place).catch(() => undefined)) continue;
+    throw new CodedError('request-invalid', {
+      detail: `--from names ${place}, which is not there.`,
+      remedy: 'Name a file, or a folder such as that of ComfyUI.',
+    });
+  }
+}
+
+/** Bytes that may still be written to the disk of a folder, which need not be there yet. */
+export async function freeBytes(folder: string): Promise<number> {
+  try {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  } catch (cause) {
+    const parent = path.dirname(folder);
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || parent === folder) throw cause;
+    return freeBytes(parent);
+  }
+}

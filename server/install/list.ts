@@ -1,0 +1,51 @@
+import { lstat, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fetchedBytes } from './download.ts';
+import { installedAs, modelFolder, partsByFile } from './folder.ts';
+import type { Part, PublishedModel } from './published.ts';
+import { type InstalledFile, readRecord } from './record.ts';
+
+export type PartState =
+  | { readonly kind: 'installed'; readonly known: InstalledFile | undefined; readonly size: number }
+  | { readonly kind: 'broken-link'; readonly target: string }
+  | { readonly kind: 'begun'; readonly bytes: number }
+  /** As `verify` found it. */
+  | { readonly kind: 'damaged' }
+  | { readonly kind: 'missing' };
+
+export interface ListedPart {
+  readonly file: string;
+  /** More than one where there is a choice. */
+  readonly choices: readonly Part[];
+  readonly state: PartState;
+}
+
+/** What is there of a model; reads no weights and asks no one. */
+export async function listParts(model: PublishedModel): Promise<ListedPart[]> {
+  const folder = modelFolder(model.id);
+  const record = await readRecord(folder);
+  const listed: ListedPart[] = [];
+  for (const [file, choices] of partsByFile(model)) {
+    listed.push({ file, choices, state: await stateOf(folder, file, record) });
+  }
+  return listed;
+}
+
+async function stateOf(
+  folder: string,
+  file: string,
+  record: Readonly<Record<string, InstalledFile>>,
+): Promise<PartState> {
+  const name = await installedAs(folder, file);
+  if (name !== undefined) {
+    const { size } = await stat(path.join(folder, name));
+    return { kind: 'installed', known: record[name], size };
+  }
+  const target = record[file]?.from;
+  if (target && (await lstat(path.join(folder, file)).catch(() => undefined))?.isSymbolicLink()) {
+    return { kind: 'broken-link', target };
+  }
+  const bytes = await fetchedBytes(path.join(folder, file));
+  if (bytes > 0 && record[file]) return { kind: 'damaged' };
+  return bytes > 0 ? { kind: 'begun', bytes } : { kind: 'missing' };
+}

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as v from 'valibot';
+import { writeDurably } from '../engine/files.ts';
+
+/** What was installed in a model's folder, by file: what `verify` compares with, and `remove` may remove. */
+const recordSchema = v.record(
+  v.string(),
+  v.object({
+    /** Fetched; a link to a file that lies elsewhere; or put there by the person. */
+    origin: v.picklist(['fetched', 'linked', 'own']),
+    title: v.string(),
+    /** `repo/path@commit`, or the path of the person's file. */
+    from: v.string(),
+    size: v.number(),
+    /** As `digestText` has it. */
+    digest: v.string(),
+    /** With the size: whether it is still what was checked. */
+    modifiedMs: v.number(),
+  }),
+);
+export type InstallRecord = v.InferOutput<typeof recordSchema>;
+export type InstalledFile = InstallRecord[string];
+
+export const recordFile = 'install.json';
+
+/** The record of a model's folder; empty where there is none. */
+export async function readRecord(folder: string): Promise<InstallRecord> {
+  const text = await readFile(path.join(folder, recordFile), 'utf8').catch(() => '{}');
+  try {
+    return v.parse(recordSchema, JSON.parse(text));
+  } catch {
+    // Then nothing in the folder counts as installed: files are hashed again, and none is removed.
+    return {};
+  }
+}
+
+export async function writeRecord(folder: string, record: InstallRecord): Promise<void> {
+  await writeDurably(path.join(folder, recordFile), `${JSON.stringify(record, null, 2)}\n`);
+}

@@ -1,0 +1,635 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import {
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { build } from 'esbuild';
+import sharp from 'sharp';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Part, PublishedModel } from '../../../server/install/published.ts';
+import { projectRoot } from '../../../server/paths.ts';
+import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
+import { FakeHub } from './fake-hub.ts';
+
+const chunkBytes = 4096;
+/** A process takes its time to start where another computes. */
+const patient = { timeout: 30_000 };
+const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
+const files = [
+  'transformer.safetensors',
+  't5.safetensors',
+  'clip.safetensors',
+  'ae.safetensors',
+  't5/tokenizer.json',
+  't5/tokenizer_config.json',
+  'clip/tokenizer.json',
+  'clip/tokenizer_config.json',
+];
+/** A low-rank pair of zeros for the tiny transformer. */
+const adapter = Buffer.from(
+  encodeContainer({
+    metadata: {},
+    tensors: new Map([
+      [
+        'final_layer.linear.lora_A.weight',
+        { dtype: 'F32', shape: [2, 64], data: bytesOf(new Float32Array(128)) },
+      ],
+      [
+        'final_layer.linear.lora_B.weight',
+        { dtype: 'F32', shape: [64, 2], data: bytesOf(new Float32Array(128)) },
+      ],
+    ]),
+  }),
+);
+
+const gated = 'lab/Fill';
+const part = (file: string, more: Partial<Part> = {}): Part => ({
+  file,
+  title: file,
+  source: { repo: gated, path: file, revision: 'main', licence: 'flux-1-dev-non-commercial' },
+  ...more,
+});
+const fill: PublishedModel = {
+  id: 'tiny-fill',
+  title: 'the tiny model',
+  parts: [...files.map((file) => part(file)), part('adapters/portrait.safetensors')],
+};
+const second: PublishedModel = {
+  id: 'tiny-second',
+  title: 'the same text encoders',
+  parts: files.map((file) => part(file)),
+};
+const bigSize = 3_000_000;
+const big: PublishedModel = {
+  id: 'big',
+  title: 'one file, of random bytes',
+  parts: [
+    part('weights.safetensors', {
+      source: { repo: 'lab/big', path: 'w.safetensors', revision: 'main', licence: 'mit' },
+    }),
+  ],
+};
+
+let fake: FakeHub;
+let script: string;
+let bigBytes: Buffer;
+let home: string;
+let person: string;
+const running = new Set<ChildProcess>();
+beforeAll(async () => {
+  fake = await FakeHub.start();
+  for (const file of files)
+    fake.publish(gated, file, await readFile(path.join(tiny, file)), !file.endsWith('json'));
+  fake.publish(gated, 'adapters/portrait.safetensors', adapter);
+  bigBytes = randomBytes(bigSize);
+  fake.publish('lab/big', 'w.safetensors', bigBytes);
+  script = path.join(projectRoot, 'test/artifacts/models.mjs');
+  await build({
+    entryPoints: [path.join(projectRoot, 'test/server/install/run.ts')],
+    outfile: script,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    packages: 'external',
+    logLevel: 'warning',
+  });
+});
+afterAll(() => fake.close());
+beforeEach(async () => {
+  fake.forget();
+  home = await mkdtemp(path.join(tmpdir(), 'acepp-home-'));
+  person = await mkdtemp(path.join(tmpdir(), 'acepp-person-'));
+});
+afterEach(async () => {
+  // A test that failed left it.
+  for (const child of running) child.kill('SIGKILL');
+  await rm(home, { recursive: true });
+  await rm(person, { recursive: true });
+});
+
+interface Told {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The real program in a process of its own, with a person's home that has nothing but what a test put there. */
+function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, models = [fill, second, big]) {
+  const child: ChildProcess = spawn(process.execPath, [script, ...args], {
+    env: {
+      PATH: process.env.PATH,
+      HOME: person,
+      USERPROFILE: person,
+      ACEPP_HOME: home,
+      HF_ENDPOINT: fake.endpoint,
+      TEST_CATALOGUE: JSON.stringify({ models, grain: { chunkBytes, firstDelayMs: 1 } }),
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  child.once('close', () => running.delete(child));
+  let [stdout, stderr] = ['', ''];
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const told = once(child, 'close').then(([code]): Told => ({ code: code as number | null, stdout, stderr }));
+  return { child, told, stderr: () => stderr };
+}
+
+const models = (...args: string[]): Promise<Told> => start(args).told;
+const install = (id: string, ...args: string[]): Promise<Told> =>
+  models('install', id, '--accept-licence', ...args);
+const inModel = (id: string, file: string): string => path.join(home, 'models', id, file);
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** What `npm run edit` says of a model: the real command line. */
+async function edit(model: string): Promise<{ error?: { code: string }; steps?: number }> {
+  const photo = path.join(person, 'photo.png');
+  await sharp({ create: { width: 64, height: 64, channels: 3, background: 'gray' } }).toFile(photo);
+  const flags = [
+    '--provider',
+    'cpu',
+    '--model',
+    model,
+    '--steps',
+    '1',
+    '--image',
+    photo,
+    '--instruction',
+    'x',
+  ];
+  const program = path.join(projectRoot, 'dist/server/edit.js');
+  const env = { ...process.env, ACEPP_HOME: home };
+  const child = spawn(process.execPath, [program, ...flags], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  let stdout = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  await once(child, 'close');
+  return JSON.parse(stdout);
+}
+
+describe('a model', () => {
+  it('is installed by one command, and an edit runs with it', async () => {
+    const { code, stderr } = await install('tiny-fill');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('tiny-fill is installed in')]);
+    for (const file of files) {
+      expect((await readFile(inModel('tiny-fill', file))).equals(await readFile(path.join(tiny, file)))).toBe(
+        true,
+      );
+    }
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+    expect((await models('list')).stdout).toMatch(/tiny-fill: the tiny model\n {2}installed; in /);
+
+    fake.forget();
+    expect((await install('tiny-fill')).code).toBe(0);
+    expect(fake.asked).toEqual([]);
+  });
+
+  it('is verified with the hub away; a byte that rots later is found, and its chunk alone is fetched', async () => {
+    await install('tiny-fill');
+    fake.forget();
+    const right = await models('verify', 'tiny-fill');
+    expect([right.code, right.stdout.match(/ is right: (?:sha256|git-sha1):/g)]).toEqual([
+      0,
+      expect.objectContaining({ length: 9 }),
+    ]);
+    expect(fake.asked).toEqual([]);
+
+    const place = inModel('tiny-fill', 'transformer.safetensors');
+    const bytes = await readFile(place);
+    bytes[3 * chunkBytes + 5]! ^= 1;
+    await writeFile(place, bytes);
+    const wrong = await models('verify', 'tiny-fill');
+    expect(wrong.code).toBe(1);
+    expect(wrong.stdout).toMatch(/transformer\.safetensors is damaged: 1 of \d+ parts/);
+    // No edit with what is known to be wrong.
+    expect((await edit('tiny-fill')).error?.code).toBe('model-missing');
+    expect((await models('list')).stdout).toContain('damaged: install it again');
+
+    fake.forget();
+    expect((await install('tiny-fill')).code).toBe(0);
+    expect(fake.sent).toBe(chunkBytes);
+    expect((await models('verify', 'tiny-fill')).code).toBe(0);
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+  });
+
+  it('shares what another has fetched; either can be removed without the other', async () => {
+    await install('tiny-fill');
+    fake.forget();
+    expect((await install('tiny-second')).code).toBe(0);
+    expect(fake.sent).toBe(0);
+    const inode = async (id: string) => (await stat(inModel(id, 't5.safetensors'))).ino;
+    expect(await inode('tiny-second')).toBe(await inode('tiny-fill'));
+    expect((await models('remove', 'tiny-fill')).stdout).toMatch(
+      /^Removed tiny-fill: \d+ kB are free again\.\n$/,
+    );
+    expect(await readdir(path.join(home, 'models'))).toEqual(['tiny-second']);
+    expect((await models('verify', 'tiny-second')).code).toBe(0);
+    expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
+  });
+
+  it('is told in the list with what is there and what is missing, without asking anyone', async () => {
+    const before = (await models('list')).stdout;
+    expect(before).toMatch(
+      /big: one file, of random bytes\n {2}not installed: needs a file whose size the hub tells/,
+    );
+    expect(before).toContain('FOR NON-COMMERCIAL USE ONLY');
+    expect(before).toContain('not yet accepted');
+    expect(before).toMatch(/Free on the disk of .*: [\d.]+ GB/);
+    expect(fake.asked).toEqual([]);
+    expect(await readdir(home)).toEqual([]);
+  });
+
+  it.each([
+    ['an unknown model', ['install', 'nothing'], 'model-unknown'],
+    ['an unknown command', ['destroy'], 'request-invalid'],
+    ['no command', [], 'request-invalid'],
+    ['another precision than there are', ['install', 'big', '--t5', 'fp4'], 'request-invalid'],
+    ['a folder that is not there', ['install', 'big', '--from', '/not/there'], 'request-invalid'],
+  ])('is not installed by %s', async (_, args, code) => {
+    const told = await models(...args);
+    expect([told.code, told.stderr.split(':')[0]]).toEqual([1, code]);
+  });
+
+  it('is not installed from a mirror whose address is none', async () => {
+    const { code, stderr } = await start(['install', 'big'], { HF_ENDPOINT: 'mirror' }).told;
+    expect([code, stderr]).toEqual([1, expect.stringContaining('request-invalid: HF_ENDPOINT is "mirror"')]);
+  });
+});
+
+describe('a licence', () => {
+  it('is shown before the hub is asked for anything, and nothing is fetched without a yes', async () => {
+    const { code, stderr } = await models('install', 'tiny-fill');
+    expect(code).toBe(1);
+    expect(stderr).toContain('FOR NON-COMMERCIAL USE ONLY');
+    expect(stderr).toContain(
+      'https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev',
+    );
+    expect(stderr).toContain('licence-not-accepted: ');
+    expect(fake.asked).toEqual([]);
+    expect(await readdir(home)).toEqual([]);
+  });
+
+  it('is accepted once', async () => {
+    await install('tiny-fill');
+    await models('remove', 'tiny-fill');
+    const { code, stderr } = await models('install', 'tiny-fill');
+    expect([code, stderr.includes('NON-COMMERCIAL')]).toEqual([0, false]);
+    expect((await models('list')).stdout).toMatch(/accepted 20\d\d-/);
+  });
+
+  it('that has no terms to accept is not asked about', async () => {
+    expect((await models('install', 'big')).code).toBe(0);
+    expect(existsSync(path.join(home, 'licences.json'))).toBe(false);
+  });
+});
+
+describe('no space', () => {
+  it('is told with both sizes before anything is fetched', async () => {
+    fake.sizeOf = () => 10 ** 15;
+    const { code, stderr } = await models('install', 'big');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /To fetch: 1000000\.0 GB\. Free on the disk: [\d.]+ GB\.\ndisk-full: big needs 1000000\.1 GB more/,
+    );
+    expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
+    expect(await readdir(path.join(home, 'models/big'))).toEqual([]);
+  });
+});
+
+describe('an install that is ended', () => {
+  const place = () => inModel('big', 'weights.safetensors');
+  const fetched = () =>
+    stat(`${place()}.part`).then(
+      (stats) => stats.size,
+      () => 0,
+    );
+
+  it('by SIGKILL twenty times at random ends with the same bytes, and goes on each time where it was', async () => {
+    fake.paceMs = 2;
+    const kept: number[] = [];
+    for (let kills = 0; kills < 20; kills++) {
+      const before = await fetched();
+      const begun = start(['install', 'big']);
+      const after = before + Math.floor((Math.random() * bigSize) / 25);
+      await expect.poll(async () => (await fetched()) > after, { ...patient, interval: 1 }).toBe(true);
+      await sleep(Math.random() * 20);
+      begun.child.kill('SIGKILL');
+      expect((await begun.told).code).toBe(null);
+      kept.push(await fetched());
+      expect(existsSync(place())).toBe(false);
+    }
+    expect(kept).toEqual([...kept].sort((a, b) => a - b));
+    expect((await models('install', 'big')).code).toBe(0);
+    expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
+    // Each begins where the one before was killed.
+    const begins = fake.asked.filter(({ method, host }) => host === 'storage' && method === 'GET');
+    expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept]);
+    expect((await models('verify', 'big')).code).toBe(0);
+  }, 300_000);
+
+  it('by SIGKILL while connections break at random, too', async () => {
+    fake.fault = () => ({ kind: 'drop', after: Math.floor(Math.random() * 200_000) });
+    fake.paceMs = 1;
+    for (let kills = 0; kills < 5; kills++) {
+      const begun = start(['install', 'big']);
+      await sleep(300 + Math.random() * 400);
+      begun.child.kill('SIGKILL');
+      await begun.told;
+    }
+    expect((await models('install', 'big')).code).toBe(0);
+    expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
+  });
+
+  it('by Ctrl-C says that it can go on, and does', async () => {
+    fake.paceMs = 5;
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(100_000);
+    begun.child.kill('SIGINT');
+    const { code, stderr } = await begun.told;
+    expect([code, stderr]).toEqual([130, expect.stringContaining('The same command goes on from here.')]);
+    expect(await readdir(path.join(home, 'models/big'))).toEqual([
+      'weights.safetensors.chunks',
+      'weights.safetensors.part',
+    ]);
+    const before = await fetched();
+    expect((await models('list')).stdout).toMatch(
+      /weights\.safetensors +weights\.safetensors +\d+ kB of size unknown/,
+    );
+    fake.forget();
+    expect((await models('install', 'big')).code).toBe(0);
+    expect(fake.sent).toBe(bigSize - before);
+    expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
+  });
+
+  it('and begun a second time at the same time is refused', async () => {
+    fake.paceMs = 5;
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(0);
+    const { code, stderr } = await models('install', 'big');
+    expect([code, stderr]).toEqual([1, expect.stringContaining('install-running: ')]);
+    begun.child.kill('SIGKILL');
+    await begun.told;
+  });
+
+  it('and removed leaves nothing', async () => {
+    fake.paceMs = 5;
+    const begun = start(['install', 'big']);
+    await expect.poll(fetched, patient).toBeGreaterThan(0);
+    begun.child.kill('SIGKILL');
+    await begun.told;
+    expect((await models('remove', 'big')).code).toBe(0);
+    expect(await readdir(path.join(home, 'models'))).toEqual([]);
+  });
+});
+
+describe('a person’s own files', () => {
+  /** As ComfyUI names them. */
+  async function comfyUI(): Promise<string> {
+    const folder = path.join(person, 'some where/ComfyUI');
+    const places: Record<string, string> = {
+      'transformer.safetensors': 'models/diffusion_models/flux1-fill-dev.safetensors',
+      't5.safetensors': 'models/clip/t5xxl_fp16.safetensors',
+      'clip.safetensors': 'models/text_encoders/clip_l.safetensors',
+      'ae.safetensors': 'models/vae/FLUX/ae.safetensors',
+    };
+    for (const [file, place] of Object.entries(places)) {
+      await mkdir(path.dirname(path.join(folder, place)), { recursive: true });
+      await cp(path.join(tiny, file), path.join(folder, place));
+    }
+    await mkdir(path.join(folder, 'models/loras'));
+    await writeFile(path.join(folder, 'models/loras/portrait64.safetensors'), adapter);
+    return folder;
+  }
+  // The hub leads from one address to another.
+  const gets = () => [
+    ...new Set(fake.asked.filter(({ method }) => method === 'GET').map(({ path: name }) => name)),
+  ];
+  const tokenizers = files.filter((file) => file.endsWith('.json')).map((file) => `${gated}/${file}`);
+
+  /** Every file under a folder, with its hash. */
+  async function contents(folder: string): Promise<string[]> {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    const inside = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+    return Promise.all(inside.sort().map(async (file) => `${file} ${sha256(await readFile(file))}`));
+  }
+
+  it('in ComfyUI’s folders are used where they lie, and nothing of them is fetched or copied', async () => {
+    const comfy = await comfyUI();
+    const before = await contents(comfy);
+    const { code, stderr } = await install('tiny-fill', '--from', comfy);
+    expect([code, stderr]).toEqual([0, expect.stringContaining(`t5.safetensors: yours, ${comfy}`)]);
+    expect(gets()).toEqual(tokenizers);
+    const link = inModel('tiny-fill', 'transformer.safetensors');
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readlink(link)).toBe(path.join(comfy, 'models/diffusion_models/flux1-fill-dev.safetensors'));
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+    expect((await models('verify', 'tiny-fill')).code).toBe(0);
+    expect((await models('list')).stdout).toContain(`yours: ${comfy}`);
+
+    const { stdout } = await models('remove', 'tiny-fill');
+    expect(stdout).toContain('flux1-fill-dev.safetensors: your own file');
+    expect(existsSync(path.join(home, 'models/tiny-fill'))).toBe(false);
+    expect(await contents(comfy)).toEqual(before);
+  });
+
+  it('in the hub’s cache are found without being told where, also where HF_HOME says', async () => {
+    const cache = path.join(person, 'elsewhere/hub');
+    const repo = path.join(cache, 'models--lab--Fill');
+    await mkdir(path.join(repo, 'blobs'), { recursive: true });
+    for (const file of files) {
+      const bytes = await readFile(path.join(tiny, file));
+      await writeFile(path.join(repo, 'blobs', sha256(bytes)), bytes);
+      const snapshot = path.join(repo, 'snapshots', fake.commit, file);
+      await mkdir(path.dirname(snapshot), { recursive: true });
+      await symlink(path.join(repo, 'blobs', sha256(bytes)), snapshot);
+    }
+    const { told } = start(['install', 'tiny-second', '--accept-licence'], { HF_HOME: path.dirname(cache) });
+    expect((await told).code).toBe(0);
+    expect(gets()).toEqual([]);
+    // To the blob: the snapshot's link may be cleaned up before it.
+    expect(path.dirname(await readlink(inModel('tiny-second', 't5.safetensors')))).toBe(
+      path.join(repo, 'blobs'),
+    );
+    expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
+  });
+
+  /** The tiny transformer with one value changed, so that its hash is no published one. */
+  async function tuned(name: string): Promise<string> {
+    const bytes = await readFile(path.join(tiny, 'transformer.safetensors'));
+    bytes[bytes.length - 1]! ^= 1;
+    const file = path.join(person, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, bytes);
+    return file;
+  }
+  const shapes = { 'img_in.weight': [64, 384] };
+  const known: PublishedModel = {
+    ...fill,
+    parts: [part('transformer.safetensors', { shapes }), ...fill.parts.slice(1)],
+  };
+
+  it('that were tuned are used where they are named, and said not to be the published ones', async () => {
+    const file = await tuned('tuned.safetensors');
+    const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
+    expect((await told).stderr).toContain(`yours, ${file} (not the published file: the same network`);
+    expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+  });
+
+  it('that were tuned are not taken from the usual places, where nobody named them', async () => {
+    await tuned('ComfyUI/models/diffusion_models/tuned.safetensors');
+    await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
+    expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
+  it('of which two could be meant are not guessed between', async () => {
+    await tuned('both/a.safetensors');
+    const other = await tuned('both/b.safetensors');
+    const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', path.dirname(other)], {}, [
+      known,
+    ]);
+    expect((await told).stderr).toContain('None is taken; name one with --from');
+    expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
+  it('in diffusers’ shards in the cache are used for the published file, with the index beside them', async () => {
+    const snapshot = path.join(person, '.cache/huggingface/hub/models--lab--Fill/snapshots/abc/transformer');
+    await mkdir(snapshot, { recursive: true });
+    await shardsOf(path.join(tiny, 'transformer.safetensors'), snapshot);
+    const diffusers = { repo: gated, path: 'transformer/diffusion_pytorch_model.safetensors' };
+    const sharded = {
+      ...fill,
+      parts: [part('transformer.safetensors', { diffusers }), ...fill.parts.slice(1)],
+    };
+    const { told } = start(['install', 'tiny-fill', '--accept-licence'], {}, [sharded]);
+    expect((await told).code).toBe(0);
+    expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+    const before = await contents(snapshot);
+    expect((await start(['remove', 'tiny-fill'], {}, [sharded]).told).code).toBe(0);
+    expect(await contents(snapshot)).toEqual(before);
+    expect(existsSync(path.join(home, 'models/tiny-fill'))).toBe(false);
+  });
+
+  it('that are gone or changed later are told, left alone, and fetched instead', async () => {
+    const comfy = await comfyUI();
+    await install('tiny-fill', '--from', comfy);
+    const t5 = path.join(comfy, 'models/clip/t5xxl_fp16.safetensors');
+    const clip = path.join(comfy, 'models/text_encoders/clip_l.safetensors');
+    await rename(t5, `${t5}.moved`);
+    await truncate(clip, 5000);
+    const { code, stdout } = await models('verify', 'tiny-fill');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/tiny-fill\/t5\.safetensors is not there\. It is yours/);
+    expect(stdout).toMatch(
+      /tiny-fill\/clip\.safetensors has 5000 bytes, not \d+\. It is yours .* left as it is/,
+    );
+    expect((await models('list')).stdout).toContain(`missing: ${t5} is gone`);
+    fake.forget();
+    expect((await install('tiny-fill')).code).toBe(0);
+    expect(gets()).toEqual([`${gated}/t5.safetensors`, `${gated}/clip.safetensors`]);
+    expect((await stat(clip)).size).toBe(5000);
+    expect((await models('verify', 'tiny-fill')).code).toBe(0);
+  });
+
+  it('that they put into the model’s folder are used as they are, and stay when it is removed', async () => {
+    const place = inModel('tiny-fill', 'transformer.safetensors');
+    await mkdir(path.dirname(place), { recursive: true });
+    await cp(await tuned('mine.safetensors'), place);
+    const mine = sha256(await readFile(place));
+    const { code, stderr } = await install('tiny-fill');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('put there by you')]);
+    expect((await models('remove', 'tiny-fill')).stdout).toContain('you put it there');
+    expect(sha256(await readFile(place))).toBe(mine);
+    expect(await readdir(path.dirname(place))).toEqual(['transformer.safetensors']);
+  });
+});
+
+describe('the text encoder', () => {
+  const [fp16, fp8] = [randomBytes(9000), randomBytes(5000)];
+  const source = (name: string) =>
+    ({ repo: 'lab/t5', path: name, revision: 'main', licence: 'mit' }) as const;
+  const choice: PublishedModel = {
+    id: 'choice',
+    title: 'a choice',
+    parts: [
+      part('t5.safetensors', { title: '16 bits', t5: 'fp16', source: source('16.safetensors') }),
+      part('t5.safetensors', { title: '8 bits', t5: 'fp8', source: source('8.safetensors') }),
+    ],
+  };
+  beforeAll(() => {
+    fake.publish('lab/t5', '16.safetensors', fp16);
+    fake.publish('lab/t5', '8.safetensors', fp8);
+  });
+  const run = (...args: string[]) => start(args, {}, [choice]).told;
+  const installed = () => readFile(inModel('choice', 't5.safetensors'));
+
+  it('is the one with 16 bits, or that with 8 where it is asked for; one takes the place of the other', async () => {
+    await run('install', 'choice');
+    expect((await installed()).equals(fp16)).toBe(true);
+    await run('install', 'choice', '--t5', 'fp8');
+    expect((await installed()).equals(fp8)).toBe(true);
+    // Asked for nothing, it stays.
+    await run('install', 'choice');
+    expect((await installed()).equals(fp8)).toBe(true);
+    expect((await run('verify')).code).toBe(0);
+  });
+
+  it('is the one that is there already, of whichever precision', async () => {
+    await writeFile(path.join(person, 't5xxl_fp8_e4m3fn.safetensors'), fp8);
+    await run('install', 'choice', '--from', person);
+    expect((await installed()).equals(fp8)).toBe(true);
+    expect(fake.asked.filter(({ method }) => method === 'GET')).toEqual([]);
+  });
+});
+
+/** A safetensors file as two shards with their index, as diffusers saves a large one. */
+async function shardsOf(file: string, folder: string): Promise<void> {
+  const bytes = await readFile(file);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const { __metadata__: metadata, ...entries } = JSON.parse(bytes.subarray(8, end).toString()) as Record<
+    string,
+    { dtype: 'F32'; shape: number[]; data_offsets: [number, number] }
+  >;
+  const names = Object.keys(entries);
+  const weight_map: Record<string, string> = {};
+  for (const [i, part] of [names.slice(0, 20), names.slice(20)].entries()) {
+    const shard = `diffusion_pytorch_model-0000${i + 1}-of-00002.safetensors`;
+    const tensors = new Map(
+      part.map((name) => {
+        const { dtype, shape, data_offsets } = entries[name]!;
+        const data = new Uint8Array(bytes.subarray(end + data_offsets[0], end + data_offsets[1]));
+        weight_map[name] = shard;
+        return [name, { dtype, shape, data }] as const;
+      }),
+    );
+    await writeFile(path.join(folder, shard), encodeContainer({ metadata: {}, tensors }));
+  }
+  const index = path.join(folder, 'diffusion_pytorch_model.safetensors.index.json');
+  await writeFile(index, JSON.stringify({ metadata, weight_map }));
+}
