@@ -6,7 +6,12 @@ import { buildPhotoshop } from './plugins/photoshop/build.ts';
 await rm('dist', { recursive: true, force: true });
 
 await build({
-  entryPoints: { main: 'server/main.ts', edit: 'server/edit.ts', engine: 'server/engine/process.ts' },
+  entryPoints: {
+    main: 'server/main.ts',
+    edit: 'server/edit.ts',
+    quantize: 'server/quantize.ts',
+    engine: 'server/engine/process.ts',
+  },
   outdir: 'dist/server',
   bundle: true,
   platform: 'node',

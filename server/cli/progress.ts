@@ -8,10 +8,10 @@ export class Progress {
   show(event: EditEventBody): void {
     switch (event.type) {
       case 'stage':
-        this.#state(event.stage);
+        this.state(event.stage);
         break;
       case 'step':
-        this.#state(`step ${event.step} of ${event.steps}, ${Math.ceil(event.secondsLeft)} s left`);
+        this.state(`step ${event.step} of ${event.steps}, ${Math.ceil(event.secondsLeft)} s left`);
         break;
       case 'note':
         this.line(event.text);
@@ -28,7 +28,8 @@ export class Progress {
     this.#open = false;
   }
 
-  #state(text: string): void {
+  /** What it does at the moment. */
+  state(text: string): void {
     process.stderr.write(this.#isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
     this.#open = this.#isTerminal;
   }
