@@ -41,12 +41,13 @@ async function main(): Promise<object> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
   const files = await quantizedFiles(model, bits);
   for (const name of quantizedNetworks) {
-    let shown = -1;
+    let shown = -5;
     await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
       signal: controller.signal,
       onProgress: (written, total) => {
         const percent = Math.floor((100 * written) / total);
-        if (percent > shown) progress.state(`${name}: ${percent}% of ${Math.ceil(total / 1e6)} MB`);
+        if (percent < shown + 5) return;
+        progress.state(`${name}: ${percent}% of ${Math.ceil(total / 1e6)} MB`);
         shown = percent;
       },
     });

@@ -128,6 +128,7 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   for (const bits of [8, 4] as const) {
     try {
       const quantized = await quantizedFiles(model, bits);
+      if (quantized.transformer.startsWith(path.join(model.folder, modelFiles.transformer))) continue;
       await Promise.all(Object.values(quantized).map((file) => access(file)));
       variants.push({
         ...model,

@@ -86,7 +86,7 @@ export async function quantizeFile(
 }
 
 /** Layers outside the blocks are few, and all else passes through them: they keep 8 bits. */
-function bitsFor({ name, dtype, shape }: StoredTensor, bits: Bits): Bits | undefined {
+export function bitsFor({ name, dtype, shape }: StoredTensor, bits: Bits): Bits | undefined {
   const isLinear = name.endsWith('.weight') && shape.length === 2 && (shape[1] ?? 0) % blockSize === 0;
   const isTable = /(^|\.)(shared|embed_tokens|token_embedding|relative_attention_bias)\.weight$/.test(name);
   if (!isLinear || isTable || !readableTypes.includes(dtype)) return undefined;
