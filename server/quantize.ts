@@ -40,6 +40,12 @@ async function main(): Promise<object> {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
   const files = await quantizedFiles(model, bits);
+  if (files.transformer.startsWith(model.folder)) {
+    throw new CodedError('model-file-invalid', {
+      detail: `${files.transformer} has no linear layers as float32, float16 or bfloat16.`,
+      remedy: 'Quantize the original weights; files in 8 bits run as they are.',
+    });
+  }
   for (const name of quantizedNetworks) {
     let shown = -5;
     await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
