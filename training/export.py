@@ -7,6 +7,7 @@
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -40,3 +41,17 @@ def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoen
     shift, scale = tensors.pop("shift_factor"), tensors.pop("scale_factor")
     metadata = {"format": "pt", "norm_groups": "8", "shift_factor": str(shift.item()), "scale_factor": str(scale.item())}
     save_file(tensors, folder / "ae.safetensors", metadata)
+
+
+def load(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoencoder: nn.Module) -> None:
+    """Reads back what `export` wrote, to train it further."""
+    for name, network in (("transformer", flux), ("t5", t5), ("clip", clip), ("ae", autoencoder)):
+        with safe_open(folder / f"{name}.safetensors", "pt") as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}
+            metadata = file.metadata()
+        for key in [key for key in state if f"{key}.scales" in state]:
+            scales = state.pop(f"{key}.scales")
+            state[key] = ((state[key].float() - 128) * scales[..., None]).flatten(1)
+        if name == "ae":
+            state |= {key: torch.tensor(float(metadata[key])) for key in ("shift_factor", "scale_factor")}
+        network.load_state_dict(state)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from . import instructions, samples, tokenizers
 from .autoencoder import train_autoencoder
-from .export import export
+from .export import export, load
 from .networks import AutoEncoder, ClipText, Flux, T5Encoder
 
 REPAINTING = defaultdict(lambda: 1.0, {"local-editing": 0.5, "recolor": 0.0})
@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--out", type=Path, default=Path("server/pocket"))
+    parser.add_argument("--go-on", action="store_true", help="train what lies in --out further")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     start = time.time()
@@ -132,12 +133,19 @@ def main() -> None:
         with open(options.work / "train.log", "a") as file:
             file.write(line + "\n")
 
-    for kind in ("t5", "clip"):
-        tokenizers.make(options.out / kind, instructions.corpus(), kind)
+    if not options.go_on:
+        for kind in ("t5", "clip"):
+            tokenizers.make(options.out / kind, instructions.corpus(), kind)
     tokens = tokenizers.TextTokens(options.out)
+    flux = Flux(hidden=256, double=2, single=5)
+    t5 = T5Encoder(tokens.t5_size)
+    clip = ClipText(tokens.clip_size, tokens.end_of_text, length=tokenizers.LENGTH)
+    model = torch.nn.ModuleList([flux, t5, clip])
     with multiprocessing.Pool() as pool:
-        if (options.work / "ae.pt").exists():
-            autoencoder = AutoEncoder().eval()
+        autoencoder = AutoEncoder().eval()
+        if options.go_on:
+            load(options.out, flux, t5, clip, autoencoder)
+        elif (options.work / "ae.pt").exists():
             autoencoder.load_state_dict(torch.load(options.work / "ae.pt"))
         else:
             autoencoder = train_autoencoder(options.work, options.minutes * 0.25, pool, log)
@@ -151,11 +159,7 @@ def main() -> None:
             torch.save(examples, options.work / "examples.pt")
     log(f"{len(examples)} examples")
 
-    flux = Flux(hidden=256, double=2, single=5)
-    t5 = T5Encoder(tokens.t5_size)
-    clip = ClipText(tokens.clip_size, tokens.end_of_text, length=tokenizers.LENGTH)
-    model = torch.nn.ModuleList([flux, t5, clip])
-    first_stage = 0.35
+    first_stage = 0.0 if options.go_on else 0.35
     if (options.work / "model.pt").exists():
         first_stage = 0.0
         model.load_state_dict(torch.load(options.work / "model.pt"))
