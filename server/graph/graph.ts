@@ -283,28 +283,38 @@ export class Graph {
   }
 
   /**
-   * The same as `linear` over 8-bit blocks with the zero point 128.
-   * @param weight uint8 [N, K / block, block]
+   * The same as `linear` over blocks of codes: of 8 bits with the zero point 128, or of 4 bits with zero points of their own.
+   * @param weight uint8 [N, K / block, block], of 4 bits [N, K / block, block / 2]
    * @param scales float32 [N, K / block]
+   * @param zeroPoints uint8 [N, ceil(K / block / 2)], for 4 bits alone
    */
-  linear8(x: Value, weight: Value, scales: Value, bias: Value | undefined): Value {
-    const [outputs = 0, blocks = 0, block = 0] = weight.shape;
+  linearBlocks(
+    x: Value,
+    weight: Value,
+    scales: Value,
+    zeroPoints: Value | undefined,
+    bias: Value | undefined,
+  ): Value {
+    const bits = zeroPoints ? 4 : 8;
+    const [outputs = 0, blocks = 0, bytes = 0] = weight.shape;
+    const block = (bytes * 8) / bits;
     const isFit = x.shape.length === 2 && x.shape[1] === blocks * block && weight.type === 'uint8';
-    if (!isFit || scales.shape.join() !== [outputs, blocks].join()) {
-      const what = `${describe(x)}, ${describe(weight)} and ${describe(scales)}`;
+    const zerosFit = !zeroPoints || zeroPoints.shape.join() === [outputs, Math.ceil(blocks / 2)].join();
+    if (!isFit || !zerosFit || scales.shape.join() !== [outputs, blocks].join()) {
+      const what = [x, weight, scales, ...(zeroPoints ? [zeroPoints] : [])].map(describe).join(', ');
       throw this.#mismatch('MatMulNBits', weight.name, what);
     }
     this.#checkBias('MatMulNBits', outputs, bias);
     const attributes = {
       K: { int: blocks * block },
       N: { int: outputs },
-      bits: { int: 8 },
+      bits: { int: bits },
       block_size: { int: block },
       // Activations are rounded to 8 bits as well: twice as fast on the CPU, with a relative error of 0.007.
       accuracy_level: { int: 4 },
     };
     const output = { type: x.type, shape: [x.shape[0]!, outputs] };
-    const inputs = [x, weight, scales, undefined, undefined, bias];
+    const inputs = [x, weight, scales, zeroPoints, undefined, bias];
     return this.#one('MatMulNBits', inputs, output, { domain: 'com.microsoft', attributes });
   }
 

@@ -2,7 +2,8 @@
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { indexSuffix, WeightsFile } from '../weights/file.ts';
+import { WeightsFile } from '../weights/file.ts';
+import { indexSuffix } from '../weights/header.ts';
 import { matrixShape } from '../weights/tensor.ts';
 import { type Digest, digestOfFile } from './digest.ts';
 import type { Part } from './published.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { hold } from '../hold.ts';
 import { modelsFolder } from '../weights/catalogue.ts';
-import { indexSuffix } from '../weights/file.ts';
+import { indexSuffix } from '../weights/header.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import type { Part, PublishedModel, T5Precision } from './published.ts';
 

@@ -26,8 +26,8 @@ export async function loadNetworks(
   { provider }: { provider: Provider },
 ): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  const transformer = await WeightsFile.open(at('transformer'));
-  const t5 = await WeightsFile.open(at('t5'));
+  const transformer = await WeightsFile.open(model.quantized?.transformer ?? at('transformer'));
+  const t5 = await WeightsFile.open(model.quantized?.t5 ?? at('t5'));
   const clip = await WeightsFile.open(at('clip'));
   const autoencoderFile = await WeightsFile.open(at('autoencoder'));
   const sizes = built(transformer, () => fluxSizes(transformer));

@@ -2,7 +2,9 @@ import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder, projectRoot } from '../paths.ts';
-import { indexSuffix } from './file.ts';
+import { indexSuffix } from './header.ts';
+import { quantizedFile } from './quantizedCache.ts';
+import type { Bits } from './rounding.ts';
 
 /** A model whose files are all there. */
 export interface ModelEntry {
@@ -10,11 +12,17 @@ export interface ModelEntry {
   readonly title: string;
   /** Holds the files of `modelFiles`. */
   readonly folder: string;
+  /** Files that are taken in place of those in the folder. */
+  readonly quantized?: Readonly<Record<QuantizedNetwork, string>>;
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
   readonly defaultSteps: number;
   readonly defaultGuidance: number;
 }
+
+/** The networks whose size matters: of the 34 GB of FLUX.1-Fill-dev they are all but 0.4. */
+export const quantizedNetworks = ['transformer', 't5'] as const;
+export type QuantizedNetwork = (typeof quantizedNetworks)[number];
 
 /** What a model consists of, in its folder. Weights may also be shards, with their index as `<file>.index.json`. */
 export const modelFiles = {
@@ -111,7 +119,41 @@ async function knownModels(): Promise<ModelEntry[]> {
     .filter((entry) => !entry.isFile() && modelId.test(entry.name) && entry.name !== pocket.id)
     .map(({ name: id }) => ({ id, title: id, folder: path.join(modelsFolder(), id), ...fluxDefaults }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
-  return [pocket, ...own];
+  const variants = await Promise.all(own.map(quantizedVariants));
+  return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!])];
+}
+
+/** `<id>-8bit` and `<id>-4bit`, where `npm run quantize` has made them of the model's files as they are now. */
+async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
+  const variants: ModelEntry[] = [];
+  for (const bits of [8, 4] as const) {
+    try {
+      const quantized = await quantizedFiles(model, bits);
+      if (quantized.transformer.startsWith(path.join(model.folder, modelFiles.transformer))) continue;
+      await Promise.all(Object.values(quantized).map((file) => access(file)));
+      variants.push({
+        ...model,
+        id: `${model.id}-${bits}bit`,
+        title: `${model.title}, ${bits} bits`,
+        quantized,
+      });
+    } catch {
+      // Not made yet, or the model itself is not whole, which is told of the model.
+    }
+  }
+  return variants;
+}
+
+/**
+ * Where the quantized networks of a model lie, or will.
+ * @throws CodedError `model-missing`, `model-file-invalid`
+ */
+export async function quantizedFiles(
+  { folder }: ModelEntry,
+  bits: Bits,
+): Promise<Record<QuantizedNetwork, string>> {
+  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits);
+  return { transformer: await at('transformer'), t5: await at('t5') };
 }
 
 async function missingFiles({ folder }: ModelEntry): Promise<string[]> {

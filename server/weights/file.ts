@@ -1,14 +1,9 @@
-import { access } from 'node:fs/promises';
-import path from 'node:path';
 import { elementCount } from '../graph/value.ts';
 import { type Layout, layoutOf } from './diffusers.ts';
-import { readHeader, readShards, type StoredTensors } from './header.ts';
+import { openStored, type StoredTensors } from './header.ts';
 import { invalidFile, matrixShape, rowsOf, type StoredTensor } from './tensor.ts';
 
 export { invalidFile };
-
-/** What an index of shards adds to the name of the file that it stands for. */
-export const indexSuffix = '.index.json';
 
 /** The weights of one network, of which the headers alone are read: one safetensors file, or shards with their index. */
 export class WeightsFile {
@@ -35,17 +30,8 @@ export class WeightsFile {
    * @throws CodedError `model-missing` if there is neither, `model-file-invalid` with the file's name
    */
   static async open(file: string): Promise<WeightsFile> {
-    const absolute = path.resolve(file);
-    const index = absolute.endsWith(indexSuffix) ? absolute : absolute + indexSuffix;
-    const exists = (name: string) =>
-      access(name).then(
-        () => true,
-        () => false,
-      );
-    if (index === absolute || (!(await exists(absolute)) && (await exists(index)))) {
-      return new WeightsFile(index, await readShards(index));
-    }
-    return new WeightsFile(absolute, await readHeader(absolute));
+    const opened = await openStored(file);
+    return new WeightsFile(opened.file, opened.stored);
   }
 
   /** Size of the whole file, or of all shards. */
@@ -111,7 +97,10 @@ export class WeightsFile {
 
   #scaled(name: string): StoredTensor {
     const tensor = this.#tensor(name);
-    if (tensor.dtype === 'U8') return { ...tensor, scale: this.#tensor(`${name}.scales`) };
+    if (tensor.dtype === 'U8') {
+      const zeroPoints = this.#stored.tensors.get(`${name}.zero_points`);
+      return { ...tensor, scale: this.#tensor(`${name}.scales`), ...(zeroPoints && { zeroPoints }) };
+    }
     if (tensor.dtype !== 'F8_E4M3') return tensor;
     // `X.weight_scale` and, in ComfyUI's files, `X.scale_weight`; many files of this type have neither.
     const known = [`${name}_scale`, name.replace(/\.weight$/, '.scale_weight')];

@@ -1,4 +1,4 @@
-import { type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
@@ -13,11 +13,39 @@ export interface StoredTensors {
   readonly bytes: number;
 }
 
+/** What an index of shards adds to the name of the file that it stands for. */
+export const indexSuffix = '.index.json';
+
 /** Written by transformers and diffusers beside the shards: which tensor lies in which file. */
 const indexSchema = v.object({
   metadata: v.optional(v.record(v.string(), v.unknown()), {}),
   weight_map: v.record(v.string(), v.string()),
 });
+
+/** The absolute path of a weights file; of the index beside it, where shards stand for the file. */
+export async function resolveFile(file: string): Promise<string> {
+  const absolute = path.resolve(file);
+  if (absolute.endsWith(indexSuffix)) return absolute;
+  const index = absolute + indexSuffix;
+  return (await exists(absolute)) || !(await exists(index)) ? absolute : index;
+}
+
+function exists(file: string): Promise<boolean> {
+  return access(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Reads and checks the header of `file`, or of the shards in `file.index.json` where there is no such file.
+ * @throws CodedError `model-missing` if there is neither, `model-file-invalid` with the file's name
+ */
+export async function openStored(file: string): Promise<{ file: string; stored: StoredTensors }> {
+  const resolved = await resolveFile(file);
+  const read = resolved.endsWith(indexSuffix) ? readShards : readHeader;
+  return { file: resolved, stored: await read(resolved) };
+}
 
 /**
  * Reads the header of a safetensors file and checks it against the size of the file.

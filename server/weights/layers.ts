@@ -60,7 +60,7 @@ export class Layers {
     return this.#file.has(full) || this.#file.has(full.replace(/\.weight$/, '.bias'));
   }
 
-  /** The shape of a tensor; 8-bit blocks count as the matrix that they hold. */
+  /** The shape of a tensor; blocks of codes count as the matrix that they hold. */
   shape(name: string): readonly number[] {
     const parts = this.#parts(name);
     const [first] = parts;

@@ -10,20 +10,22 @@ export interface StoredTensor {
   readonly data: ExternalData;
   /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
   readonly rows?: string;
-  /** What its elements are to be multiplied by: one number, one for each row, or one for each block of 8-bit blocks. */
+  /** What its elements are to be multiplied by: one number, one for each row, or one for each block of codes. */
   readonly scale?: StoredTensor;
+  /** Of 4-bit blocks alone, two in a byte: [rows, ceil(blocks / 2)]. */
+  readonly zeroPoints?: StoredTensor;
 }
 
-/** [rows, columns] as a linear layer sees it: 8-bit blocks and 1x1 convolutions are matrices as well. */
-export function matrixShape({ shape }: StoredTensor): [number, number] {
-  return [shape[0] ?? 0, elementCount(shape.slice(1))];
+/** [rows, columns] as a linear layer sees it: blocks of codes and 1x1 convolutions are matrices as well. */
+export function matrixShape({ shape, zeroPoints }: StoredTensor): [number, number] {
+  return [shape[0] ?? 0, elementCount(shape.slice(1)) * (zeroPoints ? 2 : 1)];
 }
 
 /** Rows of a tensor, where they lie: nothing is copied. */
 export function rowsOf(tensor: StoredTensor, begin: number, count: number): StoredTensor {
   const rows = tensor.shape[0] ?? 0;
   if (begin === 0 && count === rows) return tensor;
-  const { shape, data, scale } = tensor;
+  const { shape, data, scale, zeroPoints } = tensor;
   const rowBytes = data.length / rows;
   return {
     ...tensor,
@@ -31,6 +33,7 @@ export function rowsOf(tensor: StoredTensor, begin: number, count: number): Stor
     shape: shape.with(0, count),
     data: { file: data.file, offset: data.offset + begin * rowBytes, length: count * rowBytes },
     ...(scale && { scale: scale.shape[0] === rows ? rowsOf(scale, begin, count) : scale }),
+    ...(zeroPoints && { zeroPoints: rowsOf(zeroPoints, begin, count) }),
   };
 }
 
