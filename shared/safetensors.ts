@@ -80,7 +80,12 @@ export function readHeaderLength(prefix: Uint8Array, fileLength: number, name: s
     throw invalid(name, `${fileLength} bytes are too few for a header`);
   const view = new DataView(prefix.buffer, prefix.byteOffset, 8);
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
-  if (length > maxHeaderBytes) throw invalid(name, `a header of ${length} bytes is beyond ${maxHeaderBytes}`);
+  if (length > maxHeaderBytes) {
+    throw invalid(
+      name,
+      `a header of ${length} bytes is beyond ${maxHeaderBytes}, so this is no safetensors file or a damaged one`,
+    );
+  }
   if (length + 8 > fileLength) {
     throw invalid(name, `the header says ${length} bytes, but the file ends after ${fileLength}`);
   }

@@ -1,11 +1,14 @@
 """Adapters: a transformer in diffusers' layout as shards and in float8, LoRA files in the four key styles, and what diffusers
 computes with the weights that the formula W + scale * alpha / rank * B A makes of them."""
 
+import copy
 import itertools
+from dataclasses import replace
 
 import torch
-from diffusers import FluxTransformer2DModel
 from safetensors.torch import save_file
+
+import flux
 
 TEXT_WIDTH, VECTOR_WIDTH = 16, 24
 SCALES = {"diffusers": 0.7, "kohya": 0.9, "bfl": 0.6, "swift": -0.8}
@@ -14,19 +17,13 @@ SHARDS = "shards/diffusion_pytorch_model.safetensors"
 
 class Adapters:
     def __init__(self, folder, shape, seed):
-        self.folder, self.shape = folder, shape
+        self.folder, self.shape, self.seed = folder, shape, seed
         self.generator = torch.Generator().manual_seed(seed)
         self.double, self.single = f"transformer_blocks.{shape.double - 1}", f"single_transformer_blocks.{shape.single - 1}"
         self.bfl_double, self.bfl_single = f"double_blocks.{shape.double - 1}", f"single_blocks.{shape.single - 1}"
         self.rows_of = self.rows_by_module()
-        tokens = shape.rows * shape.width
-        self.inputs = {
-            "image": self.noise(tokens, shape.columns),
-            "text": self.noise(shape.text_tokens, TEXT_WIDTH),
-            "vector": self.noise(VECTOR_WIDTH),
-            "sigma": torch.tensor([0.61]),
-            "grid": torch.tensor([shape.rows, shape.width], dtype=torch.float32),
-        }
+        self.model = flux.make(shape, TEXT_WIDTH, VECTOR_WIDTH, seed)
+        self.inputs = flux.draw_inputs(shape, TEXT_WIDTH, VECTOR_WIDTH, seed)
 
     def rows_by_module(self):
         """Which rows of diffusers' tensors, in this order, the rows of black-forest-labs' are."""
@@ -48,54 +45,19 @@ class Adapters:
     def noise(self, *shape):
         return torch.randn(*shape, generator=self.generator)
 
-    def build(self, columns):
-        head = self.shape.head_size
-        return FluxTransformer2DModel(
-            in_channels=columns,
-            out_channels=64,
-            num_layers=self.shape.double,
-            num_single_layers=self.shape.single,
-            attention_head_dim=head,
-            num_attention_heads=self.shape.heads,
-            joint_attention_dim=TEXT_WIDTH,
-            pooled_projection_dim=VECTOR_WIDTH,
-            guidance_embeds=False,
-            axes_dims_rope=(head // 8, head * 7 // 16, head * 7 // 16),
-        ).eval()
-
-    def random_state(self, model):
-        """Weights large enough that every part matters, and exact in bfloat16."""
-        state = {}
-        for name, tensor in sorted(model.state_dict().items()):
-            if tensor.dim() >= 2:
-                value = self.noise(*tensor.shape) * tensor[0].numel() ** -0.5
-            elif "norm_" in name and name.endswith("weight"):
-                value = 1 + 0.2 * self.noise(*tensor.shape)
-            else:
-                value = 0.2 * self.noise(*tensor.shape)
-            state[name] = value.bfloat16().float()
-        return state
-
-    def velocity(self, state, columns=None):
-        """[rows * columns, 64]; columns of the image that its weights do not have yet are noise."""
-        columns = columns or self.shape.columns
-        model = self.build(columns)
+    def velocity(self, state):
+        model = copy.deepcopy(self.model)
         model.load_state_dict(state)
+        return flux.velocity(model, self.inputs)
+
+    def velocity_in_448_columns(self, state):
+        """With zeros for the columns that the weights do not have, and noise in those of the image."""
+        model = flux.make(replace(self.shape, columns=448), TEXT_WIDTH, VECTOR_WIDTH, self.seed)
+        missing = 448 - self.shape.columns
+        zeros = torch.zeros(self.shape.hidden, missing)
+        model.load_state_dict({**state, "x_embedder.weight": torch.cat([state["x_embedder.weight"], zeros], 1)})
         image = self.inputs["image"]
-        padded = torch.cat([image, self.noise(len(image), columns - self.shape.columns)], 1)
-        rows, width = self.shape.rows, self.shape.width
-        ids = torch.zeros(rows, width, 3)
-        ids[..., 1] += torch.arange(rows)[:, None]
-        ids[..., 2] += torch.arange(width)[None]
-        output = model(
-            hidden_states=padded[None],
-            encoder_hidden_states=self.inputs["text"][None],
-            pooled_projections=self.inputs["vector"][None],
-            timestep=self.inputs["sigma"],
-            img_ids=ids.reshape(-1, 3),
-            txt_ids=torch.zeros(self.shape.text_tokens, 3),
-        )
-        return output.sample[0]
+        return flux.velocity(model, {**self.inputs, "image": torch.cat([image, self.noise(len(image), missing)], 1)})
 
     def save(self, name, tensors, metadata=None):
         save_file({key: t.contiguous() for key, t in tensors.items()}, self.folder / name, metadata)
@@ -142,8 +104,9 @@ class Adapters:
     def diffusers_style(self, state):
         """transformer.<diffusers' module>.lora_A.weight; alpha is the rank."""
         file, merge = {}, []
-        modules = [f"{self.double}.attn.to_q", f"{self.double}.attn.add_v_proj", f"{self.double}.norm1.linear", f"{self.double}.ff.net.0.proj", f"{self.double}.attn.to_out.0"]
-        for module in [*modules, f"{self.single}.attn.to_k", f"{self.single}.proj_mlp", "norm_out.linear", "x_embedder", "proj_out"]:
+        double = [f"{self.double}.{name}" for name in ("attn.to_q", "attn.add_v_proj", "norm1.linear", "ff.net.0.proj", "attn.to_out.0")]
+        single = [f"{self.single}.{name}" for name in ("attn.to_k", "proj_mlp")]
+        for module in [*double, *single, "norm_out.linear", "x_embedder", "proj_out"]:
             outputs, inputs = state[f"{module}.weight"].shape
             a, b = self.noise(2, inputs) * inputs**-0.5, self.noise(outputs, 2) * 0.7
             file |= {f"transformer.{module}.lora_A.weight": a, f"transformer.{module}.lora_B.weight": b}
@@ -153,7 +116,8 @@ class Adapters:
     def kohya_style(self, state):
         """lora_unet_<black-forest-labs' module with underscores>.lora_down.weight, .lora_up.weight and .alpha, in bfloat16"""
         file, merge = {}, []
-        for i, module in enumerate([f"{self.bfl_double}.img_attn.qkv", f"{self.bfl_double}.img_mod.lin", f"{self.bfl_single}.linear1", "final_layer.adaLN_modulation.1"]):
+        double = [f"{self.bfl_double}.{name}" for name in ("img_attn.qkv", "img_mod.lin")]
+        for i, module in enumerate([*double, f"{self.bfl_single}.linear1", "final_layer.adaLN_modulation.1"]):
             rank, alpha = 3 + i, 2.5 + i
             a, b = (t.bfloat16() for t in self.pair(state, module, rank))
             key = "lora_unet_" + module.replace(".", "_")
@@ -169,7 +133,8 @@ class Adapters:
         bias = 0.3 * self.noise(len(b))
         file |= {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b, f"{module}.lora_B.bias": bias}
         merge += [(module, "weight", b @ a), (module, "bias", bias)]
-        for module, kind in [("img_in", "weight"), (f"{self.bfl_double}.img_attn.qkv", "weight"), (f"{self.bfl_double}.img_attn.qkv", "bias"), (f"{self.bfl_single}.linear2", "bias")]:
+        qkv = f"{self.bfl_double}.img_attn.qkv"
+        for module, kind in [("img_in", "weight"), (qkv, "weight"), (qkv, "bias"), (f"{self.bfl_single}.linear2", "bias")]:
             old = self.joined(state, module, kind)
             new = old + self.noise(*old.shape) * (0.3 * old.std())
             file[f"{module}.{kind}"] = new
@@ -183,7 +148,8 @@ class Adapters:
     def swift_style(self, state):
         """black-forest-labs' names after `model.`"""
         file, merge = {}, []
-        for module in [f"{self.bfl_single}.linear2", f"{self.bfl_single}.linear1", f"{self.bfl_double}.txt_attn.proj", f"{self.bfl_double}.txt_mlp.2"]:
+        single = [f"{self.bfl_single}.{name}" for name in ("linear2", "linear1")]
+        for module in [*single, f"{self.bfl_double}.txt_attn.proj", f"{self.bfl_double}.txt_mlp.2"]:
             a, b = self.pair(state, module, 2)
             file |= {f"model.{module}.lora_A.weight": a.half(), f"model.{module}.lora_B.weight": b.half()}
             merge.append((module, "weight", b.half().float() @ a.half().float()))
@@ -191,20 +157,15 @@ class Adapters:
 
     def write(self, lines):
         self.folder.mkdir(parents=True, exist_ok=True)
-        model = self.build(self.shape.columns)
-        state = self.random_state(model)
-        model.load_state_dict(state)
-        model.bfloat16().save_pretrained(self.folder / "shards", max_shard_size=sum(t.numel() for t in state.values()))
+        state = self.model.state_dict()
+        in_bfloat16 = copy.deepcopy(self.model).bfloat16()
+        in_bfloat16.save_pretrained(self.folder / "shards", max_shard_size=sum(t.numel() for t in state.values()))
         (self.folder / "shards" / "config.json").unlink()
         expected = {**self.inputs, "base": self.velocity(state)}
+        assert torch.allclose(self.velocity_in_448_columns(state), expected["base"], atol=1e-5)
 
-        # Fewer columns are the same as columns of zeros.
-        zeros = torch.zeros(self.shape.hidden, 448 - self.shape.columns)
-        wide = {**state, "x_embedder.weight": torch.cat([state["x_embedder.weight"], zeros], 1)}
-        assert torch.allclose(self.velocity(wide, 448), expected["base"], atol=1e-5)
-
-        stored, meant = self.float8(state)
-        self.save("float8.safetensors", stored)
+        in_float8, meant = self.float8(state)
+        self.save("float8.safetensors", in_float8)
         expected["float8"] = self.velocity(meant)
 
         together = dict(state)
@@ -219,12 +180,10 @@ class Adapters:
         expected["together"] = self.velocity(together)
         self.save("expected.safetensors", expected)
 
-        shape = f"{self.shape.heads} x {self.shape.head_size} wide heads, {self.shape.double} + {self.shape.single} blocks"
-
         def line(configuration, weights, output, scales):
             files = {f"adapters/{style}.safetensors": scale for style, scale in scales.items()}
             lines.add(
-                "flux", "FLUX with adapters" if scales else "FLUX transformer", f"{configuration}, {shape}",
+                "flux", "FLUX with adapters" if scales else "FLUX transformer", f"{configuration}, {flux.describe(self.shape)}",
                 weights=f"adapters/{weights}", arrays="adapters/expected.safetensors", output=output, adapters=files,
             )  # fmt: skip
 
@@ -236,5 +195,5 @@ class Adapters:
 
 
 def write(lines, shape, seed):
-    """@param shape of the transformer; 64 columns, no guidance"""
+    """@param shape of the transformer, in bfloat16"""
     Adapters(lines.folder / "adapters", shape, seed).write(lines)

@@ -1,4 +1,4 @@
-"""The autoencoder against diffusers' AutoencoderKL, written in black-forest-labs' layout."""
+"""The autoencoder against diffusers' AutoencoderKL, written in black-forest-labs' layout and in its own."""
 
 import re
 
@@ -44,16 +44,20 @@ def write(lines, shape, seed):
         use_post_quant_conv=False,
     )
     randomize(model, seed)
-    save(layout(model.state_dict()), lines.folder / "tiny/ae.safetensors", {"norm_groups": str(shape.groups)})
     image = torch.rand(3, shape.height, shape.width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     latent = (model.encode(image[None]).latent_dist.mean - SHIFT) * SCALE
     decoded = model.decode(latent / SCALE + SHIFT).sample
     save({"image": image, "latent": latent[0], "decoded": decoded[0]}, lines.folder / "autoencoder.safetensors")
-    lines.add(
-        "autoencoder",
-        "Autoencoder",
-        f"{shape.width}x{shape.height}, channels {', '.join(map(str, shape.channels))}, {shape.layers} layers, {shape.groups} groups",
-        weights="tiny/ae.safetensors",
-        arrays="autoencoder.safetensors",
-    )
+    state, metadata = model.state_dict(), {"norm_groups": str(shape.groups)}
+    files = {"black-forest-labs": ("tiny/ae.safetensors", layout(state)), "diffusers": ("autoencoder-weights.safetensors", state)}
+    for name, (weights, tensors) in files.items():
+        save(tensors, lines.folder / weights, metadata)
+        lines.add(
+            "autoencoder",
+            "Autoencoder",
+            f"{shape.width}x{shape.height}, channels {', '.join(map(str, shape.channels))}, {shape.layers} layers, "
+            f"{shape.groups} groups, {name}' layout",
+            weights=weights,
+            arrays="autoencoder.safetensors",
+        )
     return model

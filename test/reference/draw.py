@@ -16,6 +16,7 @@ class Flux:
     rows: int
     width: int
     dtype: str
+    layout: str = "black-forest-labs"
 
     @property
     def hidden(self):
@@ -68,7 +69,7 @@ SHIPPED = Networks(
     vector_width=128,
     flux=(
         Flux(384, True, 2, 32, 1, 1, 12, 4, 6, "bfloat16"),
-        Flux(448, True, 1, 32, 1, 2, 12, 3, 6, "float32"),
+        Flux(448, True, 1, 32, 1, 2, 12, 3, 6, "float32", "diffusers"),
         Flux(384, False, 1, 32, 2, 1, 9, 5, 3, "float16"),
     ),
     t5=T5(6, 8, 48, 2, "float32"),
@@ -89,6 +90,7 @@ def networks(seed):
         return Flux(
             columns, guidance, r.randint(1, 5), r.choice([32, 64, 128]), r.randint(1, 3), r.randint(1, 4),
             r.randint(1, 40), r.randint(2, 9), r.randint(2, 9), r.choice(["float32", "float16", "bfloat16"]),
+            r.choice(["black-forest-labs", "diffusers"]),
         )  # fmt: skip
 
     groups = r.choice([2, 4, 8])
@@ -104,7 +106,7 @@ def networks(seed):
         edit_rows=r.randint(3, 6),
         edit_columns=r.randint(3, 6),
         adapters=Flux(
-            64, False, r.randint(1, 3), r.choice([32, 64]), r.randint(1, 3), r.randint(1, 4),
+            r.choice([64, 384]), r.random() < 0.5, r.randint(1, 3), r.choice([32, 64]), r.randint(1, 3), r.randint(1, 4),
             r.randint(1, 20), r.randint(2, 5), r.randint(2, 5), "bfloat16",
         ),  # fmt: skip
     )

@@ -5,6 +5,7 @@ usage: python test/reference/make.py [--seed N] [--out DIR] [--full-width [WIDTH
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,6 +40,8 @@ def write_all(lines, seed):
         for name in [f"flux{shape.columns}{'' if shape.guidance else '-unguided'}"]
     ]  # fmt: skip
     text = t5.write(lines, drawn.t5, drawn.text_width, vocabulary, first + 3)
+    in_float16 = replace(drawn.t5, dtype="float16")
+    t5.write(lines, in_float16, drawn.text_width, vocabulary, first + 6, "t5-float16", "t5-float16-weights.safetensors")
     pooled = clip.write(lines, drawn.clip, drawn.vector_width, vocabulary, first + 4)
     image = autoencoder.write(lines, drawn.autoencoder, first + 5)
     adapters.write(lines, drawn.adapters, 11 + first)
@@ -51,7 +54,10 @@ def write_all(lines, seed):
 
 
 def write_full_width(lines, width, seed):
-    """One block of each kind as FLUX.1 has them (hidden 3072, 24 heads), one layer of T5-XXL (4096, 64 heads)."""
+    """
+    As wide as FLUX.1: one block of each kind (hidden 3072, 24 heads), one layer of T5-XXL (4096, 64 heads); CLIP-L and the
+    autoencoder whole.
+    """
     heads, text_width = width // 128, width * 4 // 3
     shape = draw.Flux(384, True, heads, 128, 1, 1, 64, 6, 8, "bfloat16")
     flux.write(lines, shape, "flux", "flux-weights.safetensors", text_width, 768, seed + 1)
@@ -59,6 +65,8 @@ def write_full_width(lines, width, seed):
     adapters.write(lines, shape, seed + 3)
     shape = draw.T5(text_width // 64, 64, text_width * 5 // 2, 1, "bfloat16")
     t5.write(lines, shape, text_width, 1000, seed + 2, weights="t5-weights.safetensors")
+    clip.write(lines, draw.CLIP(3072, 12, "bfloat16"), 768, 1000, seed + 4)
+    autoencoder.write(lines, draw.Autoencoder((128, 256, 512, 512), 2, 32, 64, 96), seed + 5)
 
 
 def main():
@@ -67,7 +75,7 @@ def main():
     parser.add_argument("--out", type=Path, default=SHIPPED, help="the folder to write (default: the arrays that ship)")
     parser.add_argument(
         "--full-width", type=int, nargs="?", const=3072, metavar="WIDTH",
-        help="only the transformer, its adapters and T5 as wide as FLUX.1 (3072 and 4096; about 2 GB), or with this hidden width",
+        help="only the networks, as wide as FLUX.1 (3072 and 4096; about 3.5 GB), or with this hidden width",
     )  # fmt: skip
     options = parser.parse_args()
     if (options.seed != 0 or options.full_width) and options.out == SHIPPED:

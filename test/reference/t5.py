@@ -3,7 +3,7 @@
 import torch
 from transformers import T5Config, T5EncoderModel
 
-from weights import DTYPES, randomize, round_weights, save
+from weights import DTYPES, describe_dtype, enlarge, largest, randomize, round_weights, save
 
 # FLUX's length; longer than the largest distance of the position bias (128), so that every bucket is used.
 TOKENS = 512
@@ -22,16 +22,23 @@ def write(lines, shape, width, vocabulary, seed, name="t5", weights="tiny/t5.saf
         relative_attention_num_buckets=32,
         relative_attention_max_distance=128,
     )
-    model = round_weights(randomize(T5EncoderModel(config), seed), DTYPES[shape.dtype])
+    model = randomize(T5EncoderModel(config), seed)
+    last = model.encoder.block[-1]
+    if shape.dtype == "float16":
+        # The published float16 code clamps what comes out of a block.
+        enlarge(last.layer[1].DenseReluDense.wo.weight)
+    round_weights(model, DTYPES[shape.dtype])
     state = {key: t for key, t in model.state_dict().items() if key != "encoder.embed_tokens.weight"}
     save(state, lines.folder / weights, dtype=DTYPES[shape.dtype])
     tokens = torch.randint(0, vocabulary, (TOKENS,), generator=torch.Generator().manual_seed(seed))
-    text = model(tokens[None]).last_hidden_state[0]
+    with largest(last, part=0) as reached:
+        text = model(tokens[None]).last_hidden_state[0]
     save({"tokens": tokens.to(torch.int32), "text": text}, lines.folder / f"{name}.safetensors")
     lines.add(
         "t5",
         "T5 encoder",
-        f"{TOKENS} tokens, width {width}, {shape.heads} heads of {shape.head_size}, {shape.layers} layers, {shape.dtype}",
+        f"{TOKENS} tokens, width {width}, {shape.heads} heads of {shape.head_size}, {shape.layers} layers, "
+        f"{describe_dtype(shape.dtype, reached)}",
         weights=weights,
         arrays=f"{name}.safetensors",
     )

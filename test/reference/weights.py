@@ -1,5 +1,7 @@
 """Random weights, and files of them."""
 
+from contextlib import contextmanager
+
 import torch
 from safetensors.torch import save_file
 
@@ -23,6 +25,32 @@ def round_weights(model, dtype):
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype).to(torch.float32)
     return model
+
+
+def enlarge(weight):
+    """So that what comes out is beyond float16, but the weight itself is not."""
+    weight.data = (weight.data * 2**17).clamp(-60000, 60000)
+
+
+@contextmanager
+def largest(module, part):
+    """How large the values get that come out of a module, of whose outputs `part` is the one to look at."""
+    reached = [0.0]
+
+    def look(_module, _inputs, outputs):
+        reached.append(outputs[part].abs().max().item())
+
+    hook = module.register_forward_hook(look)
+    yield reached
+    hook.remove()
+
+
+def describe_dtype(dtype, reached):
+    """Of a network in float16 with what `largest` found: only one that gets beyond its range shows that nothing overflows."""
+    if dtype != "float16":
+        return dtype
+    assert max(reached) > torch.finfo(torch.float16).max, reached
+    return f"float16, values up to {max(reached):.0f}"
 
 
 def save(tensors, file, metadata=None, dtype=None):

@@ -11,7 +11,15 @@ describe('what ships is compared with everything that was published', () => {
     expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(
       ['autoencoder', 'clip', 'edit', 'flux', 'noise', 'schedule', 't5', 'tokenizer', 'units'].sort(),
     );
-    expect(lines.filter(({ kind }) => kind === 'flux').length).toBeGreaterThanOrEqual(3);
+    const flux = lines.filter(({ kind }) => kind === 'flux').map(({ configuration }) => configuration);
+    for (const part of ['384', '448', 'guidance off', 'black-forest-labs', 'diffusers', 'shards', 'float8']) {
+      expect(flux.filter((configuration) => configuration.includes(part))).not.toEqual([]);
+    }
+  });
+
+  it('also in float16 where values go beyond its range, which the published code clamps', () => {
+    const beyond = lines.filter(({ configuration }) => /float16, values up to \d{6}/.test(configuration));
+    expect(beyond.map(({ kind }) => kind).sort()).toEqual(['flux', 't5']);
   });
 });
 

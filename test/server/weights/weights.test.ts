@@ -1,16 +1,14 @@
-import { cp, mkdir, mkdtemp, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { Model } from '../../../server/graph/encode.ts';
 import { Graph } from '../../../server/graph/graph.ts';
-import { type Arrays, Session } from '../../../server/graph/session.ts';
-import { buildDecoder, buildEncoder } from '../../../server/models/autoencoder.ts';
+import { Session } from '../../../server/graph/session.ts';
 import { findAdapter, findModel, listAdapters, listModels } from '../../../server/weights/catalogue.ts';
 import { WeightsFile } from '../../../server/weights/file.ts';
 import { Layers } from '../../../server/weights/layers.ts';
-import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
-import { readArrays, relativeError, tinyModel } from '../models/arrays.ts';
+import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+import { relativeError, tinyModel } from '../models/arrays.ts';
 
 let folder = '';
 beforeEach(async () => {
@@ -108,53 +106,6 @@ describe('shards', () => {
     ['has no name', { a: 3 }, /t5\.safetensors\.index\.json cannot be read/],
   ])('are refused when one %s', async (_, weightMap, words) => {
     await expect(put(weightMap)).rejects.toThrow(words);
-  });
-});
-
-describe('an autoencoder in diffusers’ layout', () => {
-  /** AutoencoderKL's names, from black-forest-labs'. */
-  const theirName = (name: string) =>
-    name
-      .replace(/\bdown\.(\d)\.block\.(\d)/, 'down_blocks.$1.resnets.$2')
-      .replace(/\bdown\.(\d)\.downsample/, 'down_blocks.$1.downsamplers.0')
-      .replace(/\bup\.(\d)\.block\.(\d)/, (_, level, block) => `up_blocks.${3 - level}.resnets.${block}`)
-      .replace(/\bup\.(\d)\.upsample/, (_, level) => `up_blocks.${3 - level}.upsamplers.0`)
-      .replace(/\bmid\.block_(\d)/, (_, block) => `mid_block.resnets.${block - 1}`)
-      .replace('mid.attn_1.norm.', 'mid_block.attentions.0.group_norm.')
-      .replace(/\bmid\.attn_1\.([qkv])\./, 'mid_block.attentions.0.to_$1.')
-      .replace('mid.attn_1.proj_out.', 'mid_block.attentions.0.to_out.0.')
-      .replace('nin_shortcut', 'conv_shortcut')
-      .replace('coder.norm_out', 'coder.conv_norm_out');
-
-  it('decodes and encodes as in black-forest-labs’', async () => {
-    const { metadata, tensors } = decodeContainer(
-      await readFile(path.join(tinyModel.folder, 'ae.safetensors')),
-    );
-    const renamed = [...tensors].map(([name, tensor]) => {
-      // Linear layers there, 1x1 convolutions here.
-      const isLinear = /attn_1\.(q|k|v|proj_out)\.weight/.test(name);
-      return [theirName(name), isLinear ? { ...tensor, shape: tensor.shape.slice(0, 2) } : tensor] as const;
-    });
-    expect(renamed.map(([name]) => name)).toEqual(
-      expect.arrayContaining([
-        'decoder.up_blocks.0.resnets.1.conv2.weight',
-        'encoder.down_blocks.2.downsamplers.0.conv.bias',
-        'decoder.mid_block.attentions.0.to_out.0.weight',
-        'encoder.conv_norm_out.weight',
-      ]),
-    );
-    const file = await WeightsFile.open(await write(Object.fromEntries(renamed), metadata));
-    const array = readArrays('autoencoder.safetensors');
-    const compute = async (model: Model, inputs: Arrays, output: string) => {
-      const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
-      const results = await session.run(inputs, output);
-      await session.release();
-      return results[output]!;
-    };
-    const latent = await compute(buildEncoder(file, 48, 64), { image: array('image').data }, 'latent');
-    expect(relativeError(latent, array('latent').data)).toBeLessThan(1e-4);
-    const image = await compute(buildDecoder(file, 6, 8), { latent: array('latent').data }, 'image');
-    expect(relativeError(image, array('decoded').data)).toBeLessThan(1e-4);
   });
 });
 
