@@ -328,7 +328,8 @@ describe('an install that is ended', () => {
     );
 
   it('by SIGKILL twenty times at random ends with the same bytes, and goes on each time where it was', async () => {
-    fake.paceMs = 2;
+    // Slow enough that a busy machine kills it before the end, too.
+    fake.paceMs = 8;
     const kept: number[] = [];
     for (let kills = 0; kills < 20; kills++) {
       const before = await fetched();
@@ -346,7 +347,7 @@ describe('an install that is ended', () => {
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
     // Each begins where the one before was killed.
     const begins = fake.asked.filter(({ method, host }) => host === 'storage' && method === 'GET');
-    expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept]);
+    expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept].filter((begin) => begin < bigSize));
     expect((await models('verify', 'big')).code).toBe(0);
   }, 300_000);
 
