@@ -190,7 +190,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await openPicture(page);
       await paint(page);
       await page.getByLabel('Instruction').fill('a red circle');
-      await setSteps(page, 12);
+      await setSteps(page, 60);
       const middle = () =>
         page.getByRole('application').evaluate((element) => {
           const canvas = element as HTMLCanvasElement;
@@ -199,7 +199,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         });
       const before = await middle();
       await run(page).click();
-      await page.getByText(/Step \d+ of 12/).waitFor({ timeout: 60_000 });
+      await page.getByText(/Step \d+ of 60/).waitFor({ timeout: 60_000 });
       await expect.poll(middle, { interval: 40 }).not.toBe(before);
       expect(await page.getByRole('button', { name: 'Cancel' }).isVisible()).toBe(true);
       await close();
