@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core';
 import { projectRoot } from '../../server/paths.ts';
 
 /** Where Chromium is: `CHROMIUM`, or the first of the usual names on PATH; undefined where there is none. */
@@ -32,6 +32,21 @@ export function launchBrowser(executablePath: string, more: readonly string[] = 
       ...more,
     ],
   });
+}
+
+/**
+ * Waits for a text that may stand for a moment only. Playwright's own waiting looks twice a second, in which a short
+ * edit has come and gone.
+ */
+export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  let shown = '';
+  while (Date.now() < deadline) {
+    shown = await where.locator('body').innerText();
+    if (text.test(shown)) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`${text} was not seen within a minute; at the end there was: ${shown}`);
 }
 
 export interface Companion {

@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
-import { type Companion, findChromium, launchBrowser, startCompanion } from './browser.ts';
+import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from './browser.ts';
 
 const chromium = findChromium();
 if (!chromium && !process.env.CI)
@@ -128,11 +128,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       await paint(page);
       await addReference(page);
       await page.getByLabel('Instruction').fill('put {image1} here');
-      await setSteps(page, 8);
+      await setSteps(page, 60);
       await shot('2-painted');
 
       await run(page).click();
-      await page.getByText(/Step [1-7] of 8/).waitFor({ timeout: 60_000 });
+      await glimpse(page, /Step [1-9]\d? of 60/);
       await shot('3-running');
       await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
       await shot('4-done');
@@ -199,7 +199,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         });
       const before = await middle();
       await run(page).click();
-      await page.getByText(/Step \d+ of 60/).waitFor({ timeout: 60_000 });
+      await glimpse(page, /Step \d+ of 60/);
       await expect.poll(middle, { interval: 40 }).not.toBe(before);
       expect(await page.getByRole('button', { name: 'Cancel' }).isVisible()).toBe(true);
       await close();
@@ -212,7 +212,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Instruction').fill('a blue circle');
       await setSteps(page, 200);
       await page.keyboard.press('Control+Enter');
-      await page.getByText(/Step \d+ of 200/).waitFor({ timeout: 60_000 });
+      await glimpse(page, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
       await page.getByText('Cancelled. Nothing was changed.').waitFor();
       await shot('7-cancelled');

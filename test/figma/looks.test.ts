@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
-import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built } from './driver.ts';
 import { FigmaApi } from './simulator/figma-api.ts';
 import { type OpenPlugin, openPlugin, serveEmbedder } from './simulator/plugin.ts';
@@ -169,7 +169,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await shoot(one, '12-mask-of-a-layer');
       await setNumbers(one, { Steps: 200, Seed: 7 });
       await button(one, 'Run').click();
-      await one.ui.getByText(/s left/).waitFor({ timeout: 60_000 });
+      await glimpse(one.ui, /s left/);
       await shoot(one, '13-running');
       await button(one, 'Cancel').click();
       await one.ui.getByText('Cancelled').waitFor();

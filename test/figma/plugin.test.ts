@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built, png } from './driver.ts';
 import { FigmaApi } from './simulator/figma-api.ts';
 import { type OpenPlugin, openPlugin, serveEmbedder } from './simulator/plugin.ts';
@@ -124,7 +124,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       const pageBefore = await render(scene, scene.page, area, area);
 
       await button('Run').click();
-      await ui.getByText(/Step \d+ of 60/).waitFor({ timeout: 60_000 });
+      await glimpse(ui, /Step \d+ of 60/);
       await button('Keep as layer').waitFor({ timeout: 60_000 });
       expect(scene.snapshot(), 'nothing is changed before it is kept').toBe(untouched);
       await button('Keep as layer').click();
@@ -295,7 +295,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await setNumbers({ Steps: 200 });
       await ui.getByLabel('Instruction').fill('a blue circle');
       await page.keyboard.press('Control+Enter');
-      await ui.getByText(/Step \d+ of 200/).waitFor({ timeout: 60_000 });
+      await glimpse(ui, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
       await ui.getByText('Cancelled. Nothing was changed.').waitFor();
 
@@ -323,7 +323,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await first.ui.getByLabel('Instruction').fill('a red circle');
       await first.setNumbers({ Steps: 60 });
       await first.button('Run').click();
-      await first.ui.getByText(/Step \d+ of 60/).waitFor({ timeout: 60_000 });
+      await glimpse(first.ui, /Step \d+ of 60/);
       await first.close();
 
       const { storage } = first;

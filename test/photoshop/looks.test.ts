@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
-import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { openPanel, type PanelOptions, type SimulatedPanel } from './panel.ts';
 
 const chromium = findChromium();
@@ -125,7 +125,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Steps').press('Tab');
       await page.getByRole('button', { name: 'Advanced' }).click();
       await page.getByRole('button', { name: 'Run', exact: true }).click();
-      await page.getByText(/Step \d+ of 60/).waitFor({ timeout: 60_000 });
+      await glimpse(page, /Step \d+ of 60/);
       await panel.photoshop((controls) => controls.close());
       await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
       await shoot('10-kept-for-later');

@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
+import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { RunningCompanion } from '../server/http/running-companion.ts';
 import { openPanel, type SimulatedPanel } from './panel.ts';
 
@@ -47,11 +47,11 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     await page.getByLabel('Steps').fill(String(steps));
     await page.getByLabel('Steps').press('Tab');
     await page.getByRole('button', { name: 'Run', exact: true }).click();
-    await page.getByText(new RegExp(`Step \\d+ of ${steps}`)).waitFor({ timeout: 60_000 });
+    await glimpse(page, new RegExp(`Step \\d+ of ${steps}`));
   }
 
   test('the document: closed and opened again, it gets its layer', async () => {
-    await start(40);
+    await start(80);
     await panel.photoshop((controls) => controls.close());
     await panel.page.getByText('“photo.psd” was closed').waitFor({ timeout: 60_000 });
     await openDocument();
@@ -62,17 +62,17 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }, 120_000);
 
   test('a companion that is killed and comes back: the edit runs again by itself', async () => {
-    await start(60);
+    await start(150);
     await companion.kill();
-    await panel.page.getByText('Reconnecting to the companion').waitFor();
+    await glimpse(panel.page, /Reconnecting to the companion/);
     await companion.restart();
-    await panel.page.getByText('was started again').waitFor({ timeout: 60_000 });
+    await glimpse(panel.page, /was started again/);
     await expect.poll(names, patient).toEqual(['a red circle', 'Layer']);
     expect(panel.faults).toEqual([]);
   }, 180_000);
 
   test('a companion that stays away: words for it, and the edit goes on when it is there again', async () => {
-    await start(60);
+    await start(150);
     await companion.kill();
     const alert = panel.page.getByRole('alert').first();
     await alert.waitFor({ timeout: 60_000 });
@@ -85,7 +85,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }, 240_000);
 
   test('the panel: reloaded, it offers the result', async () => {
-    await start(40);
+    await start(80);
     await panel.page.reload();
     await openDocument();
     await keep().click({ timeout: 60_000 });
