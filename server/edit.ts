@@ -3,26 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CommanderError } from 'commander';
-import { CodedError } from '../shared/errors.ts';
-import { readFlags, wrongFlags } from './cli/flags.ts';
+import { printOneLine } from './cli/failure.ts';
+import { readFlags } from './cli/flags.ts';
 import { outFile, writeResult } from './cli/output.ts';
 import { Progress } from './cli/progress.ts';
 import { encodeRequest } from './cli/request.ts';
 import { Engine } from './engine/engine.ts';
 import { readBytes, requestFile, resultFile } from './engine/files.ts';
 
-// Exactly one line, also of a failure.
-try {
-  console.log(JSON.stringify(await main()));
-} catch (thrown) {
-  // Help was asked for, and is on stdout.
-  if (thrown instanceof CommanderError && thrown.exitCode === 0) process.exit(0);
-  const error = thrown instanceof CommanderError ? wrongFlags(thrown.message) : CodedError.from(thrown);
-  console.error(`${error.code}: ${error.message}`);
-  console.log(JSON.stringify({ error: error.toProblem() }));
-  process.exitCode = 1;
-}
+await printOneLine('edit', main);
 
 async function main(): Promise<object> {
   const flags = readFlags();

@@ -1,24 +1,13 @@
 /** `npm run quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../shared/errors.ts';
+import { printOneLine } from './cli/failure.ts';
 import { Progress } from './cli/progress.ts';
 import { findModel, modelFiles, quantizedFiles, quantizedNetworks } from './weights/catalogue.ts';
 import { quantizeFile } from './weights/quantize.ts';
 import type { Bits } from './weights/rounding.ts';
 
-const progress = new Progress();
-// Exactly one line, also of a failure.
-try {
-  console.log(JSON.stringify(await main()));
-} catch (thrown) {
-  progress.end();
-  // Help was asked for, and is on stdout.
-  if (thrown instanceof CommanderError && thrown.exitCode === 0) process.exit(0);
-  const error = thrown instanceof CommanderError ? wrongFlags(thrown.message) : CodedError.from(thrown);
-  console.error(`${error.code}: ${error.message}`);
-  console.log(JSON.stringify({ error: error.toProblem() }));
-  process.exitCode = 1;
-}
+await printOneLine('quantize', main);
 
 async function main(): Promise<object> {
   const { model: id, bits } = new Command('npm run --silent quantize --')
@@ -46,30 +35,27 @@ async function main(): Promise<object> {
       remedy: 'Quantize the original weights; files in 8 bits run as they are.',
     });
   }
-  for (const name of quantizedNetworks) {
-    let shown = -5;
-    await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
-      signal: controller.signal,
-      onProgress: (written, total) => {
-        const percent = Math.floor((100 * written) / total);
-        if (percent < shown + 5) return;
-        progress.state(`${name}: ${percent}% of ${Math.ceil(total / 1e6)} MB`);
-        shown = percent;
-      },
-    });
+  const progress = new Progress();
+  try {
+    for (const name of quantizedNetworks) {
+      let shown = -5;
+      await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
+        signal: controller.signal,
+        onProgress: (written, total) => {
+          const percent = Math.floor((100 * written) / total);
+          if (percent < shown + 5) return;
+          progress.state(`${name}: ${percent}% of ${Math.ceil(total / 1e6)} MB`);
+          shown = percent;
+        },
+      });
+    }
+  } finally {
+    progress.end();
   }
-  progress.end();
   return { model: `${model.id}-${bits}bit`, ...files };
 }
 
 function asBits(text: string): Bits {
   if (text !== '4' && text !== '8') throw new InvalidArgumentError('It must be 4 or 8.');
   return text === '4' ? 4 : 8;
-}
-
-function wrongFlags(message: string): CodedError {
-  return new CodedError('request-invalid', {
-    detail: `The command line is wrong: ${message.replace(/^error: /, '').replace(/\.?$/, '.')}`,
-    remedy: 'See "npm run --silent quantize -- --help".',
-  });
 }

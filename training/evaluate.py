@@ -31,7 +31,7 @@ def held_out_scene(index: int) -> dict:
     absent = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE), hero, rng.choice(3))
     present = scenes.paint(absent, hero)
     # The thing and its shadow, as a person would paint over them.
-    mask = (scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0) | (np.abs(present - absent).max(-1) > 0.01)
+    mask = (scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0) | scenes.touched(absent, present)
     return {"absent": absent, "present": present, "mask": mask, "colour": colour}
 
 

@@ -130,6 +130,11 @@ def paint(canvas: np.ndarray, t: Thing, shadow: bool = True) -> np.ndarray:
     return np.clip(out * (1 - a) + colour * a, 0, 1).astype(np.float32)
 
 
+def touched(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where a thing or its shadow was painted. -> bool [H, W]"""
+    return np.abs(after - before).max(-1) > 0.01
+
+
 def muted(rng: Generator) -> np.ndarray:
     """A background colour: any hue, rather pale or dim."""
     base, saturation = rng.uniform(0.15, 0.95), rng.uniform(0, 0.35)

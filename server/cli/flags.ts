@@ -1,8 +1,9 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { CodedError } from '../../shared/errors.ts';
+import type { CodedError } from '../../shared/errors.ts';
 import { controls, tasks } from '../../shared/request.ts';
 import { type Provider, providers } from '../engine/provider.ts';
+import { wrongCommandLine } from './failure.ts';
 
 export interface Flags {
   readonly image?: string;
@@ -66,10 +67,7 @@ export function readFlags(): Flags {
 }
 
 export function wrongFlags(message: string): CodedError {
-  return new CodedError('request-invalid', {
-    detail: `The command line is wrong: ${message.replace(/^error: /, '').replace(/\.?$/, '.')}`,
-    remedy: 'See "npm run --silent edit -- --help".',
-  });
+  return wrongCommandLine('edit', message);
 }
 
 /** npm runs in the package's folder; what a person types is relative to where they are. */

@@ -3,7 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import { modelFolder } from '../install/folder.ts';
 import { Hub, officialEndpoint } from '../install/hub.ts';
-import { freeBytes, type InstallProgress, installModel } from '../install/install.ts';
+import { type InstallProgress, installModel } from '../install/install.ts';
 import { acceptedLicences, type Licence, licences } from '../install/licences.ts';
 import { type ListedPart, listParts, type PartState } from '../install/list.ts';
 import { type PublishedModel, type T5Precision, t5Precisions } from '../install/published.ts';
@@ -12,6 +12,8 @@ import { sizeText, timeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
 import { homeFolder } from '../paths.ts';
 import { listModels, modelsFolder } from '../weights/catalogue.ts';
+import { freeBytes } from '../weights/disk.ts';
+import { wrongCommandLine } from './failure.ts';
 import { fromPerson } from './flags.ts';
 import { Progress } from './progress.ts';
 
@@ -151,11 +153,7 @@ export async function runModels(
 }
 
 function wrongCommand({ code, message }: CommanderError): CodedError {
-  const what = code === 'commander.help' ? 'it names no command' : message.replace(/^error: /, '');
-  return new CodedError('request-invalid', {
-    detail: `The command line is wrong: ${what.replace(/\.?$/, '.')}`,
-    remedy: 'See "npm run --silent models -- --help".',
-  });
+  return wrongCommandLine('models', code === 'commander.help' ? 'it names no command' : message);
 }
 
 /** Shows what has to be accepted; asks where there is someone to answer. */

@@ -2,6 +2,7 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { asDiskError } from '../engine/files.ts';
+import { writeAt } from '../weights/disk.ts';
 import { Chunks } from './chunks.ts';
 import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
 import type { Hub, RemoteFile } from './hub.ts';
@@ -143,7 +144,7 @@ class Part {
         `${this.#name}: ${this.#describe(index)} are not what arrived; they are fetched again.`,
       );
       const bytes = await this.#fetchChunk(index);
-      await this.#write(bytes, this.#begin(index));
+      await writeAt(this.#handle, this.#begin(index), bytes);
       const sha256 = sha256Of(bytes);
       const known = this.#chunks.get(index)?.sha256;
       // Other bytes than the first time: a second opinion is asked for first here, if the whole is wrong.
@@ -156,7 +157,7 @@ class Part {
     let { length, chunk } = there;
     let isPieced = false;
     const append = async (bytes: Uint8Array) => {
-      await this.#write(bytes, length);
+      await writeAt(this.#handle, length, bytes);
       whole.update(bytes);
       for (let rest = bytes; rest.length > 0; ) {
         const index = Math.floor(length / chunkBytes);
@@ -206,7 +207,7 @@ class Part {
       const bytes = await this.#fetchChunk(index);
       const third = sha256Of(bytes);
       if (third !== known) {
-        await this.#write(bytes, this.#begin(index));
+        await writeAt(this.#handle, this.#begin(index), bytes);
         hex = (await this.#hash()).whole.digest('hex');
       }
       const trust = third === known || third === second ? 'twice' : 'pieced';
@@ -260,13 +261,6 @@ class Part {
 
   get #retry(): RetryOptions {
     return { ...this.#options, name: this.#name };
-  }
-
-  async #write(bytes: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done);
-      done += bytesWritten;
-    }
   }
 
   #begin(index: number): number {

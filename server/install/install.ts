@@ -1,7 +1,8 @@
-import { copyFile, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { modelsFolder } from '../weights/catalogue.ts';
+import { freeBytes } from '../weights/disk.ts';
 import { type Digest, digestOfFile, digestText, parseDigest } from './digest.ts';
 import { chunksSuffix, download, fetchedBytes, partSuffix } from './download.ts';
 import { candidatesIn, Finder, hardLink, linkFile, type Match, usualPlaces } from './existing.ts';
@@ -302,17 +303,5 @@ async function requirePlaces(from: readonly string[]): Promise<void> {
       detail: `--from names ${place}, which is not there.`,
       remedy: 'Name a file, or a folder such as that of ComfyUI.',
     });
-  }
-}
-
-/** Bytes that may still be written to the disk of a folder, which need not be there yet. */
-export async function freeBytes(folder: string): Promise<number> {
-  try {
-    const { bavail, bsize } = await statfs(folder);
-    return bavail * bsize;
-  } catch (cause) {
-    const parent = path.dirname(folder);
-    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || parent === folder) throw cause;
-    return freeBytes(parent);
   }
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
 import { maxHeaderBytes, parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
+import { readAt } from './disk.ts';
 import { invalidFile, type StoredTensor } from './tensor.ts';
 
 /** What the headers of one file, or of all shards of an index, tell. */
@@ -128,11 +129,7 @@ async function withFile<T>(file: string, read: (handle: FileHandle) => Promise<T
 }
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await handle.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw new Error(`it ends at byte ${position + done}`);
-    done += bytesRead;
-  }
+  const bytes = await readAt(handle, position, length);
+  if (bytes.length < length) throw new Error(`it ends at byte ${position + bytes.length}`);
   return bytes;
 }

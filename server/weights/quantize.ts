@@ -3,11 +3,12 @@
  * [N, K] there is `X.weight` U8 [N, K/64, 64 or 32], `X.weight.scales` F32 [N, K/64] and, at 4 bits,
  * `X.weight.zero_points` U8 [N, ceil(K/64/2)].
  */
-import { type FileHandle, mkdir, open, rename, stat, statfs } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { bytesOf, bytesPerElement, type DType } from '../../shared/safetensors.ts';
 import { elementCount } from '../graph/value.ts';
+import { freeBytes, readAt, writeAt } from './disk.ts';
 import { openStored, type StoredTensors } from './header.ts';
 import { asFloats, readableTypes } from './numbers.ts';
 import { type Bits, blockSize, roundRows } from './rounding.ts';
@@ -63,11 +64,11 @@ export async function quantizeFile(
   const output = await open(partial, kept > 0 ? 'r+' : 'w');
   const files = new OpenFiles();
   try {
-    if (kept === 0) await writeAll(output, header, 0);
+    if (kept === 0) await writeAt(output, 0, header);
     for (const part of parts.slice(firstMissing(parts, kept - header.length))) {
       const begin = header.length + part.begin;
       for await (const { bytes, at } of resultsOf(part, files)) {
-        await writeAll(output, bytes, begin + at);
+        await writeAt(output, begin + at, bytes);
         onProgress?.(begin + at + bytes.length, total);
         if (signal?.aborted) throw cancelled();
       }
@@ -210,8 +211,7 @@ async function sizeOf(file: string): Promise<number | undefined> {
 }
 
 async function checkSpace(folder: string, needed: number): Promise<void> {
-  const { bavail, bsize } = await statfs(folder);
-  const free = bavail * bsize;
+  const free = await freeBytes(folder);
   if (free < needed) throw diskFull(folder, `${needed} bytes are needed and ${free} are free`);
 }
 
@@ -231,13 +231,6 @@ function cancelled(): CodedError {
   });
 }
 
-async function writeAll(output: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await output.write(bytes, done, bytes.length - done, position + done);
-    done += bytesWritten;
-  }
-}
-
 /** The shards that are read from, each opened once. */
 class OpenFiles {
   readonly #handles = new Map<string, FileHandle>();
@@ -249,12 +242,8 @@ class OpenFiles {
       handle = await open(file, 'r');
       this.#handles.set(file, handle);
     }
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
-      if (bytesRead === 0) throw invalidFile(`${file} ends at byte ${offset + done}.`);
-      done += bytesRead;
-    }
+    const bytes = await readAt(handle, offset, length);
+    if (bytes.length < length) throw invalidFile(`${file} ends at byte ${offset + bytes.length}.`);
     return bytes;
   }
 

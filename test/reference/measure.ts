@@ -38,38 +38,38 @@ export function compare(ours: Numbers, reference: Numbers) {
 
 /** A row whose relative error is limited. */
 export function withinRelative(
-  line: Pick<Row, 'title' | 'configuration'>,
+  line: Said,
   part: string,
   ours: Float32Array,
   reference: Float32Array,
   limit: number,
 ): Row {
   const errors = compare(ours, reference);
-  return {
-    title: part ? `${line.title}, ${part}` : line.title,
-    configuration: line.configuration,
-    ...errors,
-    limit: `relative < ${limit}`,
-    ok: errors.relativeError < limit,
-  };
+  return row(line, part, errors, `relative < ${limit}`, errors.relativeError < limit);
 }
 
 /** A row in which no single value may be further away than `limit`. */
 export function withinAbsolute(
-  line: Pick<Row, 'title' | 'configuration'>,
+  line: Said,
   part: string,
   ours: Numbers,
   reference: Numbers,
   limit: number,
 ): Row {
   const errors = compare(ours, reference);
-  return {
-    title: part ? `${line.title}, ${part}` : line.title,
-    configuration: line.configuration,
-    ...errors,
-    limit: `max <= ${limit}`,
-    ok: errors.maxError <= limit,
-  };
+  return row(line, part, errors, `max <= ${limit}`, errors.maxError <= limit);
+}
+
+type Said = Pick<Row, 'title' | 'configuration'>;
+
+function row(
+  { title, configuration }: Said,
+  part: string,
+  errors: ReturnType<typeof compare>,
+  limit: string,
+  ok: boolean,
+): Row {
+  return { title: part ? `${title}, ${part}` : title, configuration, ...errors, limit, ok };
 }
 
 /** The tensors of a file as float32 or, if they are integers, as their values. */
