@@ -49,12 +49,12 @@ def pack(x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example]:
-    batch = torch.from_numpy(np.stack(scene.pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    batch = torch.from_numpy(np.stack(list(scene.pictures.values()))).permute(0, 3, 1, 2).float() / 127.5 - 1
     blank = torch.zeros(1, *batch.shape[1:])
     with torch.autocast("cpu", torch.bfloat16):
         latents = autoencoder.encode(torch.cat([batch, blank])).half()
-    by_name = dict(zip([*scene.names, "none"], latents))
-    masks = {"mask": unshuffle(scene.mask), "border": unshuffle(scene.border), "all": unshuffle(np.ones_like(scene.mask))}
+    by_name = dict(zip([*scene.pictures, "none"], latents))
+    masks = {name: unshuffle(mask) for name, mask in scene.masks.items()}
     return [
         Example(by_name[s["target"]], by_name[s["edit"]], masks[s["mask"]],
                 [by_name[f"reference{n + 1}"] for n in range(s["references"])], s["text"], s["task"])
@@ -97,7 +97,7 @@ def loss_of(flux, t5, clip, tokens, batch: list[Example]) -> Tensor:
 
 
 # How often a task is drawn for each time that it was combined: in these nothing that is given shows what shall appear.
-EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 4.0, "local-reference-editing": 2.0})
+EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 2.0, "local-reference-editing": 2.0})
 
 
 def batches(examples: list[Example], size: int):
