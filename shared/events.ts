@@ -48,6 +48,7 @@ export interface EditResult {
   readonly guidance: number;
   readonly task: string;
   readonly model: string;
+  readonly adapters: readonly { readonly name: string; readonly scale: number }[];
   readonly provider: string;
   /** Size in pixels at which the model worked, references not counted. */
   readonly workSize: { readonly width: number; readonly height: number };

@@ -127,8 +127,9 @@ export class Engine {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
       execArgv: ['--enable-source-maps'],
-      // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379).
-      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+      // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379). Cards are
+      // counted as nvidia-smi does, so that the memory it tells is of the card that computes; CUDA's own order is by speed.
+      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', CUDA_DEVICE_ORDER: 'PCI_BUS_ID' },
     });
     child.on('message', (message) => this.#hear(message as FromEngine));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));

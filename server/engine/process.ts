@@ -4,24 +4,34 @@
  */
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
+import { chooseAdapters } from '../../shared/tasks.ts';
 import { availableProviders } from '../graph/session.ts';
 import { loadNetworks } from '../models/load.ts';
-import type { Networks } from '../models/networks.ts';
+import type { AdapterScale, Networks } from '../models/networks.ts';
 import { runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
-import { findModel, listModels, type ModelEntry } from '../weights/catalogue.ts';
+import { findModel, listAdapters, type ModelEntry } from '../weights/catalogue.ts';
 import { readBytes, requestFile, resultFile, writeDurably } from './files.ts';
+import { fitModel } from './fit.ts';
 import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import { preferredModels } from './preferred.ts';
 import { probe } from './probe.ts';
 import { candidates, type Provider, unavailable } from './provider.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
 const unusable = new Set<Provider>(settings.unusable);
 
+interface Warm {
+  readonly networks: Networks;
+  readonly model: ModelEntry;
+  /** What the request asked for, which may be nothing, and the model another form of it. */
+  readonly wanted: string | undefined;
+}
+
 /** The networks of the last edit stay loaded for the next one. */
-let warm: Networks | undefined;
+let warm: Warm | undefined;
 let running = false;
 let isCancelled = false;
 
@@ -57,22 +67,29 @@ async function edit(folder: string): Promise<void> {
   for (;;) {
     try {
       const loaded = await networksFor(input);
-      await loaded.networks.openAdapters((input.request.adapters ?? []).map(({ name }) => name));
-      return await editOn(loaded, input, folder);
+      const adapters = input.request.adapters ?? (await adaptersFor(input, loaded));
+      await loaded.networks.openAdapters(adapters.map(({ name }) => name));
+      return await editOn(loaded, { ...input, request: { ...input.request, adapters } }, folder);
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
-      const failed = warm?.provider as Provider | undefined;
+      const failed = warm?.networks.provider as Provider | undefined;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
       setAside(failed, cause.detail);
-      await warm?.release();
-      warm = undefined;
+      await release();
     }
   }
 }
 
+async function adaptersFor({ task }: EditInput, { networks, model }: Loaded): Promise<AdapterScale[]> {
+  // The fully tuned model was trained for all tasks and has no adapters of its own.
+  if (networks.spec.inputColumns !== 384) return [];
+  return chooseAdapters(task, await listAdapters(model));
+}
+
 interface Loaded {
   readonly networks: Networks;
+  readonly model: ModelEntry;
   /** What loading them took, if this edit is the first that they are there for. */
   readonly seconds?: number;
 }
@@ -101,30 +118,24 @@ async function checkpoint(): Promise<void> {
 }
 
 async function networksFor({ request }: EditInput): Promise<Loaded> {
-  const model = await chooseModel(request.model);
-  if (warm?.spec.id === model.id) return { networks: warm };
+  if (warm && warm.wanted === request.model) return warm;
   const variants = request.variants ?? 1;
   tell({ type: 'event', event: { type: 'stage', stage: 'loading', variant: 0, variants } });
   const started = performance.now();
-  await warm?.release();
+  await release();
+  warm = { ...(await load(request.model)), wanted: request.model };
+  tell({ type: 'loaded', provider: warm.networks.provider, model: warm.networks.spec.id });
+  return { ...warm, seconds: Math.round(performance.now() - started) / 1000 };
+}
+
+async function release(): Promise<void> {
+  await warm?.networks.release();
   warm = undefined;
-  warm = await load(model);
-  tell({ type: 'loaded', provider: warm.provider, model: model.id });
-  return { networks: warm, seconds: Math.round(performance.now() - started) / 1000 };
 }
 
-/** The model that was asked for, or the first of the catalogue. */
-async function chooseModel(id: string | undefined): Promise<ModelEntry> {
-  if (id !== undefined) return findModel(id);
-  const [first] = await listModels();
-  if (first) return first;
-  throw new CodedError('model-missing', {
-    detail: 'No model is installed.',
-    remedy: 'Install the project again: a small model belongs to it.',
-  });
-}
-
-async function load(model: ModelEntry): Promise<Networks> {
+/** @param id undefined: the best for what computes here */
+async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
+  const asked = id === undefined ? undefined : await findModel(id);
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
@@ -133,7 +144,7 @@ async function load(model: ModelEntry): Promise<Networks> {
         await probe(provider);
         tell({ type: 'provider-works', provider });
       }
-      return await loadNetworks(model, { provider });
+      return await loadOne(asked ? [asked] : await preferredModels(provider), provider);
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
@@ -149,6 +160,21 @@ async function load(model: ModelEntry): Promise<Networks> {
     detail: 'No provider can be used on this machine, not even the CPU.',
     remedy: 'Install onnxruntime-node again with "npm ci".',
   });
+}
+
+/** The first of the models that fits into the memory. */
+async function loadOne(models: readonly ModelEntry[], provider: Provider): Promise<Omit<Warm, 'wanted'>> {
+  const [model, ...others] = models;
+  try {
+    const { form, plan, note } = await fitModel(model!, provider);
+    const networks = await loadNetworks(form, { provider, plan });
+    if (note) tell({ type: 'event', event: { type: 'note', text: note } });
+    return { networks, model: form };
+  } catch (cause) {
+    if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
+    tell({ type: 'event', event: { type: 'note', text: cause.detail } });
+    return loadOne(others, provider);
+  }
 }
 
 function setAside(provider: Provider, reason: string): void {

@@ -13,6 +13,8 @@ import { Layers } from '../weights/layers.ts';
 export interface FluxSizes {
   /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
   readonly inputColumns: 384 | 448;
+  /** Hidden width D. */
+  readonly width: number;
   readonly headSize: number;
   readonly textWidth: number;
   readonly vectorWidth: number;
@@ -54,6 +56,7 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   }
   return {
     inputColumns,
+    width,
     headSize,
     textWidth: net.shape('txt_in.weight')[1]!,
     vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,

@@ -8,6 +8,7 @@ import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { buildCLIP } from './clip.ts';
 import { adapterInput, buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
+import type { ActivationSizes, MemoryPlan, WeightForm } from './memoryPlan.ts';
 import type { AdapterScale, Networks, TextConditioning, TransformerStep } from './networks.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
@@ -17,19 +18,19 @@ import { authorsTokens, defaultLength, openTokenizer } from './tokenizers.ts';
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
 
+export interface LoadOptions {
+  readonly provider: Provider;
+  /** Where memory was planned; without it everything stays loaded. */
+  readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
+}
+
 /**
  * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
  * @throws CodedError `model-missing`, `model-file-invalid`, `provider-unavailable`
  */
-export async function loadNetworks(
-  model: ModelEntry,
-  { provider }: { provider: Provider },
-): Promise<Networks> {
+export async function loadNetworks(model: ModelEntry, { provider, plan }: LoadOptions): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  const transformer = await WeightsFile.open(model.quantized?.transformer ?? at('transformer'));
-  const t5 = await WeightsFile.open(model.quantized?.t5 ?? at('t5'));
-  const clip = await WeightsFile.open(at('clip'));
-  const autoencoderFile = await WeightsFile.open(at('autoencoder'));
+  const { transformer, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
   const sizes = built(transformer, () => fluxSizes(transformer));
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
@@ -70,15 +71,21 @@ export async function loadNetworks(
     autoencoderFile,
     capacityFor(autoencoderFile),
     optionsFor(autoencoderFile),
+    plan?.tileSide,
   );
 
   async function encodeText(instruction: string): Promise<TextConditioning> {
+    if (plan?.inTurn) await sessions.transformer.release();
     const row = t5Tokenizer.encode(instruction);
     const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length));
     const { text } = await t5Session.run({ tokens: row.ids }, 'text');
     const { ids, end } = clipTokenizer.encode(instruction);
     const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length));
     const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
+    if (plan?.inTurn) {
+      await sessions.t5.release();
+      await sessions.clip.release();
+    }
     return { text, textTokens: t5Tokenizer.length, vector };
   }
 
@@ -129,6 +136,7 @@ export async function loadNetworks(
       id: model.id,
       inputColumns: sizes.inputColumns,
       maxSequence: model.maxSequence,
+      ...(plan && { fittingSequence: plan.fittingSequence }),
       defaultSteps: model.defaultSteps,
       defaultGuidance: model.defaultGuidance,
     },
@@ -144,6 +152,34 @@ export async function loadNetworks(
       for (const cache of Object.values(sessions)) await cache.release();
       await autoencoder.release();
     },
+  };
+}
+
+async function openWeights(model: ModelEntry) {
+  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
+  return {
+    transformer: await WeightsFile.open(model.quantized?.transformer ?? at('transformer')),
+    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5')),
+    clip: await WeightsFile.open(at('clip')),
+    autoencoder: await WeightsFile.open(at('autoencoder')),
+  };
+}
+
+/**
+ * What planning memory needs to know of a model; only the headers of its files are read.
+ * @throws CodedError `model-missing`, `model-file-invalid`
+ */
+export async function measureModel(model: ModelEntry): Promise<{ form: WeightForm; sizes: ActivationSizes }> {
+  const { transformer, t5, clip, autoencoder } = await openWeights(model);
+  const { width } = built(transformer, () => fluxSizes(transformer));
+  return {
+    form: {
+      id: model.id,
+      transformer: transformer.bytes,
+      text: t5.bytes + clip.bytes,
+      autoencoder: autoencoder.bytes,
+    },
+    sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };
 }
 

@@ -29,6 +29,8 @@ export interface ModelSpec {
   readonly inputColumns: 384 | 448;
   /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
+  /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
+  readonly fittingSequence?: number;
   readonly defaultSteps: number;
   readonly defaultGuidance: number;
 }

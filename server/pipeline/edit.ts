@@ -94,6 +94,7 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
         guidance,
         task: input.task,
         model: spec.id,
+        adapters: request.adapters ?? [],
         provider: networks.provider,
         workSize: plan.layout.target,
         timings: { encoding, denoising, decoding, compositing },

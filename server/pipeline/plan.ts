@@ -25,7 +25,10 @@ export interface EditPlan {
 /** Chooses the crop window and the sizes in the model. */
 export function planEdit(input: EditInput, spec: ModelSpec): EditPlan {
   const { request, edit, mask, references, task } = input;
-  const maxSequence = request.window?.maxSequence ?? spec.maxSequence;
+  const maxSequence = Math.min(
+    request.window?.maxSequence ?? spec.maxSequence,
+    spec.fittingSequence ?? Number.POSITIVE_INFINITY,
+  );
   const keepPixels = request.keepPixels ?? false;
   const shares = references.reduce((sum, { width, height }) => sum + Math.min(4, width / height), 1);
   const native = nativeSide(maxSequence);

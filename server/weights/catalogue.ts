@@ -37,7 +37,7 @@ export const modelFiles = {
 } as const;
 
 /** The small model that comes with the project. */
-const pocket: ModelEntry = {
+export const pocket: ModelEntry = {
   id: 'pocket',
   title: 'Pocket: small, ships with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
@@ -142,6 +142,12 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
     }
   }
   return variants;
+}
+
+/** The model as it was asked for and, where that is an original, its quantized variants: the most bits first. */
+export async function formsOf(model: ModelEntry): Promise<readonly ModelEntry[]> {
+  if (model.quantized || model.id === pocket.id) return [model];
+  return [model, ...(await quantizedVariants(model))];
 }
 
 /**

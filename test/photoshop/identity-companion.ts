@@ -48,6 +48,7 @@ export class IdentityCompanion {
       return json(200, { name, version, protocol, engine: { state: 'idle' } });
     }
     const id = url.pathname.split('/')[3];
+    if (url.pathname === '/v1/models') return json(200, { models: [] });
     if (!id) return json(200, { edits: [] });
     if (request.method === 'PUT') {
       const chunks: Buffer[] = [];
@@ -78,6 +79,7 @@ function resultOf(edit: Container, layer: Container): EditResult {
     guidance: 1,
     task: JSON.parse(edit.metadata.request!).task ?? 'inpaint',
     model: 'identity',
+    adapters: [],
     provider: 'none',
     workSize: { width: 16, height: 16 },
     timings: {},

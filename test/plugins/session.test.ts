@@ -28,6 +28,7 @@ const result = (variant: number): EditResult => ({
   guidance: 50,
   task: 'inpaint',
   model: 'pocket',
+  adapters: [],
   provider: 'cpu',
   workSize: { width: 16, height: 16 },
   timings: {},
@@ -200,10 +201,31 @@ describe('an edit session', () => {
     expect(settings.room.value).toBe(1);
   });
 
-  test('the instruction survives a restart of the panel', async () => {
-    const { host } = open();
+  test('the instruction and the model survive a restart of the panel', async () => {
+    const { host, settings } = open();
+    settings.adjust({ ...settings.advanced.value, model: 'flux-fill' });
     const later = createSettings(host);
     await later.restore();
     expect(later.instruction.value).toBe('  a red circle ');
+    expect(later.toRequest()).toMatchObject({ model: 'flux-fill' });
+  });
+
+  test('the model and its adapter are the companion’s choice until they are chosen', () => {
+    const { settings } = open();
+    const asked = () => {
+      const { model, adapters } = parseEditRequest(JSON.stringify(settings.toRequest()));
+      return { model, adapters };
+    };
+    expect(asked()).toEqual({});
+    settings.adjust({ ...settings.advanced.value, model: 'flux-fill' });
+    settings.adjust({ ...settings.advanced.value, adapter: 'portrait' });
+    expect(asked()).toEqual({ model: 'flux-fill', adapters: [{ name: 'portrait', scale: 1 }] });
+    const recipe = settings.toRequest();
+    settings.adjust({ ...settings.advanced.value, adapter: 'none' });
+    expect(asked()).toEqual({ model: 'flux-fill', adapters: [] });
+    settings.adjust({ ...settings.advanced.value, model: undefined });
+    expect(asked()).toEqual({});
+    settings.use(recipe);
+    expect(asked()).toEqual({ model: 'flux-fill', adapters: [{ name: 'portrait', scale: 1 }] });
   });
 });

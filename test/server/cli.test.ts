@@ -152,17 +152,22 @@ describe('the command line', () => {
     expect(line.task).toBe('local-reference-editing');
   });
 
-  it('takes adapters of the model, at their full strength if no other is given', async () => {
+  /** The model `adapted`: the tiny one with an adapter of this name. */
+  async function adapted(name: string): Promise<void> {
     const model = path.join(home, 'models', 'adapted');
     await cp(path.join(projectRoot, 'test/reference/arrays/tiny'), model, { recursive: true });
-    await mkdir(path.join(model, 'adapters'));
+    await mkdir(path.join(model, 'adapters'), { recursive: true });
     const data = (count: number) => bytesOf(Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4));
     const tensors = new Map<string, Tensor>([
       ['final_layer.linear.lora_A.weight', { dtype: 'F32', shape: [2, 64], data: data(128) }],
       ['final_layer.linear.lora_B.weight', { dtype: 'F32', shape: [64, 2], data: data(128) }],
     ]);
-    const file = path.join(model, 'adapters', 'portrait_lora.safetensors');
+    const file = path.join(model, 'adapters', `${name}.safetensors`);
     await writeFile(file, encodeContainer({ metadata: {}, tensors }));
+  }
+
+  it('takes adapters of the model, at their full strength if no other is given', async () => {
+    await adapted('portrait_lora');
     const bytes = async (...flags: string[]) => {
       const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
       const { line } = await edit(...fill, ...known, ...flags);
@@ -173,6 +178,16 @@ describe('the command line', () => {
     expect(whole).not.toBe(without);
     expect(await bytes('--adapter', 'portrait_lora=0')).toBe(without);
     expect(await bytes('--adapter', 'portrait_lora=0.25', '--adapter', 'portrait_lora=0.75')).toBe(whole);
+  });
+
+  it('takes the adapter that was trained for the task, if none is named', async () => {
+    await adapted('subject');
+    const placed = [...fill, '--reference', 'mask.png', '--model', 'adapted', '--steps', '2'];
+    const { line } = await edit(...placed);
+    expect(line.adapters).toEqual([{ name: 'subject', scale: 1 }]);
+    expect((await edit(...fill, '--model', 'adapted', '--steps', '2')).line.adapters).toEqual([]);
+    const off = await edit(...placed, '--adapter', 'subject=0');
+    expect(off.line.adapters).toEqual([{ name: 'subject', scale: 0 }]);
   });
 
   it.each<[string, string[], string]>([

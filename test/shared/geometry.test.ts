@@ -7,7 +7,7 @@ import { cropWindow, nativeSide } from '../../shared/cropWindow.ts';
 import { type Planar, planar, type Raster, rowsOf, rowsOfPlanar } from '../../shared/image.ts';
 import { featherInward, grow, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
 import { resize, resizeNearest, resizeRows, resizeToPlanar } from '../../shared/resize.ts';
-import { chooseTask, resolveTask } from '../../shared/tasks.ts';
+import { chooseAdapters, chooseTask, resolveTask } from '../../shared/tasks.ts';
 import { joinUnits, layOutUnits } from '../../shared/units.ts';
 
 /** Whole numbers from..to, the same in every run. */
@@ -234,6 +234,16 @@ describe('the task', () => {
     expect(given(true, false, 1)).toBe('general-editing');
     expect(given(true, true, 0)).toBe('inpaint');
     expect(given(true, true, 1)).toBe('local-reference-editing');
+  });
+
+  it('brings the adapter that was trained for it, if it is there', () => {
+    const published = ['local-editing', 'portrait', 'subject'];
+    const one = (name: string) => [{ name, scale: 1 }];
+    expect(chooseAdapters('local-reference-editing', published)).toEqual(one('subject'));
+    expect(chooseAdapters('local-reference-editing', ['portrait'])).toEqual(one('portrait'));
+    expect(chooseAdapters('recolor', published)).toEqual(one('local-editing'));
+    expect(chooseAdapters('inpaint', published)).toEqual([]);
+    expect(chooseAdapters('reference-generation', ['my-own'])).toEqual([]);
   });
 
   it('says what it needs', () => {

@@ -17,6 +17,7 @@ const result = (seed: number): EditResult => ({
   guidance: 1,
   task: 'inpaint',
   model: 'tiny',
+  adapters: [],
   provider: 'cpu',
   workSize: { width: 16, height: 16 },
   timings: {},

@@ -9,6 +9,49 @@ import { authorsTokens } from '../../../server/models/tokenizers.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
 import { readArrays, relativeError, tinyModel } from './arrays.ts';
 
+describe('where memory is short', () => {
+  afterEach(() => vi.restoreAllMocks());
+
+  it('text encoders and transformer are never open together, and compute what they compute otherwise', async () => {
+    const open = new Set<string>();
+    const together = new Set<string>();
+    const openSession = Session.open;
+    vi.spyOn(Session, 'open').mockImplementation(async (model, options) => {
+      const session = await openSession(model, options);
+      const [{ name = '' } = {}] = model.outputs;
+      const release = session.release.bind(session);
+      session.release = async () => {
+        open.delete(name);
+        await release();
+      };
+      open.add(name);
+      if (open.has('velocity') && (open.has('text') || open.has('vector'))) together.add(name);
+      return session;
+    });
+    const run = async (inTurn: boolean) => {
+      const plan = { inTurn, fittingSequence: 99, tileSide: 64 };
+      const networks = await loadNetworks(tinyModel, { provider: 'cpu', plan });
+      expect(networks.spec.fittingSequence).toBe(99);
+      const velocities = [];
+      for (const instruction of ['a red circle', 'the blue circle']) {
+        const conditioning = await networks.encodeText(instruction);
+        const input = new Float32Array(6 * 384).fill(0.5);
+        velocities.push(
+          await networks.velocity({ conditioning, input, rows: 2, columns: 3, sigma: 0.7, guidance: 4 }),
+        );
+      }
+      await networks.release();
+      expect([...open]).toEqual([]);
+      return velocities;
+    };
+    const besideEachOther = await run(false);
+    expect(together.size).toBeGreaterThan(0);
+    together.clear();
+    expect(await run(true)).toEqual(besideEachOther);
+    expect([...together]).toEqual([]);
+  });
+});
+
 describe('a loaded model', () => {
   let networks: Networks;
   beforeAll(async () => {

@@ -7,12 +7,13 @@
  * One JSON line on stdout; memory in megabytes, `added` beyond what the process took before.
  */
 import { fork } from 'node:child_process';
-import { mkdtempSync, openSync, readFileSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fluxTensors, headSize, writeWeights } from '../../../bench/weights.ts';
 import { Session } from '../../../server/graph/session.ts';
-import { buildFlux, embeddingWidth, rotaryTables } from '../../../server/models/flux.ts';
+import { buildFlux, rotaryTables } from '../../../server/models/flux.ts';
 import { WeightsFile } from '../../../server/weights/file.ts';
 
 export interface MemoryReport {
@@ -23,63 +24,8 @@ export interface MemoryReport {
 }
 
 const self = fileURLToPath(import.meta.url);
-const headSize = 128;
-const textWidth = 4096;
-const vectorWidth = 768;
 const textTokens = 16;
 const grid = 8;
-
-/** One double and one single block of FLUX; a width of 3072 makes 2 GB of float32. */
-function writeWeights(file: string, width: number, dtype: 'F32' | 'F16'): number {
-  const shapes: Record<string, number[]> = {};
-  const linear = (name: string, outputs: number, inputs: number) => {
-    shapes[`${name}.weight`] = [outputs, inputs];
-    shapes[`${name}.bias`] = [outputs];
-  };
-  const norms = (name: string) => {
-    shapes[`${name}.query_norm.scale`] = [headSize];
-    shapes[`${name}.key_norm.scale`] = [headSize];
-  };
-  linear('img_in', width, 384);
-  linear('txt_in', width, textWidth);
-  for (const [name, inputs] of [
-    ['time_in', embeddingWidth],
-    ['guidance_in', embeddingWidth],
-    ['vector_in', vectorWidth],
-  ] as const) {
-    linear(`${name}.in_layer`, width, inputs);
-    linear(`${name}.out_layer`, width, width);
-  }
-  for (const stream of ['double_blocks.0.img', 'double_blocks.0.txt']) {
-    linear(`${stream}_mod.lin`, 6 * width, width);
-    linear(`${stream}_attn.qkv`, 3 * width, width);
-    norms(`${stream}_attn.norm`);
-    linear(`${stream}_attn.proj`, width, width);
-    linear(`${stream}_mlp.0`, 4 * width, width);
-    linear(`${stream}_mlp.2`, width, 4 * width);
-  }
-  linear('single_blocks.0.modulation.lin', 3 * width, width);
-  linear('single_blocks.0.linear1', 7 * width, width);
-  linear('single_blocks.0.linear2', width, 5 * width);
-  norms('single_blocks.0.norm');
-  linear('final_layer.adaLN_modulation.1', 2 * width, width);
-  linear('final_layer.linear', 64, width);
-
-  let end = 0;
-  const header: Record<string, object> = {};
-  for (const [name, shape] of Object.entries(shapes)) {
-    const begin = end;
-    end += shape.reduce((product, size) => product * size, dtype === 'F32' ? 4 : 2);
-    header[name] = { dtype, shape, data_offsets: [begin, end] };
-  }
-  const json = Buffer.from(JSON.stringify(header));
-  const prefix = Buffer.alloc(8);
-  prefix.writeBigUInt64LE(BigInt(json.length));
-  writeSync(openSync(file, 'w'), Buffer.concat([prefix, json]));
-  // Zeros that take no place on the disk, but do in memory once they are read.
-  truncateSync(file, 8 + json.length + end);
-  return end;
-}
 
 /** 0 of a process that has ended. */
 function anonymousKilobytes(pid: number | 'self'): number {
@@ -109,7 +55,8 @@ export async function measureMemory(width: number, dtype: 'F32' | 'F16'): Promis
   const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-memory-'));
   try {
     const file = path.join(folder, 'transformer.safetensors');
-    const bytes = writeWeights(file, width, dtype);
+    // A width of 3072 makes 2 GB of float32.
+    const bytes = writeWeights(file, fluxTensors({ width, double: 1, single: 1 }), dtype, 'zeros');
     const child = fork(self, ['--child', file], { execArgv: ['--import', 'tsx'] });
     let before = 0;
     let peak = 0;

@@ -158,6 +158,17 @@ describe('an edit', () => {
     expect(layers[0]!.result.bounds.width).toBe(128);
   });
 
+  it('uses no more tokens than fit into the memory, whatever is asked for', async () => {
+    const networks = plainNetworks();
+    const little = { ...networks, spec: { ...networks.spec, fittingSequence: 16 } };
+    const container = asking(
+      { edit: ramp(128, 128), mask: box(128, 128, [0, 0, 128, 128]) },
+      { window: { maxSequence: 64 } },
+    );
+    expect((await run(container, networks)).layers[0]!.result.workSize).toEqual({ width: 128, height: 128 });
+    expect((await run(container, little)).layers[0]!.result.workSize).toEqual({ width: 64, height: 64 });
+  });
+
   it('gives the FFT model its change image', async () => {
     const networks = plainNetworks(448);
     await run(asking({ edit: ramp(64, 64), mask: box(64, 64, [8, 8, 50, 50]) }), networks);

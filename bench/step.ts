@@ -1,0 +1,136 @@
+/** Times steps of one transformer in this process and sends a `StepReport` to its parent. */
+import { Graph } from '../server/graph/graph.ts';
+import type { Provider } from '../server/graph/session.ts';
+import { Session } from '../server/graph/session.ts';
+import { buildFlux, fluxSizes, rotaryTables } from '../server/models/flux.ts';
+import { WeightsFile } from '../server/weights/file.ts';
+import type { FluxShape } from './weights.ts';
+
+export interface Job {
+  readonly file: string;
+  readonly provider: Provider;
+  /** Pixels of the square that is made; references are as large. */
+  readonly side: number;
+  readonly references: number;
+  readonly steps: number;
+}
+
+export interface StepReport {
+  readonly shape: FluxShape & {
+    readonly headSize: number;
+    readonly textWidth: number;
+    readonly vectorWidth: number;
+  };
+  /** Of references and target; the text's come on top. */
+  readonly tokens: number;
+  readonly textTokens: number;
+  /** The median, weights and kernels warm. */
+  readonly secondsPerStep: number;
+  /** Multiplications and additions of one step. */
+  readonly flops: number;
+  /** Of a chain of plain float32 products in the same provider, FLOP per second. */
+  readonly productRate: number;
+  /** Seconds by stage. */
+  readonly startUp: Readonly<Record<string, number>>;
+}
+
+/** What the pipeline gives T5: 512 tokens for FLUX.1, 40 for pocket. */
+const textTokensOf = (textWidth: number) => (textWidth === 4096 ? 512 : 40);
+
+async function main({ file, provider, side, references, steps }: Job): Promise<StepReport> {
+  const weights = await WeightsFile.open(file);
+  const { width, headSize, textWidth, vectorWidth } = fluxSizes(weights);
+  const count = (list: string) =>
+    new Set(weights.names.filter((name) => name.startsWith(list)).map((name) => name.split('.')[1])).size;
+  const shape = {
+    width,
+    double: count('double_blocks.'),
+    single: count('single_blocks.'),
+    headSize,
+    textWidth,
+    vectorWidth,
+  };
+  const grid = { rows: side / 16, columns: (1 + references) * (side / 16) };
+  const tokens = grid.rows * grid.columns;
+  const textTokens = textTokensOf(textWidth);
+
+  const productRate = await productsPerSecond(provider, width);
+  const clock = stopwatch();
+  const model = buildFlux(weights, tokens, textTokens);
+  const building = clock();
+  const session = await Session.open(model, { provider, copiesWeights: weights.bytes <= 128 * 2 ** 20 });
+  const opening = clock();
+  const inputs: Record<string, Float32Array> = {
+    ...rotaryTables(headSize, textTokens, grid.rows, grid.columns),
+  };
+  for (const { name, shape: dims } of model.inputs) {
+    inputs[name] ??= Float32Array.from({ length: dims.reduce((a, b) => a * b) }, (_, i) => Math.sin(i));
+  }
+  clock();
+  await session.run(inputs, 'velocity');
+  const first = clock();
+  const times: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    await session.run(inputs, 'velocity');
+    times.push(clock());
+  }
+  await session.release();
+  return {
+    shape,
+    tokens,
+    textTokens,
+    secondsPerStep: median(times),
+    flops: flopsOf(shape, tokens, textTokens),
+    productRate,
+    startUp: { building, opening, 'first step': first },
+  };
+}
+
+/** Products with weights and attention; the rest is below one percent. */
+function flopsOf({ width, double, single }: FluxShape, tokens: number, textTokens: number): number {
+  const joined = tokens + textTokens;
+  const products = 2 * 12 * width ** 2 * joined;
+  const attention = 4 * joined ** 2 * width;
+  return (double + single) * (products + attention);
+}
+
+/** `x W W W W` in float32, W [D, D] given once: nothing but products, and hardly anything to copy. */
+async function productsPerSecond(provider: Provider, width: number): Promise<number> {
+  const rows = 4096;
+  const chain = 8;
+  const graph = Graph.create('products');
+  let x = graph.input('x', 'float32', [rows, width]);
+  const w = graph.input('w', 'float32', [width, width]);
+  for (let i = 0; i < chain; i++) x = graph.linear(x, w, undefined);
+  graph.output('y', graph.rows(x, 0, 1));
+  const session = await Session.open(graph.finish(), { provider, copiesWeights: true });
+  const random = (length: number) =>
+    Float32Array.from({ length }, () => (Math.random() - 0.5) / Math.sqrt(width / 12));
+  const inputs = { x: random(rows * width), w: random(width * width) };
+  const times: number[] = [];
+  const clock = stopwatch();
+  for (let i = 0; i < 4; i++) {
+    await session.run(inputs, 'y');
+    times.push(clock());
+  }
+  await session.release();
+  return (chain * 2 * rows * width ** 2) / median(times.slice(1));
+}
+
+/** Seconds since it was asked last. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const now = performance.now();
+    const seconds = (now - last) / 1000;
+    last = now;
+    return seconds;
+  };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+process.send!(await main(JSON.parse(process.argv[2]!) as Job));
+process.disconnect();

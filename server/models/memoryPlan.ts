@@ -1,0 +1,129 @@
+/**
+ * What an edit may take of a device's memory, decided from sizes before anything is loaded. Nothing is computed here and
+ * nothing asked of the device, so that every card can be tried in a test.
+ */
+import { CodedError } from '../../shared/errors.ts';
+
+/** The same model in more or fewer bits, as its files lie on disk. All in bytes. */
+export interface WeightForm {
+  /** Of the catalogue: `flux-fill`, `flux-fill-8bit`. */
+  readonly id: string;
+  readonly transformer: number;
+  /** T5 and CLIP. */
+  readonly text: number;
+  readonly autoencoder: number;
+}
+
+export interface ActivationSizes {
+  /** Hidden width D of the transformer: 3072 in FLUX.1. */
+  readonly width: number;
+  /** T5's tokens, which the transformer sees beside those of the picture. */
+  readonly textTokens: number;
+  /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
+  readonly maxSequence: number;
+}
+
+export interface MemoryPlan {
+  readonly form: WeightForm;
+  /** The text encoders are freed before the transformer is loaded, at each edit, instead of staying beside it. */
+  readonly inTurn: boolean;
+  /** Joined tokens that fit; may be more than the model was made for. */
+  readonly fittingSequence: number;
+  /** Side of an autoencoder's tile in pixels of the latent. */
+  readonly tileSide: number;
+  /** The most that is expected to be taken at a time, at the model's own sequence or what fits of it. */
+  readonly bytes: number;
+}
+
+/** CUDA's context, its libraries' workspaces, and what the allocator loses between blocks. */
+const overhead = 900e6;
+/** A sixteenth is left to the screen and to whatever starts meanwhile. */
+const usable = 15 / 16;
+/** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
+const leastSequence = 1024;
+
+const float32 = 4;
+/** Rows of width D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
+const rowsPerToken = 16;
+/** The largest layer, D -> 7 D, cast to float32 while it is multiplied. */
+const castRows = 7;
+/** Float32 values that are alive at a pixel in the decoder's last level: three maps of 256 channels and what a convolution unrolls. */
+const valuesPerPixel = 900;
+const tileSides = [128, 64] as const;
+
+/**
+ * The best form that fits: all weights beside each other if possible, then text encoders and transformer in turn, then
+ * fewer bits; fewer tokens only where nothing else is left.
+ * @param free bytes of the device
+ * @param forms the best first
+ * @throws CodedError `out-of-memory`
+ */
+export function planMemory(free: number, forms: readonly WeightForm[], sizes: ActivationSizes): MemoryPlan {
+  const budget = free * usable - overhead;
+  const ways = forms.flatMap((form) =>
+    [false, true].flatMap((inTurn) => tileSides.map((tileSide) => ({ form, inTurn, tileSide }))),
+  );
+  const plans = ways.map((way) => planWay(budget, way, sizes));
+  const whole = plans.find(({ fittingSequence }) => fittingSequence >= sizes.maxSequence);
+  if (whole) return whole;
+  const last = plans.at(-1)!;
+  if (last.fittingSequence >= Math.min(leastSequence, sizes.maxSequence)) return last;
+  throw tooLarge(free, bytesOf(ways.at(-1)!, sizes, leastSequence) + overhead, last.form);
+}
+
+type Way = Pick<MemoryPlan, 'form' | 'inTurn' | 'tileSide'>;
+
+function planWay(budget: number, way: Way, sizes: ActivationSizes): MemoryPlan {
+  const rest = budget - bytesOf(way, sizes, 0);
+  const fittingSequence =
+    rest < 0 ? 0 : Math.floor((budget - bytesOfSequence(way, sizes, 0)) / bytesPerToken(sizes));
+  return {
+    ...way,
+    fittingSequence,
+    bytes: bytesOf(way, sizes, Math.min(fittingSequence, sizes.maxSequence)),
+  };
+}
+
+/** Transformer and autoencoder never compute at the same time. */
+function bytesOf(way: Way, sizes: ActivationSizes, sequence: number): number {
+  const decoding = weightsOf(way) + autoencoderActivations(way.tileSide);
+  return Math.max(decoding, bytesOfSequence(way, sizes, sequence));
+}
+
+function bytesOfSequence(way: Way, sizes: ActivationSizes, sequence: number): number {
+  return weightsOf(way) + transformerActivations(sizes, sequence);
+}
+
+function weightsOf({ form: { transformer, text, autoencoder }, inTurn }: Way): number {
+  return autoencoder + (inTurn ? Math.max(transformer, text) : transformer + text);
+}
+
+/** @param sequence joined tokens of references and target */
+export function transformerActivations(sizes: ActivationSizes, sequence: number): number {
+  const { width, textTokens } = sizes;
+  return bytesPerToken(sizes) * (sequence + textTokens) + float32 * castRows * width * width;
+}
+
+function bytesPerToken({ width }: ActivationSizes): number {
+  return float32 * rowsPerToken * width;
+}
+
+export function autoencoderActivations(tileSide: number): number {
+  return float32 * valuesPerPixel * (8 * tileSide) ** 2;
+}
+
+function tooLarge(free: number, needed: number, form: WeightForm): CodedError {
+  const made = /-4bit$/.test(form.id);
+  const base = form.id.replace(/-[48]bit$/, '');
+  return new CodedError('out-of-memory', {
+    detail: `The model "${form.id}" takes at least ${gigabytes(needed)} of memory, and ${gigabytes(free)} are free on this device.`,
+    remedy: made
+      ? 'Close what else uses the graphics card, or choose the model "pocket".'
+      : `Make it smaller once with "npm run quantize -- --model ${base} --bits 4", or choose the model "pocket".`,
+  });
+}
+
+/** `11.2 GB` */
+export function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(1)} GB`;
+}
