@@ -91,9 +91,8 @@ export function Panel(props: PanelProps) {
         />
         <Advanced
           value={settings.advanced.value}
-          onChange={(advanced) => {
-            settings.advanced.value = advanced;
-          }}
+          models={connected.kind === 'connected' ? connected.models : []}
+          onChange={settings.adjust}
           {...(readRequest && {
             onReadLayer: () =>
               attempt(

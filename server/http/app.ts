@@ -126,7 +126,7 @@ export async function buildApp({
   app.get('/v1/models', async () => ({
     models: await Promise.all(
       (await listModels()).map(async (entry) => {
-        const { folder: _, ...model } = entry;
+        const { folder: _, quantized: __, ...model } = entry;
         return { ...model, adapters: await listAdapters(entry) };
       }),
     ),

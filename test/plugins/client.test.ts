@@ -15,14 +15,14 @@ describe('the client', () => {
   });
 
   test('a missing and a wrong token are told apart, with the companion’s own words', async () => {
-    await expect(createClient(companion.url, undefined).checkToken()).rejects.toMatchObject({
+    await expect(createClient(companion.url, undefined).models()).rejects.toMatchObject({
       code: 'token-missing',
       remedy: 'Open the printed link.',
     });
-    await expect(createClient(companion.url, 'wrong').checkToken()).rejects.toMatchObject({
+    await expect(createClient(companion.url, 'wrong').models()).rejects.toMatchObject({
       code: 'token-wrong',
     });
-    await createClient(companion.url, token).checkToken();
+    await createClient(companion.url, token).models();
   });
 
   test('a companion that is not there is told in words, with its address', async () => {

@@ -10,6 +10,7 @@ export const token = 'the-right-token';
 export class ScriptedCompanion {
   readonly edits = new Map<string, Container>();
   readonly cancelled: string[] = [];
+  models = [{ id: 'pocket', title: 'Pocket', adapters: [] as string[] }];
   /** What it says of itself; a test may let it be another program, or another version. */
   health = { name: manifest.name, version: manifest.version, protocol: manifest.protocol };
   private readonly events: EditEvent[] = [];
@@ -55,6 +56,7 @@ export class ScriptedCompanion {
       const error = new CodedError(code, { detail: 'Who are you?', remedy: 'Open the printed link.' });
       return json(401, error.toProblem());
     }
+    if (url.pathname === '/v1/models') return json(200, { models: this.models });
     const id = url.pathname.split('/')[3];
     if (!id) return json(200, { edits: [] });
     if (request.method === 'PUT') {

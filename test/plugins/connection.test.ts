@@ -56,6 +56,12 @@ describe('the connection', () => {
     expect(connection.client().url).toBe(companion.url);
   });
 
+  test('tells which models there are', async () => {
+    const { connection, reaches } = open([companion.url]);
+    await reaches('connected');
+    expect(connection.state.value).toMatchObject({ models: [{ id: 'pocket', adapters: [] }] });
+  });
+
   test('a companion that is nowhere is told with every port, and found when it comes', async () => {
     await companion.close();
     const { connection, reaches } = open(['http://127.0.0.1:1', companion.url]);

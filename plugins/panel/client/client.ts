@@ -15,6 +15,14 @@ export interface Health {
   };
 }
 
+/** A model that can run. */
+export interface ModelInfo {
+  readonly id: string;
+  readonly title: string;
+  /** Names of the adapters that lie beside it. */
+  readonly adapters: readonly string[];
+}
+
 export interface EditPoll {
   readonly state: EditState;
   readonly events: readonly EditEvent[];
@@ -33,7 +41,7 @@ export interface Client {
   /** Needs no token. */
   health(): Promise<Health>;
   /** @throws CodedError `token-missing` or `token-wrong` */
-  checkToken(): Promise<void>;
+  models(): Promise<readonly ModelInfo[]>;
   /** Asks the companion to show six digits; needs no token. */
   startPairing(): Promise<{ readonly id: string; readonly seconds: number }>;
   /** The token, for the digits. */
@@ -73,9 +81,7 @@ export function createClient(url: string, token: string | undefined): Client {
   return {
     url,
     health: () => ask<Health>({ url: '/v1/health', timeout: secondsToSayHealth * 1000 }),
-    checkToken: async () => {
-      await ask({ url: '/v1/edits' });
-    },
+    models: async () => (await ask<{ models: readonly ModelInfo[] }>({ url: '/v1/models' })).models,
     startPairing: () => ask({ method: 'post', url: '/v1/pairings' }),
     finishPairing: async (id, code) => {
       const paired = await ask<{ token: string }>({

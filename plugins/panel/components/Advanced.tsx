@@ -1,18 +1,23 @@
 import { useState } from 'preact/hooks';
 import { maxVariants } from '../../../shared/request.ts';
-import type { AdvancedSettings } from '../models/settings.ts';
+import type { ModelInfo } from '../client/client.ts';
+import { type AdvancedSettings, noAdapter } from '../models/settings.ts';
 import { on } from './on.ts';
+import { SelectRow } from './SelectRow.tsx';
 
 export interface AdvancedProps {
   readonly value: AdvancedSettings;
+  /** Those that can run; there is nothing to choose between fewer than two. */
+  readonly models: readonly ModelInfo[];
   readonly onChange: (settings: AdvancedSettings) => void;
   /** Takes everything from the selected layer's recipe; absent in hosts that keep none. */
   readonly onReadLayer?: () => void;
 }
 
-/** Numbers that few people need, folded away. Empty means that the companion decides. */
-export function Advanced({ value, onChange, onReadLayer }: AdvancedProps) {
+/** What few people need, folded away. Empty means that the companion decides. */
+export function Advanced({ value, models, onChange, onReadLayer }: AdvancedProps) {
   const [open, setOpen] = useState(false);
+  const adapters = models.find(({ id }) => id === value.model)?.adapters ?? [];
   return (
     <section class="field">
       <button class="disclosure" type="button" aria-expanded={open} {...on({ click: () => setOpen(!open) })}>
@@ -23,6 +28,22 @@ export function Advanced({ value, onChange, onReadLayer }: AdvancedProps) {
       </button>
       {open && (
         <div class="advanced">
+          {(models.length > 1 || value.model !== undefined) && (
+            <SelectRow
+              name="Model"
+              value={value.model}
+              options={models.map(({ id }) => [id, id])}
+              onChange={(model) => onChange({ ...value, model })}
+            />
+          )}
+          {adapters.length > 0 && (
+            <SelectRow
+              name="Adapter"
+              value={value.adapter}
+              options={[[noAdapter, 'none'], ...adapters.map((adapter) => [adapter, adapter] as const)]}
+              onChange={(adapter) => onChange({ ...value, adapter })}
+            />
+          )}
           <NumberField
             name="Seed"
             placeholder="random"

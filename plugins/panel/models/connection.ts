@@ -1,12 +1,12 @@
 import { signal } from '@preact/signals';
 import manifest from '../../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../../shared/errors.ts';
-import { type Client, createClient, type Health } from '../client/client.ts';
+import { type Client, createClient, type Health, type ModelInfo } from '../client/client.ts';
 import type { Host } from '../host.ts';
 
 export type ConnectionState =
   | { readonly kind: 'connecting' }
-  | { readonly kind: 'connected'; readonly health: Health }
+  | { readonly kind: 'connected'; readonly health: Health; readonly models: readonly ModelInfo[] }
   /** Was or is not there; it is looked for again by itself. */
   | { readonly kind: 'gone'; readonly error: CodedError }
   /** It is there, and this panel has no token yet. */
@@ -35,11 +35,10 @@ export function createConnection({
   /** Looks at every address, first at the one that answered before; the best answer counts. */
   async function look(): Promise<ConnectionState> {
     token ??= (await storage.get(tokenKey)) || undefined;
-    const wasConnected = state.value.kind === 'connected';
     let best: ConnectionState | undefined;
     for (const address of [client.url, ...companions.filter((other) => other !== client.url)]) {
       const candidate = createClient(address, token);
-      const found = await meet(candidate, token, wasConnected && address === client.url);
+      const found = await meet(candidate, token);
       if (!found || (best && found.kind !== 'connected')) continue;
       client = candidate;
       best = found;
@@ -88,11 +87,7 @@ export function createConnection({
 export type Connection = ReturnType<typeof createConnection>;
 
 /** What answers at an address; undefined where nothing does, or another program. */
-async function meet(
-  client: Client,
-  token: string | undefined,
-  isTrusted: boolean,
-): Promise<ConnectionState | undefined> {
+async function meet(client: Client, token: string | undefined): Promise<ConnectionState | undefined> {
   let health: Health;
   try {
     health = await client.health();
@@ -105,8 +100,7 @@ async function meet(
   if (health.protocol !== manifest.protocol) return { kind: 'refused', error: otherVersion(health) };
   if (token === undefined) return { kind: 'unpaired' };
   try {
-    if (!isTrusted) await client.checkToken();
-    return { kind: 'connected', health };
+    return { kind: 'connected', health, models: await client.models() };
   } catch (thrown) {
     const error = CodedError.from(thrown);
     return error.code === 'companion-gone' ? undefined : { kind: 'refused', error };

@@ -6,8 +6,11 @@ import type { Host, Reference } from '../host.ts';
 /** What the person chose to do; `auto` leaves it to the companion. */
 export type TaskChoice = 'auto' | Exclude<Task, 'control'> | `control:${Control}`;
 
-/** Numbers that are empty are left to the companion. */
+/** What is empty is left to the companion. */
 export interface AdvancedSettings {
+  readonly model?: string | undefined;
+  /** Of the model; `none` for the model alone. */
+  readonly adapter?: string | undefined;
   readonly seed: number | undefined;
   readonly steps: number | undefined;
   readonly guidance: number | undefined;
@@ -15,6 +18,9 @@ export interface AdvancedSettings {
 }
 
 const instructionKey = 'instruction';
+const modelKey = 'model';
+/** Of the choices that are not names of adapters. */
+export const noAdapter = 'none';
 
 /** What the person asks for: the instruction, the task, the references and the numbers. */
 export function createSettings(host: Host) {
@@ -42,10 +48,19 @@ export function createSettings(host: Host) {
       void host.storage.set(instructionKey, text);
     },
 
-    /** Brings back the instruction of the last session, unless one was written meanwhile. */
+    /** Brings back the instruction and the model of the last session, unless others were chosen meanwhile. */
     async restore(): Promise<void> {
       const text = await host.storage.get(instructionKey);
       if (text !== undefined && instruction.value === '') instruction.value = text;
+      const model = await host.storage.get(modelKey);
+      if (model && advanced.value.model === undefined) advanced.value = { ...advanced.value, model };
+    },
+
+    /** Another model has other adapters: the choice among them starts anew. */
+    adjust(settings: AdvancedSettings): void {
+      const isOther = settings.model !== advanced.value.model;
+      advanced.value = isOther ? { ...settings, adapter: undefined } : settings;
+      if (isOther) void host.storage.set(modelKey, settings.model ?? '');
     },
 
     /** @throws CodedError `too-large` if there are more than fit; as many as fit are added */
@@ -81,6 +96,8 @@ export function createSettings(host: Host) {
       task.value =
         request.task === 'control' ? `control:${request.control!}` : ((request.task ?? 'auto') as TaskChoice);
       advanced.value = {
+        model: request.model,
+        adapter: request.adapters && (request.adapters[0]?.name ?? noAdapter),
         seed: request.seed,
         steps: request.steps,
         guidance: request.guidance,
@@ -99,6 +116,8 @@ export function createSettings(host: Host) {
         preview: true,
         ...(name === 'auto' ? {} : { task: name }),
         ...(control ? { control } : {}),
+        ...(numbers.model === undefined ? {} : { model: numbers.model }),
+        ...(numbers.adapter === undefined ? {} : { adapters: adaptersOf(numbers.adapter) }),
         ...(chosenSeed === undefined ? {} : { seed: chosenSeed }),
         ...(numbers.steps === undefined ? {} : { steps: numbers.steps }),
         ...(numbers.guidance === undefined ? {} : { guidance: numbers.guidance }),
@@ -109,3 +128,7 @@ export function createSettings(host: Host) {
 }
 
 export type Settings = ReturnType<typeof createSettings>;
+
+function adaptersOf(choice: string): { name: string; scale: number }[] {
+  return choice === noAdapter ? [] : [{ name: choice, scale: 1 }];
+}
