@@ -5,6 +5,7 @@ references as well as for the target. Stage 1: tasks without references; stage 2
 """
 
 import argparse
+import itertools
 import math
 import multiprocessing
 import time
@@ -60,6 +61,17 @@ def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example
                 [by_name[f"reference{n + 1}"] for n in range(s["references"])], s["text"], s["task"])
         for s in scene.samples
     ]
+
+
+def draw_examples(autoencoder: AutoEncoder, pool, seconds: float) -> list[Example]:
+    """As many as the time allows: some 8,000 scenes in a quarter of an hour on two cores."""
+    examples, until = [], time.time() + seconds
+    for first in itertools.count(1000, 200):
+        # A round at a time: drawing is faster than encoding, and what waits would fill the memory.
+        for _, scene in pool.imap_unordered(samples.draw_scene, range(first, first + 200), chunksize=20):
+            examples += encode_scene(autoencoder, scene)
+        if time.time() > until:
+            return examples
 
 
 def joined(batch: list[Example]) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,7 +131,6 @@ def batches(examples: list[Example], size: int):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--out", type=Path, default=Path("server/pocket"))
     parser.add_argument("--go-on", action="store_true", help="train what lies in --out further")
@@ -153,9 +164,7 @@ def main() -> None:
             examples = torch.load(options.work / "examples.pt", weights_only=False)
         else:
             log("drawing and encoding scenes")
-            examples = []
-            for _, scene in pool.imap_unordered(samples.draw_scene, range(1000, 1000 + options.scenes), chunksize=20):
-                examples += encode_scene(autoencoder, scene)
+            examples = draw_examples(autoencoder, pool, seconds=options.minutes * 60 * 0.17)
             torch.save(examples, options.work / "examples.pt")
     log(f"{len(examples)} examples")
 
