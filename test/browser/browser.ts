@@ -54,6 +54,8 @@ export interface Companion {
   readonly link: string;
   readonly origin: string;
   readonly token: string;
+  /** Its data folder. */
+  readonly home: string;
   /** Ends the process at once, as a crash would; its folder stays. */
   kill(): Promise<void>;
   /** Starts it again at the same port and with the same folder. */
@@ -80,6 +82,7 @@ export async function startCompanion(): Promise<Companion> {
     link: link.href,
     origin: link.origin,
     token: new URLSearchParams(link.hash.slice(1)).get('token') ?? '',
+    home,
     kill,
     restart: async () => {
       started = await start(home, port);

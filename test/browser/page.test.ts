@@ -5,6 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
+import { installAdapted } from '../server/adapted.ts';
 import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from './browser.ts';
 
 const chromium = findChromium();
@@ -333,6 +334,31 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Run');
       await close();
     }, 120_000);
+
+    test.each(
+      schemes,
+    )('a model that was installed meanwhile is chosen, with its adapter (%s)', async (scheme) => {
+      const { page, shot, close } = await openPage(scheme);
+      await openPicture(page);
+      await paint(page);
+      await page.getByLabel('Instruction').fill('a red circle');
+      await setSteps(page, 2);
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      if (scheme === 'light') expect(await page.getByLabel('Model').count()).toBe(0);
+      await installAdapted(companion.home, 'portrait');
+      await page.getByLabel('Model').selectOption('adapted', { timeout: 15_000 });
+      await page.getByLabel('Adapter').selectOption('portrait');
+      await shot('14-models');
+      await run(page).click();
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      const headers = { Authorization: `Bearer ${companion.token}` };
+      const answer = await fetch(`${companion.origin}/v1/edits`, { headers });
+      const { edits } = (await answer.json()) as { edits: { results: unknown[] }[] };
+      expect(edits[0]!.results).toMatchObject([
+        { model: 'adapted', adapters: [{ name: 'portrait', scale: 1 }] },
+      ]);
+      await close();
+    });
 
     // The last one: it kills the companion.
     test.each(schemes)('a companion that is gone is told in words and found again (%s)', async (scheme) => {

@@ -10,6 +10,7 @@ import { projectRoot } from '../../server/paths.ts';
 import { composite } from '../../shared/composite.ts';
 import type { EditResult } from '../../shared/events.ts';
 import { bytesOf, encodeContainer, type Tensor } from '../../shared/safetensors.ts';
+import { installAdapted } from './adapted.ts';
 import { temporaryHome } from './http/running-companion.ts';
 
 initializeCanvas(
@@ -152,22 +153,8 @@ describe('the command line', () => {
     expect(line.task).toBe('local-reference-editing');
   });
 
-  /** The model `adapted`: the tiny one with an adapter of this name. */
-  async function adapted(name: string): Promise<void> {
-    const model = path.join(home, 'models', 'adapted');
-    await cp(path.join(projectRoot, 'test/reference/arrays/tiny'), model, { recursive: true });
-    await mkdir(path.join(model, 'adapters'), { recursive: true });
-    const data = (count: number) => bytesOf(Float32Array.from({ length: count }, (_, i) => Math.sin(i) / 4));
-    const tensors = new Map<string, Tensor>([
-      ['final_layer.linear.lora_A.weight', { dtype: 'F32', shape: [2, 64], data: data(128) }],
-      ['final_layer.linear.lora_B.weight', { dtype: 'F32', shape: [64, 2], data: data(128) }],
-    ]);
-    const file = path.join(model, 'adapters', `${name}.safetensors`);
-    await writeFile(file, encodeContainer({ metadata: {}, tensors }));
-  }
-
   it('takes adapters of the model, at their full strength if no other is given', async () => {
-    await adapted('portrait_lora');
+    await installAdapted(home, 'portrait_lora');
     const bytes = async (...flags: string[]) => {
       const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
       const { line } = await edit(...fill, ...known, ...flags);
@@ -181,7 +168,7 @@ describe('the command line', () => {
   });
 
   it('takes the adapter that was trained for the task, if none is named', async () => {
-    await adapted('subject');
+    await installAdapted(home, 'subject');
     const placed = [...fill, '--reference', 'mask.png', '--model', 'adapted', '--steps', '2'];
     const { line } = await edit(...placed);
     expect(line.adapters).toEqual([{ name: 'subject', scale: 1 }]);
