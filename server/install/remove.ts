@@ -1,5 +1,7 @@
 import { lstat, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
+import { quantizedOnlyOf } from '../weights/catalogue.ts';
+import { unfinished } from '../weights/quantize.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import { holdModel, modelFolder, removeUnfinished } from './folder.ts';
 import type { PublishedModel } from './published.ts';
@@ -12,7 +14,7 @@ export interface Removal {
 }
 
 /**
- * Removes what was fetched of a model and the links to the person's files, never a file of theirs.
+ * Removes what was fetched of a model, what was quantized of it, and the links to the person's files, never a file of theirs.
  * @throws CodedError `install-running`
  */
 export async function removeModel(model: PublishedModel): Promise<Removal> {
@@ -21,6 +23,12 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
   const kept: string[] = [];
   let removedBytes = 0;
   try {
+    for (const file of await quantizedOnlyOf(model.id)) {
+      for (const place of [file, file + unfinished]) {
+        removedBytes += (await lstat(place).catch(() => undefined))?.size ?? 0;
+        await rm(place, { force: true });
+      }
+    }
     const record = await readRecord(folder);
     for (const [file, { origin, size, modifiedMs, from }] of Object.entries(record)) {
       const place = path.join(folder, file);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder, projectRoot } from '../paths.ts';
 import { indexSuffix } from './header.ts';
-import { quantizedFile } from './quantizedCache.ts';
+import { quantizedFile, quantizedFolder } from './quantizedCache.ts';
 import type { Bits } from './rounding.ts';
 
 /** A model whose files are all there. */
@@ -160,6 +160,24 @@ export async function quantizedFiles(
 ): Promise<Record<QuantizedNetwork, string>> {
   const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits);
   return { transformer: await at('transformer'), t5: await at('t5') };
+}
+
+/** What `npm run quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
+export async function quantizedOnlyOf(id: string): Promise<string[]> {
+  const models = (await knownModels()).filter((model) => !model.quantized && model.id !== pocket.id);
+  const written = async (model: ModelEntry): Promise<string[]> => {
+    const files: string[] = [];
+    for (const bits of [8, 4] as const) {
+      // What cannot be read was never quantized.
+      const known = await quantizedFiles(model, bits).catch(() => undefined);
+      files.push(...Object.values(known ?? {}));
+    }
+    // A file that has no other form stands for itself.
+    return files.filter((file) => path.dirname(file) === quantizedFolder());
+  };
+  const others = await Promise.all(models.filter((model) => model.id !== id).map(written));
+  const own = await Promise.all(models.filter((model) => model.id === id).map(written));
+  return own.flat().filter((file) => !others.flat().includes(file));
 }
 
 async function missingFiles({ folder }: ModelEntry): Promise<string[]> {

@@ -20,6 +20,9 @@ export interface QuantizeOptions {
   readonly signal?: AbortSignal;
 }
 
+/** After the name of what is not yet whole. */
+export const unfinished = '.partial';
+
 /** Weights of a layer that are in memory at a time. */
 const weightsAtOnce = 2 ** 21;
 const bytesAtOnce = 2 ** 23;
@@ -57,7 +60,7 @@ export async function quantizeFile(
   const parts = planParts(file, stored, bits);
   const header = encodeHeader(parts, stored.metadata);
   const total = header.length + parts.reduce((sum, { length }) => sum + length, 0);
-  const partial = `${target}.partial`;
+  const partial = target + unfinished;
   await mkdir(path.dirname(target), { recursive: true });
   const kept = await keptBytes(partial, header);
   await checkSpace(path.dirname(target), total - kept);

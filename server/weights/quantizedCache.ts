@@ -37,5 +37,9 @@ export async function quantizedFile(source: string, bits: Bits): Promise<string>
   }
   const name = path.basename(file, indexSuffix).replace(/\.safetensors$/, '');
   const identity = hash.digest('hex').slice(0, 16);
-  return path.join(homeFolder(), 'quantized', `${name}.${identity}.${bits}bit.safetensors`);
+  return path.join(quantizedFolder(), `${name}.${identity}.${bits}bit.safetensors`);
+}
+
+export function quantizedFolder(): string {
+  return path.join(homeFolder(), 'quantized');
 }

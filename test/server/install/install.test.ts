@@ -250,6 +250,28 @@ describe('a model', () => {
     expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
   });
 
+  it('and removed takes along what was quantized of it, but not what another model needs', async () => {
+    const quantized = async () => (await readdir(path.join(home, 'quantized'))).sort();
+    const quantize = async (id: string) => {
+      const program = path.join(projectRoot, 'dist/server/quantize.js');
+      const env = { ...process.env, ACEPP_HOME: home };
+      const flags = ['--model', id, '--bits', '8'];
+      const child = spawn(process.execPath, [program, ...flags], { env, stdio: 'ignore' });
+      expect(await once(child, 'close')).toEqual([0, null]);
+      return quantized();
+    };
+    await install('tiny-fill');
+    await install('tiny-second');
+    const made = await quantize('tiny-fill');
+    expect(made.length).toBeGreaterThan(0);
+    // The same bytes under another name are the same file of the cache.
+    expect(await quantize('tiny-second')).toEqual(made);
+    expect((await models('remove', 'tiny-fill')).code).toBe(0);
+    expect(await quantized()).toEqual(made);
+    expect((await models('remove', 'tiny-second')).code).toBe(0);
+    expect(await quantized()).toEqual([]);
+  });
+
   it('is told in the list with what is there and what is missing, without asking anyone', async () => {
     const before = (await models('list')).stdout;
     expect(before).toMatch(
