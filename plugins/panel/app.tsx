@@ -28,13 +28,15 @@ export interface PanelProps {
   readonly showsPreview?: boolean;
   /** What the host adds above the task, such as what is edited. */
   readonly beforeTask?: ComponentChildren;
+  /** What the host shows of the edit, above its progress: there, nothing that the person reads or writes moves when it comes. */
+  readonly view?: ComponentChildren;
   /** What the host adds below, such as a list of layers. */
   readonly children?: ComponentChildren;
 }
 
 /** The panel: the same in every host. */
 export function Panel(props: PanelProps) {
-  const { host, settings, session, connection, obstacle, showsPreview, beforeTask, children } = props;
+  const { host, settings, session, connection, obstacle, showsPreview, beforeTask, view, children } = props;
   useEffect(() => connection.start(), [connection]);
   useEffect(() => void settings.restore(), [settings]);
 
@@ -119,6 +121,7 @@ export function Panel(props: PanelProps) {
         )}
         {session.note.value !== '' && <p class="note">{session.note.value}</p>}
         {isDone && state.error && <ErrorNote error={state.error} />}
+        {view}
         {isDone ? (
           <ResultBar
             variants={state.variants}

@@ -5,6 +5,7 @@
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 import { chooseAdapters } from '../../shared/tasks.ts';
+import type { AttentionForm } from '../graph/graph.ts';
 import { availableProviders } from '../graph/session.ts';
 import { loadNetworks } from '../models/load.ts';
 import type { AdapterScale, Networks } from '../models/networks.ts';
@@ -139,12 +140,14 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
+      let attention: AttentionForm = 'fused';
       if (provider !== 'cpu') {
         tell({ type: 'trying', provider });
-        await probe(provider);
+        attention = await probe(provider);
         tell({ type: 'provider-works', provider });
       }
-      return await loadOne(asked ? [asked] : await preferredModels(provider), provider);
+      const models = asked ? [asked] : await preferredModels(provider);
+      return await loadOne(models, provider, attention);
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
@@ -163,17 +166,21 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
 }
 
 /** The first of the models that fits into the memory. */
-async function loadOne(models: readonly ModelEntry[], provider: Provider): Promise<Omit<Warm, 'wanted'>> {
+async function loadOne(
+  models: readonly ModelEntry[],
+  provider: Provider,
+  attention: AttentionForm,
+): Promise<Omit<Warm, 'wanted'>> {
   const [model, ...others] = models;
   try {
     const { form, plan, note } = await fitModel(model!, provider);
-    const networks = await loadNetworks(form, { provider, plan });
+    const networks = await loadNetworks(form, { provider, attention, plan });
     if (note) tell({ type: 'event', event: { type: 'note', text: note } });
     return { networks, model: form };
   } catch (cause) {
     if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });
-    return loadOne(others, provider);
+    return loadOne(others, provider, attention);
   }
 }
 

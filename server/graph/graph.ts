@@ -30,6 +30,15 @@ export interface AttentionOptions {
   readonly isCausal?: boolean;
 }
 
+/**
+ * How attention is written: as the one node that providers compute best, or as products and a softmax, for providers that
+ * compute that node wrongly.
+ */
+export type AttentionForm = 'fused' | 'composed';
+
+/** Float32 scores of a composed attention that are there at a time: 256 MB. */
+const scoresAtOnce = 2 ** 26;
+
 export interface ConvolutionOptions {
   readonly stride?: number;
   /** Zeros at the top, left, bottom and right. */
@@ -38,6 +47,7 @@ export interface ConvolutionOptions {
 
 interface Parts {
   readonly name: string;
+  readonly attention: AttentionForm;
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly initializers: Map<string, Initializer>;
@@ -60,9 +70,10 @@ export class Graph {
     this.#scope = scope;
   }
 
-  static create(name: string): Graph {
+  static create(name: string, attention: AttentionForm = 'fused'): Graph {
     const parts = {
       name,
+      attention,
       inputs: [],
       outputs: [],
       initializers: new Map(),
@@ -381,6 +392,7 @@ export class Graph {
     if (bias && bias.shape.join() !== [1, heads, q![1], k![1]].join()) {
       throw this.#mismatch('MultiHeadAttention', 'bias', `${describe(queries)} and ${describe(bias)}`);
     }
+    if (this.#parts.attention === 'composed') return this.#composedAttention(queries, keys, values, options);
     const attributes = {
       num_heads: { int: heads },
       ...(scale !== undefined && { scale: { float: scale } }),
@@ -389,6 +401,46 @@ export class Graph {
     const inputs = [queries, keys, values, ...(bias ? [undefined, undefined, bias] : [])];
     const output = { type: queries.type, shape: [1, q![1]!, v![2]!] };
     return this.#one('MultiHeadAttention', inputs, output, { domain: 'com.microsoft', attributes });
+  }
+
+  /** The same as `attention`, in blocks of queries. */
+  #composedAttention(queries: Value, keys: Value, values: Value, options: AttentionOptions): Value {
+    const { heads, scale, bias, isCausal } = options;
+    const { type } = queries;
+    const [, length = 0, width = 0] = queries.shape;
+    const count = keys.shape[1]!;
+    const size = width / heads;
+    const perHead = (x: Value, order: readonly number[]) =>
+      this.transpose(this.reshape(x, [x.shape[1]!, heads, x.shape[2]! / heads]), order);
+    const factor = this.floats([scale ?? 1 / Math.sqrt(size)]);
+    const q = this.times(perHead(queries, [1, 0, 2]), factor); // [H, L, D]
+    const k = perHead(keys, [1, 2, 0]); // [H, D, S]
+    const v = perHead(values, [1, 0, 2]); // [H, S, E]
+    const rows = Math.max(1, Math.floor(scoresAtOnce / (heads * count)));
+    const blocks: Value[] = [];
+    for (let begin = 0; begin < length; begin += rows) {
+      const taken = Math.min(rows, length - begin);
+      const part = (x: Value) => (taken === length ? x : this.#slice(x, 1, begin, taken));
+      let scores = this.#one('MatMul', [part(q), k], { type, shape: [heads, taken, count] });
+      if (bias) scores = this.plus(scores, part(this.reshape(bias, [heads, length, count])));
+      if (isCausal) {
+        const hidden = Array.from({ length: taken * count }, (_, i) =>
+          i % count > begin + Math.floor(i / count) ? -1e9 : 0,
+        );
+        scores = this.plus(scores, this.floats(hidden, [1, taken, count]));
+      }
+      const weights = this.#one('Softmax', [scores], scores, { attributes: { axis: { int: -1 } } });
+      const shape = [heads, taken, v.shape[2]!];
+      blocks.push(this.transpose(this.#one('MatMul', [weights, v], { type, shape }), [1, 0, 2])); // [taken, H, E]
+    }
+    const joined = blocks.length === 1 ? blocks[0]! : this.concat(0, blocks);
+    return this.reshape(joined, [1, length, values.shape[2]!]);
+  }
+
+  #slice(x: Value, axis: number, begin: number, count: number): Value {
+    const shape = x.shape.map((size, i) => (i === axis ? count : size));
+    const bounds = [begin, begin + count, axis].map((value) => this.integers([value]));
+    return this.#one('Slice', [x, ...bounds], { type: x.type, shape });
   }
 
   /**

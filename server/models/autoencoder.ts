@@ -1,6 +1,6 @@
 /** The autoencoder of FLUX.1 (black-forest-labs/flux, modules/autoencoder.py), over files with its key layout. */
 import type { Model } from '../graph/encode.ts';
-import { Graph } from '../graph/graph.ts';
+import { type AttentionForm, Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
@@ -14,16 +14,26 @@ const defaultScale = 0.3611;
 const defaultShift = 0.1159;
 
 /** Input `image` [1, 3, height, width], output `latent` [1, C, height / 8, width / 8]: the posterior's mean, shifted and scaled. */
-export function buildEncoder(file: WeightsFile, height: number, width: number): Model {
-  const part = start(file, 'encoder');
+export function buildEncoder(
+  file: WeightsFile,
+  height: number,
+  width: number,
+  attention: AttentionForm = 'fused',
+): Model {
+  const part = start(file, 'encoder', attention);
   const normalize = ownNorm(part.groups);
   const features = down(part.net, part.graph.input('image', 'float32', [1, 3, height, width]), normalize);
   return finishEncoder(part, features);
 }
 
 /** Input `latent` [1, C, height, width], output `image` [1, 3, height * 8, width * 8]. */
-export function buildDecoder(file: WeightsFile, height: number, width: number): Model {
-  const part = start(file, 'decoder');
+export function buildDecoder(
+  file: WeightsFile,
+  height: number,
+  width: number,
+  attention: AttentionForm = 'fused',
+): Model {
+  const part = start(file, 'decoder', attention);
   part.graph.output('image', up(part.net, beginDecoder(part, file, height, width), ownNorm(part.groups)));
   return part.graph.finish();
 }
@@ -32,15 +42,25 @@ export function buildDecoder(file: WeightsFile, height: number, width: number): 
 // and is small, and the levels in stages that can go tile by tile.
 
 /** Input `features` [1, F, height, width], output `latent` [1, C, height, width]. */
-export function buildEncoderMiddle(file: WeightsFile, height: number, width: number): Model {
-  const part = start(file, 'encoder');
+export function buildEncoderMiddle(
+  file: WeightsFile,
+  height: number,
+  width: number,
+  attention: AttentionForm = 'fused',
+): Model {
+  const part = start(file, 'encoder', attention);
   const [, channels = 0] = file.get('encoder.mid.block_1.conv1.weight').shape;
   return finishEncoder(part, part.graph.input('features', 'float32', [1, channels, height, width]));
 }
 
 /** Input `latent` [1, C, height, width], output `features` [1, F, height, width]. */
-export function buildDecoderMiddle(file: WeightsFile, height: number, width: number): Model {
-  const part = start(file, 'decoder');
+export function buildDecoderMiddle(
+  file: WeightsFile,
+  height: number,
+  width: number,
+  attention: AttentionForm = 'fused',
+): Model {
+  const part = start(file, 'decoder', attention);
   part.graph.output('features', beginDecoder(part, file, height, width));
   return part.graph.finish();
 }
@@ -167,8 +187,8 @@ interface Part {
   readonly shift: number;
 }
 
-function start(file: WeightsFile, part: 'encoder' | 'decoder'): Part {
-  const graph = Graph.create(`autoencoder's ${part}`);
+function start(file: WeightsFile, part: 'encoder' | 'decoder', attention?: AttentionForm): Part {
+  const graph = Graph.create(`autoencoder's ${part}`, attention);
   const groups = normGroups(file);
   const [channels = 0] = file.get(`${part}.norm_out.weight`).shape;
   if (!Number.isInteger(channels / groups)) {

@@ -4,7 +4,7 @@
  */
 
 import type { Model } from '../graph/encode.ts';
-import { Graph } from '../graph/graph.ts';
+import { type AttentionForm, Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import type { Adapter } from '../weights/adapter.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
@@ -74,9 +74,10 @@ export function buildFlux(
   tokens: number,
   textTokens: number,
   adapters: readonly Adapter[] = [],
+  attention: AttentionForm = 'fused',
 ): Model {
   const sizes = fluxSizes(file);
-  const graph = Graph.create('transformer');
+  const graph = Graph.create('transformer', attention);
   const scaled = adapters.map((adapter) => ({
     adapter,
     scale: graph.input(adapterInput(adapter.id), 'float32', [1]),
@@ -162,7 +163,7 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
       0,
       streams.map((stream) => stream[of]),
     );
-  const attended = attention(g, join('q'), join('k'), join('v'), rotary);
+  const attended = attend(g, join('q'), join('k'), join('v'), rotary);
   const parts = g.split(attended, 0, [text.shape[0]!, image.shape[0]!]);
 
   const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
@@ -183,7 +184,7 @@ function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Valu
   const mlp = net.shape('linear2.weight')[1]! - width;
   const [q, k, v, hidden] = net.linears('linear1', input, [width, width, width, mlp]); // 3 x [L, D] and [L, M]
   const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
-  const attended = attention(g, heads.q, heads.k, v!, rotary);
+  const attended = attend(g, heads.q, heads.k, v!, rotary);
   const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]), width);
   return g.plus(x, g.times(gate!, output));
 }
@@ -205,7 +206,7 @@ function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Va
 }
 
 /** Attention with rotary position embedding: 3 x [L, D] -> [L, D] */
-function attention(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize }: Rotary): Value {
+function attend(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize }: Rotary): Value {
   const heads = q.shape[1]! / headSize;
   const batched = (x: Value) => g.reshape(x, [1, ...x.shape]);
   const rotated = (x: Value) => g.rotary(batched(x), cosine, sine, heads);

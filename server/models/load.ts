@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import type { Model } from '../graph/encode.ts';
+import type { AttentionForm } from '../graph/graph.ts';
 import type { Provider } from '../graph/session.ts';
 import { type Adapter, openAdapter } from '../weights/adapter.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
@@ -20,6 +21,8 @@ const copiedBytes = 128 * 2 ** 20;
 
 export interface LoadOptions {
   readonly provider: Provider;
+  /** What the provider computes rightly. */
+  readonly attention?: AttentionForm | undefined;
   /** Where memory was planned; without it everything stays loaded. */
   readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
 }
@@ -28,7 +31,10 @@ export interface LoadOptions {
  * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
  * @throws CodedError `model-missing`, `model-file-invalid`, `provider-unavailable`
  */
-export async function loadNetworks(model: ModelEntry, { provider, plan }: LoadOptions): Promise<Networks> {
+export async function loadNetworks(
+  model: ModelEntry,
+  { provider, attention, plan }: LoadOptions,
+): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
   const sizes = built(transformer, () => fluxSizes(transformer));
@@ -70,17 +76,17 @@ export async function loadNetworks(model: ModelEntry, { provider, plan }: LoadOp
   const autoencoder = openAutoencoder(
     autoencoderFile,
     capacityFor(autoencoderFile),
-    optionsFor(autoencoderFile),
+    { ...optionsFor(autoencoderFile), attention },
     plan?.tileSide,
   );
 
   async function encodeText(instruction: string): Promise<TextConditioning> {
     if (plan?.inTurn) await sessions.transformer.release();
     const row = t5Tokenizer.encode(instruction);
-    const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length));
+    const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
     const { text } = await t5Session.run({ tokens: row.ids }, 'text');
     const { ids, end } = clipTokenizer.encode(instruction);
-    const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length));
+    const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
     const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
     if (plan?.inTurn) {
       await sessions.t5.release();
@@ -109,7 +115,7 @@ export async function loadNetworks(model: ModelEntry, { provider, plan }: LoadOp
     const tokens = rows * columns;
     const scales = scalesByName(step.adapters ?? []);
     const opened = await Promise.all([...scales.keys()].map(open));
-    const build = () => buildFlux(transformer, tokens, textTokens, opened);
+    const build = () => buildFlux(transformer, tokens, textTokens, opened, attention);
     const session = await sessions.transformer.get([tokens, textTokens, ...scales.keys()], build);
     const key = [textTokens, rows, columns].join();
     if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };

@@ -5,6 +5,7 @@
  * what comes out is what the whole would give, but for rounding. The price is that the activations between two
  * convolutions lie in main memory; on the device there is one tile.
  */
+import type { AttentionForm } from '../graph/graph.ts';
 import type { SessionOptions } from '../graph/session.ts';
 import { Session } from '../graph/session.ts';
 import type { WeightsFile } from '../weights/file.ts';
@@ -46,9 +47,10 @@ export interface Autoencoder {
 export function openAutoencoder(
   file: WeightsFile,
   capacity: number,
-  options: SessionOptions,
+  options: SessionOptions & { readonly attention?: AttentionForm | undefined },
   side = defaultSide,
 ): Autoencoder {
+  const { attention } = options;
   const encoders = new SessionCache(capacity, options);
   const decoders = new SessionCache(capacity, options);
   const channels = latentChannels(file);
@@ -60,7 +62,7 @@ export function openAutoencoder(
       const latentSize = { width: width / latentFactor, height: height / latentFactor };
       const { width: w, height: h } = latentSize;
       if (isSmall(w, h)) {
-        const session = await encoders.get([h, w], () => buildEncoder(file, height, width));
+        const session = await encoders.get([h, w], () => buildEncoder(file, height, width, attention));
         const { latent } = await session.run({ image: data }, 'latent');
         return { data: latent, channels, ...latentSize };
       }
@@ -68,7 +70,7 @@ export function openAutoencoder(
       await encoders.release();
       const image = { data, channels: 3, width, height };
       const features = await runStages(encoderStages(file), image, side * latentFactor, groups, options);
-      const middle = await Session.open(buildEncoderMiddle(file, h, w), options);
+      const middle = await Session.open(buildEncoderMiddle(file, h, w, attention), options);
       const { latent } = await middle.run({ features: features.data }, 'latent');
       await middle.release();
       return { data: latent, channels, ...latentSize };
@@ -77,12 +79,14 @@ export function openAutoencoder(
     async decode({ data, width, height }) {
       const imageSize = { width: width * latentFactor, height: height * latentFactor };
       if (isSmall(width, height)) {
-        const session = await decoders.get([height, width], () => buildDecoder(file, height, width));
+        const session = await decoders.get([height, width], () =>
+          buildDecoder(file, height, width, attention),
+        );
         const { image } = await session.run({ latent: data }, 'image');
         return { data: image, ...imageSize };
       }
       await decoders.release();
-      const middle = await Session.open(buildDecoderMiddle(file, height, width), options);
+      const middle = await Session.open(buildDecoderMiddle(file, height, width, attention), options);
       const { features } = await middle.run({ latent: data }, 'features');
       await middle.release();
       const whole = { data: features, channels: features.length / (width * height), width, height };

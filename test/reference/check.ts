@@ -1,5 +1,8 @@
-/** `npm run reference -- [DIR]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
+/** `npm run reference -- [DIR] [--provider NAME]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
 import path from 'node:path';
+import { Command, Option } from 'commander';
+import { attentionForm } from '../../server/engine/probe.ts';
+import { type Provider, providers } from '../../server/engine/provider.ts';
 import { projectRoot } from '../../server/paths.ts';
 import { compareLine } from './compare.ts';
 import { readLines } from './lines.ts';
@@ -20,11 +23,19 @@ function cells(row: Row): string[] {
   ];
 }
 
-const folder = path.resolve(process.argv[2] ?? path.join(projectRoot, 'test/reference/arrays'));
+const command = new Command('npm run reference --')
+  .argument('[dir]', 'that make.py wrote', path.join(projectRoot, 'test/reference/arrays'))
+  .addOption(new Option('--provider <name>').choices([...providers]).default('cpu'))
+  .parse();
+const folder = path.resolve(command.processedArgs[0]);
+const { provider } = command.opts<{ provider: Provider }>();
+const attention = await attentionForm(provider);
+if (attention !== 'fused')
+  console.error(`Attention is ${attention}: ${provider} computes the fused one wrongly.`);
 const rows: Row[] = [];
 for (const line of readLines(folder)) {
   try {
-    rows.push(...(await compareLine(folder, line)));
+    rows.push(...(await compareLine(folder, line, { provider, attention })));
   } catch (thrown) {
     console.error(`${line.title}, ${line.configuration}:`, thrown);
     const { title, configuration } = line;

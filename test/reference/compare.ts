@@ -2,20 +2,27 @@ import { compareEdit } from './edit.ts';
 import { compareNoise, compareSchedule, compareUnits } from './formulas.ts';
 import type { Line } from './lines.ts';
 import type { Row } from './measure.ts';
-import { compareAutoencoder, compareCLIP, compareFlux, compareT5 } from './networks.ts';
+import { compareAutoencoder, compareCLIP, compareFlux, compareT5, type How } from './networks.ts';
 import { compareTokenizer } from './tokens.ts';
 
-/** Runs our code over what the reference was given. @param folder that make.py wrote */
-export async function compareLine(folder: string, line: Line): Promise<Row[]> {
+/**
+ * Runs our code over what the reference was given.
+ * @param folder that make.py wrote
+ */
+export async function compareLine(
+  folder: string,
+  line: Line,
+  how: How = { provider: 'cpu', attention: 'fused' },
+): Promise<Row[]> {
   switch (line.kind) {
     case 'flux':
-      return compareFlux(folder, line);
+      return compareFlux(folder, line, how);
     case 't5':
-      return compareT5(folder, line);
+      return compareT5(folder, line, how);
     case 'clip':
-      return compareCLIP(folder, line);
+      return compareCLIP(folder, line, how);
     case 'autoencoder':
-      return compareAutoencoder(folder, line);
+      return compareAutoencoder(folder, line, how);
     case 'tokenizer':
       return compareTokenizer(folder, line);
     case 'noise':
@@ -25,6 +32,6 @@ export async function compareLine(folder: string, line: Line): Promise<Row[]> {
     case 'units':
       return compareUnits(folder, line);
     case 'edit':
-      return compareEdit(folder, line);
+      return compareEdit(folder, line, how);
   }
 }

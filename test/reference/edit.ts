@@ -9,12 +9,13 @@ import { decodeContainer } from '../../shared/safetensors.ts';
 import { psnr } from './formulas.ts';
 import type { LineOf } from './lines.ts';
 import { compare, type Row, readArrays } from './measure.ts';
+import type { How } from './networks.ts';
 
 const latentLimit = 1e-3;
 const pictureLimit = 50;
 
 /** The companion's own edit of the same request: its latents after every step, and the picture before it is put into the document. */
-export async function compareEdit(folder: string, line: LineOf<'edit'>): Promise<Row[]> {
+export async function compareEdit(folder: string, line: LineOf<'edit'>, how: How): Promise<Row[]> {
   const expected = readArrays(folder, line.expected);
   const [steps = 0, tokens = 0] = expected.shape('latents');
   const model = {
@@ -25,7 +26,7 @@ export async function compareEdit(folder: string, line: LineOf<'edit'>): Promise
     defaultSteps: 28,
     defaultGuidance: 50,
   };
-  const networks = await loadNetworks(model, { provider: 'cpu' });
+  const networks = await loadNetworks(model, how);
   const { watched, latents, pictures } = watch(networks);
   const input = await readEditInput(decodeContainer(readFileSync(path.join(folder, line.request))));
   await runEdit(watched, input, { emit() {}, async checkpoint() {}, async deliver() {} });

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Model } from '../../server/graph/encode.ts';
-import { type Arrays, Session } from '../../server/graph/session.ts';
+import type { AttentionForm } from '../../server/graph/graph.ts';
+import { type Arrays, type Provider, Session } from '../../server/graph/session.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
 import {
   adapterInput,
@@ -16,11 +17,22 @@ import { WeightsFile } from '../../server/weights/file.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinRelative } from './measure.ts';
 
+/** What computes the networks, and how attention is written for it. */
+export interface How {
+  readonly provider: Provider;
+  readonly attention: AttentionForm;
+}
+
 /** Of float32 sums in another order. */
 const limit = 1e-4;
 
-async function compute(model: Model, inputs: Arrays, output: string): Promise<Float32Array> {
-  const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
+async function compute(
+  provider: Provider,
+  model: Model,
+  inputs: Arrays,
+  output: string,
+): Promise<Float32Array> {
+  const session = await Session.open(model, { provider, copiesWeights: false });
   const results = await session.run(inputs, output);
   await session.release();
   return results[output]!;
@@ -29,7 +41,11 @@ async function compute(model: Model, inputs: Arrays, output: string): Promise<Fl
 const openWeights = (folder: string, line: { readonly weights: string }) =>
   WeightsFile.open(path.join(folder, line.weights));
 
-export async function compareFlux(folder: string, line: LineOf<'flux'>): Promise<Row[]> {
+export async function compareFlux(
+  folder: string,
+  line: LineOf<'flux'>,
+  { provider, attention }: How,
+): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const file = await openWeights(folder, line);
   const sizes = fluxSizes(file);
@@ -39,7 +55,8 @@ export async function compareFlux(folder: string, line: LineOf<'flux'>): Promise
     Object.keys(line.adapters).map((name) => openAdapter(name, path.join(folder, name), file)),
   );
   const velocity = await compute(
-    buildFlux(file, rows * columns, textTokens, adapters),
+    provider,
+    buildFlux(file, rows * columns, textTokens, adapters, attention),
     {
       image: padded(array.floats('image'), array.shape('image'), sizes.inputColumns),
       text: array.floats('text'),
@@ -67,18 +84,36 @@ function padded(
   return wide;
 }
 
-export async function compareT5(folder: string, line: LineOf<'t5'>): Promise<Row[]> {
+export async function compareT5(
+  folder: string,
+  line: LineOf<'t5'>,
+  { provider, attention }: How,
+): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const tokens = asTokens(array.integers('tokens'));
-  const text = await compute(buildT5(await openWeights(folder, line), tokens.length), { tokens }, 'text');
+  const text = await compute(
+    provider,
+    buildT5(await openWeights(folder, line), tokens.length, attention),
+    { tokens },
+    'text',
+  );
   return [withinRelative(line, '', text, array.floats('text'), limit)];
 }
 
-export async function compareCLIP(folder: string, line: LineOf<'clip'>): Promise<Row[]> {
+export async function compareCLIP(
+  folder: string,
+  line: LineOf<'clip'>,
+  { provider, attention }: How,
+): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const tokens = asTokens(array.integers('tokens'));
   const inputs = { tokens, end: asTokens(array.integers('end')) };
-  const vector = await compute(buildCLIP(await openWeights(folder, line), tokens.length), inputs, 'vector');
+  const vector = await compute(
+    provider,
+    buildCLIP(await openWeights(folder, line), tokens.length, attention),
+    inputs,
+    'vector',
+  );
   return [withinRelative(line, '', vector, array.floats('vector'), limit)];
 }
 
@@ -86,7 +121,11 @@ export async function compareCLIP(folder: string, line: LineOf<'clip'>): Promise
 const tileSide = 5;
 
 /** Whole, and in tiles so small that every picture has many. */
-export async function compareAutoencoder(folder: string, line: LineOf<'autoencoder'>): Promise<Row[]> {
+export async function compareAutoencoder(
+  folder: string,
+  line: LineOf<'autoencoder'>,
+  { provider, attention }: How,
+): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const file = await openWeights(folder, line);
   const [latent, decoded] = [array.floats('latent'), array.floats('decoded')];
@@ -97,7 +136,7 @@ export async function compareAutoencoder(folder: string, line: LineOf<'autoencod
     ['', undefined],
     [' in tiles', tileSide],
   ] as const) {
-    const autoencoder = openAutoencoder(file, 1, { provider: 'cpu', copiesWeights: false }, side);
+    const autoencoder = openAutoencoder(file, 1, { provider, attention, copiesWeights: false }, side);
     const encoding = await autoencoder.encode({ data: array.floats('image'), width, height });
     const decoding = await autoencoder.decode({ data: latent, channels, width: columns, height: rows });
     await autoencoder.release();

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { initializeCanvas, readPsd } from 'ag-psd';
@@ -9,7 +9,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../server/paths.ts';
 import { composite } from '../../shared/composite.ts';
 import type { EditResult } from '../../shared/events.ts';
-import { bytesOf, encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { installAdapted } from './adapted.ts';
 import { temporaryHome } from './http/running-companion.ts';
 

@@ -57,6 +57,37 @@ export function App({ host, work, settings, session, connection }: AppProps) {
   const shown = state.kind === 'done' ? state.variants[state.chosen] : undefined;
   const below = taken && (!shown || shown.target === taken.target) ? taken.edit : undefined;
 
+  const view = (
+    <>
+      {shown && state.kind === 'done' && (
+        <PictureView key="done" picture={below} candidate={shown}>
+          {state.variants.length > 1 && below && (
+            <button
+              class="secondary small"
+              type="button"
+              {...on({
+                click: () =>
+                  attempt(async () => {
+                    await host.placeSideBySide(state.variants, below);
+                    session.discard();
+                  }),
+              })}
+            >
+              {`Place all ${state.variants.length} side by side`}
+            </button>
+          )}
+        </PictureView>
+      )}
+      {state.kind === 'running' && taken && (
+        <PictureView
+          key="running"
+          picture={taken.edit}
+          {...(state.preview ? { preview: state.preview } : {})}
+        />
+      )}
+    </>
+  );
+
   return (
     <div class="plugin">
       <header class="plugin-head">
@@ -73,37 +104,18 @@ export function App({ host, work, settings, session, connection }: AppProps) {
           onClearMask={work.clearMask}
           {...(recipe && isReady ? { onRepeat: () => attempt(repeat) } : {})}
         />
-        {shown && state.kind === 'done' && (
-          <PictureView key="done" picture={below} candidate={shown}>
-            {state.variants.length > 1 && below && (
-              <button
-                class="secondary small"
-                type="button"
-                {...on({
-                  click: () =>
-                    attempt(async () => {
-                      await host.placeSideBySide(state.variants, below);
-                      session.discard();
-                    }),
-                })}
-              >
-                {`Place all ${state.variants.length} side by side`}
-              </button>
-            )}
-          </PictureView>
-        )}
-        {state.kind === 'running' && taken && (
-          <PictureView
-            key="running"
-            picture={taken.edit}
-            {...(state.preview ? { preview: state.preview } : {})}
-          />
-        )}
         {!busy && mask?.kind === 'brush' && (
           <PictureView key="brush" picture={mask.picture} paint={mask.paint} />
         )}
       </header>
-      <Panel host={host} settings={settings} session={session} connection={connection} obstacle={obstacle} />
+      <Panel
+        host={host}
+        settings={settings}
+        session={session}
+        connection={connection}
+        obstacle={obstacle}
+        view={view}
+      />
     </div>
   );
 }

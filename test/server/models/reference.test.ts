@@ -31,6 +31,14 @@ describe('ours computes what the published implementation computes', () => {
     expect(rows.length).toBeGreaterThan(0);
     expect(rows.filter(({ ok }) => !ok)).toEqual([]);
   });
+
+  const attending = lines.filter(({ kind }) => ['flux', 't5', 'clip', 'autoencoder'].includes(kind));
+  it.each(
+    attending.map((line) => [line.title, line.configuration, line] as const),
+  )('also with attention as products and a softmax: %s: %s', async (_title, _configuration, line) => {
+    const rows = await compareLine(arraysFolder, line, { provider: 'cpu', attention: 'composed' });
+    expect(rows.filter(({ ok }) => !ok)).toEqual([]);
+  });
 });
 
 describe('a number that is off', () => {
