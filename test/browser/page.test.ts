@@ -325,8 +325,13 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Enter');
       await tabTo(page, 'Steps');
       await page.keyboard.type('2');
+      // The panel looks after the companion meanwhile, and is drawn anew; what is being typed stays.
+      await page.waitForResponse(/\/v1\/models$/);
+      await page.waitForResponse(/\/v1\/models$/);
+      expect(await page.getByLabel('Steps').inputValue()).toBe('2');
       await page.keyboard.press('Control+Enter');
       await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      expect(await page.getByText(/, 2 steps/).isVisible()).toBe(true);
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
       await page.getByLabel('Hide a green circle').waitFor();

@@ -96,7 +96,7 @@ interface NumberFieldProps {
   readonly onChange: (value: number | undefined) => void;
 }
 
-/** A number within limits, or empty; it is taken when the person leaves the field. */
+/** A number within limits, or empty. It is taken as it is typed, and shown as it was taken once the person leaves. */
 function NumberField({
   name,
   placeholder,
@@ -106,6 +106,8 @@ function NumberField({
   value,
   onChange,
 }: NumberFieldProps) {
+  // What is being typed is kept here: the panel may be drawn anew meanwhile, which would write the number over it.
+  const [typed, setTyped] = useState<string>();
   return (
     <div class="number-row">
       <span class="number-name">{name}</span>
@@ -114,14 +116,14 @@ function NumberField({
         inputMode="numeric"
         aria-label={name}
         placeholder={placeholder}
-        value={value ?? ''}
+        value={typed ?? value ?? ''}
         {...on({
-          change: (event) => {
-            const input = event.target as HTMLInputElement;
-            const number = readNumber(input.value, min, max, fraction);
-            input.value = number === undefined ? '' : String(number);
-            onChange(number);
+          input: (event) => {
+            const { value: text } = event.target as HTMLInputElement;
+            setTyped(text);
+            onChange(readNumber(text, min, max, fraction));
           },
+          change: () => setTyped(undefined),
         })}
       />
     </div>
