@@ -227,15 +227,16 @@ export class Jobs {
 
   /** Keeps how an edit ended, and tells it after that. */
   async #end(live: LiveEdit, life: EditLife): Promise<void> {
-    await live.end(lastEvent(life), async () => {
-      const record = { ...this.#find(live.id), life, bytes: await this.#bytesOf(live.id, life) };
-      this.#records.set(live.id, record);
-      try {
-        await this.#store.save(record);
-      } catch (error) {
-        this.#log(`The end of the edit ${live.id} cannot be written: ${(error as Error).message}`);
-      }
-    });
+    const last = await live.writeLast(lastEvent(life));
+    const record = { ...this.#find(live.id), life, bytes: await this.#bytesOf(live.id, life) };
+    try {
+      await this.#store.save(record);
+    } catch (error) {
+      this.#log(`The end of the edit ${live.id} cannot be written: ${(error as Error).message}`);
+    }
+    // All at once: a poll that tells an end must have its event, as nobody asks again after that.
+    this.#records.set(live.id, record);
+    live.show(last);
     this.#live.delete(live.id);
   }
 

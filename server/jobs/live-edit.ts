@@ -28,15 +28,20 @@ export class LiveEdit {
   tell(body: EditEventBody): void {
     const event = this.#stamp(body);
     this.#written = this.#write(event);
-    this.#show(event);
+    this.show(event);
   }
 
-  /** Writes the last event, then what `keep` writes, and only then shows it. */
-  async end(body: EditEventBody, keep: () => Promise<void>): Promise<void> {
+  /** Writes the last event and shows it to nobody yet: how the edit ended is to be kept before that. */
+  async writeLast(body: EditEventBody): Promise<EditEvent> {
     const event = this.#stamp(body);
     await this.#write(event);
-    await keep();
-    this.#show(event);
+    return event;
+  }
+
+  show(event: EditEvent): void {
+    if (event.type === 'step' && event.preview) this.#dropPreviews();
+    this.#events.push(event);
+    this.#shown.emit('event');
   }
 
   /** Resolves when there is an event after `seq`, when the seconds are over or when the asker has gone. */
@@ -59,12 +64,6 @@ export class LiveEdit {
       // The edit itself can go on: who waits for it is told from memory.
       this.#log(`An event of the edit ${this.id} cannot be written: ${(error as Error).message}`);
     }
-  }
-
-  #show(event: EditEvent): void {
-    if (event.type === 'step' && event.preview) this.#dropPreviews();
-    this.#events.push(event);
-    this.#shown.emit('event');
   }
 
   /** Only the newest preview is worth its memory. */

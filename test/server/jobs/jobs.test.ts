@@ -90,6 +90,18 @@ describe('the queue', () => {
 });
 
 describe('the store', () => {
+  it('never tells an end without its event, however often it is asked', async () => {
+    for (let i = 0; i < 20; i++) {
+      const { id } = await accept();
+      let poll = await jobs.poll(id, 0, 0, anyone);
+      while (poll.state === 'queued' || poll.state === 'running') {
+        await new Promise(setImmediate);
+        poll = await jobs.poll(id, 0, 0, anyone);
+      }
+      expect(poll.events.at(-1)?.type).toBe(poll.state);
+    }
+  });
+
   it('keeps the newest 200 edits and their files, in pages of the history', async () => {
     const ids = [];
     for (let i = 0; i < 205; i++) {
