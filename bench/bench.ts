@@ -113,8 +113,18 @@ function memoryOf({ pid }: ChildProcess, provider: Provider): number {
   }
 }
 
-async function inTorch(python: string, { shape, tokens, textTokens }: StepReport): Promise<TorchReport> {
-  const job = JSON.stringify({ ...shape, tokens, textTokens, provider: flags.provider, steps: flags.steps });
+async function inTorch(
+  python: string,
+  { shape, type, tokens, textTokens }: StepReport,
+): Promise<TorchReport> {
+  const job = JSON.stringify({
+    ...shape,
+    type,
+    tokens,
+    textTokens,
+    provider: flags.provider,
+    steps: flags.steps,
+  });
   const { stdout } = await promisify(execFile)(python, ['-m', 'bench.flux', job], { cwd: projectRoot });
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as TorchReport;
 }
@@ -124,11 +134,11 @@ function describe(
   report: StepReport & { peakMegabytes: number },
   torch?: TorchReport,
 ): string {
-  const { tokens, secondsPerStep, flops, productRate, peakMegabytes, startUp } = report;
+  const { type, tokens, secondsPerStep, flops, productRate, peakMegabytes, startUp } = report;
   const rate = flops / secondsPerStep;
   const giga = (perSecond: number) => `${(perSecond / 1e9).toPrecision(3)} GFLOP/s`;
   const lines = [
-    `${references} references, ${tokens} tokens: ${secondsPerStep.toFixed(3)} s a step, ${giga(rate)}, ` +
+    `${references} references, ${tokens} tokens: ${secondsPerStep.toFixed(3)} s a step in ${type}, ${giga(rate)}, ` +
       `${((100 * rate) / productRate).toFixed(0)}% of a plain product's ${giga(productRate)}`,
     `  peak ${peakMegabytes} MB beyond the mapped files; start-up ${Object.entries(startUp)
       .map(([stage, seconds]) => `${stage} ${seconds.toFixed(2)} s`)

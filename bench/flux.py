@@ -19,7 +19,7 @@ def fused(q, k, v, turns):
 
 def main(job: dict) -> dict:
     device = "cuda" if job["provider"] == "cuda" else "cpu"
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    dtype = getattr(torch, job["type"])
     rope, sinusoidal = networks.rope, networks.sinusoidal
     networks.attend = fused
     networks.rope = lambda ids, size: rope(ids, size).to(device)

@@ -1,4 +1,6 @@
 /** Times steps of one transformer in this process and sends a `StepReport` to its parent. */
+import { probe } from '../server/engine/probe.ts';
+import { type Arithmetic, type ComputeType, float32 } from '../server/graph/arithmetic.ts';
 import { Graph } from '../server/graph/graph.ts';
 import type { Provider } from '../server/graph/session.ts';
 import { Session } from '../server/graph/session.ts';
@@ -28,7 +30,9 @@ export interface StepReport {
   readonly secondsPerStep: number;
   /** Multiplications and additions of one step. */
   readonly flops: number;
-  /** Of a chain of plain float32 products in the same provider, FLOP per second. */
+  /** What is computed in: the best that the provider does rightly. */
+  readonly type: ComputeType;
+  /** Of a chain of plain products in the same type and provider, FLOP per second. */
   readonly productRate: number;
   /** Seconds by stage. */
   readonly startUp: Readonly<Record<string, number>>;
@@ -54,9 +58,10 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
   const tokens = grid.rows * grid.columns;
   const textTokens = textTokensOf(textWidth);
 
-  const productRate = await productsPerSecond(provider, width);
+  const arithmetic = provider === 'cpu' ? float32 : (await probe(provider)).transformer;
+  const productRate = await productsPerSecond(provider, width, arithmetic);
   const clock = stopwatch();
-  const model = buildFlux(weights, tokens, textTokens);
+  const model = buildFlux(weights, tokens, textTokens, [], arithmetic);
   const building = clock();
   const session = await Session.open(model, { provider, copiesWeights: weights.bytes <= 128 * 2 ** 20 });
   const opening = clock();
@@ -81,6 +86,7 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
     textTokens,
     secondsPerStep: median(times),
     flops: flopsOf(shape, tokens, textTokens),
+    type: arithmetic.type,
     productRate,
     startUp: { building, opening, 'first step': first },
   };
@@ -94,15 +100,15 @@ function flopsOf({ width, double, single }: FluxShape, tokens: number, textToken
   return (double + single) * (products + attention);
 }
 
-/** `x W W W W` in float32, W [D, D] given once: nothing but products, and hardly anything to copy. */
-async function productsPerSecond(provider: Provider, width: number): Promise<number> {
+/** `x W W W W`, W [D, D] given once: nothing but products, and hardly anything to copy. */
+async function productsPerSecond(provider: Provider, width: number, arithmetic: Arithmetic): Promise<number> {
   const rows = 4096;
   const chain = 8;
-  const graph = Graph.create('products');
-  let x = graph.input('x', 'float32', [rows, width]);
-  const w = graph.input('w', 'float32', [width, width]);
+  const graph = Graph.create('products', arithmetic);
+  let x = graph.given('x', [rows, width]);
+  const w = graph.given('w', [width, width]);
   for (let i = 0; i < chain; i++) x = graph.linear(x, w, undefined);
-  graph.output('y', graph.rows(x, 0, 1));
+  graph.output('y', graph.cast(graph.rows(x, 0, 1), 'float32'));
   const session = await Session.open(graph.finish(), { provider, copiesWeights: true });
   const random = (length: number) =>
     Float32Array.from({ length }, () => (Math.random() - 0.5) / Math.sqrt(width / 12));

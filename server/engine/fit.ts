@@ -1,4 +1,6 @@
 import { CodedError } from '../../shared/errors.ts';
+import type { ComputeType } from '../graph/arithmetic.ts';
+import { bytesPerElement } from '../graph/value.ts';
 import { measureModel } from '../models/load.ts';
 import { gigabytes, type MemoryPlan, planMemory } from '../models/memoryPlan.ts';
 import { formsOf, type ModelEntry } from '../weights/catalogue.ts';
@@ -18,15 +20,18 @@ const small = 1e9;
 
 /**
  * Decides in which form a model runs on a device, and how.
+ * @param type what the transformer computes in
  * @param memory of the device, which is asked if this is not given
  * @throws CodedError `out-of-memory` where not even the smallest form fits on a GPU
  */
 export async function fitModel(
   model: ModelEntry,
   provider: Provider,
+  type: ComputeType = 'float32',
   memory?: DeviceMemory | undefined,
 ): Promise<Fit> {
-  const { form: own, sizes } = await measureModel(model);
+  const { form: own, sizes: widths } = await measureModel(model);
+  const sizes = { ...widths, bytesPerValue: bytesPerElement[type] };
   memory ??= await deviceMemory(provider);
   if (!memory || own.transformer + own.text < small) return { form: model };
   const entries = await formsOf(model);

@@ -1,4 +1,5 @@
-import { type AttentionForm, Graph } from '../graph/graph.ts';
+import { type Arithmetic, type AttentionForm, type ComputeType, float32 } from '../graph/arithmetic.ts';
+import { Graph } from '../graph/graph.ts';
 import { type Arrays, Session } from '../graph/session.ts';
 import type { Provider } from './provider.ts';
 
@@ -6,49 +7,153 @@ import type { Provider } from './provider.ts';
 const tokens = 80;
 const heads = 2;
 const width = 128;
-/** TensorFloat-32 and half precision stay below it. */
-const tolerance = 2e-3;
+
+/** Of the CPU's float32. TensorFloat-32 stays below the first; in 16 bits what comes out is rounded, and once on the way. */
+const attentionTolerance: Readonly<Record<ComputeType, number>> = {
+  float32: 2e-3,
+  bfloat16: 6e-3,
+  float16: 2e-3,
+};
+/** Of a block: some ten roundings one after the other. */
+const blockTolerance: Readonly<Record<ComputeType, number>> = {
+  float32: 4e-3,
+  bfloat16: 2e-2,
+  float16: 4e-3,
+};
 
 /**
- * Tries a provider on what all networks need.
- * @returns the form of attention that it computes rightly
+ * What the transformer may compute in, the best first. FLUX was made in bfloat16 and goes beyond float16 in places; DirectML and
+ * WebGPU have no bfloat16. Text encoders and autoencoder are computed in float32 always: T5 goes beyond float16 too, and
+ * ONNX Runtime has no bfloat16 for what the autoencoder needs.
+ */
+const halfTypes: Readonly<Record<Provider, readonly ComputeType[]>> = {
+  cuda: ['bfloat16', 'float16'],
+  dml: ['float16'],
+  webgpu: ['float16'],
+  cpu: [],
+};
+
+/** What a provider computes rightly. */
+export interface Abilities {
+  /** Of text encoders and autoencoder, in float32. */
+  readonly attention: AttentionForm;
+  readonly transformer: Arithmetic;
+}
+
+/**
+ * Tries a provider on what the networks need.
  * @throws what ONNX Runtime throws where the provider's library or its device is missing, or the device has no float16; the
  * reason may be on stderr only
  */
-export async function probe(provider: Provider): Promise<AttentionForm> {
-  // Weights are stored in it, also where all is computed in float32.
+export async function probe(provider: Provider): Promise<Abilities> {
+  await checkFloat16(provider);
+  const plain = await firstRight(provider, ['float32']);
+  if (!plain) throw new Error('It computes attention wrongly');
+  return {
+    attention: plain.attention,
+    transformer: (await firstRight(provider, halfTypes[provider])) ?? plain,
+  };
+}
+
+/** Weights are stored in it, also where all is computed in float32. */
+async function checkFloat16(provider: Provider): Promise<void> {
   const graph = Graph.create('float16');
   const x = graph.input('x', 'float32', [tokens]);
   graph.output('half', graph.cast(graph.cast(x, 'float16'), 'float32'));
-  const given = Float32Array.from({ length: tokens }, (_, i) => wave(i, 0));
+  const given = waves([tokens], 0);
   const { half } = await runOnce(graph, provider, { x: given }, 'half');
   if (relativeError(half, given) > 1e-3) throw new Error('It computes float16 wrongly');
-  return attentionForm(provider);
 }
 
 /**
- * Computes an attention on a provider and compares it with the CPU's. ONNX Runtime 1.29's WebGPU is wrong by some percent
- * from 32 tokens on where a subgroup has few lanes, and was on others before (microsoft/onnxruntime pull request 28520).
- * @throws if neither form is right
+ * The first type and form in which attention and a block come out as on the CPU. ONNX Runtime 1.29's WebGPU is wrong by some
+ * percent from 32 tokens on where a subgroup has few lanes, and was on others before (microsoft/onnxruntime pull request
+ * 28520); CUDA has no bfloat16 products before the compute capability 8.0.
  */
-export async function attentionForm(provider: Provider): Promise<AttentionForm> {
-  const expected = await attended('cpu', 'fused');
-  for (const form of ['fused', 'composed'] as const) {
-    if (relativeError(await attended(provider, form), expected) < tolerance) return form;
+async function firstRight(
+  provider: Provider,
+  types: readonly ComputeType[],
+): Promise<Arithmetic | undefined> {
+  for (const type of types) {
+    for (const attention of ['fused', 'composed'] as const) {
+      if (await isRight(provider, { type, attention })) return { type, attention };
+    }
   }
-  throw new Error('It computes attention wrongly');
+  return undefined;
 }
 
-async function attended(provider: Provider, form: AttentionForm): Promise<Float32Array> {
-  const graph = Graph.create('attention', form);
-  const names = ['q', 'k', 'v'];
-  const [q, k, v] = names.map((name) => graph.input(name, 'float32', [1, tokens, width]));
-  graph.output('attended', graph.attention(q!, k!, v!, { heads }));
-  const inputs = names.map((name, n) => [
-    name,
-    Float32Array.from({ length: tokens * width }, (_, i) => wave(i, n)),
-  ]);
-  return (await runOnce(graph, provider, Object.fromEntries(inputs), 'attended')).attended;
+async function isRight(provider: Provider, arithmetic: Arithmetic): Promise<boolean> {
+  const { type } = arithmetic;
+  try {
+    const attended = await error(attentionSample, provider, arithmetic);
+    return (
+      attended < attentionTolerance[type] &&
+      (await error(blockSample, provider, arithmetic)) < blockTolerance[type]
+    );
+  } catch (cause) {
+    // What fails in float32 is the provider itself, and says why.
+    if (type === 'float32') throw cause;
+    return false;
+  }
+}
+
+/** What is computed to try a provider; all inputs are of the shapes given. */
+interface Sample {
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  build(graph: Graph): void;
+}
+
+const attentionSample: Sample = {
+  inputs: { q: [1, tokens, width], k: [1, tokens, width], v: [1, tokens, width] },
+  build(graph) {
+    const [q, k, v] = Object.entries(this.inputs).map(([name, shape]) => graph.given(name, shape));
+    graph.output('y', graph.cast(graph.attention(q!, k!, v!, { heads }), 'float32'));
+  },
+};
+
+/** Every kind of node of the transformer's blocks but attention. */
+const blockSample: Sample = {
+  inputs: {
+    x: [tokens, width],
+    vector: [1, width],
+    into: [2 * width, width],
+    out: [width, 2 * width],
+    bias: [2 * width],
+    scale: [width],
+    headScale: [width / heads],
+    cosine: [tokens, width / heads / 2],
+    sine: [tokens, width / heads / 2],
+  },
+  build(graph) {
+    const given = (name: string) => graph.given(name, this.inputs[name]!);
+    const [x, into, bias] = [given('x'), given('into'), given('bias')];
+    const modulation = graph.silu(graph.linear(given('vector'), into, bias));
+    const [shift, gate] = graph.split(modulation, 1, [width, width]);
+    const input = graph.layerNorm(x, given('scale'), graph.reshape(shift!, [width]), 1e-6);
+    const perHead = graph.reshape(input, [tokens, heads, width / heads]);
+    const normal = graph.reshape(graph.rmsNorm(perHead, given('headScale'), 1e-6), [1, tokens, width]);
+    const turned = graph.reshape(graph.rotary(normal, given('cosine'), given('sine'), heads), [
+      tokens,
+      width,
+    ]);
+    const hidden = graph.geluTanh(graph.linear(turned, into, bias));
+    const y = graph.plus(x, graph.times(gate!, graph.linear(hidden, given('out'), undefined)));
+    const half = graph.rows(graph.concat(0, [x, y]), tokens, tokens);
+    graph.output('y', graph.cast(graph.withinFloat16(half), 'float32'));
+  },
+};
+
+/** Relative to the CPU in float32. */
+async function error(sample: Sample, provider: Provider, arithmetic: Arithmetic): Promise<number> {
+  const inputs = Object.fromEntries(
+    Object.entries(sample.inputs).map(([name, shape], i) => [name, waves(shape, i)]),
+  );
+  const outputOf = async (on: Provider, how: Arithmetic) => {
+    const graph = Graph.create('sample', how);
+    sample.build(graph);
+    return (await runOnce(graph, on, inputs, 'y')).y;
+  };
+  return relativeError(await outputOf(provider, arithmetic), await outputOf('cpu', float32));
 }
 
 async function runOnce<Output extends string>(
@@ -65,9 +170,13 @@ async function runOnce<Output extends string>(
   }
 }
 
-/** Numbers that look random and are the same everywhere. */
-function wave(i: number, phase: number): number {
-  return 0.5 * Math.sin(i * 12.9898 + (i % 7) * 78.233 + phase * 3.3);
+/** Numbers that look random, are the same everywhere, and lose nothing in 16 bits: multiples of 1/128 up to a half. */
+function waves(shape: readonly number[], phase: number): Float32Array {
+  const length = shape.reduce((product, size) => product * size, 1);
+  return Float32Array.from(
+    { length },
+    (_, i) => Math.round(64 * Math.sin(i * 12.9898 + (i % 7) * 78.233 + phase * 3.3)) / 128,
+  );
 }
 
 function relativeError(ours: Float32Array, expected: Float32Array): number {

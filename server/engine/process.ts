@@ -5,7 +5,6 @@
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 import { chooseAdapters } from '../../shared/tasks.ts';
-import type { AttentionForm } from '../graph/graph.ts';
 import { availableProviders } from '../graph/session.ts';
 import { loadNetworks } from '../models/load.ts';
 import type { AdapterScale, Networks } from '../models/networks.ts';
@@ -18,7 +17,7 @@ import { fitModel } from './fit.ts';
 import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import { preferredModels } from './preferred.ts';
-import { probe } from './probe.ts';
+import { type Abilities, probe } from './probe.ts';
 import { candidates, type Provider, unavailable } from './provider.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
@@ -140,14 +139,14 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
-      let attention: AttentionForm = 'fused';
+      let abilities: Abilities | undefined;
       if (provider !== 'cpu') {
         tell({ type: 'trying', provider });
-        attention = await probe(provider);
+        abilities = await probe(provider);
         tell({ type: 'provider-works', provider });
       }
       const models = asked ? [asked] : await preferredModels(provider);
-      return await loadOne(models, provider, attention);
+      return await loadOne(models, provider, abilities);
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
@@ -169,18 +168,18 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
 async function loadOne(
   models: readonly ModelEntry[],
   provider: Provider,
-  attention: AttentionForm,
+  abilities: Abilities | undefined,
 ): Promise<Omit<Warm, 'wanted'>> {
   const [model, ...others] = models;
   try {
-    const { form, plan, note } = await fitModel(model!, provider);
-    const networks = await loadNetworks(form, { provider, attention, plan });
+    const { form, plan, note } = await fitModel(model!, provider, abilities?.transformer.type);
+    const networks = await loadNetworks(form, { provider, ...abilities, plan });
     if (note) tell({ type: 'event', event: { type: 'note', text: note } });
     return { networks, model: form };
   } catch (cause) {
     if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });
-    return loadOne(others, provider, attention);
+    return loadOne(others, provider, abilities);
   }
 }
 

@@ -1,4 +1,5 @@
 import { CodedError } from '../../shared/errors.ts';
+import { type Arithmetic, type ComputeType, float32 } from './arithmetic.ts';
 import { type Attribute, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
 import {
   bytesPerElement,
@@ -30,13 +31,7 @@ export interface AttentionOptions {
   readonly isCausal?: boolean;
 }
 
-/**
- * How attention is written: as the one node that providers compute best, or as products and a softmax, for providers that
- * compute that node wrongly.
- */
-export type AttentionForm = 'fused' | 'composed';
-
-/** Float32 scores of a composed attention that are there at a time: 256 MB. */
+/** Scores of a composed attention that are there at a time: 256 MB in float32. */
 const scoresAtOnce = 2 ** 26;
 
 export interface ConvolutionOptions {
@@ -47,7 +42,7 @@ export interface ConvolutionOptions {
 
 interface Parts {
   readonly name: string;
-  readonly attention: AttentionForm;
+  readonly arithmetic: Arithmetic;
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly initializers: Map<string, Initializer>;
@@ -70,10 +65,10 @@ export class Graph {
     this.#scope = scope;
   }
 
-  static create(name: string, attention: AttentionForm = 'fused'): Graph {
+  static create(name: string, arithmetic: Arithmetic = float32): Graph {
     const parts = {
       name,
-      attention,
+      arithmetic,
       inputs: [],
       outputs: [],
       initializers: new Map(),
@@ -82,6 +77,11 @@ export class Graph {
       taken: new Map(),
     };
     return new Graph(parts, '');
+  }
+
+  /** What is computed in: weights are cast to it, and constants are of it. */
+  get type(): ComputeType {
+    return this.#parts.arithmetic.type;
   }
 
   /** The same graph; what is added through the result has `scope` before its name. */
@@ -108,9 +108,10 @@ export class Graph {
     return this.#initializer({ value: { name, type, shape }, data });
   }
 
-  /** A small constant inside the model. */
+  /** A small constant inside the model, of the graph's type. */
   floats(values: readonly number[], shape: readonly number[] = [values.length]): Value {
-    return this.#constant('float32', shape, new Uint8Array(Float32Array.from(values).buffer), values);
+    const bytes = new Uint8Array(Float32Array.from(values).buffer);
+    return this.castWeight(this.#constant('float32', shape, bytes, values), this.type);
   }
 
   integers(values: readonly number[], shape: readonly number[] = [values.length]): Value {
@@ -154,6 +155,17 @@ export class Graph {
 
   cast(x: Value, type: ElementType): Value {
     return x.type === type ? x : this.#one('Cast', [x], { type, shape: x.shape }, castTo(type));
+  }
+
+  /** An input of float32, as all of JavaScript's are, in the graph's type. */
+  given(name: string, shape: readonly number[]): Value {
+    return this.cast(this.input(name, 'float32', shape), this.type);
+  }
+
+  /** What float16 cannot hold becomes the most that it can; in other types nothing happens. */
+  withinFloat16(x: Value): Value {
+    if (this.type !== 'float16') return x;
+    return this.#one('Clip', [x, this.floats([-65504], []), this.floats([65504], [])], x);
   }
 
   /** A weight in another type, computed once however often it is asked for. */
@@ -296,7 +308,7 @@ export class Graph {
   /**
    * The same as `linear` over blocks of codes: of 8 bits with the zero point 128, or of 4 bits with zero points of their own.
    * @param weight uint8 [N, K / block, block], of 4 bits [N, K / block, block / 2]
-   * @param scales float32 [N, K / block]
+   * @param scales of the type of `x`, [N, K / block]
    * @param zeroPoints uint8 [N, ceil(K / block / 2)], for 4 bits alone
    */
   linearBlocks(
@@ -392,7 +404,8 @@ export class Graph {
     if (bias && bias.shape.join() !== [1, heads, q![1], k![1]].join()) {
       throw this.#mismatch('MultiHeadAttention', 'bias', `${describe(queries)} and ${describe(bias)}`);
     }
-    if (this.#parts.attention === 'composed') return this.#composedAttention(queries, keys, values, options);
+    if (this.#parts.arithmetic.attention === 'composed')
+      return this.#composedAttention(queries, keys, values, options);
     const attributes = {
       num_heads: { int: heads },
       ...(scale !== undefined && { scale: { float: scale } }),

@@ -1,6 +1,7 @@
 /** The autoencoder of FLUX.1 (black-forest-labs/flux, modules/autoencoder.py), over files with its key layout. */
+import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
-import { type AttentionForm, Graph } from '../graph/graph.ts';
+import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
@@ -187,8 +188,8 @@ interface Part {
   readonly shift: number;
 }
 
-function start(file: WeightsFile, part: 'encoder' | 'decoder', attention?: AttentionForm): Part {
-  const graph = Graph.create(`autoencoder's ${part}`, attention);
+function start(file: WeightsFile, part: 'encoder' | 'decoder', attention: AttentionForm = 'fused'): Part {
+  const graph = Graph.create(`autoencoder's ${part}`, { ...float32, attention });
   const groups = normGroups(file);
   const [channels = 0] = file.get(`${part}.norm_out.weight`).shape;
   if (!Number.isInteger(channels / groups)) {

@@ -1,6 +1,7 @@
 /** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
+import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
-import { type AttentionForm, Graph } from '../graph/graph.ts';
+import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import type { WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
@@ -11,7 +12,7 @@ const headSize = 64;
 
 /** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `vector` [1, width]. */
 export function buildCLIP(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
-  const graph = Graph.create('clip', attention);
+  const graph = Graph.create('clip', { ...float32, attention });
   const net = new Layers(graph, file).at('text_model');
   const tokens = graph.input('tokens', 'int64', [length]);
   const end = graph.input('end', 'int64', [1]);

@@ -3,8 +3,9 @@
  * diffusers'. Every size is read from the tensors' shapes.
  */
 
+import { type Arithmetic, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
-import { type AttentionForm, Graph } from '../graph/graph.ts';
+import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import type { Adapter } from '../weights/adapter.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
@@ -67,38 +68,38 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
 /**
  * Inputs `image` [tokens, inputColumns], `text` [textTokens, textWidth], `vector` [1, vectorWidth], `timestep` and `guidance`
  * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
- * it; output `velocity` [tokens, 64].
+ * it; output `velocity` [tokens, 64]. All of them are float32, whatever is computed in.
  */
 export function buildFlux(
   file: WeightsFile,
   tokens: number,
   textTokens: number,
   adapters: readonly Adapter[] = [],
-  attention: AttentionForm = 'fused',
+  arithmetic: Arithmetic = float32,
 ): Model {
   const sizes = fluxSizes(file);
-  const graph = Graph.create('transformer', attention);
+  const graph = Graph.create('transformer', arithmetic);
   const scaled = adapters.map((adapter) => ({
     adapter,
-    scale: graph.input(adapterInput(adapter.id), 'float32', [1]),
+    scale: graph.given(adapterInput(adapter.id), [1]),
   }));
   const net = new Layers(graph, file, scaled);
   const joined = textTokens + tokens;
   const rotary = {
-    cosine: graph.input('cosine', 'float32', [joined, sizes.headSize / 2]),
-    sine: graph.input('sine', 'float32', [joined, sizes.headSize / 2]),
+    cosine: graph.given('cosine', [joined, sizes.headSize / 2]),
+    sine: graph.given('sine', [joined, sizes.headSize / 2]),
     headSize: sizes.headSize,
   };
 
-  let image = imageIn(net, graph.input('image', 'float32', [tokens, sizes.inputColumns])); // [tokens, D]
+  let image = imageIn(net, graph.given('image', [tokens, sizes.inputColumns])); // [tokens, D]
   const width = image.shape[1]!;
-  let text = net.linear('txt_in', graph.input('text', 'float32', [textTokens, sizes.textWidth]), width); // [textTokens, D]
-  let vector = embedder(net.at('time_in'), graph.input('timestep', 'float32', [1, embeddingWidth]), width); // [1, D]
+  let text = net.linear('txt_in', graph.given('text', [textTokens, sizes.textWidth]), width); // [textTokens, D]
+  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingWidth]), width); // [1, D]
   if (sizes.hasGuidance) {
-    const guidance = graph.input('guidance', 'float32', [1, embeddingWidth]);
+    const guidance = graph.given('guidance', [1, embeddingWidth]);
     vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, width));
   }
-  const pooled = graph.input('vector', 'float32', [1, sizes.vectorWidth]);
+  const pooled = graph.given('vector', [1, sizes.vectorWidth]);
   vector = graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width)));
 
   for (const block of net.list('double_blocks', 'img_mod.lin.weight')) {
@@ -112,10 +113,8 @@ export function buildFlux(
 
   const final = net.at('final_layer');
   const [shift, scale] = final.linears('adaLN_modulation.1', vector, [width, width]);
-  graph.output(
-    'velocity',
-    final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns),
-  );
+  const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns);
+  graph.output('velocity', graph.cast(velocity, 'float32'));
   return graph.finish();
 }
 
@@ -172,7 +171,8 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
     const hidden = net.linear(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
     return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, g.geluTanh(hidden), width)));
   });
-  return [newImage!, newText!];
+  // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
+  return [newImage!, g.withinFloat16(newText!)];
 }
 
 /** `SingleStreamBlock`: attention and MLP side by side, with one projection in and one out. */
@@ -186,7 +186,7 @@ function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Valu
   const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
   const attended = attend(g, heads.q, heads.k, v!, rotary);
   const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]), width);
-  return g.plus(x, g.times(gate!, output));
+  return g.withinFloat16(g.plus(x, g.times(gate!, output)));
 }
 
 /** `(1 + scale) * LayerNorm(x) + shift`, in one node: [L, D], [1, D], [1, D] -> [L, D] */

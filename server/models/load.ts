@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
+import { type Arithmetic, type AttentionForm, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
-import type { AttentionForm } from '../graph/graph.ts';
 import type { Provider } from '../graph/session.ts';
 import { type Adapter, openAdapter } from '../weights/adapter.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
@@ -21,8 +21,9 @@ const copiedBytes = 128 * 2 ** 20;
 
 export interface LoadOptions {
   readonly provider: Provider;
-  /** What the provider computes rightly. */
-  readonly attention?: AttentionForm | undefined;
+  /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
+  readonly attention?: AttentionForm;
+  readonly transformer?: Arithmetic;
   /** Where memory was planned; without it everything stays loaded. */
   readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
 }
@@ -33,7 +34,7 @@ export interface LoadOptions {
  */
 export async function loadNetworks(
   model: ModelEntry,
-  { provider, attention, plan }: LoadOptions,
+  { provider, attention = 'fused', transformer: arithmetic = float32, plan }: LoadOptions,
 ): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
@@ -115,7 +116,7 @@ export async function loadNetworks(
     const tokens = rows * columns;
     const scales = scalesByName(step.adapters ?? []);
     const opened = await Promise.all([...scales.keys()].map(open));
-    const build = () => buildFlux(transformer, tokens, textTokens, opened, attention);
+    const build = () => buildFlux(transformer, tokens, textTokens, opened, arithmetic);
     const session = await sessions.transformer.get([tokens, textTokens, ...scales.keys()], build);
     const key = [textTokens, rows, columns].join();
     if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };
@@ -175,7 +176,9 @@ async function openWeights(model: ModelEntry) {
  * What planning memory needs to know of a model; only the headers of its files are read.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
-export async function measureModel(model: ModelEntry): Promise<{ form: WeightForm; sizes: ActivationSizes }> {
+export async function measureModel(
+  model: ModelEntry,
+): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
   const { transformer, t5, clip, autoencoder } = await openWeights(model);
   const { width } = built(transformer, () => fluxSizes(transformer));
   return {

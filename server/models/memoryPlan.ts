@@ -17,6 +17,8 @@ export interface WeightForm {
 export interface ActivationSizes {
   /** Hidden width D of the transformer: 3072 in FLUX.1. */
   readonly width: number;
+  /** Of what the transformer computes: 4 in float32, 2 in 16 bits. */
+  readonly bytesPerValue: number;
   /** T5's tokens, which the transformer sees beside those of the picture. */
   readonly textTokens: number;
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
@@ -42,12 +44,11 @@ const usable = 15 / 16;
 /** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
 const leastSequence = 1024;
 
-const float32 = 4;
 /** Rows of width D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
 const rowsPerToken = 16;
-/** The largest layer, D -> 7 D, cast to float32 while it is multiplied. */
-const castRows = 7;
-/** Float32 values that are alive at a pixel in the decoder's last level: three maps of 256 channels and what a convolution unrolls. */
+/** The largest layer, D -> 7 D, as it is multiplied with: cast, or made of fewer bits. */
+const layerRows = 7;
+/** Float32, as the autoencoder is computed in, that are alive at a pixel in the decoder's last level: three maps of 256 channels and what a convolution unrolls. */
 const valuesPerPixel = 900;
 const tileSides = [128, 64] as const;
 
@@ -100,16 +101,16 @@ function weightsOf({ form: { transformer, text, autoencoder }, inTurn }: Way): n
 
 /** @param sequence joined tokens of references and target */
 export function transformerActivations(sizes: ActivationSizes, sequence: number): number {
-  const { width, textTokens } = sizes;
-  return bytesPerToken(sizes) * (sequence + textTokens) + float32 * castRows * width * width;
+  const { width, textTokens, bytesPerValue } = sizes;
+  return bytesPerToken(sizes) * (sequence + textTokens) + bytesPerValue * layerRows * width ** 2;
 }
 
-function bytesPerToken({ width }: ActivationSizes): number {
-  return float32 * rowsPerToken * width;
+function bytesPerToken({ width, bytesPerValue }: ActivationSizes): number {
+  return bytesPerValue * rowsPerToken * width;
 }
 
 export function autoencoderActivations(tileSide: number): number {
-  return float32 * valuesPerPixel * (8 * tileSide) ** 2;
+  return 4 * valuesPerPixel * (8 * tileSide) ** 2;
 }
 
 function tooLarge(free: number, needed: number, form: WeightForm): CodedError {

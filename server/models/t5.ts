@@ -1,6 +1,7 @@
 /** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
+import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
-import { type AttentionForm, Graph } from '../graph/graph.ts';
+import { Graph } from '../graph/graph.ts';
 import type { Value } from '../graph/value.ts';
 import type { WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
@@ -11,7 +12,7 @@ const maxDistance = 128;
 
 /** Input `tokens` int64 [length], output `text` [length, width]. Padding is attended to, as FLUX was trained. */
 export function buildT5(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
-  const graph = Graph.create('t5', attention);
+  const graph = Graph.create('t5', { ...float32, attention });
   const net = new Layers(graph, file);
   const tokens = graph.input('tokens', 'int64', [length]);
   let x = net.embedding(net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens', tokens); // [length, width]

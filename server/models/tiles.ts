@@ -5,7 +5,7 @@
  * what comes out is what the whole would give, but for rounding. The price is that the activations between two
  * convolutions lie in main memory; on the device there is one tile.
  */
-import type { AttentionForm } from '../graph/graph.ts';
+import type { AttentionForm } from '../graph/arithmetic.ts';
 import type { SessionOptions } from '../graph/session.ts';
 import { Session } from '../graph/session.ts';
 import type { WeightsFile } from '../weights/file.ts';

@@ -3,7 +3,7 @@ import type { Value } from '../graph/value.ts';
 import type { Adapter, Branch } from './adapter.ts';
 import { countIndices } from './diffusers.ts';
 import type { WeightsFile } from './file.ts';
-import { float, number, product, takenRows } from './stored.ts';
+import { number, product, takenRows, values } from './stored.ts';
 import { describeTensor, invalidFile, matrixShape, rowsOf, type StoredTensor } from './tensor.ts';
 
 /** An adapter in a graph: how strongly it works is known when the graph runs. */
@@ -21,7 +21,7 @@ interface RowRange {
 
 /**
  * Layers of a graph whose weights lie in a file, named as black-forest-labs does, with what adapters add to them. All is computed
- * in float32, however the weights are stored.
+ * in the graph's type, however the weights are stored.
  */
 export class Layers {
   readonly graph: Graph;
@@ -68,7 +68,7 @@ export class Layers {
     return first!.dtype === 'U8' ? [rows, matrixShape(first!)[1]] : [rows, ...first!.shape.slice(1)];
   }
 
-  /** A tensor as float32, optionally seen in another shape. */
+  /** A tensor in the graph's type, optionally seen in another shape. */
   parameter(name: string, shape?: readonly number[]): Value {
     const tensor = this.#file.get(this.#prefix + name);
     return this.#replaced(name, tensor, { begin: 0, count: tensor.shape[0] ?? 1 }, shape);
@@ -167,13 +167,13 @@ export class Layers {
 
   /** What adapters that bring another tensor make of one: `p + scale * (p' - p)`. */
   #replaced(name: string, tensor: StoredTensor, range: RowRange, shape?: readonly number[]): Value {
-    const base = float(this.graph, tensor, shape);
+    const base = values(this.graph, tensor, shape);
     let value = base;
     for (const { adapter, scale } of this.#adapters) {
       for (const replacement of adapter.replacements.get(this.#prefix + name) ?? []) {
         const rows = overlap(replacement.begin, replacement.tensor, range);
         if (!rows) continue;
-        const difference = this.graph.minus(float(this.graph, rows, shape), base);
+        const difference = this.graph.minus(values(this.graph, rows, shape), base);
         value = this.graph.plus(value, this.graph.times(scale, difference));
       }
     }
@@ -189,9 +189,9 @@ function addBranch(graph: Graph, y: Value, x: Value, branch: Branch, scale: Valu
   let strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
   if (alpha) strength = graph.times(strength, number(graph, alpha));
   // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
-  const sum = graph.lowRank(y, x, float(graph, down), float(graph, rows), strength);
+  const sum = graph.lowRank(y, x, values(graph, down), values(graph, rows), strength);
   const shift = bias && overlap(begin, bias, range);
-  return shift ? graph.plus(sum, graph.times(strength, float(graph, shift))) : sum;
+  return shift ? graph.plus(sum, graph.times(strength, values(graph, shift))) : sum;
 }
 
 /** The rows that a tensor which starts at row `first` has for a range. */

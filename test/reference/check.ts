@@ -1,8 +1,9 @@
 /** `npm run reference -- [DIR] [--provider NAME]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { attentionForm } from '../../server/engine/probe.ts';
+import { probe } from '../../server/engine/probe.ts';
 import { type Provider, providers } from '../../server/engine/provider.ts';
+import type { Arithmetic } from '../../server/graph/arithmetic.ts';
 import { projectRoot } from '../../server/paths.ts';
 import { compareLine } from './compare.ts';
 import { readLines } from './lines.ts';
@@ -29,13 +30,28 @@ const command = new Command('npm run reference --')
   .parse();
 const folder = path.resolve(command.processedArgs[0]);
 const { provider } = command.opts<{ provider: Provider }>();
-const attention = await attentionForm(provider);
+const { attention, transformer } = await probe(provider);
 if (attention !== 'fused')
   console.error(`Attention is ${attention}: ${provider} computes the fused one wrongly.`);
+const float = { provider, attention };
+// What the transformer is computed in on this provider; the CPU, which takes float32, shows what both cost.
+const halves: readonly Arithmetic[] =
+  provider === 'cpu'
+    ? [
+        { type: 'bfloat16', attention },
+        { type: 'float16', attention },
+      ]
+    : transformer.type === 'float32'
+      ? []
+      : [transformer];
 const rows: Row[] = [];
 for (const line of readLines(folder)) {
   try {
-    rows.push(...(await compareLine(folder, line, { provider, attention })));
+    rows.push(...(await compareLine(folder, line, float)));
+    if (line.kind !== 'flux') continue;
+    for (const half of halves) {
+      rows.push(...(await compareLine(folder, line, { ...float, transformer: half })));
+    }
   } catch (thrown) {
     console.error(`${line.title}, ${line.configuration}:`, thrown);
     const { title, configuration } = line;

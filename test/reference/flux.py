@@ -1,5 +1,7 @@
 """FLUX's transformer against diffusers' FluxTransformer2DModel, written in black-forest-labs' layout or in its own."""
 
+import copy
+
 import torch
 from diffusers import FluxTransformer2DModel
 
@@ -110,6 +112,12 @@ def velocity(model, inputs):
     ).sample[0]
 
 
+def in_float16(model, inputs):
+    """What the published code gives where all is computed in float16, which it clamps."""
+    halved = {name: value if name == "grid" else value.half() for name, value in inputs.items()}
+    return velocity(copy.deepcopy(model).half(), halved).float()
+
+
 def describe(shape):
     return (
         f"{shape.columns} columns, guidance {'on' if shape.guidance else 'off'}, {shape.heads} x {shape.head_size} wide heads, "
@@ -124,7 +132,10 @@ def write(lines, shape, name, weights, text_width, vector_width, seed):
     inputs = draw_inputs(shape, text_width, vector_width, seed)
     with largest(model.transformer_blocks[-1], part=0) as reached:
         expected = velocity(model, inputs)
-    save({**inputs, "velocity": expected}, lines.folder / f"{name}.safetensors")
+    arrays = {**inputs, "velocity": expected}
+    if shape.dtype == "float16":
+        arrays["clamped"] = in_float16(model, inputs)
+    save(arrays, lines.folder / f"{name}.safetensors")
     lines.add(
         "flux",
         "FLUX transformer",

@@ -1,6 +1,7 @@
 import path from 'node:path';
+import type { Abilities } from '../../server/engine/probe.ts';
+import { type Arithmetic, type ComputeType, float32 } from '../../server/graph/arithmetic.ts';
 import type { Model } from '../../server/graph/encode.ts';
-import type { AttentionForm } from '../../server/graph/graph.ts';
 import { type Arrays, type Provider, Session } from '../../server/graph/session.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
 import {
@@ -16,15 +17,18 @@ import { openAdapter } from '../../server/weights/adapter.ts';
 import { WeightsFile } from '../../server/weights/file.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinRelative } from './measure.ts';
+import { roundedAfterEachNode } from './rounded.ts';
 
-/** What computes the networks, and how attention is written for it. */
-export interface How {
+/** What computes the networks, and in what: the transformer may be in 16 bits. */
+export interface How extends Omit<Abilities, 'transformer'> {
   readonly provider: Provider;
-  readonly attention: AttentionForm;
+  readonly transformer?: Arithmetic;
 }
 
 /** Of float32 sums in another order. */
 const limit = 1e-4;
+/** Of a transformer of a few blocks against float32: each value is rounded some twenty times, to 8 bits or 11. */
+const limitIn: Readonly<Record<ComputeType, number>> = { float32: limit, bfloat16: 2e-2, float16: 3e-3 };
 
 async function compute(
   provider: Provider,
@@ -44,7 +48,7 @@ const openWeights = (folder: string, line: { readonly weights: string }) =>
 export async function compareFlux(
   folder: string,
   line: LineOf<'flux'>,
-  { provider, attention }: How,
+  { provider, attention, transformer = { ...float32, attention } }: How,
 ): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const file = await openWeights(folder, line);
@@ -54,9 +58,12 @@ export async function compareFlux(
   const adapters = await Promise.all(
     Object.keys(line.adapters).map((name) => openAdapter(name, path.join(folder, name), file)),
   );
+  const model = buildFlux(file, rows * columns, textTokens, adapters, transformer);
   const velocity = await compute(
     provider,
-    buildFlux(file, rows * columns, textTokens, adapters, attention),
+    provider === 'cpu' && transformer.type !== 'float32'
+      ? roundedAfterEachNode(model, transformer.type)
+      : model,
     {
       image: padded(array.floats('image'), array.shape('image'), sizes.inputColumns),
       text: array.floats('text'),
@@ -70,7 +77,10 @@ export async function compareFlux(
     },
     'velocity',
   );
-  return [withinRelative(line, '', velocity, array.floats(line.output), limit)];
+  const part = transformer.type === 'float32' ? '' : transformer.type;
+  const isClamped = transformer.type === 'float16' && array.names.includes('clamped');
+  const expected = array.floats(isClamped ? 'clamped' : line.output);
+  return [withinRelative(line, part, velocity, expected, limitIn[transformer.type])];
 }
 
 /** Rows with more columns than their weights have; what stands in those must not matter. */

@@ -125,7 +125,10 @@ describe('the provider', () => {
   it('is asked for an attention first; the CPU computes it in one node', async () => {
     process.env.ORT_DISABLE_TELEMETRY = '1';
     const { probe } = await import('../../../server/engine/probe.ts');
-    await expect(probe('cpu')).resolves.toBe('fused');
+    await expect(probe('cpu')).resolves.toEqual({
+      attention: 'fused',
+      transformer: { type: 'float32', attention: 'fused' },
+    });
   });
 
   const missing = ['cuda', 'webgpu'] as const;

@@ -48,21 +48,21 @@ describe('two gigabytes of weights', () => {
   }
 
   test('run as they are where there is room, and nothing is said of it', async () => {
-    const { form, plan, note } = await fitModel(await wide(), 'cuda', memory(24));
+    const { form, plan, note } = await fitModel(await wide(), 'cuda', 'float32', memory(24));
     expect(form.id).toBe('wide');
     expect(plan).toMatchObject({ inTurn: false, tileSide: 128 });
     expect(note).toBeUndefined();
   });
 
   test('are refused on a card of two, with the command that makes them smaller', async () => {
-    await expect(fitModel(await wide(), 'cuda', memory(2))).rejects.toMatchObject({
+    await expect(fitModel(await wide(), 'cuda', 'float32', memory(2))).rejects.toMatchObject({
       code: 'out-of-memory',
       remedy: expect.stringContaining('npm run quantize -- --model wide --bits 4'),
     });
   });
 
   test('run from the disk on a computer of one, and that is said', async () => {
-    const { form, plan, note } = await fitModel(await wide(), 'cpu', memory(1));
+    const { form, plan, note } = await fitModel(await wide(), 'cpu', 'float32', memory(1));
     expect(form.id).toBe('wide');
     expect(plan).toBeUndefined();
     expect(note).toMatch(/“wide” has 2\.\d GB of weights and 1\.0 GB of memory are free: .* from the disk/);
@@ -72,5 +72,7 @@ describe('two gigabytes of weights', () => {
 test('a small model is not planned for', async () => {
   await symlink(tiny, path.join(modelsFolder(), 'tiny'), 'junction');
   const little = { name: 'A card', free: 1e6, total: 1e9 };
-  expect(await fitModel(await findModel('tiny'), 'cuda', little)).toEqual({ form: await findModel('tiny') });
+  expect(await fitModel(await findModel('tiny'), 'cuda', 'float32', little)).toEqual({
+    form: await findModel('tiny'),
+  });
 });

@@ -1,4 +1,10 @@
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { ComputeType } from '../../../server/graph/arithmetic.ts';
+import { Session } from '../../../server/graph/session.ts';
+import { buildFlux } from '../../../server/models/flux.ts';
+import { openAdapter } from '../../../server/weights/adapter.ts';
+import { WeightsFile } from '../../../server/weights/file.ts';
 import { compareLine } from '../../reference/compare.ts';
 import { readLines } from '../../reference/lines.ts';
 import { compare, withinAbsolute, withinRelative } from '../../reference/measure.ts';
@@ -38,6 +44,38 @@ describe('ours computes what the published implementation computes', () => {
   )('also with attention as products and a softmax: %s: %s', async (_title, _configuration, line) => {
     const rows = await compareLine(arraysFolder, line, { provider: 'cpu', attention: 'composed' });
     expect(rows.filter(({ ok }) => !ok)).toEqual([]);
+  });
+});
+
+describe('the transformer in 16 bits, rounded after each node', () => {
+  const transformers = lines.filter((line) => line.kind === 'flux');
+  const cases = (['bfloat16', 'float16'] as const).flatMap((type) =>
+    transformers.map((line) => [type, line.configuration, line] as const),
+  );
+  it.each(cases)('%s: %s', async (type, _configuration, line) => {
+    const transformer = { type, attention: 'fused' } as const;
+    const rows = await compareLine(arraysFolder, line, { provider: 'cpu', attention: 'fused', transformer });
+    expect(rows.map(({ title }) => title)).toEqual([`${line.title}, ${type}`]);
+    expect(rows.filter(({ ok }) => !ok)).toEqual([]);
+    // It was rounded.
+    expect(rows[0]!.relativeError).toBeGreaterThan(1e-4);
+  });
+
+  it.each(
+    transformers.map((line) => [line.configuration, line] as const),
+  )('is one type throughout, as ONNX Runtime checks it: %s', async (_configuration, line) => {
+    const file = await WeightsFile.open(path.join(arraysFolder, line.weights));
+    const adapters = await Promise.all(
+      Object.keys(line.adapters).map((name) => openAdapter(name, path.join(arraysFolder, name), file)),
+    );
+    const open = (type: ComputeType) =>
+      Session.open(buildFlux(file, 6, 4, adapters, { type, attention: 'fused' }), {
+        provider: 'cpu',
+        copiesWeights: false,
+      });
+    await (await open('float16')).release();
+    // The CPU has no kernels for it, which is looked for after the types.
+    await expect(open('bfloat16')).rejects.toThrow('Could not find an implementation for');
   });
 });
 
