@@ -45,6 +45,8 @@ export interface EditResult {
   readonly bounds: Bounds;
   readonly seed: number;
   readonly steps: number;
+  /** Steps that the first-block cache spared, where the request asked for it. */
+  readonly stepsReused?: number;
   readonly guidance: number;
   readonly task: string;
   readonly model: string;

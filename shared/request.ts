@@ -35,6 +35,8 @@ const schema = v.pipe(
     seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff))),
     steps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(200))),
     guidance: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(200))),
+    /** How much the first block of the transformer may change between steps for all others to be taken from a cache. */
+    firstBlockCache: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
     repaintingScale: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
     keepPixels: v.optional(v.boolean()),
     model: v.optional(v.pipe(v.string(), v.regex(/^[a-z0-9][a-z0-9.-]*$/))),

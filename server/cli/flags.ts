@@ -15,6 +15,7 @@ export interface Flags {
   readonly seed?: number;
   readonly steps?: number;
   readonly guidance?: number;
+  readonly firstBlockCache?: number;
   readonly model?: string;
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
@@ -56,6 +57,7 @@ export function readFlags(): Flags {
     .option('--seed <number>', 'drawn by chance if left out', whole)
     .option('--steps <number>', 'of the sampler', whole)
     .option('--guidance <number>', 'how strictly the instruction is followed', decimal)
+    .option('--first-block-cache <threshold>', 'spare blocks where steps change little, 0.05 to 0.2', decimal)
     .option('--model <id>', 'of the catalogue')
     .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
     .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))

@@ -20,6 +20,7 @@ export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
     seed: flags.seed ?? randomInt(2 ** 32),
     steps,
     guidance,
+    firstBlockCache: flags.firstBlockCache,
     model,
     ...(adapter.length > 0 && { adapters: adapter }),
   });

@@ -70,52 +70,127 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
  * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
  * it; output `velocity` [tokens, 64]. All of them are float32, whatever is computed in.
  */
-export function buildFlux(
+export function buildFlux(...made: FluxArguments): Model {
+  const part = start(made);
+  const { image, text, vector } = embedded(part);
+  const after = throughBlocks(part, { image, text }, vector, rotaryInputs(part), 0);
+  part.graph.output('velocity', velocityOf(part, after, vector));
+  return part.graph.finish();
+}
+
+type FluxArguments = [
   file: WeightsFile,
   tokens: number,
   textTokens: number,
-  adapters: readonly Adapter[] = [],
-  arithmetic: Arithmetic = float32,
-): Model {
-  const sizes = fluxSizes(file);
+  adapters?: readonly Adapter[],
+  arithmetic?: Arithmetic,
+];
+
+// The same in three parts, for a cache that leaves the middle one out. What goes between them is float32.
+
+/** Inputs as `buildFlux`; outputs `begunImage` and `begunText` after the first block, its `change` of the image, and `modulation`, [1, D]. */
+export function buildFluxFirst(...made: FluxArguments): Model {
+  const part = start(made);
+  const { graph, net } = part;
+  const { image, text, vector } = embedded(part);
+  const [first] = net.list('double_blocks', 'img_mod.lin.weight');
+  if (!first) throw invalidFile('The transformer has no double blocks.');
+  const [newImage, newText] = doubleBlock(first, image, text, vector, rotaryInputs(part));
+  const outputs = {
+    begunImage: newImage,
+    begunText: newText,
+    change: graph.minus(newImage, image),
+    modulation: vector,
+  };
+  for (const [name, value] of Object.entries(outputs)) graph.output(name, graph.cast(value, 'float32'));
+  return graph.finish();
+}
+
+/** Inputs as the first part gives them, `cosine`, `sine` and scales; output `finishedImage`, after all blocks. */
+export function buildFluxRest(...made: FluxArguments): Model {
+  const part = start(made);
+  const { graph, sizes, tokens, textTokens } = part;
+  const image = graph.given('begunImage', [tokens, sizes.width]);
+  const text = graph.given('begunText', [textTokens, sizes.width]);
+  const vector = graph.given('modulation', [1, sizes.width]);
+  const after = throughBlocks(part, { image, text }, vector, rotaryInputs(part), 1);
+  graph.output('finishedImage', graph.cast(after, 'float32'));
+  return graph.finish();
+}
+
+/** Inputs `finishedImage` [tokens, D], `modulation` [1, D] and scales; output `velocity` [tokens, 64]. */
+export function buildFluxLast(...made: FluxArguments): Model {
+  const part = start(made);
+  const { graph, sizes, tokens } = part;
+  const image = graph.given('finishedImage', [tokens, sizes.width]);
+  graph.output('velocity', velocityOf(part, image, graph.given('modulation', [1, sizes.width])));
+  return graph.finish();
+}
+
+interface Part {
+  readonly graph: Graph;
+  readonly net: Layers;
+  readonly sizes: FluxSizes;
+  readonly tokens: number;
+  readonly textTokens: number;
+}
+
+function start([file, tokens, textTokens, adapters = [], arithmetic = float32]: FluxArguments): Part {
   const graph = Graph.create('transformer', arithmetic);
   const scaled = adapters.map((adapter) => ({
     adapter,
     scale: graph.given(adapterInput(adapter.id), [1]),
   }));
-  const net = new Layers(graph, file, scaled);
-  const joined = textTokens + tokens;
-  const rotary = {
-    cosine: graph.given('cosine', [joined, sizes.headSize / 2]),
-    sine: graph.given('sine', [joined, sizes.headSize / 2]),
-    headSize: sizes.headSize,
-  };
+  return { graph, net: new Layers(graph, file, scaled), sizes: fluxSizes(file), tokens, textTokens };
+}
 
-  let image = imageIn(net, graph.given('image', [tokens, sizes.inputColumns])); // [tokens, D]
-  const width = image.shape[1]!;
-  let text = net.linear('txt_in', graph.given('text', [textTokens, sizes.textWidth]), width); // [textTokens, D]
-  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingWidth]), width); // [1, D]
+/** -> [tokens, D], [textTokens, D] and what modulates all blocks, [1, D] */
+function embedded({ graph, net, sizes, tokens, textTokens }: Part) {
+  const image = imageIn(net, graph.given('image', [tokens, sizes.inputColumns]));
+  const { width } = sizes;
+  const text = net.linear('txt_in', graph.given('text', [textTokens, sizes.textWidth]), width);
+  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingWidth]), width);
   if (sizes.hasGuidance) {
     const guidance = graph.given('guidance', [1, embeddingWidth]);
     vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, width));
   }
   const pooled = graph.given('vector', [1, sizes.vectorWidth]);
-  vector = graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width)));
+  return {
+    image,
+    text,
+    vector: graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width))),
+  };
+}
 
-  for (const block of net.list('double_blocks', 'img_mod.lin.weight')) {
+function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: Part): Rotary {
+  const shape = [textTokens + tokens, headSize / 2];
+  return { cosine: graph.given('cosine', shape), sine: graph.given('sine', shape), headSize };
+}
+
+/** @param begin the first double block to go through */
+function throughBlocks(
+  { graph, net, tokens, textTokens }: Part,
+  streams: { readonly image: Value; readonly text: Value },
+  vector: Value,
+  rotary: Rotary,
+  begin: number,
+): Value {
+  let { image, text } = streams;
+  for (const block of net.list('double_blocks', 'img_mod.lin.weight').slice(begin)) {
     [image, text] = doubleBlock(block, image, text, vector, rotary);
   }
   let stream = graph.concat(0, [text, image]); // [textTokens + tokens, D]
   for (const block of net.list('single_blocks', 'modulation.lin.weight')) {
     stream = singleBlock(block, stream, vector, rotary);
   }
-  image = graph.rows(stream, textTokens, tokens);
+  return graph.rows(stream, textTokens, tokens);
+}
 
+function velocityOf({ graph, net, sizes: { width } }: Part, image: Value, vector: Value): Value {
   const final = net.at('final_layer');
   const [shift, scale] = final.linears('adaLN_modulation.1', vector, [width, width]);
   const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns);
-  graph.output('velocity', graph.cast(velocity, 'float32'));
-  return graph.finish();
+  return graph.cast(velocity, 'float32');
 }
 
 /** The input for the scale of an adapter. */

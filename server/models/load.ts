@@ -1,20 +1,20 @@
 import path from 'node:path';
-import { CodedError } from '../../shared/errors.ts';
 import { type Arithmetic, type AttentionForm, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Provider } from '../graph/session.ts';
-import { type Adapter, openAdapter } from '../weights/adapter.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
 import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
+import { built } from './built.ts';
 import { buildCLIP } from './clip.ts';
-import { adapterInput, buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from './flux.ts';
+import { buildFlux, fluxSizes } from './flux.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memoryPlan.ts';
-import type { AdapterScale, Networks, TextConditioning, TransformerStep } from './networks.ts';
+import type { Networks, TextConditioning } from './networks.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
 import { latentFactor, openAutoencoder } from './tiles.ts';
 import { authorsTokens, defaultLength, openTokenizer } from './tokenizers.ts';
+import { openTransformer } from './transformer.ts';
 
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
@@ -37,8 +37,8 @@ export async function loadNetworks(
   { provider, attention = 'fused', transformer: arithmetic = float32, plan }: LoadOptions,
 ): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  const { transformer, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
-  const sizes = built(transformer, () => fluxSizes(transformer));
+  const { transformer: fluxFile, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
+  const sizes = built(fluxFile, () => fluxSizes(fluxFile));
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
     at('t5TokenizerConfig'),
@@ -52,11 +52,11 @@ export async function loadNetworks(
   );
 
   // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
-  built(transformer, () => buildFlux(transformer, 1, 1));
-  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${transformer.file}`, t5, () =>
+  built(fluxFile, () => buildFlux(fluxFile, 1, 1));
+  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${fluxFile.file}`, t5, () =>
     buildT5(t5, t5Tokenizer.length),
   );
-  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${transformer.file}`, clip, () =>
+  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${fluxFile.file}`, clip, () =>
     buildCLIP(clip, clipTokenizer.length),
   );
   // Neither side is 1, which would fit any other.
@@ -69,11 +69,14 @@ export async function loadNetworks(
   const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
   const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
   const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
-  const sessions = {
-    transformer: cacheFor(transformer),
-    t5: cacheFor(t5),
-    clip: cacheFor(clip),
-  };
+  const sessions = { t5: cacheFor(t5), clip: cacheFor(clip) };
+  const transformer = openTransformer({
+    file: fluxFile,
+    arithmetic,
+    session: optionsFor(fluxFile),
+    capacity: capacityFor(fluxFile),
+    findAdapter: (name) => findAdapter(model, name),
+  });
   const autoencoder = openAutoencoder(
     autoencoderFile,
     capacityFor(autoencoderFile),
@@ -82,7 +85,7 @@ export async function loadNetworks(
   );
 
   async function encodeText(instruction: string): Promise<TextConditioning> {
-    if (plan?.inTurn) await sessions.transformer.release();
+    if (plan?.inTurn) await transformer.release();
     const row = t5Tokenizer.encode(instruction);
     const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
     const { text } = await t5Session.run({ tokens: row.ids }, 'text');
@@ -94,48 +97,6 @@ export async function loadNetworks(
       await sessions.clip.release();
     }
     return { text, textTokens: t5Tokenizer.length, vector };
-  }
-
-  let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
-
-  const adapters = new Map<string, Adapter>();
-
-  async function open(name: string): Promise<Adapter> {
-    const known = adapters.get(name);
-    if (known) return known;
-    const adapter = await openAdapter(name, await findAdapter(model, name), transformer);
-    built(transformer, () => buildFlux(transformer, 1, 1, [adapter]));
-    adapters.set(name, adapter);
-    return adapter;
-  }
-
-  async function velocity(step: TransformerStep) {
-    const { input, rows, columns, conditioning, sigma, guidance } = step;
-    const { text, textTokens, vector } = conditioning;
-    // The graph knows the number of tokens only; how they lie is in the tables.
-    const tokens = rows * columns;
-    const scales = scalesByName(step.adapters ?? []);
-    const opened = await Promise.all([...scales.keys()].map(open));
-    const build = () => buildFlux(transformer, tokens, textTokens, opened, arithmetic);
-    const session = await sessions.transformer.get([tokens, textTokens, ...scales.keys()], build);
-    const key = [textTokens, rows, columns].join();
-    if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };
-    const results = await session.run(
-      {
-        image: input,
-        text,
-        vector,
-        timestep: sinusoidalEmbedding(sigma),
-        guidance: sinusoidalEmbedding(guidance),
-        cosine: tables.cosine,
-        sine: tables.sine,
-        ...Object.fromEntries(
-          [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
-        ),
-      },
-      'velocity',
-    );
-    return results.velocity;
   }
 
   return {
@@ -151,11 +112,10 @@ export async function loadNetworks(
     encodeText,
     encodeImage: autoencoder.encode,
     decodeLatent: autoencoder.decode,
-    openAdapters: async (names) => {
-      for (const name of names) await open(name);
-    },
-    velocity,
+    openAdapters: transformer.openAdapters,
+    velocity: transformer.velocity,
     release: async () => {
+      await transformer.release();
       for (const cache of Object.values(sessions)) await cache.release();
       await autoencoder.release();
     },
@@ -190,25 +150,6 @@ export async function measureModel(
     },
     sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };
-}
-
-/** In one order, so that the same set is the same session; what is given twice works twice as strongly. */
-function scalesByName(adapters: readonly AdapterScale[]): Map<string, number> {
-  const scales = new Map<string, number>();
-  for (const { name, scale } of [...adapters].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    scales.set(name, (scales.get(name) ?? 0) + scale);
-  }
-  return scales;
-}
-
-/** What is built over a file; an error names the file. */
-function built<T>(file: WeightsFile, build: () => T): T {
-  try {
-    return build();
-  } catch (cause) {
-    const isNamed = !(cause instanceof CodedError) || cause.detail.includes(path.dirname(file.file));
-    throw isNamed ? cause : invalidFile(`${file.file}: ${cause.detail}`, cause);
-  }
 }
 
 /** What a network gives has to be what the others take. */

@@ -1,3 +1,5 @@
+import type { FirstBlockCache } from './firstBlockCache.ts';
+
 /**
  * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.
  * All arrays are float32 and belong to the caller.
@@ -69,6 +71,8 @@ export interface TransformerStep {
   readonly guidance: number;
   /** Another set of them takes another session, another scale does not. */
   readonly adapters?: readonly AdapterScale[];
+  /** Of one denoising, from its first step on. */
+  readonly cache?: FirstBlockCache;
 }
 
 /** An adapter and how strongly it works: 0 is not at all, 1 as it was trained. */

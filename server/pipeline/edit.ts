@@ -5,6 +5,7 @@ import { matchSurroundings } from '../../shared/colour.ts';
 import type { EditEventBody, Stage } from '../../shared/events.ts';
 import type { Planar } from '../../shared/image.ts';
 import type { ConditionUnits } from '../../shared/units.ts';
+import { FirstBlockCache } from '../models/firstBlockCache.ts';
 import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/networks.ts';
 import { cleanEstimate, eulerStep } from '../sampling/euler.ts';
 import { randn } from '../sampling/noise.ts';
@@ -60,9 +61,11 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
   for (let variant = 0; variant < variants; variant++) {
     const seed = (input.seed + variant) % 2 ** 32;
     clock.enter('denoising', variant);
+    const threshold = request.firstBlockCache;
+    const cache = threshold === undefined ? undefined : new FirstBlockCache(threshold);
     const x = await denoise(
       networks,
-      { input, plan, target, conditioning, condition, guidance },
+      { input, plan, target, conditioning, condition, guidance, cache },
       sigmas,
       seed,
       {
@@ -91,6 +94,7 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
         bounds: moved(plan.layer, input.origin),
         seed,
         steps,
+        ...(cache && { stepsReused: cache.reused }),
         guidance,
         task: input.task,
         model: spec.id,
@@ -135,6 +139,7 @@ interface DenoiseInputs {
   readonly conditioning: TextConditioning;
   readonly condition: Condition;
   readonly guidance: number;
+  readonly cache: FirstBlockCache | undefined;
 }
 
 interface DenoiseReport {
@@ -147,7 +152,7 @@ interface DenoiseReport {
 /** From noise to the joined latent, packed, [tokens, 64]. */
 async function denoise(
   networks: Networks,
-  { input, plan, target, conditioning, condition, guidance }: DenoiseInputs,
+  { input, plan, target, conditioning, condition, guidance, cache }: DenoiseInputs,
   sigmas: readonly number[],
   seed: number,
   { hooks, variant, variants, eta }: DenoiseReport,
@@ -169,6 +174,7 @@ async function denoise(
       sigma,
       guidance,
       adapters: input.request.adapters ?? [],
+      ...(cache && { cache }),
     });
     const wantsPreview = input.request.preview && step + 1 < steps && pace.isDue(performance.now());
     const estimate = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;

@@ -2,7 +2,14 @@ import { compareEdit } from './edit.ts';
 import { compareNoise, compareSchedule, compareUnits } from './formulas.ts';
 import type { Line } from './lines.ts';
 import type { Row } from './measure.ts';
-import { compareAutoencoder, compareCLIP, compareFlux, compareT5, type How } from './networks.ts';
+import {
+  compareAutoencoder,
+  compareCache,
+  compareCLIP,
+  compareFlux,
+  compareT5,
+  type How,
+} from './networks.ts';
 import { compareTokenizer } from './tokens.ts';
 
 /**
@@ -17,6 +24,8 @@ export async function compareLine(
   switch (line.kind) {
     case 'flux':
       return compareFlux(folder, line, how);
+    case 'cache':
+      return compareCache(folder, line, how);
     case 't5':
       return compareT5(folder, line, how);
     case 'clip':

@@ -15,6 +15,7 @@ const lineSchema = v.variant('kind', [
     /** Files with their scales. */
     adapters: v.record(v.string(), v.number()),
   }),
+  v.strictObject({ kind: v.literal('cache'), ...network }),
   v.strictObject({ kind: v.literal('t5'), ...network }),
   v.strictObject({ kind: v.literal('clip'), ...network }),
   v.strictObject({ kind: v.literal('autoencoder'), ...network }),

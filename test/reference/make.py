@@ -12,6 +12,7 @@ import torch
 
 import adapters
 import autoencoder
+import cache
 import clip
 import draw
 import edit
@@ -39,6 +40,9 @@ def write_all(lines, seed):
         for i, shape in enumerate(drawn.flux)
         for name in [f"flux{shape.columns}{'' if shape.guidance else '-unguided'}"]
     ]  # fmt: skip
+    cache.write(
+        lines, models[0], drawn.flux[0], "tiny/transformer.safetensors", drawn.text_width, drawn.vector_width, first + 7
+    )
     text = t5.write(lines, drawn.t5, drawn.text_width, vocabulary, first + 3)
     in_float16 = replace(drawn.t5, dtype="float16")
     t5.write(lines, in_float16, drawn.text_width, vocabulary, first + 6, "t5-float16", "t5-float16-weights.safetensors")

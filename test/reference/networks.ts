@@ -4,6 +4,7 @@ import { type Arithmetic, type ComputeType, float32 } from '../../server/graph/a
 import type { Model } from '../../server/graph/encode.ts';
 import { type Arrays, type Provider, Session } from '../../server/graph/session.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
+import { FirstBlockCache } from '../../server/models/firstBlockCache.ts';
 import {
   adapterInput,
   buildFlux,
@@ -13,10 +14,11 @@ import {
 } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
 import { openAutoencoder } from '../../server/models/tiles.ts';
+import { openTransformer } from '../../server/models/transformer.ts';
 import { openAdapter } from '../../server/weights/adapter.ts';
 import { WeightsFile } from '../../server/weights/file.ts';
 import type { LineOf } from './lines.ts';
-import { type Row, readArrays, withinRelative } from './measure.ts';
+import { type Row, readArrays, withinAbsolute, withinRelative } from './measure.ts';
 import { roundedAfterEachNode } from './rounded.ts';
 
 /** What computes the networks, and in what: the transformer may be in 16 bits. */
@@ -81,6 +83,46 @@ export async function compareFlux(
   const isClamped = transformer.type === 'float16' && array.names.includes('clamped');
   const expected = array.floats(isClamped ? 'clamped' : line.output);
   return [withinRelative(line, part, velocity, expected, limitIn[transformer.type])];
+}
+
+/** Steps one after the other, of which the cache spares some: the same ones, with the same velocities. */
+export async function compareCache(
+  folder: string,
+  line: LineOf<'cache'>,
+  { provider, attention, transformer = { ...float32, attention } }: How,
+): Promise<Row[]> {
+  const array = readArrays(folder, line.arrays);
+  const network = openTransformer({
+    file: await openWeights(folder, line),
+    arithmetic: transformer,
+    session: { provider, copiesWeights: false },
+    capacity: 1,
+    findAdapter: () => Promise.reject(new Error('there is none')),
+  });
+  const [rows = 0, columns = 0] = array.floats('grid');
+  const [image, noise, sigmas] = [array.floats('image'), array.floats('noise'), array.floats('sigmas')];
+  const conditioning = {
+    text: array.floats('text'),
+    textTokens: array.shape('text')[0]!,
+    vector: array.floats('vector'),
+  };
+  const [guidance = 0] = array.floats('guidance');
+  const cache = new FirstBlockCache(array.floats('threshold')[0]!);
+  const velocities: number[] = [];
+  const computed: number[] = [];
+  for (const sigma of sigmas) {
+    const input = image.map((value, i) => (1 - sigma) * value + sigma * noise[i]!);
+    const before = cache.reused;
+    velocities.push(
+      ...(await network.velocity({ input, rows, columns, conditioning, sigma, guidance, cache })),
+    );
+    computed.push(1 - (cache.reused - before));
+  }
+  await network.release();
+  return [
+    withinAbsolute(line, 'steps computed whole', computed, [...array.integers('computed')], 0),
+    withinRelative(line, 'velocities', Float32Array.from(velocities), array.floats('velocities'), limit),
+  ];
 }
 
 /** Rows with more columns than their weights have; what stands in those must not matter. */

@@ -119,6 +119,24 @@ describe('the command line', () => {
     expect(changed).toBeGreaterThan(masked.width * masked.height);
   });
 
+  it('spares steps where it may, and nothing where the first block has to stay just the same', async () => {
+    const colours = async (...cache: string[]) => {
+      const flags = [...fill, '--steps', '5', '--seed', '7', '--out', 'cached.png', ...cache];
+      const { line } = await edit(...flags);
+      return { reused: line.stepsReused, data: (await pixelsOf('cached.png')).data };
+    };
+    const whole = await colours();
+    expect(whole.reused).toBeUndefined();
+    const strict = await colours('--first-block-cache', '0');
+    expect(strict.reused).toBe(0);
+    // In three graphs instead of one; float32 is rounded otherwise.
+    expect(Math.max(...strict.data.map((value, i) => Math.abs(value - whole.data[i]!)))).toBeLessThan(2);
+    expect((await colours('--first-block-cache', '1')).reused).toBeGreaterThan(0);
+    const { code, line } = await edit(...fill, '--first-block-cache', '2');
+    expect([code, line.error?.code]).toEqual([1, 'request-invalid']);
+    expect(line.error?.detail).toContain('firstBlockCache');
+  });
+
   it('gives the same bytes for a seed, and others for another', async () => {
     const bytes = async (seed: string) => {
       await edit(...fill, '--seed', seed, '--out', 'seed.png');

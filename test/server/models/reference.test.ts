@@ -15,7 +15,18 @@ const lines = readLines(arraysFolder);
 describe('what ships is compared with everything that was published', () => {
   it('networks, tokenizers, formulas, and an edit from end to end', () => {
     expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(
-      ['autoencoder', 'clip', 'edit', 'flux', 'noise', 'schedule', 't5', 'tokenizer', 'units'].sort(),
+      [
+        'autoencoder',
+        'cache',
+        'clip',
+        'edit',
+        'flux',
+        'noise',
+        'schedule',
+        't5',
+        'tokenizer',
+        'units',
+      ].sort(),
     );
     const flux = lines.filter(({ kind }) => kind === 'flux').map(({ configuration }) => configuration);
     for (const part of ['384', '448', 'guidance off', 'black-forest-labs', 'diffusers', 'shards', 'float8']) {
@@ -38,7 +49,7 @@ describe('ours computes what the published implementation computes', () => {
     expect(rows.filter(({ ok }) => !ok)).toEqual([]);
   });
 
-  const attending = lines.filter(({ kind }) => ['flux', 't5', 'clip', 'autoencoder'].includes(kind));
+  const attending = lines.filter(({ kind }) => ['flux', 'cache', 't5', 'clip', 'autoencoder'].includes(kind));
   it.each(
     attending.map((line) => [line.title, line.configuration, line] as const),
   )('also with attention as products and a softmax: %s: %s', async (_title, _configuration, line) => {

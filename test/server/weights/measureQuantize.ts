@@ -3,7 +3,6 @@
  *
  *     npm run measure:quantize                    peak memory for 1 GB of random bfloat16, and the second run
  *     npm run measure:quantize -- errors [FILE]   error and cost of each rounding, of random weights or of each layer of a file
- *     npm run measure:quantize -- pictures        an edit of pocket in 8 and 4 bits against full precision
  *
  * JSON lines on stdout.
  */
@@ -24,7 +23,6 @@ import {
   unroundRows,
 } from '../../../server/weights/rounding.ts';
 import { relativeError } from '../models/arrays.ts';
-import { measurePictures } from './measurePictures.ts';
 
 const self = fileURLToPath(import.meta.url);
 const width = 3072;
@@ -160,7 +158,5 @@ if (process.argv[1] === self) {
   const [first, ...rest] = process.argv.slice(2);
   if (first === '--child') await runOnce(rest);
   else if (first === 'errors') await reportErrors(rest[0]);
-  else if (first === 'pictures')
-    for (const line of await measurePictures()) console.log(JSON.stringify(line));
   else for (const bits of [8, 4] as const) console.log(JSON.stringify(await measureQuantize(1, bits)));
 }
