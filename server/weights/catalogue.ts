@@ -119,8 +119,9 @@ async function knownModels(): Promise<ModelEntry[]> {
     .filter((entry) => !entry.isFile() && modelId.test(entry.name) && entry.name !== pocket.id)
     .map(({ name: id }) => ({ id, title: id, folder: path.join(modelsFolder(), id), ...fluxDefaults }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const taken = new Set(own.map(({ id }) => id));
   const variants = await Promise.all(own.map(quantizedVariants));
-  return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!])];
+  return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!.filter(({ id }) => !taken.has(id))])];
 }
 
 /** `<id>-8bit` and `<id>-4bit`, where `npm run quantize` has made them of the model's files as they are now. */

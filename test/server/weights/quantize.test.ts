@@ -1,7 +1,10 @@
-import { access, mkdir, mkdtemp, open, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { access, mkdir, mkdtemp, open, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { fluxTensors, writeWeights } from '../../../bench/weights.ts';
 import { Graph } from '../../../server/graph/graph.ts';
 import { Session } from '../../../server/graph/session.ts';
 import { randn } from '../../../server/sampling/noise.ts';
@@ -131,6 +134,39 @@ describe.each([4, 8] as const)('a file in %i bits', (bits) => {
       await expect(access(`${target}.partial`)).rejects.toMatchObject({ code: 'ENOENT' });
     }
   });
+});
+
+test('a process that is killed again and again ends in the same bytes', async () => {
+  const large = path.join(folder, 'large.safetensors');
+  writeWeights(large, fluxTensors({ width: 512, double: 1, single: 1 }), 'BF16', 'random');
+  const whole = path.join(folder, 'large.whole.safetensors');
+  await quantizeFile(large, whole, 4);
+  const wanted = await readFile(whole);
+  const target = path.join(folder, 'large.killed.safetensors');
+  const script = path.join(import.meta.dirname, 'measureQuantize.ts');
+  const sizeOf = (file: string) =>
+    stat(file).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  const reached: number[] = [];
+  for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
+    const child = fork(script, ['--child', large, target, '4'], { execArgv: ['--import', 'tsx'] });
+    const ended = once(child, 'exit');
+    while ((await sizeOf(`${target}.partial`)) < share * wanted.length && child.exitCode === null) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    child.kill('SIGKILL');
+    const [, signal] = await ended;
+    // It may have been faster.
+    if (signal === null) break;
+    reached.push(await sizeOf(`${target}.partial`));
+    await expect(access(target)).rejects.toMatchObject({ code: 'ENOENT' });
+  }
+  expect(reached.length).toBeGreaterThan(0);
+  expect(reached).toEqual([...reached].sort((a, b) => a - b));
+  await quantizeFile(large, target, 4);
+  expect(Buffer.compare(await readFile(target), wanted)).toBe(0);
 });
 
 test('what is kept of an ended run is not computed again', async () => {
