@@ -47,6 +47,11 @@ export interface Abilities {
  */
 export async function probe(provider: Provider): Promise<Abilities> {
   await checkFloat16(provider);
+  return abilitiesOf(provider);
+}
+
+/** The same, also where weights in float16 cannot be read. */
+export async function abilitiesOf(provider: Provider): Promise<Abilities> {
   const plain = await firstRight(provider, ['float32']);
   if (!plain) throw new Error('It computes attention wrongly');
   return {

@@ -23,6 +23,7 @@ export interface LoadOptions {
   readonly provider: Provider;
   /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
   readonly attention?: AttentionForm;
+  /** Float32 with the same attention if not given. */
   readonly transformer?: Arithmetic;
   /** Where memory was planned; without it everything stays loaded. */
   readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
@@ -34,7 +35,7 @@ export interface LoadOptions {
  */
 export async function loadNetworks(
   model: ModelEntry,
-  { provider, attention = 'fused', transformer: arithmetic = float32, plan }: LoadOptions,
+  { provider, attention = 'fused', transformer: arithmetic = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer: fluxFile, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);

@@ -1,7 +1,7 @@
 /** `npm run reference -- [DIR] [--provider NAME]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { probe } from '../../server/engine/probe.ts';
+import { abilitiesOf } from '../../server/engine/probe.ts';
 import { type Provider, providers } from '../../server/engine/provider.ts';
 import type { Arithmetic } from '../../server/graph/arithmetic.ts';
 import { projectRoot } from '../../server/paths.ts';
@@ -30,7 +30,7 @@ const command = new Command('npm run reference --')
   .parse();
 const folder = path.resolve(command.processedArgs[0]);
 const { provider } = command.opts<{ provider: Provider }>();
-const { attention, transformer } = await probe(provider);
+const { attention, transformer } = await abilitiesOf(provider);
 if (attention !== 'fused')
   console.error(`Attention is ${attention}: ${provider} computes the fused one wrongly.`);
 const float = { provider, attention };
