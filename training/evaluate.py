@@ -1,124 +1,197 @@
-"""Measures pocket as it ships: held-out scenes through the companion's command line.
+"""Measures pocket as it ships, by task, on held-out cases through the companion: `python -m training.evaluate`.
 
-`python -m training.evaluate` writes the scenes, edits each with `dist/server/edit.js`, and prints two measures:
-
-- colour: "a red circle" and others; in how many is the asked colour the dominant one inside the mask?
-- removal: mean absolute error inside the mask, over that of filling it with the mean colour around it.
+- named: what is seen is nearest to the thing that was asked for, among all shapes in all colours drawn in its place;
+- colour: the asked colour is the nearest one in most of the thing's pixels;
+- error: mean absolute error inside the mask, over that of the mean colour around it (of a grey picture where there is no around);
+- Telea: the same measure for cv2.inpaint, where something is to vanish or to go on;
+- alone: named without the references, where there are any;
+- structure: correlation of brightness before and after, where only colours may change;
+- outside: what changed outside the mask, of 255.
 """
 
 import argparse
 import json
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from . import scenes
+from . import held_out, scenes
+from .companion import Companion, to_bytes
+from .held_out import Case
 
-SIZE = 192
-FIRST_SEED = 10_000_000  # training seeds lie far below
-
-
-def held_out_scene(index: int) -> dict:
-    """A scene that was never trained on: the thing, the picture without it, and a mask around it."""
-    rng = np.random.default_rng(FIRST_SEED + index)
-    colour = list(scenes.COLOURS)[index % len(scenes.COLOURS)]
-    hero = scenes.thing(rng, 1.0)
-    hero = replace(hero, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], radius=rng.uniform(0.16, 0.3))
-    absent = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE), hero, rng.choice(3))
-    present = scenes.paint(absent, hero)
-    # The thing and its shadow, as a person would paint over them.
-    mask = (scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0) | scenes.touched(absent, present)
-    return {"absent": absent, "present": present, "mask": mask, "colour": colour}
+# What other weights of this size are asked for, whose defaults would be FLUX.1's.
+AS_POCKET = {"steps": 12, "guidance": 4, "window": {"maxSequence": 200}}
 
 
-def to_bytes(picture: np.ndarray) -> Image.Image:
-    return Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
+def run(companion: Companion, model: str, case: Case, seed: int, with_references: bool = True) -> np.ndarray:
+    """The picture with the layer that the companion made."""
+    request = {"instruction": case.instruction, "task": case.task, "seed": seed, "model": model, **AS_POCKET}
+    references = case.references if with_references else []
+    h, w = case.mask.shape
+    if case.references and not with_references:
+        request["task"] = "inpaint" if case.edit is not None else "text-to-image"
+    if case.edit is None:
+        layer, _, _ = companion.edit({**request, "width": w, "height": h}, references=references)
+        return layer[..., :3]
+    layer, bounds, _ = companion.edit(request, case.edit, case.mask, references)
+    out = to_bytes(case.edit).astype(np.float32) / 255
+    rows = slice(bounds["top"], bounds["top"] + bounds["height"])
+    columns = slice(bounds["left"], bounds["left"] + bounds["width"])
+    alpha = layer[..., 3:]
+    out[rows, columns] = out[rows, columns] * (1 - alpha) + layer[..., :3] * alpha
+    return out
 
 
-def edit(folder: Path, name: str, image: Path, mask: Path, instruction: str, seed: int) -> np.ndarray:
-    """The picture with the layer that the companion made, [H, W, 3] in [0, 1]."""
-    out = folder / f"{name}.png"
-    run = subprocess.run(
-        ["node", "dist/server/edit.js", "--provider", "cpu", "--image", str(image), "--mask", str(mask),
-         "--instruction", instruction, "--seed", str(seed), "--out", str(out)],
-        capture_output=True, text=True,
-    )
-    if run.returncode:
-        raise RuntimeError(f"{name}: {run.stderr[-500:]}")
-    bounds = json.loads(run.stdout)["bounds"]
-    picture = Image.open(image).convert("RGBA")
-    picture.alpha_composite(Image.open(out).convert("RGBA"), (bounds["left"], bounds["top"]))
-    picture.convert("RGB").save(folder / f"{name}_composed.png")
-    return np.asarray(picture.convert("RGB"), np.float32) / 255
-
-
-def dominant_colour(pixels: np.ndarray) -> str:
+def nearest_colour(pixels: np.ndarray) -> str:
     """The named colour that is nearest to the most pixels. pixels: [P, 3]"""
     names = list(scenes.COLOURS)
     distances = np.linalg.norm(pixels[:, None] - np.array(list(scenes.COLOURS.values()))[None], axis=-1)
     return names[np.bincount(distances.argmin(-1), minlength=len(names)).argmax()]
 
 
+def feature(image: np.ndarray, thing: scenes.Thing) -> np.ndarray:
+    """The square around a thing, in 16 x 16 means."""
+    h = image.shape[0]
+    reach = int(np.ceil(1.2 * thing.radius * h))
+    y, x = int(thing.y * h), int(thing.x * h)
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    return cv2.resize(padded[y : y + 2 * reach, x : x + 2 * reach], (16, 16), interpolation=cv2.INTER_AREA)
+
+
+def nearest_thing(image: np.ndarray, case: Case) -> tuple[str, str]:
+    """-> colour and shape"""
+    seen = feature(image, case.thing)
+
+    def distance(pair: tuple[str, str]) -> float:
+        colour, shape = pair
+        drawn = scenes.paint(case.ground, replace(case.thing, shape=shape, colour=colour, rgb=scenes.COLOURS[colour]))
+        return float(np.abs(feature(drawn, case.thing) - seen).mean())
+
+    return min(((colour, shape) for colour in scenes.COLOURS for shape in scenes.SHAPES), key=distance)
+
+
 def mean_around(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean colour of a ring of some ten pixels around the mask. -> [3]"""
-    ring = mask.copy()
-    for _ in range(10):
-        ring[1:] |= ring[:-1].copy()
-        ring[:-1] |= ring[1:].copy()
-        ring[:, 1:] |= ring[:, :-1].copy()
-        ring[:, :-1] |= ring[:, 1:].copy()
-    return picture[ring & ~mask].mean(0)
+    ring = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)), iterations=10) > 0
+    around = picture[ring & ~mask]
+    return around.mean(0) if len(around) else np.full(3, 0.5)
 
 
-def measure(folder: Path, index: int) -> dict:
-    scene = held_out_scene(index)
-    image, absent, mask = (folder / f"{index:02}_{name}.png" for name in ("present", "absent", "mask"))
-    to_bytes(scene["present"]).save(image)
-    to_bytes(scene["absent"]).save(absent)
-    Image.fromarray(scene["mask"].astype(np.uint8) * 255).save(mask)
-    inside = scene["mask"]
-    filled = edit(folder, f"{index:02}_fill", absent, mask, f"a {scene['colour']} circle", index)
-    removed = edit(folder, f"{index:02}_remove", image, mask, "remove the object", index)
-    flat = mean_around(scene["absent"], inside)
-    return {
-        "index": index,
-        "asked": scene["colour"],
-        "got": dominant_colour(filled[inside]),
-        "drawn": dominant_colour(scene["present"][inside]),
-        "removal": float(np.abs(removed - scene["absent"])[inside].mean()),
-        "flat": float(np.abs(flat - scene["absent"][inside]).mean()),
-    }
+def error(picture: np.ndarray, case: Case) -> float:
+    return float(np.abs(picture - case.truth)[case.mask].mean())
 
 
-def sheet(folder: Path, rows: list[dict], out: Path) -> None:
-    """The first ten scenes, uncherry-picked: picture, filled, with the thing, removed."""
-    names = ("absent", "fill_composed", "present", "remove_composed")
-    columns = [np.concatenate([np.asarray(Image.open(folder / f"{r['index']:02}_{n}.png").convert("RGB")) for n in names]) for r in rows[:10]]
-    Image.fromarray(np.concatenate(columns, 1)).resize((1280, 512), Image.LANCZOS).save(out)
+def measure(companion: Companion, model: str, case: Case, seed: int) -> tuple[np.ndarray, dict]:
+    """-> the picture that was made, the case's measures"""
+    made = run(companion, model, case, seed)
+    flat = case.truth * ~case.mask[..., None] + mean_around(case.truth, case.mask) * case.mask[..., None]
+    row = {"error": error(made, case), "flat": error(flat, case)}
+    if case.thing:
+        inside = scenes.coverage(case.thing, *case.mask.shape) > 0.9
+        row["named"] = nearest_thing(made, case) == (case.thing.colour, case.thing.shape)
+        row["colour"] = nearest_colour(made[inside]) == case.thing.colour
+    elif case.edit is not None:
+        filled = cv2.inpaint(to_bytes(case.edit), case.mask.astype(np.uint8), 5, cv2.INPAINT_TELEA)
+        row["telea"] = error(filled.astype(np.float32) / 255, case)
+    if case.references:
+        row["alone"] = nearest_thing(run(companion, model, case, seed, False), case) == (case.thing.colour, case.thing.shape)
+    if case.task == "recolor":
+        row["structure"] = float(np.corrcoef(case.edit[inside].mean(-1), made[inside].mean(-1))[0, 1])
+    if case.edit is not None:
+        given = to_bytes(case.edit).astype(np.float32) / 255
+        row["outside"] = float(np.abs(made - given)[~case.mask].max() * 255)
+    return made, row
+
+
+def summary(rows: list[dict]) -> dict:
+    """Shares and means over the cases; `error` and `telea` over `flat`."""
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    flat = means.pop("flat")
+    for key in ("error", "telea"):
+        if key in means:
+            means[key] /= flat
+    return {"count": len(rows), **means}
+
+
+def table(results: dict[str, dict]) -> str:
+    columns = ("named", "alone", "colour", "error", "telea", "structure", "outside")
+    percent = ("named", "alone", "colour")
+    lines = [f"| | cases | {' | '.join(columns)} |", "| --- " * (len(columns) + 2) + "|"]
+    for task, result in results.items():
+        cells = [
+            "" if key not in result else f"{result[key]:.0%}" if key in percent else f"{result[key]:.2f}" for key in columns
+        ]
+        lines.append(f"| {task} | {result['count']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def tile(picture: np.ndarray, side: int) -> Image.Image:
+    return Image.fromarray(to_bytes(picture)).resize((side, side), Image.LANCZOS)
+
+
+def marked(case: Case) -> np.ndarray:
+    """What is given, with the outline of the mask."""
+    mask = case.mask.astype(np.uint8)
+    edge = (cv2.dilate(mask, np.ones((3, 3), np.uint8)) > mask)[..., None]
+    return case.edit * ~edge + edge * np.array([1, 0, 0.6])
+
+
+def sheet(shown: dict[str, list[tuple[Case, np.ndarray]]], out: Path) -> None:
+    """The first cases of every task, uncherry-picked, in two rows of tasks: what is given, its reference, and what came out."""
+    side, gap, line, across = 104, 10, 15, len(shown) // 2
+    rows = max(len(cases) for cases in shown.values())
+    block = line + gap + rows * (side + line + gap)
+    canvas = Image.new("RGB", (across * (3 * side + 4 * gap), 2 * block + gap), "white")
+    pen = ImageDraw.Draw(canvas)
+    right = 0
+    for n, (task, cases) in enumerate(shown.items()):
+        top = gap + n // across * block
+        left = gap if n % across == 0 else left + widest
+        widest = 0
+        pen.text((left, top), task, fill="black")
+        for r, (case, made) in enumerate(cases):
+            y = top + line + r * (side + line + gap)
+            parts = ([marked(case)] if case.edit is not None else []) + case.references + [made]
+            for c, content in enumerate(parts):
+                canvas.paste(tile(content, side), (left + c * (side + 2), y))
+            # Some forty letters fit under three pictures.
+            pen.text((left, y + side + 1), case.instruction[: 18 * len(parts)], fill=(90, 90, 90))
+            widest = max(widest, max(len(parts), 2) * (side + 2) + 2 * gap)
+        right = max(right, left + widest)
+    canvas.crop((0, 0, right, canvas.height)).save(out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=64)
-    parser.add_argument("--work", type=Path, default=Path("training/work/evaluation"))
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--count", type=int, default=32, help="of cases of each task; twice as many circles")
+    parser.add_argument("--model", nargs="*", default=[], metavar="NAME=DIR", help="other weights, measured beside pocket")
+    parser.add_argument("--tasks", nargs="*", default=list(held_out.TASKS))
+    parser.add_argument("--json", type=Path, help="where to write all measures")
+    parser.add_argument("--sheet", type=Path, help="where to draw the first four cases of each of the eight tasks")
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(2) as pool:
-        rows = list(pool.map(lambda index: measure(options.work, index), range(options.count)))
-    right = sum(r["got"] == r["asked"] for r in rows)
-    drawn = sum(r["drawn"] == r["asked"] for r in rows)
-    removal, flat = np.mean([r["removal"] for r in rows]), np.mean([r["flat"] for r in rows])
-    for r in rows:
-        print(f"{r['index']:2}  asked {r['asked']:7} got {r['got']:7}  removal {r['removal']:.4f}  mean colour {r['flat']:.4f}")
-    print(f"colour right: {right} of {len(rows)} = {right / len(rows):.0%} (the drawn truth itself: {drawn / len(rows):.0%})")
-    print(f"removal: error {removal:.4f}, mean colour around {flat:.4f}, ratio {removal / flat:.2f} (asked: below 0.50)")
-    if options.sheet:
-        sheet(options.work, rows, options.sheet)
+    others = {name: Path(folder) for name, folder in (given.split("=", 1) for given in options.model)}
+    everything = {}
+    with Companion(others) as companion:
+        for model in ("pocket", *others):
+            results, shown = {}, {}
+            for task in options.tasks:
+                count = options.count * (2 if task.endswith("circles") else 1)
+                cases = [held_out.draw(task, index) for index in range(count)]
+                made = [measure(companion, model, case, index) for index, case in enumerate(cases)]
+                results[task] = summary([row for _, row in made])
+                if not task.endswith("circles"):
+                    shown[task] = [(case, picture) for case, (picture, _) in zip(cases[:4], made)]
+                print(model, task, json.dumps(results[task]), flush=True)
+            everything[model] = results
+            if options.sheet and model == "pocket":
+                sheet(shown, options.sheet)
+    for model, results in everything.items():
+        print(f"\n{model}\n\n{table(results)}")
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=2))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,10 @@ def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoen
     """Writes the four files; the tokenizers lie beside them already."""
     for name, network in (("transformer", flux), ("t5", t5), ("clip", clip)):
         save_file(tensors_of(network), folder / f"{name}.safetensors", {"format": "pt"})
+    export_autoencoder(folder, autoencoder)
+
+
+def export_autoencoder(folder: Path, autoencoder: nn.Module) -> None:
     tensors = tensors_of(autoencoder)
     shift, scale = tensors.pop("shift_factor"), tensors.pop("scale_factor")
     metadata = {"format": "pt", "norm_groups": "8", "shift_factor": str(shift.item()), "scale_factor": str(scale.item())}

@@ -21,10 +21,13 @@ from torch import Tensor
 
 from . import instructions, samples, tokenizers
 from .autoencoder import train_autoencoder
+from .decoder import train_decoder
 from .export import export, load
 from .networks import AutoEncoder, ClipText, Flux, T5Encoder
 
-REPAINTING = defaultdict(lambda: 1.0, {"local-editing": 0.5, "recolor": 0.0})
+# Of all minutes, the last: the decoder alone.
+DECODER_SHARE = 0.12
+
 
 
 @dataclass
@@ -194,7 +197,8 @@ def main() -> None:
         export(options.out, *average.module, autoencoder)
 
     begun, step, saved, recent = time.time(), 0, time.time(), []
-    left = options.minutes * 60 - (begun - start)
+    decoding = options.minutes * DECODER_SHARE
+    left = (options.minutes - decoding) * 60 - (begun - start)
     plain = batches([e for e in examples if not e.references], 64)
     every = batches(examples, 64)
     while (spent := (time.time() - begun) / left) < 1:
@@ -215,8 +219,12 @@ def main() -> None:
         if time.time() - saved > 120:
             save()
             saved = time.time()
+    log(f"{step} steps done")
+    with multiprocessing.Pool() as pool:
+        train_decoder(autoencoder, decoding, pool, log)
+    torch.save(autoencoder.state_dict(), options.work / "ae.pt")
     save()
-    log(f"done after {step} steps")
+    log("done")
 
 
 if __name__ == "__main__":
