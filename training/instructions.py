@@ -6,21 +6,32 @@ from .scenes import COLOURS, SHAPES, Thing
 
 ADJECTIVES = ("", "", "", "shiny ", "small ", "big ", "bright ", "smooth ")
 FILL = ("{a}", "{a}", "put {a} here", "add {a}", "draw {a}", "{a} here", "place {a} in the mask", "fill with {a}",
-        "i want {a}", "{a}, centred", "generate {a}", "insert {a} here please", "there is {a}")
-REMOVE = ("remove the object", "remove it", "remove the {thing}", "erase this", "erase the {thing}", "clean background",
-          "delete the object", "make it disappear", "nothing here, only the background", "remove", "take the {thing} away",
-          "restore the background", "empty", "clean this up")
-EXTEND = ("extend the picture", "continue the background", "outpaint", "fill in the missing part", "extend")
+        "i want {a}", "{a}, centred", "generate {a}", "insert {a} here please", "there is {a}", "could you put {a} here",
+        "{a} at this place", "can i have {a} here", "paint {a} in it", "we need {a}", "{a} goes here", "one {thing}, please",
+        "fill this with {a}", "with {a}")
+REMOVE = ("remove the object", "remove the object", "remove it", "remove the {thing}", "erase this", "erase the {thing}",
+          "clean background", "delete the object", "make it disappear", "nothing here, only the background", "remove",
+          "take the {thing} away", "restore the background", "empty", "clean this up", "this should not be here",
+          "the {shape} must go", "no {shape}", "without the {thing}", "wipe it out", "just the ground", "fix the background",
+          "delete it", "delete the {thing}", "please remove", "please remove this", "clear this area", "take it out, please",
+          "lose the {shape}", "remove what is there", "cut the {shape} out", "i want nothing here", "object removal", "heal")
+EXTEND = ("extend the picture", "continue the background", "outpaint", "fill in the missing part", "extend", "expand",
+          "continue the scene", "make it wider", "uncrop", "fill the border", "complete the picture", "add room at the side",
+          "more background", "expand the canvas", "continue")
 RECOLOUR = ("make it {colour}", "colour it {colour}", "recolor the {shape} {colour}", "{image} a {colour} {shape}",
-            "paint the {shape} {colour}", "change the colour to {colour}", "a {colour} {shape}")
-REDRAW = ("{a}", "redraw it as {a}", "turn it into {a}", "{image} {a}", "change it to {a}",
+            "paint the {shape} {colour}", "change the colour to {colour}", "a {colour} {shape}", "i want it {colour}",
+            "the {shape} in {colour}", "{colour}", "dye it {colour}", "let it be {colour}")
+REDRAW = ("{a}", "redraw it as {a}", "turn it into {a}", "{image} {a}", "change it to {a}", "this is {a}", "render {a}",
+          "finish it as {a}", "a better {thing}",
           'by referencing the mask, restore a partial image from the doodle {image} that aligns with: "{a}"')
 PLACE = ("put {image1} here", "put {image1} here", "place the object from {image1} here", "the item is put on the ground",
          "add the {shape} from {image1}", "the thing of {image1} here", "insert {image1}", "use {image1}",
-         "the {thing} of {image1} is put here", "put the item in the mask")
-SHOW = ("{image1} on {ground}", "show the object of {image1} on {ground}", "the same {shape} as in {image1}, on {ground}")
-PICTURE = ("{a} on {ground}", "{a}, {ground}", "a picture of {a} on {ground}", "{a}")
-
+         "the {thing} of {image1} is put here", "put the item in the mask", "paste {image1}", "{image1} here, please",
+         "what is in {image1}", "copy the {shape} of {image1} to this place", "{image1} goes here")
+SHOW = ("{image1} on {ground}", "show the object of {image1} on {ground}", "the same {shape} as in {image1}, on {ground}",
+        "a photo of {image1} on {ground}", "{image1} with {ground}", "{ground}, {image1} on it")
+PICTURE = ("{a} on {ground}", "{a}, {ground}", "a picture of {a} on {ground}", "{a}", "i want {a} on {ground}",
+           "{ground}, {a} on it", "render {a} on {ground}")
 
 def article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
