@@ -4,7 +4,7 @@ import { type Arithmetic, type ComputeType, float32 } from '../server/graph/arit
 import { Graph } from '../server/graph/graph.ts';
 import type { Provider } from '../server/graph/session.ts';
 import { Session } from '../server/graph/session.ts';
-import { buildFlux, fluxSizes, rotaryTables } from '../server/models/flux.ts';
+import { buildFlux, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
 import { WeightsFile } from '../server/weights/file.ts';
 import type { FluxShape } from './weights.ts';
 
@@ -43,7 +43,8 @@ const textTokensOf = (textWidth: number) => (textWidth === 4096 ? 512 : 40);
 
 async function main({ file, provider, side, references, steps }: Job): Promise<StepReport> {
   const weights = await WeightsFile.open(file);
-  const { width, headSize, textWidth, vectorWidth } = fluxSizes(weights);
+  const sizes = fluxSizes(weights);
+  const { width, headSize, textWidth, vectorWidth } = sizes;
   const count = (list: string) =>
     new Set(weights.names.filter((name) => name.startsWith(list)).map((name) => name.split('.')[1])).size;
   const shape = {
@@ -85,19 +86,11 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
     tokens,
     textTokens,
     secondsPerStep: median(times),
-    flops: flopsOf(shape, tokens, textTokens),
+    flops: operationsOf(sizes, tokens, textTokens),
     type: arithmetic.type,
     productRate,
     startUp: { building, opening, 'first step': first },
   };
-}
-
-/** Products with weights and attention; the rest is below one percent. */
-function flopsOf({ width, double, single }: FluxShape, tokens: number, textTokens: number): number {
-  const joined = tokens + textTokens;
-  const products = 2 * 12 * width ** 2 * joined;
-  const attention = 4 * joined ** 2 * width;
-  return (double + single) * (products + attention);
 }
 
 /** `x W W W W`, W [D, D] given once: nothing but products, and hardly anything to copy. */

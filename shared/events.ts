@@ -10,7 +10,14 @@ export type EditEvent = { readonly seq: number; readonly time: string } & EditEv
 
 export type EditEventBody =
   | { readonly type: 'queued'; readonly position: number }
-  | { readonly type: 'stage'; readonly stage: Stage; readonly variant: number; readonly variants: number }
+  | {
+      readonly type: 'stage';
+      readonly stage: Stage;
+      readonly variant: number;
+      readonly variants: number;
+      /** As in `step`, where an earlier edit on this machine tells. */
+      readonly secondsLeft?: number;
+    }
   /** Something the person should know before the result, such as "your reference lowers this edit to 720x720". */
   | { readonly type: 'note'; readonly text: string }
   | {

@@ -1,5 +1,7 @@
 import type { EditEventBody } from '../../shared/events.ts';
 
+const left = (seconds: number) => `${Math.ceil(seconds)} s left`;
+
 /** On stderr: a line that changes in a terminal, else a line for each event. */
 export class Progress {
   readonly isTerminal = Boolean(process.stderr.isTTY);
@@ -8,10 +10,12 @@ export class Progress {
   show(event: EditEventBody): void {
     switch (event.type) {
       case 'stage':
-        this.state(event.stage);
+        this.state(
+          event.secondsLeft === undefined ? event.stage : `${event.stage}, ${left(event.secondsLeft)}`,
+        );
         break;
       case 'step':
-        this.state(`step ${event.step} of ${event.steps}, ${Math.ceil(event.secondsLeft)} s left`);
+        this.state(`step ${event.step} of ${event.steps}, ${left(event.secondsLeft)}`);
         break;
       case 'note':
         this.line(event.text);

@@ -12,8 +12,10 @@ import type { Provider } from './provider.ts';
 export interface EngineOptions {
   /** The one provider that will do; without it the best that works. */
   readonly provider?: Provider | undefined;
-  /** What a person may want to know of the engine: its stderr, and providers that could not be used. */
+  /** What a person should know: providers that could not be used, and why. */
   readonly log: (text: string) => void;
+  /** The engine's stderr, line by line, which only helps to find a fault; errors tell the end of it by themselves. */
+  readonly trace?: (line: string) => void;
   readonly limits?: Partial<EngineLimits>;
 }
 
@@ -288,7 +290,7 @@ export class Engine {
       .split('\n')
       .filter((line) => line.trim() !== '');
     this.#stderr = [...this.#stderr, ...lines].slice(-stderrLines);
-    for (const line of lines) this.#options.log(line);
+    for (const line of lines) this.#options.trace?.(line);
   }
 
   /** The last lines of stderr as one, short enough for a message. */

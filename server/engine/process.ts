@@ -8,7 +8,7 @@ import { chooseAdapters } from '../../shared/tasks.ts';
 import { availableProviders } from '../graph/session.ts';
 import { loadNetworks } from '../models/load.ts';
 import type { AdapterScale, Networks } from '../models/networks.ts';
-import { runEdit } from '../pipeline/edit.ts';
+import { type EditHooks, runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
 import { findModel, listAdapters, type ModelEntry } from '../weights/catalogue.ts';
@@ -16,6 +16,7 @@ import { readBytes, requestFile, resultFile, writeDurably } from './files.ts';
 import { fitModel } from './fit.ts';
 import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import { keepPace, readPace } from './paces.ts';
 import { preferredModels } from './preferred.ts';
 import { type Abilities, probe } from './probe.ts';
 import { candidates, type Provider, unavailable } from './provider.ts';
@@ -97,7 +98,8 @@ interface Loaded {
 async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: string): Promise<void> {
   await checkpoint();
   const loading = seconds === undefined ? {} : { loading: seconds };
-  await runEdit(networks, input, {
+  const { provider, spec } = networks;
+  const hooks: EditHooks = {
     emit: (event) => tell({ type: 'event', event }),
     checkpoint,
     deliver: async (layer) => {
@@ -106,7 +108,12 @@ async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: s
       await writeDurably(resultFile(folder, result.variant), content);
       tell({ type: 'result', result });
     },
-  });
+  };
+  const pace = await runEdit(networks, input, hooks, await readPace(provider, spec.id));
+  // Where blocks were left out, a step tells nothing of the next edit's.
+  if (input.request.firstBlockCache !== undefined) return;
+  // The layers are kept already: the edit does not fail for this.
+  await keepPace(provider, spec.id, pace).catch((cause) => console.error('paces.json:', cause));
 }
 
 /** Lets the parent's messages in: they are read between two turns of the event loop. */

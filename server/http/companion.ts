@@ -39,7 +39,11 @@ export async function startCompanion({ home, port, provider, say }: CompanionOpt
   const token = await readToken(home);
   const release = await holdHome(home);
   try {
-    const engine = new Engine({ provider, log: (text) => log.warn(text) });
+    const engine = new Engine({
+      provider,
+      log: (text) => log.warn(text),
+      trace: (line) => log.info({ engine: line }),
+    });
     const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
     const tickets = new Tickets();
     const pairings = new Pairings({

@@ -16,6 +16,8 @@ export interface FluxSizes {
   readonly inputColumns: 384 | 448;
   /** Hidden width D. */
   readonly width: number;
+  /** Double and single ones. */
+  readonly blocks: number;
   readonly headSize: number;
   readonly textWidth: number;
   readonly vectorWidth: number;
@@ -58,11 +60,26 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   return {
     inputColumns,
     width,
+    blocks:
+      net.list('double_blocks', 'img_mod.lin.weight').length +
+      net.list('single_blocks', 'modulation.lin.weight').length,
     headSize,
     textWidth: net.shape('txt_in.weight')[1]!,
     vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,
     hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
+}
+
+/** Multiplications and additions of one evaluation: products with weights, and attention; the rest is below one percent. */
+export function operationsOf(
+  { width, blocks }: Pick<FluxSizes, 'width' | 'blocks'>,
+  tokens: number,
+  textTokens: number,
+): number {
+  const joined = tokens + textTokens;
+  const products = 2 * 12 * width ** 2 * joined;
+  const attention = 4 * joined ** 2 * width;
+  return blocks * (products + attention);
 }
 
 /**

@@ -7,7 +7,7 @@ import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { built } from './built.ts';
 import { buildCLIP } from './clip.ts';
-import { buildFlux, fluxSizes } from './flux.ts';
+import { buildFlux, fluxSizes, operationsOf } from './flux.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memoryPlan.ts';
 import type { Networks, TextConditioning } from './networks.ts';
 import { SessionCache } from './sessions.ts';
@@ -114,6 +114,7 @@ export async function loadNetworks(
     encodeImage: autoencoder.encode,
     decodeLatent: autoencoder.decode,
     openAdapters: transformer.openAdapters,
+    stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
     velocity: transformer.velocity,
     release: async () => {
       await transformer.release();

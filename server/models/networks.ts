@@ -19,6 +19,8 @@ export interface Networks {
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
    */
   openAdapters(names: readonly string[]): Promise<void>;
+  /** Multiplications and additions of one evaluation of the transformer, for a joined sequence of so many tokens. */
+  stepOperations(tokens: number): number;
   /** One evaluation of the transformer: the velocity of every token, [tokens, 64]. */
   velocity(step: TransformerStep): Promise<Float32Array>;
   /** Frees all sessions. */

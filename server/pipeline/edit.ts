@@ -10,6 +10,7 @@ import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/
 import { cleanEstimate, eulerStep } from '../sampling/euler.ts';
 import { randn } from '../sampling/noise.ts';
 import { schedule } from '../sampling/schedule.ts';
+import { Estimate, type Pace, type Work } from './estimate.ts';
 import type { EditInput } from './input.ts';
 import type { FinishedLayer } from './layer.ts';
 import { latentColumns, packInto, unpack, unshuffleMask } from './packing.ts';
@@ -35,18 +36,26 @@ export interface EditHooks {
 
 /**
  * Runs all variants of an edit; they share the encodings and differ in their noise, drawn from `seed + variant`.
+ * @param earlier what an earlier edit took here, so that the time left is known from the start
+ * @returns what this one took, for the next
  * @throws CodedError `cancelled` from the checkpoint, and what the networks throw
  */
-export async function runEdit(networks: Networks, input: EditInput, hooks: EditHooks): Promise<void> {
+export async function runEdit(
+  networks: Networks,
+  input: EditInput,
+  hooks: EditHooks,
+  earlier?: Pace,
+): Promise<Pace> {
   const { spec } = networks;
   const { request } = input;
   const variants = request.variants ?? 1;
   const steps = request.steps ?? spec.defaultSteps;
   const guidance = request.guidance ?? spec.defaultGuidance;
-  const clock = new StageClock(variants, hooks);
+  const plan = planEdit(input, spec);
+  const estimate = new Estimate({ steps, variants, work: workOf(networks, plan), earlier });
+  const clock = new StageClock(variants, estimate, hooks);
 
   clock.enter('encoding', 0);
-  const plan = planEdit(input, spec);
   for (const text of [...input.notes, ...plan.notes]) hooks.emit({ type: 'note', text });
   await hooks.checkpoint();
   const conditioning = await networks.encodeText(request.instruction);
@@ -55,9 +64,9 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
   const units = conditionUnits(input, plan, target, spec.inputColumns === 448);
   const condition = await packCondition(networks, units);
   const encoding = clock.leave();
+  estimate.encoded(encoding);
 
   const sigmas = schedule('authors', steps, plan.layout.tokens);
-  const eta = new Estimate(steps, variants);
   for (let variant = 0; variant < variants; variant++) {
     const seed = (input.seed + variant) % 2 ** 32;
     clock.enter('denoising', variant);
@@ -72,18 +81,18 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
         hooks,
         variant,
         variants,
-        eta,
+        estimate,
       },
     );
     const denoising = clock.leave();
 
-    clock.enter('decoding', variant);
+    clock.enter('decoding', variant, steps);
     await hooks.checkpoint();
     const decoded = await networks.decodeLatent(targetLatent(x, plan));
     const decoding = clock.leave();
-    eta.decoded(decoding);
+    estimate.decoded(decoding);
 
-    clock.enter('compositing', variant);
+    clock.enter('compositing', variant, steps);
     await hooks.checkpoint();
     const pixels = finish(input, plan, target, decoded);
     const compositing = clock.leave();
@@ -105,6 +114,16 @@ export async function runEdit(networks: Networks, input: EditInput, hooks: EditH
       },
     });
   }
+  return estimate.pace();
+}
+
+function workOf(networks: Networks, { layout: { joined, target } }: EditPlan): Work {
+  const pixels = joined.width * joined.height;
+  return {
+    encoding: pixels,
+    step: networks.stepOperations(pixels / 256),
+    decoding: target.width * target.height,
+  };
 }
 
 interface Condition {
@@ -146,7 +165,7 @@ interface DenoiseReport {
   readonly hooks: EditHooks;
   readonly variant: number;
   readonly variants: number;
-  readonly eta: Estimate;
+  readonly estimate: Estimate;
 }
 
 /** From noise to the joined latent, packed, [tokens, 64]. */
@@ -155,7 +174,7 @@ async function denoise(
   { input, plan, target, conditioning, condition, guidance, cache }: DenoiseInputs,
   sigmas: readonly number[],
   seed: number,
-  { hooks, variant, variants, eta }: DenoiseReport,
+  { hooks, variant, variants, estimate }: DenoiseReport,
 ): Promise<Float32Array> {
   const { rows, columns, inputColumns } = condition;
   const steps = sigmas.length - 1;
@@ -177,23 +196,23 @@ async function denoise(
       ...(cache && { cache }),
     });
     const wantsPreview = input.request.preview && step + 1 < steps && pace.isDue(performance.now());
-    const estimate = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;
+    const clean = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;
     eulerStep(x, velocity, sigma, sigmas[step + 1]!);
+    const stepped = performance.now();
     let preview: string | undefined;
-    if (estimate) {
-      const begun = performance.now();
-      const decoded = await networks.decodeLatent(targetLatent(estimate, plan));
+    if (clean) {
+      const decoded = await networks.decodeLatent(targetLatent(clean, plan));
       preview = await previewJPEG(layerPart(overKnown(decoded, target), plan));
-      pace.made(begun, performance.now());
+      pace.made(stepped, performance.now());
     }
-    eta.stepped((performance.now() - started) / 1000);
+    estimate.stepped((stepped - started) / 1000, (performance.now() - stepped) / 1000);
     hooks.emit({
       type: 'step',
       variant,
       variants,
       step: step + 1,
       steps,
-      secondsLeft: eta.secondsLeft(variant, step + 1),
+      secondsLeft: estimate.secondsLeft(variant, step + 1)!,
       ...(preview && { preview, previewBounds: moved(plan.layer, input.origin) }),
     });
   }
@@ -250,53 +269,25 @@ function finish(
 /** Tells the stages and takes their time. */
 class StageClock {
   readonly #variants: number;
+  readonly #estimate: Estimate;
   readonly #hooks: EditHooks;
   #started = 0;
 
-  constructor(variants: number, hooks: EditHooks) {
+  constructor(variants: number, estimate: Estimate, hooks: EditHooks) {
     this.#variants = variants;
+    this.#estimate = estimate;
     this.#hooks = hooks;
   }
 
-  enter(stage: Stage, variant: number): void {
-    this.#hooks.emit({ type: 'stage', stage, variant, variants: this.#variants });
+  enter(stage: Stage, variant: number, stepsDone = 0): void {
+    const secondsLeft = this.#estimate.secondsLeft(variant, stepsDone);
+    const known = secondsLeft === undefined ? {} : { secondsLeft };
+    this.#hooks.emit({ type: 'stage', stage, variant, variants: this.#variants, ...known });
     this.#started = performance.now();
   }
 
   /** Seconds since the stage was entered. */
   leave(): number {
     return Math.round(performance.now() - this.#started) / 1000;
-  }
-}
-
-/** Seconds left of the whole edit, from the steps and decodings so far. */
-class Estimate {
-  readonly #steps: number;
-  readonly #variants: number;
-  #stepSeconds = 0;
-  #stepsDone = 0;
-  #decodeSeconds: number | undefined;
-
-  constructor(steps: number, variants: number) {
-    this.#steps = steps;
-    this.#variants = variants;
-  }
-
-  stepped(seconds: number): void {
-    this.#stepSeconds += seconds;
-    this.#stepsDone++;
-  }
-
-  decoded(seconds: number): void {
-    this.#decodeSeconds = seconds;
-  }
-
-  secondsLeft(variant: number, stepsDone: number): number {
-    const perStep = this.#stepSeconds / this.#stepsDone;
-    const later = this.#variants - variant - 1;
-    const stepsLeft = this.#steps - stepsDone + later * this.#steps;
-    // Before the first decoding, it is taken to cost as much as a step.
-    const decodings = (later + 1) * (this.#decodeSeconds ?? perStep);
-    return Math.round((stepsLeft * perStep + decodings) * 10) / 10;
   }
 }

@@ -104,8 +104,11 @@ describe('an edit session', () => {
   test('shows the steps and the preview at its place in the document', async () => {
     const { session } = open();
     void session.run();
-    companion.tell({ type: 'queued', position: 1 }, { type: 'note', text: 'slow' }, step(2));
+    companion.tell({ type: 'stage', stage: 'encoding', variant: 0, variants: 1, secondsLeft: 9 });
     await reaches(session, 'running');
+    expect(session.state.value).toMatchObject({ stage: 'encoding', secondsLeft: 9 });
+    companion.tell({ type: 'note', text: 'slow' }, step(2));
+    await vi.waitFor(() => expect(session.state.value).toMatchObject({ stage: 'denoising' }));
     expect(session.state.value).toMatchObject({
       step: 2,
       steps: 4,

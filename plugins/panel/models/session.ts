@@ -207,14 +207,17 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       case 'note':
         note.value = note.value === '' ? event.text : `${note.value} ${event.text}`;
         break;
-      case 'stage':
+      case 'stage': {
+        const before = running(state.value);
         state.value = {
-          ...running(state.value),
+          ...before,
           stage: event.stage,
           variant: event.variant,
           variants: event.variants,
+          secondsLeft: event.secondsLeft ?? before.secondsLeft,
         };
         break;
+      }
       case 'step': {
         const before = running(state.value);
         state.value = {

@@ -65,6 +65,20 @@ describe('the engine', () => {
     expect(engine.pid).not.toBe(pid);
   });
 
+  it('tells the time left from the start, once an edit has shown how fast it computes here', async () => {
+    await rm(path.join(home, 'paces.json'), { force: true });
+    const begun = async () => {
+      const { engine } = newEngine('cpu');
+      const events: EditEventBody[] = [];
+      await run(engine, quick, (event) => events.push(event));
+      return events.find((event) => event.type === 'stage' && event.stage === 'encoding');
+    };
+    expect(await begun()).not.toHaveProperty('secondsLeft');
+    expect(await begun()).toHaveProperty('secondsLeft', expect.any(Number));
+    await writeFile(path.join(home, 'paces.json'), 'not ours');
+    expect(await begun()).not.toHaveProperty('secondsLeft');
+  });
+
   it('has a result on disk before it tells of it, and nothing unfinished beside it', async () => {
     const { engine } = newEngine('cpu');
     const { folder, results } = await run(

@@ -45,6 +45,7 @@ function plainNetworks(inputColumns: ModelSpec['inputColumns'] = 384): Networks 
       return { data: image, width: w, height: h };
     },
     async openAdapters() {},
+    stepOperations: (tokens) => tokens,
     async velocity({ input, rows, columns, sigma }) {
       const velocity = new Float32Array(rows * columns * 64);
       for (let i = 0; i < velocity.length; i++) {

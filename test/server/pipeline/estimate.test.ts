@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { Estimate } from '../../../server/pipeline/estimate.ts';
+
+const work = { encoding: 100, step: 1000, decoding: 50 };
+const earlier = { encoding: 0.02, step: 0.003, decoding: 0.02 };
+
+describe('the time left', () => {
+  it('is not known before the first step where no earlier edit tells', () => {
+    const estimate = new Estimate({ steps: 4, variants: 1, work });
+    expect(estimate.secondsLeft(0, 0)).toBeUndefined();
+    estimate.encoded(1);
+    expect(estimate.secondsLeft(0, 0)).toBeUndefined();
+    estimate.stepped(2, 0);
+    // Three steps more, and a decoding that is taken for one.
+    expect(estimate.secondsLeft(0, 1)).toBe(8);
+  });
+
+  it('is known from the start by an earlier edit, for the work of this one', () => {
+    const estimate = new Estimate({ steps: 4, variants: 2, work, earlier });
+    expect(estimate.secondsLeft(0, 0)).toBe(2 + 2 * (4 * 3 + 1));
+    estimate.encoded(5);
+    expect(estimate.secondsLeft(0, 0)).toBe(2 * (4 * 3 + 1));
+    const larger = new Estimate({ steps: 4, variants: 1, work: { ...work, step: 2000 }, earlier });
+    expect(larger.secondsLeft(0, 0)).toBe(2 + 4 * 6 + 1);
+  });
+
+  it('leaves out the first step, which opens the network, as soon as there is another', () => {
+    const estimate = new Estimate({ steps: 5, variants: 1, work });
+    estimate.encoded(1);
+    estimate.stepped(30, 0);
+    expect(estimate.secondsLeft(0, 1)).toBe(4 * 30 + 30);
+    estimate.stepped(2, 0.5);
+    expect(estimate.secondsLeft(0, 2)).toBe(3 * 2.5 + 2.5);
+    const warned = new Estimate({ steps: 5, variants: 1, work, earlier });
+    warned.stepped(30, 0);
+    expect(warned.secondsLeft(0, 1)).toBe(2 + 4 * 3 + 1);
+  });
+
+  it('takes decodings as they come', () => {
+    const estimate = new Estimate({ steps: 2, variants: 3, work, earlier });
+    estimate.encoded(1);
+    for (const seconds of [9, 4]) estimate.stepped(seconds, 0);
+    estimate.decoded(7);
+    expect(estimate.secondsLeft(0, 2)).toBe(2 * (2 * 4) + 3 * 7);
+  });
+});
+
+it('the pace of an edit foretells the same edit', () => {
+  const first = new Estimate({ steps: 3, variants: 1, work });
+  first.encoded(2);
+  for (const seconds of [9, 4, 6]) first.stepped(seconds, 1);
+  first.decoded(3);
+  const second = new Estimate({ steps: 3, variants: 1, work, earlier: first.pace() });
+  // Steps as they are without previews, warm.
+  expect(second.secondsLeft(0, 0)).toBe(2 + 3 * 5 + 3);
+});
