@@ -79,8 +79,10 @@ describe.skipIf(!chromium && !process.env.CI)(
       const frame = page.frames()[1]!;
       await page.mouse.move(1, 719);
       for (const scheme of schemes) {
-        await frame.evaluate((css) => {
+        await frame.evaluate(async (css) => {
           document.querySelector('style')!.textContent = css;
+          // The frame is painted by a process of its own: a picture taken at once may still show the other theme.
+          for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
         }, themeCSS(scheme));
         await page.screenshot({ path: path.join(artifacts, `${state}-${scheme}.png`) });
       }
