@@ -1,0 +1,132 @@
+"""Tests the paper's claims at pocket's size: `python -m training.ablation --minutes N`.
+
+Three ways to the same end, on the same examples, each with the same minutes of steps in all and a rate annealed to nothing:
+
+- two stages: tasks without references, then all tasks (section 3.4);
+- from nothing: all tasks at once;
+- without L_ref: as two stages, but the references are not reconstructed (eq. 6), only shown.
+
+What is compared is the velocity error inside the masks of scenes that none of them saw, at fixed noise. The weights of every
+way lie in `--work` for `training.evaluate --model`.
+"""
+
+import argparse
+import json
+import multiprocessing
+import shutil
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+
+from . import held_out
+from .examples import Example, batches, draw_examples
+from .export import export, load
+from .networks import AutoEncoder
+from .objective import Draw, joined, loss_of, velocity_error
+from .tokenizers import TextTokens
+from .train import BATCH, Training, new_model
+
+# Where the words decide, where form does, and where only detail is left.
+SIGMAS = (0.95, 0.8, 0.5, 0.2)
+GUIDANCE = 4.0  # as pocket is asked by default
+HELD_OUT_SECONDS = 20
+PER_GROUP = 48
+CURVE_POINTS = 12
+
+
+def groups(examples: list[Example]) -> dict[tuple, list[Example]]:
+    """By task, shape and count of references."""
+    found = defaultdict(list)
+    for e in examples:
+        found[(e.task, e.target.shape, len(e.references))].append(e)
+    return {key: members[:PER_GROUP] for key, members in found.items()}
+
+
+@torch.no_grad()
+def held_out_error(model, examples: list[Example]) -> dict[str, float]:
+    """Mean squared velocity error inside the mask, by task."""
+    generator = torch.Generator().manual_seed(0)
+    errors, made = defaultdict(float), defaultdict(float)
+    for (task, *_), batch in groups(examples).items():
+        latents = joined(batch)
+        for value in SIGMAS:
+            noise = torch.randn(latents[0].shape, generator=generator)
+            sigma = torch.full((len(batch),), value)
+            draw = Draw(sigma, noise, torch.full_like(sigma, GUIDANCE))
+            error, inside = velocity_error(model, latents, [e.text for e in batch], draw)
+            errors[task] += (error * inside).sum().item()
+            made[task] += inside.sum().item()
+    return {task: errors[task] / made[task] for task in sorted(errors)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=50, help="of all ways together")
+    parser.add_argument("--work", type=Path, default=Path("training/work"))
+    parser.add_argument("--pocket", type=Path, default=Path("server/pocket"), help="its autoencoder and tokenizers")
+    options = parser.parse_args()
+    model, autoencoder = new_model(TextTokens(options.pocket)), AutoEncoder().eval()
+    start = {key: value.clone() for key, value in model.networks.state_dict().items()}
+    load(options.pocket, model.flux, model.t5, model.clip, autoencoder)
+    examples = torch.load(options.work / "examples.pt", weights_only=False)
+    with multiprocessing.Pool() as pool:
+        unseen = draw_examples(autoencoder, pool, HELD_OUT_SECONDS, held_out.FIRST_SEED)
+    plain = [e for e in examples if not e.references]
+    print(f"{len(examples)} examples, {len(unseen)} held out", flush=True)
+    if options.minutes >= 30 and shutil.which("g++"):
+        torch._dynamo.config.recompile_limit = 64
+        for block in [*model.flux.double_blocks, *model.flux.single_blocks]:
+            block.compile(dynamic=False)
+        compile_all(model, examples)
+
+    curves = {}
+
+    def way(name: str, stages: list[tuple[list[Example], float]], begin: dict, with_references: bool = True) -> dict:
+        """Trains each stage for its minutes, one after the other, on one clock; -> the weights it ends with"""
+        model.networks.load_state_dict(begin)
+        curve, before = [], 0.0
+        for of, minutes in stages:
+            training, draw = Training(model), batches(of, BATCH)
+            seconds, spent, shown = minutes * 60, 0.0, 0
+            while spent < seconds:
+                begun = time.time()
+                training.step(next(draw), spent / seconds, with_references)
+                # Looking at the held-out scenes does not count.
+                spent += time.time() - begun
+                if spent / seconds * CURVE_POINTS >= shown + 1 or spent >= seconds:
+                    shown += 1
+                    curve.append({"minutes": before + spent / 60, "steps": training.steps, **held_out_error(training.averaged(), unseen)})
+                    print(name, json.dumps(curve[-1]), flush=True)
+            before += minutes
+            model.networks.load_state_dict(training.averaged().networks.state_dict())
+        curves[name] = curve
+        folder = options.work / name.replace(" ", "-")
+        for kind in ("t5", "clip"):
+            shutil.copytree(options.pocket / kind, folder / kind, dirs_exist_ok=True)
+        export(folder, model.flux, model.t5, model.clip, autoencoder)
+        (options.work / "ablation.json").write_text(json.dumps(curves, indent=2))
+        return {key: value.clone() for key, value in model.networks.state_dict().items()}
+
+    share = options.minutes / 5
+    first = way("stage 1", [(plain, share)], start)
+    way("two stages", [(examples, share)], first)
+    way("without L_ref", [(examples, share)], first, with_references=False)
+    way("from nothing", [(examples, 2 * share)], start)
+
+
+def compile_all(model, examples: list[Example]) -> None:
+    """One backward pass of each shape that a batch can have, so that no way pays for compiling."""
+    seen = set()
+    for batch in batches(examples, BATCH):
+        shape = (batch[0].target.shape, len(batch[0].references))
+        if shape not in seen:
+            loss_of(model, batch).backward()
+            seen.add(shape)
+        if len(seen) == len({(e.target.shape, len(e.references)) for e in examples}):
+            return
+
+
+if __name__ == "__main__":
+    main()
