@@ -16,19 +16,22 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
-from . import held_out, scenes
+from . import adapters, held_out, scenes
 from .companion import Companion, to_bytes
 from .held_out import Case
 
 # What other weights of this size are asked for, whose defaults would be FLUX.1's.
 AS_POCKET = {"steps": 12, "guidance": 4, "window": {"maxSequence": 200}}
 
+# Tasks for which the companion takes an adapter by itself.
+ADAPTED = [task for tasks in adapters.TASKS.values() for task in tasks]
 
-def run(companion: Companion, model: str, case: Case, seed: int, with_references: bool = True) -> np.ndarray:
-    """The picture with the layer that the companion made."""
-    request = {"instruction": case.instruction, "task": case.task, "seed": seed, "model": model, **AS_POCKET}
+
+def run(companion: Companion, asked: dict, case: Case, seed: int, with_references: bool = True) -> np.ndarray:
+    """The picture with the layer that the companion made. asked: the request's model, and what else all cases share"""
+    request = {"instruction": case.instruction, "task": case.task, "seed": seed, **AS_POCKET, **asked}
     references = case.references if with_references else []
     h, w = case.mask.shape
     if case.references and not with_references:
@@ -84,9 +87,9 @@ def error(picture: np.ndarray, case: Case) -> float:
     return float(np.abs(picture - case.truth)[case.mask].mean())
 
 
-def measure(companion: Companion, model: str, case: Case, seed: int) -> tuple[np.ndarray, dict]:
+def measure(companion: Companion, asked: dict, case: Case, seed: int) -> tuple[np.ndarray, dict]:
     """-> the picture that was made, the case's measures"""
-    made = run(companion, model, case, seed)
+    made = run(companion, asked, case, seed)
     flat = case.truth * ~case.mask[..., None] + mean_around(case.truth, case.mask) * case.mask[..., None]
     row = {"error": error(made, case), "flat": error(flat, case)}
     if case.thing:
@@ -97,7 +100,7 @@ def measure(companion: Companion, model: str, case: Case, seed: int) -> tuple[np
         filled = cv2.inpaint(to_bytes(case.edit), case.mask.astype(np.uint8), 5, cv2.INPAINT_TELEA)
         row["telea"] = error(filled.astype(np.float32) / 255, case)
     if case.references:
-        row["alone"] = nearest_thing(run(companion, model, case, seed, False), case) == (case.thing.colour, case.thing.shape)
+        row["alone"] = nearest_thing(run(companion, asked, case, seed, False), case) == (case.thing.colour, case.thing.shape)
     if case.task == "recolor":
         row["structure"] = float(np.corrcoef(case.edit[inside].mean(-1), made[inside].mean(-1))[0, 1])
     if case.edit is not None:
@@ -139,29 +142,46 @@ def marked(case: Case) -> np.ndarray:
     return case.edit * ~edge + edge * np.array([1, 0, 0.6])
 
 
+def wrapped(pen: ImageDraw.ImageDraw, text: str, width: int) -> str:
+    """The text in lines that are no wider."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if pen.textlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
 def sheet(shown: dict[str, list[tuple[Case, np.ndarray]]], out: Path) -> None:
     """The first cases of every task, uncherry-picked, in two rows of tasks: what is given, its reference, and what came out."""
-    side, gap, line, across = 104, 10, 15, len(shown) // 2
+    side, gap, line, across = 104, 14, 15, len(shown) // 2
     rows = max(len(cases) for cases in shown.values())
-    block = line + gap + rows * (side + line + gap)
-    canvas = Image.new("RGB", (across * (3 * side + 4 * gap), 2 * block + gap), "white")
+    case_height = side + 2 * line + gap // 2
+    block = line + 2 * gap + rows * case_height
+    canvas = Image.new("RGB", (across * 3 * (side + gap), 2 * block + gap), "white")
     pen = ImageDraw.Draw(canvas)
-    right = 0
+    pen.font = ImageFont.load_default(12)
+    title = ImageFont.load_default(17)
+    right = widest = 0
     for n, (task, cases) in enumerate(shown.items()):
         top = gap + n // across * block
-        left = gap if n % across == 0 else left + widest
-        widest = 0
-        pen.text((left, top), task, fill="black")
+        left = gap if n % across == 0 else right + gap
+        labels = ["given"] * (cases[0][0].edit is not None) + ["{image1}"] * len(cases[0][0].references) + ["made"]
+        width = max(len(labels), 2) * (side + 2)
+        pen.text((left, top), task, fill="black", font=title)
+        for c, label in enumerate(labels):
+            pen.text((left + (c + 1) * (side + 2) - 4, top + line), label, fill=(110, 110, 110), anchor="rs")
         for r, (case, made) in enumerate(cases):
-            y = top + line + r * (side + line + gap)
+            y = top + line + gap // 2 + r * case_height
             parts = ([marked(case)] if case.edit is not None else []) + case.references + [made]
             for c, content in enumerate(parts):
                 canvas.paste(tile(content, side), (left + c * (side + 2), y))
-            # Some forty letters fit under three pictures.
-            pen.text((left, y + side + 1), case.instruction[: 18 * len(parts)], fill=(90, 90, 90))
-            widest = max(widest, max(len(parts), 2) * (side + 2) + 2 * gap)
-        right = max(right, left + widest)
-    canvas.crop((0, 0, right, canvas.height)).save(out)
+            pen.text((left, y + side + 1), wrapped(pen, case.instruction, width), fill=(60, 60, 60))
+        right = left + width
+        widest = max(widest, right + gap)
+    canvas.crop((0, 0, widest, canvas.height)).save(out)
 
 
 def main() -> None:
@@ -173,14 +193,17 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="where to draw the first four cases of each of the eight tasks")
     options = parser.parse_args()
     others = {name: Path(folder) for name, folder in (given.split("=", 1) for given in options.model)}
+    asked = {name: {"model": name} for name in ("pocket", *others)} | {"pocket without adapters": {"model": "pocket", "adapters": []}}
     everything = {}
     with Companion(others) as companion:
-        for model in ("pocket", *others):
+        for model, request in asked.items():
             results, shown = {}, {}
             for task in options.tasks:
+                if "adapters" in request and held_out.draw(task, 0).task not in ADAPTED:
+                    continue
                 count = options.count * (2 if task.endswith("circles") else 1)
                 cases = [held_out.draw(task, index) for index in range(count)]
-                made = [measure(companion, model, case, index) for index, case in enumerate(cases)]
+                made = [measure(companion, request, case, index) for index, case in enumerate(cases)]
                 results[task] = summary([row for _, row in made])
                 if not task.endswith("circles"):
                     shown[task] = [(case, picture) for case, (picture, _) in zip(cases[:4], made)]
