@@ -50,7 +50,7 @@ const flags = new Command('npm run bench --')
     new Option('--dtype <type>', 'of random weights').choices(['F32', 'F16', 'BF16']).default('BF16'),
   )
   .addOption(new Option('--provider <name>').choices([...providers]).default('cpu'))
-  .option('--side <pixels>', 'of the square that is made: 1024, for pocket 224', Number)
+  .option('--side <pixels>', 'of the square that is made: 1024, for pocket 192', Number)
   .option('--references <counts>', 'each of the same size as what is made', numbers, [0, 1, 3])
   .option('--steps <n>', 'that are timed, after one that is not', Number, 3)
   .option('--torch <python>', 'a Python with PyTorch, for the same network there')
@@ -65,7 +65,7 @@ if (flags.size !== 'pocket' && !flags.randomWeights) {
 const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-bench-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 
-const side = flags.side ?? (flags.size === 'pocket' ? 224 : 1024);
+const side = flags.side ?? (flags.size === 'pocket' ? 192 : 1024);
 const file = weightsFile();
 for (const references of flags.references) {
   const job: Job = { file, provider: flags.provider, side, references, steps: flags.steps };

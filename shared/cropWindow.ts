@@ -7,9 +7,6 @@ export const tokenSide = 16;
 /** Beyond this aspect the model was never trained (ACE_plus, inference/utils.py). */
 export const maxAspect = 4;
 
-/** Context around the mask, as a share of the mask's longer side, where the request names none. */
-export const defaultContext = 0.5;
-
 /** The side in pixels of the square that fills a sequence, in whole tokens. */
 export function nativeSide(maxSequence: number): number {
   return Math.max(1, Math.floor(Math.sqrt(maxSequence))) * tokenSide;

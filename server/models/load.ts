@@ -106,6 +106,7 @@ export async function loadNetworks(
       inputColumns: sizes.inputColumns,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
+      defaultContext: model.defaultContext,
       defaultSteps: model.defaultSteps,
       defaultGuidance: model.defaultGuidance,
     },

@@ -35,6 +35,8 @@ export interface ModelSpec {
   readonly maxSequence: number;
   /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
   readonly fittingSequence?: number;
+  /** Context around the mask, as a share of the mask's longer side, where the request names none. */
+  readonly defaultContext: number;
   readonly defaultSteps: number;
   readonly defaultGuidance: number;
 }

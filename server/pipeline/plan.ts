@@ -1,5 +1,5 @@
 import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
-import { cropWindow, defaultContext, nativeSide } from '../../shared/cropWindow.ts';
+import { cropWindow, nativeSide } from '../../shared/cropWindow.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { columnsOf, type Planar, planar, rowsOf } from '../../shared/image.ts';
 import { binarise, cutMask, filledMask, grow, type Mask, maskBounds } from '../../shared/mask.ts';
@@ -37,7 +37,7 @@ export function planEdit(input: EditInput, spec: ModelSpec): EditPlan {
   const painted = (mask && maskBounds(mask)) ?? boundsOf(picture);
   const window = edit
     ? cropWindow(painted, picture, {
-        context: request.window?.context ?? defaultContext,
+        context: request.window?.context ?? spec.defaultContext,
         least: nativeSide(maxSequence / shares),
       })
     : boundsOf(picture);

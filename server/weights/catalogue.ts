@@ -16,6 +16,8 @@ export interface ModelEntry {
   readonly quantized?: Readonly<Record<QuantizedNetwork, string>>;
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
+  /** Context around the mask that it is shown, as a share of the mask's longer side. */
+  readonly defaultContext: number;
   readonly defaultSteps: number;
   readonly defaultGuidance: number;
 }
@@ -41,13 +43,15 @@ export const pocket: ModelEntry = {
   id: 'pocket',
   title: 'Pocket: small, ships with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
-  maxSequence: 200,
+  maxSequence: 144,
+  // As it was trained (training/samples.py): what it makes is some two thirds of the window.
+  defaultContext: 0.25,
   defaultSteps: 12,
   defaultGuidance: 4,
 };
 
 /** What ACE++ and FLUX.1-Fill-dev were made for: config/ace_plus_fft.yaml and FluxFillPipeline. */
-const fluxDefaults = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50 };
+const fluxDefaults = { maxSequence: 4096, defaultContext: 0.5, defaultSteps: 28, defaultGuidance: 50 };
 
 /** What may be a model's id, and so the name of its folder. */
 export const modelId = /^[a-z0-9][a-z0-9.-]*$/;

@@ -55,6 +55,7 @@ export async function compareUnits(folder: string, line: LineOf<'units'>): Promi
     id: 'reference',
     inputColumns,
     maxSequence: 4096,
+    defaultContext: 0.5,
     defaultSteps: 1,
     defaultGuidance: 1,
   } as const;

@@ -13,6 +13,7 @@ export const tinyModel: ModelEntry = {
   title: 'tiny',
   folder: path.join(arraysFolder, 'tiny'),
   maxSequence: 4096,
+  defaultContext: 0.5,
   defaultSteps: 4,
   defaultGuidance: 4,
 };

@@ -19,7 +19,14 @@ function plainNetworks(inputColumns: ModelSpec['inputColumns'] = 384): Networks 
   const sizes: string[] = [];
   return {
     sizes,
-    spec: { id: 'plain', inputColumns, maxSequence: 64, defaultSteps: 4, defaultGuidance: 50 },
+    spec: {
+      id: 'plain',
+      inputColumns,
+      maxSequence: 64,
+      defaultContext: 0.5,
+      defaultSteps: 4,
+      defaultGuidance: 50,
+    },
     provider: 'cpu',
     async encodeText() {
       return { text: new Float32Array(4), textTokens: 1, vector: new Float32Array(4) };
