@@ -6,6 +6,7 @@ import re
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -42,8 +43,11 @@ class Companion:
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/octet-stream"}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers, method=method)) as answer:
-            return answer.read()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers, method=method)) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as refusal:
+            raise RuntimeError(f"{method} {path}: {refusal.read().decode()}") from None
 
     def edit(self, request: dict, edit=None, mask=None, references=()) -> tuple[np.ndarray, dict, float]:
         """

@@ -1,10 +1,12 @@
 """Measures pocket as it ships, by task, on held-out cases through the companion: `python -m training.evaluate`.
 
-- named: what is seen is nearest to the thing that was asked for, among all shapes in all colours drawn in its place;
+- named: what is seen is nearest to the thing that was asked for, among all things with a name, drawn in its place (for a shape:
+  among all shapes in all colours);
 - colour: the asked colour is the nearest one in most of the thing's pixels;
-- error: mean absolute error inside the mask, over that of the mean colour around it (of a grey picture where there is no around);
+- error: mean absolute error inside the mask, over that of the mean colour around it; of a grey picture where there is no around;
+  of what is given where the whole picture is given and is to change;
 - Telea: the same measure for cv2.inpaint, where something is to vanish or to go on;
-- alone: named without the references, where there are any;
+- alone: named without the references, where there are any, and the error without them;
 - structure: correlation of brightness before and after, where only colours may change;
 - outside: what changed outside the mask, of 255.
 """
@@ -18,12 +20,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from . import adapters, held_out, scenes
+from . import adapters, held_out, scenes, sources
 from .companion import Companion, to_bytes
 from .held_out import Case
 
 # What other weights of this size are asked for, whose defaults would be FLUX.1's.
-AS_POCKET = {"steps": 12, "guidance": 4, "window": {"maxSequence": 200}}
+AS_POCKET = {"steps": 12, "guidance": 4, "window": {"maxSequence": 144, "context": 0.25}}
+
+# On the sheet.
+SHOWN = list(held_out.TASKS)[:8]
 
 # Tasks for which the companion takes an adapter by itself.
 ADAPTED = [task for tasks in adapters.TASKS.values() for task in tasks]
@@ -36,6 +41,8 @@ def run(companion: Companion, asked: dict, case: Case, seed: int, with_reference
     h, w = case.mask.shape
     if case.references and not with_references:
         request["task"] = "inpaint" if case.edit is not None else "text-to-image"
+    if case.task == "control":
+        request["control"] = "canny"
     if case.edit is None:
         layer, _, _ = companion.edit({**request, "width": w, "height": h}, references=references)
         return layer[..., :3]
@@ -55,6 +62,10 @@ def nearest_colour(pixels: np.ndarray) -> str:
     return names[np.bincount(distances.argmin(-1), minlength=len(names)).argmax()]
 
 
+# Of the pictures with which the result is compared: enough for 16 x 16 means, and there are some hundred for each case.
+CANDIDATE_SIDE = 96
+
+
 def feature(image: np.ndarray, thing: scenes.Thing) -> np.ndarray:
     """The square around a thing, in 16 x 16 means."""
     h = image.shape[0]
@@ -64,16 +75,16 @@ def feature(image: np.ndarray, thing: scenes.Thing) -> np.ndarray:
     return cv2.resize(padded[y : y + 2 * reach, x : x + 2 * reach], (16, 16), interpolation=cv2.INTER_AREA)
 
 
-def nearest_thing(image: np.ndarray, case: Case) -> tuple[str, str]:
-    """-> colour and shape"""
-    seen = feature(image, case.thing)
-
-    def distance(pair: tuple[str, str]) -> float:
-        colour, shape = pair
-        drawn = scenes.paint(case.ground, replace(case.thing, shape=shape, colour=colour, rgb=scenes.COLOURS[colour]))
-        return float(np.abs(feature(drawn, case.thing) - seen).mean())
-
-    return min(((colour, shape) for colour in scenes.COLOURS for shape in scenes.SHAPES), key=distance)
+def nearest_thing(image: np.ndarray, case: Case) -> str:
+    """-> the name of the nearest thing, drawn on the case's ground at its place and in its size"""
+    thing, seen = case.thing, feature(image, case.thing)
+    ground = cv2.resize(case.ground, (CANDIDATE_SIDE, CANDIDATE_SIDE), interpolation=cv2.INTER_AREA)
+    if thing.code_point is None:
+        candidates = [replace(thing, shape=shape, colour=colour, rgb=rgb) for colour, rgb in scenes.COLOURS.items() for shape in scenes.SHAPES]
+    else:
+        names = {**sources.NAMED, **sources.HELD_OUT}
+        candidates = [replace(thing, shape=name, code_point=point) for name, point in names.items()]
+    return min(candidates, key=lambda drawn: float(np.abs(feature(scenes.paint(ground, drawn), drawn) - seen).mean())).name
 
 
 def mean_around(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -90,37 +101,41 @@ def error(picture: np.ndarray, case: Case) -> float:
 def measure(companion: Companion, asked: dict, case: Case, seed: int) -> tuple[np.ndarray, dict]:
     """-> the picture that was made, the case's measures"""
     made = run(companion, asked, case, seed)
-    flat = case.truth * ~case.mask[..., None] + mean_around(case.truth, case.mask) * case.mask[..., None]
-    row = {"error": error(made, case), "flat": error(flat, case)}
+    plain = case.truth * ~case.mask[..., None] + mean_around(case.truth, case.mask) * case.mask[..., None]
+    row = {"error": error(made, case), "plain": error(case.edit if case.shown else plain, case)}
     if case.thing:
         inside = scenes.coverage(case.thing, *case.mask.shape) > 0.9
-        row["named"] = nearest_thing(made, case) == (case.thing.colour, case.thing.shape)
-        row["colour"] = nearest_colour(made[inside]) == case.thing.colour
-    elif case.edit is not None:
+        row["named"] = nearest_thing(made, case) == case.thing.name
+        if case.thing.colour:
+            row["colour"] = nearest_colour(made[inside]) == case.thing.colour
+    elif case.edit is not None and not case.shown:
         filled = cv2.inpaint(to_bytes(case.edit), case.mask.astype(np.uint8), 5, cv2.INPAINT_TELEA)
         row["telea"] = error(filled.astype(np.float32) / 255, case)
     if case.references:
-        row["alone"] = nearest_thing(run(companion, asked, case, seed, False), case) == (case.thing.colour, case.thing.shape)
+        without = run(companion, asked, case, seed, False)
+        row["alone"] = nearest_thing(without, case) == case.thing.name
+        row["error alone"] = error(without, case)
     if case.task == "recolor":
         row["structure"] = float(np.corrcoef(case.edit[inside].mean(-1), made[inside].mean(-1))[0, 1])
-    if case.edit is not None:
+    if case.edit is not None and not case.mask.all():
         given = to_bytes(case.edit).astype(np.float32) / 255
         row["outside"] = float(np.abs(made - given)[~case.mask].max() * 255)
     return made, row
 
 
 def summary(rows: list[dict]) -> dict:
-    """Shares and means over the cases; `error` and `telea` over `flat`."""
-    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-    flat = means.pop("flat")
-    for key in ("error", "telea"):
+    """Shares and means over the cases that have them; errors over `plain`."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    means = {key: float(np.mean([row[key] for row in rows if key in row])) for key in keys}
+    plain = means.pop("plain")
+    for key in ("error", "error alone", "telea"):
         if key in means:
-            means[key] /= flat
+            means[key] /= plain
     return {"count": len(rows), **means}
 
 
 def table(results: dict[str, dict]) -> str:
-    columns = ("named", "alone", "colour", "error", "telea", "structure", "outside")
+    columns = ("named", "alone", "colour", "error", "error alone", "telea", "structure", "outside")
     percent = ("named", "alone", "colour")
     lines = [f"| | cases | {' | '.join(columns)} |", "| --- " * (len(columns) + 2) + "|"]
     for task, result in results.items():
@@ -192,6 +207,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write all measures")
     parser.add_argument("--sheet", type=Path, help="where to draw the first four cases of each of the eight tasks")
     options = parser.parse_args()
+    sources.prepare()
     others = {name: Path(folder) for name, folder in (given.split("=", 1) for given in options.model)}
     asked = {name: {"model": name} for name in ("pocket", *others)} | {"pocket without adapters": {"model": "pocket", "adapters": []}}
     everything = {}
@@ -205,7 +221,7 @@ def main() -> None:
                 cases = [held_out.draw(task, index) for index in range(count)]
                 made = [measure(companion, request, case, index) for index, case in enumerate(cases)]
                 results[task] = summary([row for _, row in made])
-                if not task.endswith("circles"):
+                if task in SHOWN:
                     shown[task] = [(case, picture) for case, (picture, _) in zip(cases[:4], made)]
                 print(model, task, json.dumps(results[task]), flush=True)
             everything[model] = results

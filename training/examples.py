@@ -14,7 +14,7 @@ from . import samples
 from .networks import AutoEncoder
 
 # How often a task is drawn for each time that it was combined: in these nothing that is given shows what shall appear.
-EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 2.5, "local-reference-editing": 2.0})
+EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 1.5, "local-reference-editing": 3.0})
 
 
 @dataclass

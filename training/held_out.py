@@ -1,16 +1,18 @@
-"""Cases that training never draws: other seeds, pairs of colour and shape that it leaves out, and other wordings."""
+"""Cases that training never draws: other seeds and wordings, pairs of colour and shape that it leaves out, pictured things and
+photographs that it never saw. By words alone a pictured thing can be asked for only if training said its name.
+"""
 
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
-from . import scenes
+from . import scenes, sources
 from .instructions import article
-from .samples import reference_of
+from .samples import changed, recoloured, reduced, reference_of
 
-SIZE = 192
-SMALL = 144  # where a reference stands beside it: training draws none larger
+SIZE = 256
 FIRST_SEED = 10_000_000  # training seeds lie far below
 
 # None of them in instructions.py.
@@ -23,6 +25,9 @@ WORDINGS = {
     "picture": ("show me {a}, {ground} behind it", "{a} before {ground}", "{ground} with {a}", "draw {a} on {ground}"),
     "place": ("what {image1} shows, here", "{image1} belongs here", "put the thing of {image1} in this spot", "let me see {image1} here"),
     "show": ("what {image1} shows, on {ground}", "{ground} with the thing of {image1}", "draw {image1} on {ground}", "{image1} before {ground}"),
+    "edges": ("these are the edges of {a}", "the lines show {a}", "draw {a} along the lines", "{a}, from this drawing"),
+    "sharpen": ("more pixels, please", "it is blurred", "give me the details of {image}", "a sharper {image}"),
+    "night": ("it should be night", "show it by night", "the same at night", "let night come"),
 }
 
 
@@ -38,13 +43,14 @@ class Case:
     thing: scenes.Thing | None
     ground: np.ndarray
     edit: np.ndarray | None = None
+    # Whether the edit shows what is under the mask.
+    shown: bool = False
     references: list[np.ndarray] = field(default_factory=list)
 
 
 def said(rng: Generator, kind: str, thing: scenes.Thing, ground: str = "") -> str:
-    named = f"{thing.colour} {thing.shape}"
     text = str(rng.choice(WORDINGS[kind]))
-    for key, value in {"{a}": article(named), "{shape}": thing.shape, "{colour}": thing.colour, "{ground}": ground}.items():
+    for key, value in {"{a}": article(thing.name), "{shape}": thing.shape, "{colour}": thing.colour, "{ground}": ground}.items():
         text = text.replace(key, value)
     return text
 
@@ -54,100 +60,138 @@ def draw(task: str, index: int) -> Case:
     return TASKS[task](np.random.default_rng(FIRST_SEED + index), index)
 
 
-def hero_on_ground(rng: Generator, size: int) -> tuple[scenes.Thing, np.ndarray, np.ndarray, np.ndarray]:
-    """-> a thing never drawn in training, the ground without it, with it, and a mask around it and its shadow"""
-    hero = replace(scenes.thing(rng, 1.0, held_out=True), radius=rng.uniform(0.18, 0.3))
-    ground = scenes.with_bystanders(rng, scenes.background(rng, size, size), hero, rng.choice(3))
-    present = scenes.paint(ground, hero)
-    mask = (scenes.coverage(hero, size, size, grow=0.12 * hero.radius) > 0) | scenes.touched(ground, present)
-    return hero, ground, present, mask
+def hero(rng: Generator, index: int, names: dict[str, int], **given) -> scenes.Thing:
+    """In turn a pictured thing of `names` and a shape in a colour that training never gave it."""
+    if index % 2:
+        return replace(scenes.shape(rng, 1.0, held_out=True), **given)
+    name = str(rng.choice(list(names)))
+    return scenes.pictured(rng, 1.0, name, names[name], **given)
 
 
-def disc(thing: scenes.Thing, size: int, touched: np.ndarray) -> np.ndarray:
+def around_middle(rng: Generator) -> dict[str, float]:
+    return {"radius": rng.uniform(0.22, 0.32), "x": 0.5 + rng.uniform(-0.08, 0.08), "y": 0.5 + rng.uniform(-0.08, 0.08)}
+
+
+def on_ground(rng: Generator, thing: scenes.Thing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-> the ground without the thing, with it, and a mask around it and its shadow, as a person would paint over them"""
+    ground = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE, held_out=True), thing, rng.choice(3))
+    present = scenes.paint(ground, thing)
+    mask = (scenes.coverage(thing, SIZE, SIZE, grow=0.12 * thing.radius) > 0) | scenes.touched(ground, present)
+    return ground, present, mask
+
+
+def disc(thing: scenes.Thing, touched: np.ndarray) -> np.ndarray:
     """A mask that says where a thing shall be and not which. -> bool [H, W]"""
-    x, y = scenes.grid(size, size)
-    return (np.hypot(x - thing.x, y - thing.y) < 1.25 * thing.radius) | touched
+    x, y = scenes.grid(SIZE, SIZE)
+    return (np.hypot(x - thing.x, y - thing.y) < 1.2 * thing.radius) | touched
 
 
-def circle(rng: Generator, index: int) -> tuple[scenes.Thing, np.ndarray, np.ndarray, np.ndarray]:
-    """The same with circles of every colour in turn."""
+def circle(rng: Generator, index: int) -> scenes.Thing:
+    """A circle; every colour has its turn."""
     colour = list(scenes.COLOURS)[index % len(scenes.COLOURS)]
-    hero = scenes.thing(rng, 1.0)
-    hero = replace(hero, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], radius=rng.uniform(0.16, 0.3))
-    absent = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE), hero, rng.choice(3))
-    present = scenes.paint(absent, hero)
-    # The thing and its shadow, as a person would paint over them.
-    mask = (scenes.coverage(hero, SIZE, SIZE, grow=0.12 * hero.radius) > 0) | scenes.touched(absent, present)
-    return hero, absent, present, mask
+    return scenes.shape(rng, 1.0, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], **around_middle(rng))
 
 
 def fill_circle(rng: Generator, index: int) -> Case:
-    hero, absent, present, mask = circle(rng, index)
-    return Case("inpaint", f"a {hero.colour} circle", present, mask, hero, absent, absent)
+    thing = circle(rng, index)
+    ground, present, mask = on_ground(rng, thing)
+    return Case("inpaint", f"a {thing.colour} circle", present, mask, thing, ground, ground)
 
 
 def remove_circle(rng: Generator, index: int) -> Case:
-    hero, absent, present, mask = circle(rng, index)
-    return Case("inpaint", "remove the object", absent, mask, None, absent, present)
+    ground, present, mask = on_ground(rng, circle(rng, index))
+    return Case("inpaint", "remove the object", ground, mask, None, ground, present)
 
 
-def fill(rng: Generator, _index: int) -> Case:
-    hero, ground, present, _ = hero_on_ground(rng, SIZE)
-    mask = disc(hero, SIZE, scenes.touched(ground, present))
-    return Case("inpaint", said(rng, "fill", hero), present, mask, hero, ground, ground)
+def fill(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.NAMED, **around_middle(rng))
+    ground, present, _ = on_ground(rng, thing)
+    mask = disc(thing, scenes.touched(ground, present))
+    return Case("inpaint", said(rng, "fill", thing), present, mask, thing, ground, ground)
 
 
-def remove(rng: Generator, _index: int) -> Case:
-    hero, ground, present, mask = hero_on_ground(rng, SIZE)
-    return Case("inpaint", said(rng, "remove", hero), ground, mask, None, ground, present)
+def remove(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    ground, present, mask = on_ground(rng, thing)
+    return Case("inpaint", said(rng, "remove", thing), ground, mask, None, ground, present)
 
 
-def recolour(rng: Generator, _index: int) -> Case:
-    hero, ground, present, mask = hero_on_ground(rng, SIZE)
-    other = scenes.thing(rng, 1.0)
-    before = scenes.paint(ground, replace(hero, colour=other.colour, rgb=other.rgb))
-    return Case("recolor", said(rng, "recolour", hero), present, mask, hero, ground, before)
+def recolour(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    ground, before, mask = on_ground(rng, thing)
+    dyed = recoloured(rng, thing)
+    if thing.code_point is None:
+        before = scenes.paint(ground, replace(thing, rgb=scenes.shape(rng, 1.0).rgb))
+    return Case("recolor", said(rng, "recolour", dyed), scenes.paint(ground, dyed), mask, dyed, ground, before)
 
 
-def redraw(rng: Generator, _index: int) -> Case:
-    hero, ground, present, mask = hero_on_ground(rng, SIZE)
-    doodle = scenes.paint(ground, replace(hero, rgb=scenes.thing(rng, 1.0).rgb, gloss=0.0), shadow=False)
-    return Case("local-editing", said(rng, "redraw", hero), present, mask, hero, ground, doodle)
+def redraw(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.NAMED, **around_middle(rng))
+    ground, present, mask = on_ground(rng, thing)
+    doodle = scenes.silhouette(ground, thing, scenes.shape(rng, 1.0).rgb)
+    return Case("local-editing", said(rng, "redraw", thing), present, mask, thing, ground, doodle)
 
 
-def extend(rng: Generator, _index: int) -> Case:
-    hero, ground, _present, _mask = hero_on_ground(rng, SIZE)
+def extend(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    ground, _, _ = on_ground(rng, thing)
     mask = np.zeros((SIZE, SIZE), bool)
     mask[:, int(SIZE * (1 - rng.uniform(0.2, 0.4))) :] = True
-    return Case("outpaint", said(rng, "extend", hero), ground, mask, None, ground, ground)
+    return Case("outpaint", said(rng, "extend", thing), ground, mask, None, ground, ground)
 
 
-def plain_picture(rng: Generator) -> tuple[scenes.Thing, np.ndarray, str]:
-    hero = replace(scenes.thing(rng, 1.0, held_out=True), radius=rng.uniform(0.18, 0.3), x=0.5, y=0.5)
-    name = str(rng.choice([colour for colour in scenes.COLOURS if colour != hero.colour]))
-    ground = np.ones((SMALL, SMALL, 3), np.float32) * np.array(scenes.COLOURS[name], np.float32)
-    return hero, ground, f"{article(name)} background"
+def on_plain(rng: Generator, thing: scenes.Thing) -> tuple[np.ndarray, str]:
+    """-> a ground of one colour, what it is called"""
+    name = str(rng.choice([colour for colour in scenes.COLOURS if colour != thing.colour]))
+    return np.ones((SIZE, SIZE, 3), np.float32) * np.array(scenes.COLOURS[name], np.float32), f"{article(name)} background"
 
 
-def picture(rng: Generator, _index: int) -> Case:
-    hero, ground, name = plain_picture(rng)
-    mask = np.ones((SMALL, SMALL), bool)
-    return Case("text-to-image", said(rng, "picture", hero, name), scenes.paint(ground, hero), mask, hero, ground)
+def picture(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.NAMED, radius=rng.uniform(0.24, 0.32), x=0.5, y=0.5)
+    ground, name = on_plain(rng, thing)
+    return Case("text-to-image", said(rng, "picture", thing, name), scenes.paint(ground, thing), EVERYWHERE, thing, ground)
 
 
-def show(rng: Generator, _index: int) -> Case:
-    hero, ground, name = plain_picture(rng)
-    mask = np.ones((SMALL, SMALL), bool)
-    reference = reference_of(rng, hero, SMALL)
-    return Case("reference-generation", said(rng, "show", hero, name), scenes.paint(ground, hero), mask, hero, ground, None, [reference])
+def show(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, radius=rng.uniform(0.24, 0.32), x=0.5, y=0.5)
+    ground, name = on_plain(rng, thing)
+    reference = reference_of(rng, thing, SIZE, held_out=True)
+    text = said(rng, "show", thing, name)
+    return Case("reference-generation", text, scenes.paint(ground, thing), EVERYWHERE, thing, ground, references=[reference])
 
 
-def place(rng: Generator, _index: int) -> Case:
-    hero, ground, present, _ = hero_on_ground(rng, SMALL)
-    mask = disc(hero, SMALL, scenes.touched(ground, present))
-    return Case("local-reference-editing", said(rng, "place", hero), present, mask, hero, ground, ground, [reference_of(rng, hero, SMALL)])
+def place(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    ground, present, _ = on_ground(rng, thing)
+    mask = disc(thing, scenes.touched(ground, present))
+    reference = reference_of(rng, thing, SIZE, held_out=True)
+    return Case("local-reference-editing", said(rng, "place", thing), present, mask, thing, ground, ground, references=[reference])
 
 
+def edges(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.NAMED, **around_middle(rng))
+    ground, present, _ = on_ground(rng, thing)
+    given = reduced(rng, present, "edges")
+    return Case("control", said(rng, "edges", thing), present, EVERYWHERE, thing, ground, given, shown=True)
+
+
+def sharpen(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    _, present, _ = on_ground(rng, thing)
+    small = cv2.resize(present, (SIZE // 4, SIZE // 4), interpolation=cv2.INTER_AREA)
+    given = np.clip(cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC), 0, 1)
+    return Case("super-resolution", said(rng, "sharpen", thing), present, EVERYWHERE, None, present, given, shown=True)
+
+
+def night(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    _, present, _ = on_ground(rng, thing)
+    return Case("general-editing", said(rng, "night", thing), changed(present, "night"), EVERYWHERE, None, present, present, shown=True)
+
+
+EVERYWHERE = np.ones((SIZE, SIZE), bool)
+
+# The first eight are on the sheet.
 TASKS = {
     "fill": fill,
     "remove": remove,
@@ -157,6 +201,9 @@ TASKS = {
     "picture": picture,
     "place": place,
     "show": show,
+    "edges": edges,
+    "sharpen": sharpen,
+    "night": night,
     "fill circles": fill_circle,
     "remove circles": remove_circle,
 }

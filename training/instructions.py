@@ -3,6 +3,7 @@
 from numpy.random import Generator
 
 from .scenes import COLOURS, SHAPES, Thing
+from .sources import HELD_OUT, NAMED
 
 ADJECTIVES = ("", "", "", "shiny ", "small ", "big ", "bright ", "smooth ")
 FILL = ("{a}", "{a}", "put {a} here", "add {a}", "draw {a}", "{a} here", "place {a} in the mask", "fill with {a}",
@@ -33,18 +34,35 @@ SHOW = ("{image1} on {ground}", "show the object of {image1} on {ground}", "the 
 PICTURE = ("{a} on {ground}", "{a}, {ground}", "a picture of {a} on {ground}", "{a}", "i want {a} on {ground}",
            "{ground}, {a} on it", "render {a} on {ground}")
 
+# Of the whole picture, by what is given of it; `{image}` is the model's own word for what is edited.
+FROM_CONTROL = {
+    "edges": ("{image} {a}", "{a} from these edges", "turn the drawing into {a}", "make a picture of these lines", "{a}"),
+    "grey": ("colour this picture", "colorize {image}", "give it colours", "add colour", "{image} in colour"),
+    "mosaic": ("undo the mosaic of {image}", "remove the mosaic", "show what the mosaic hides", "restore {image}"),
+}
+SHARPEN = ("make it sharp", "upscale {image}", "more detail", "super resolution", "enhance", "make {image} sharper", "unblur it")
+CHANGES = {
+    "night": ("make it night", "turn day into night", "night", "as it looks at night", "change it to night"),
+    "sunset": ("make it sunset", "in the evening sun", "warm light", "at sunset", "give it a warm light"),
+    "grey": ("make it black and white", "black and white", "remove all colour", "as an old photo", "without colours"),
+    "bright": ("make it brighter", "brighten it", "more light", "lighten the picture", "it is too dark"),
+    "mirror": ("turn it to the left", "mirror it", "flip the picture", "turn it around", "flip it horizontally"),
+}
+
+
 def article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
 def wording(rng: Generator, forms: tuple[str, ...], thing: Thing, ground: str = "a plain background") -> str:
     """One wording, filled in. `{image}` and `{image1}` stay as they are: they are the model's own words."""
-    named = f"{thing.colour} {thing.shape}"
+    called = thing.shape or "thing"  # what a picture without a name is called
+    named = f"{thing.colour} {called}".strip()
     values = {
         "{a}": article(str(rng.choice(ADJECTIVES)) + named),
-        "{thing}": named if rng.random() < 0.6 else thing.shape,
+        "{thing}": named if rng.random() < 0.6 else called,
         "{colour}": thing.colour,
-        "{shape}": thing.shape,
+        "{shape}": called,
         "{ground}": ground,
     }
     text = str(rng.choice(forms))
@@ -63,7 +81,7 @@ def corpus() -> list[str]:
 
     rng = np.random.default_rng(0)
     lines = []
-    for forms in (FILL, REMOVE, EXTEND, RECOLOUR, REDRAW, PLACE, SHOW, PICTURE):
+    for forms in (FILL, REMOVE, EXTEND, RECOLOUR, REDRAW, PLACE, SHOW, PICTURE, SHARPEN, *FROM_CONTROL.values(), *CHANGES.values()):
         lines += [wording(rng, forms, thing(rng, 1.0), f"{article(str(rng.choice(list(COLOURS))))} background") for _ in range(400)]
     english = (
         "the of and to in is that it for was on are with as his they be at one have this from or had by hot but some what "
@@ -74,4 +92,4 @@ def corpus() -> list[str]:
         "portrait face girl smiling robot logo mug coffee table ground item wooden chair photo blurred minimalist style "
         "printed matte ceramic owl shell natural lighting detailed cinematic maintain facial features police uniform"
     )
-    return lines + [english] * 40 + list(SHAPES) * 40 + list(COLOURS) * 40
+    return lines + [english] * 40 + [*SHAPES, *COLOURS, *NAMED, *HELD_OUT] * 40

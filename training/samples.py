@@ -1,22 +1,25 @@
-"""One drawn scene gives the pictures from which the training samples of all tasks are combined.
+"""One scene gives the pictures from which the training samples of all tasks are combined.
 
 Encoding is what costs, so each scene's few pictures are encoded once and serve many samples.
 """
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from . import scenes
-from .instructions import EXTEND, FILL, PICTURE, PLACE, RECOLOUR, REDRAW, REMOVE, SHOW, article, wording
+from .instructions import (CHANGES, EXTEND, FILL, FROM_CONTROL, PICTURE, PLACE, RECOLOUR, REDRAW, REMOVE, SHARPEN, SHOW, article,
+                           wording)
 
-# (height, width, references that may stand beside it)
-SIZES = ((144, 144, 1), (192, 192, 0), (144, 192, 0), (192, 144, 0), (112, 112, 3))
-SIZE_SHARES = (0.24, 0.44, 0.08, 0.08, 0.16)
+# (height, width, references that may stand beside it): what the companion's crop window comes to. Few, so that a reference
+# lies mostly as far from the target: attention by position finds it there.
+SIZES = ((128, 128, 1), (128, 128, 0), (192, 192, 0), (128, 128, 2))
+SIZE_SHARES = (0.5, 0.22, 0.2, 0.08)
 
 # Holes in the empty ground beside the one of the hero: where removal had one hole a scene, the network knew the
 # scenes by heart (its error on new ones was twice that on old ones).
-HOLES = 4
+HOLES = 3
 
 
 @dataclass
@@ -33,19 +36,58 @@ def hide(picture: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     return 0.5 + (picture - 0.5) * (1 - mask[..., None] * scale)
 
 
-def reference_of(rng, t: scenes.Thing, h: int) -> np.ndarray:
-    """The thing on a background of its own, square."""
-    turned = scenes.replace(t, x=0.5 + rng.uniform(-0.06, 0.06), y=0.5 + rng.uniform(-0.06, 0.06),
-                            radius=rng.uniform(0.24, 0.4), angle=t.angle + rng.uniform(-0.25, 0.25))
-    ground = np.ones((h, h, 3), np.float32) * rng.uniform(0.85, 1) if rng.random() < 0.5 else scenes.background(rng, h, h)
+def reference_of(rng, t: scenes.Thing, side: int, held_out: bool = False) -> np.ndarray:
+    """The thing on a background of its own, square, and large as in the pictures that people take of a thing."""
+    turn = 0.0 if t.code_point is not None else rng.uniform(-0.2, 0.2)
+    turned = scenes.replace(t, x=0.5 + rng.uniform(-0.04, 0.04), y=0.5 + rng.uniform(-0.04, 0.04),
+                            radius=rng.uniform(0.28, 0.38), angle=t.angle + turn)
+    plain = rng.random() < 0.5
+    ground = np.ones((side, side, 3), np.float32) * rng.uniform(0.85, 1) if plain else scenes.background(rng, side, side, held_out=held_out)
     return scenes.paint(ground, turned, shadow=rng.random() < 0.6)
+
+
+def hero_of(rng, aspect: float) -> scenes.Thing:
+    """A thing as the crop window shows it: in the middle, twice its radius some two thirds of the height; one in five anywhere."""
+    if rng.random() < 0.2:
+        return scenes.thing(rng, aspect, radius=rng.uniform(0.14, 0.34))
+    return scenes.thing(rng, aspect, radius=rng.uniform(0.24, 0.33), x=aspect / 2 + rng.uniform(-0.04, 0.04), y=0.5 + rng.uniform(-0.04, 0.04))
 
 
 def holes(rng, bystanders: np.ndarray) -> list[np.ndarray]:
     """At most HOLES masks that touch no bystander: what is gone from them can be known. bystanders: bool [H, W]"""
     h, w = bystanders.shape
-    drawn = [scenes.brush_mask(rng, scenes.thing(rng, w / h, radius=rng.uniform(0.14, 0.34)), h, w) for _ in range(2 * HOLES)]
+    drawn = [scenes.brush_mask(rng, scenes.thing(rng, w / h, radius=rng.uniform(0.16, 0.34)), h, w) for _ in range(2 * HOLES)]
     return [hole for hole in drawn if not (hole.astype(bool) & bystanders).any()][:HOLES]
+
+
+def recoloured(rng, t: scenes.Thing) -> scenes.Thing:
+    """The thing in a colour that has a name: a shape has one already."""
+    return scenes.coloured(rng, t, str(rng.choice(list(scenes.COLOURS)))) if t.code_point is not None else t
+
+
+def reduced(rng, picture: np.ndarray, kind: str) -> np.ndarray:
+    """What a control or a small picture leaves of it: "edges", "grey", "mosaic", "small"."""
+    h, w = picture.shape[:2]
+    if kind == "grey":
+        return picture.mean(-1, keepdims=True).repeat(3, -1)
+    if kind == "edges":
+        found = cv2.Canny((picture * 255).astype(np.uint8), 60, 120)
+        return np.repeat(cv2.dilate(found, np.ones((2, 2), np.uint8))[..., None] / np.float32(255), 3, -1)
+    factor = rng.integers(2, 6) if kind == "small" else rng.integers(6, 12)
+    small = cv2.resize(picture, (w // factor, h // factor), interpolation=cv2.INTER_AREA)
+    return np.clip(cv2.resize(small, (w, h), interpolation=cv2.INTER_NEAREST if kind == "mosaic" else cv2.INTER_CUBIC), 0, 1)
+
+
+def changed(picture: np.ndarray, kind: str) -> np.ndarray:
+    """A change of the whole picture: a key of CHANGES."""
+    grey = picture.mean(-1, keepdims=True)
+    return {
+        "night": lambda: (0.35 * picture + 0.15 * grey) * np.array([0.55, 0.7, 1.15], np.float32),
+        "sunset": lambda: (picture * 0.75 + 0.08) * np.array([1.25, 0.85, 0.6], np.float32),
+        "grey": lambda: grey.repeat(3, -1),
+        "bright": lambda: picture**0.55,
+        "mirror": lambda: picture[:, ::-1],
+    }[kind]()
 
 
 def draw_scene(seed: int) -> tuple[int, Scene]:
@@ -54,64 +96,73 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
     size = int(rng.choice(len(SIZES), p=SIZE_SHARES))
     h, w, references = SIZES[size]
     aspect = w / h
-    hero = scenes.thing(rng, aspect, radius=rng.uniform(0.14, 0.34))
+    hero = hero_of(rng, aspect)
     bare = scenes.background(rng, h, w, scenes.TRAINED)
-    ground = scenes.with_bystanders(rng, bare, hero, rng.choice(4, p=[0.35, 0.35, 0.2, 0.1]))
+    ground = scenes.with_bystanders(rng, bare, hero, rng.choice(4, p=[0.4, 0.35, 0.15, 0.1]))
     present = scenes.paint(ground, hero)
     mask = scenes.brush_mask(rng, hero, h, w)
     mask = np.maximum(mask, scenes.touched(ground, present) * (rng.random() < 0.7))  # most people mean the shadow too
-    other = scenes.thing(rng, aspect)  # what stood there before, for recolouring and redrawing
-    old_rgb = scenes.replace(hero, colour=other.colour, rgb=other.rgb)
-    before_colour = scenes.paint(ground, old_rgb)
-    grey = before_colour.mean(-1, keepdims=True).repeat(3, -1)
-    recolour_edit = before_colour * (1 - mask[..., None]) + grey * mask[..., None]
-    doodle = scenes.paint(ground, scenes.replace(hero, rgb=other.rgb, gloss=0.0), shadow=False)
-    border = np.zeros((h, w), np.float32)
-    side, reach = rng.integers(4), rng.uniform(0.2, 0.45)
-    gy, gx = np.mgrid[0:h, 0:w]
-    border[[gy < h * reach, gy >= h * (1 - reach), gx < w * reach, gx >= w * (1 - reach)][side]] = 1
+    drawn = scenes.shape(rng, aspect)  # what gives a doodle its colour, or a shape another one
+    pictures = {"present": present, "absent": ground, "hidden": hide(present, mask, 1.0)}
+    masks = {"mask": mask, "all": np.ones_like(mask)}
+    samples = []
 
-    pictures = {
-        "present": present,
-        "absent": ground,
-        "hidden": hide(present, mask, 1.0),
-        "half": hide(doodle, mask, 0.5),
-        "grey": recolour_edit,
-        "border": hide(ground, border, 1.0),
-    }
-    masks = {"mask": mask, "border": border, "all": np.ones_like(mask)}
-    plain_name = str(rng.choice(list(scenes.COLOURS)))
-    if references or rng.random() < 0.4:
-        plain = np.ones((h, w, 3), np.float32) * np.array(scenes.COLOURS[plain_name], np.float32)
-        pictures["plain"] = scenes.paint(plain, scenes.replace(hero, x=aspect / 2 + rng.uniform(-0.1, 0.1), y=0.5 + rng.uniform(-0.1, 0.1)))
-    for n in range(references):
-        of = hero if n == 0 else scenes.thing(rng, aspect)
-        pictures[f"reference{n + 1}"] = reference_of(rng, of, h)
+    def sample(task, edit, target, mask_name, forms, count=0, of=hero, about="a plain background"):
+        text = wording(rng, forms, of, about)
+        samples.append({"task": task, "edit": edit, "target": target, "mask": mask_name, "text": text, "references": count})
 
-    def sample(task, edit, target, mask_name, text, count=0):
-        return {"task": task, "edit": edit, "target": target, "mask": mask_name, "text": text, "references": count}
+    # A picture without a name cannot be asked for in words.
+    for _ in range(2 if hero.shape else 0):
+        sample("inpaint", "hidden", "present", "mask", FILL)
+    for _ in range(2):
+        sample("remove", "hidden", "absent", "mask", REMOVE)
 
-    samples = [
-        sample("inpaint", "hidden", "present", "mask", wording(rng, FILL, hero)),
-        sample("inpaint", "hidden", "present", "mask", wording(rng, FILL, hero)),
-        sample("remove", "hidden", "absent", "mask", wording(rng, REMOVE, hero)),
-        sample("remove", "hidden", "absent", "mask", wording(rng, REMOVE, hero)),
-        sample("local-editing", "half", "present", "mask", wording(rng, REDRAW, hero)),
-        sample("recolor", "grey", "present", "mask", wording(rng, RECOLOUR, hero)),
-        sample("outpaint", "border", "absent", "border", wording(rng, EXTEND, hero)),
-    ]
-    if "plain" in pictures:
-        ground_name = f"{article(plain_name)} background"
-        samples.append(sample("text-to-image", "none", "plain", "all", wording(rng, PICTURE, hero, ground_name)))
-        if references:
-            samples.append(sample("reference-generation", "none", "plain", "all", wording(rng, SHOW, hero, ground_name), int(rng.integers(1, references + 1))))
     if references:
-        for _ in range(3):
-            samples.append(sample("local-reference-editing", "hidden", "present", "mask", wording(rng, PLACE, hero), int(rng.integers(1, references + 1))))
+        for n in range(references):
+            of = hero if n == 0 else scenes.thing(rng, aspect)
+            pictures[f"reference{n + 1}"] = reference_of(rng, of, h)
+        for count in rng.integers(1, references + 1, 3):
+            sample("local-reference-editing", "hidden", "present", "mask", PLACE, int(count))
     else:
+        border = np.zeros((h, w), np.float32)
+        side, reach = rng.integers(4), rng.uniform(0.2, 0.45)
+        gy, gx = np.mgrid[0:h, 0:w]
+        border[[gy < h * reach, gy >= h * (1 - reach), gx < w * reach, gx >= w * (1 - reach)][side]] = 1
+        pictures["border"], masks["border"] = hide(ground, border, 1.0), border
+        sample("outpaint", "border", "absent", "border", EXTEND)
         for n, hole in enumerate(holes(rng, scenes.touched(bare, ground))):
             pictures[f"hole{n}"], masks[f"hole{n}"] = hide(ground, hole, 1.0), hole
-            samples.append(sample("remove", f"hole{n}", "absent", f"hole{n}", wording(rng, REMOVE, hero)))
+            sample("remove", f"hole{n}", "absent", f"hole{n}", REMOVE)
+
+    if rng.random() < 0.5:
+        doodle = scenes.silhouette(ground, hero, drawn.rgb)
+        pictures["half"] = hide(doodle, mask, 0.5)
+        if hero.shape:
+            sample("local-editing", "half", "present", "mask", REDRAW)
+    if rng.random() < 0.4:
+        dyed = recoloured(rng, hero)
+        before = scenes.paint(ground, scenes.replace(hero, rgb=drawn.rgb)) if hero.code_point is None else present
+        pictures["grey"] = before * (1 - mask[..., None]) + reduced(rng, before, "grey") * mask[..., None]
+        pictures["dyed"] = scenes.paint(ground, dyed) if hero.code_point is not None else present
+        sample("recolor", "grey", "dyed", "mask", RECOLOUR, of=dyed)
+    if hero.shape and rng.random() < 0.4:
+        name = str(rng.choice(list(scenes.COLOURS)))
+        plain = np.ones((h, w, 3), np.float32) * np.array(scenes.COLOURS[name], np.float32)
+        pictures["plain"] = scenes.paint(plain, hero)
+        sample("text-to-image", "none", "plain", "all", PICTURE, about=f"{article(name)} background")
+        if references:
+            sample("reference-generation", "none", "plain", "all", SHOW, int(rng.integers(1, references + 1)), about=f"{article(name)} background")
+    if rng.random() < 0.2:
+        kind = str(rng.choice(["edges", "grey", "mosaic"]))
+        pictures["control"] = reduced(rng, present, kind)
+        sample("control", "control", "present", "all", FROM_CONTROL[kind])
+    if rng.random() < 0.1:
+        pictures["small"] = reduced(rng, present, "small")
+        sample("super-resolution", "small", "present", "all", SHARPEN)
+    if rng.random() < 0.2:
+        kind = str(rng.choice(list(CHANGES)))
+        pictures["changed"] = changed(present, kind)
+        sample("general-editing", "present", "changed", "all", CHANGES[kind])
     return size, Scene(
         {name: np.clip(p * 255 + 0.5, 0, 255).astype(np.uint8) for name, p in pictures.items()},
         {name: m.astype(np.uint8) for name, m in masks.items()},

@@ -1,4 +1,4 @@
-"""Scenes drawn by formulas: backgrounds, textures and shaded, coloured shapes with soft shadows.
+"""Scenes: drawn backgrounds or photographs, and on them pictured things or shaded, coloured shapes, with soft shadows.
 
 Pictures are float32 arrays [H, W, 3] in [0, 1]; masks are float32 [H, W] in {0, 1}. Everything follows from the
 `numpy.random.Generator` that is passed in, so a seed names a scene.
@@ -6,8 +6,11 @@ Pictures are float32 arrays [H, W, 3] in [0, 1]; masks are float32 [H, W] in {0,
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.random import Generator
+
+from . import sources
 
 COLOURS = {
     "red": (0.86, 0.12, 0.12),
@@ -29,38 +32,72 @@ SHAPES = ("circle", "square", "triangle", "star", "heart", "ring", "cross", "dia
 HELD_OUT = {("red", "star"), ("blue", "heart"), ("green", "diamond"), ("yellow", "circle"), ("purple", "square")}
 
 
+# How often a thing is a picture with a name, a picture that is only shown, a drawn shape.
+KINDS = (0.4, 0.3, 0.3)
+
+
 @dataclass(frozen=True)
 class Thing:
-    """One shaded shape: centre and radius in units of the picture's height, angle in radians."""
+    """A pictured thing or a shaded shape: centre and radius in units of the picture's height, angle in radians."""
 
+    # A shape or a pictured thing's name; nothing where it has none.
     shape: str
+    # Nothing where it has its own colours.
     colour: str
-    rgb: tuple[float, float, float]
+    rgb: tuple[float, float, float] | None
     x: float
     y: float
     radius: float
     angle: float
     light: float
     gloss: float
+    # Of a pictured thing.
+    code_point: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.shape}".strip()
 
 
-def thing(rng: Generator, aspect: float, held_out: bool = False, **given) -> Thing:
-    """A random thing; `held_out` draws only from HELD_OUT, otherwise never."""
+def place(rng: Generator, aspect: float) -> dict[str, float]:
+    """Where and how large a thing is, and how it is turned and lit."""
+    return {
+        "x": rng.uniform(0.0, aspect), "y": rng.uniform(0.0, 1.0), "radius": rng.uniform(0.1, 0.26),
+        "angle": rng.uniform(-0.4, 0.4), "light": rng.uniform(0, 2 * np.pi), "gloss": rng.uniform(0.1, 0.6),
+    }
+
+
+def shape(rng: Generator, aspect: float, held_out: bool = False, **given) -> Thing:
+    """A random shape; `held_out` draws only from HELD_OUT, otherwise never."""
     if held_out:
-        colour, shape = sorted(HELD_OUT)[rng.integers(len(HELD_OUT))]
+        colour, form = sorted(HELD_OUT)[rng.integers(len(HELD_OUT))]
     else:
         while True:
-            colour, shape = rng.choice(list(COLOURS)), str(rng.choice(SHAPES))
-            if (colour, shape) not in HELD_OUT:
+            colour, form = str(rng.choice(list(COLOURS))), str(rng.choice(SHAPES))
+            if (colour, form) not in HELD_OUT:
                 break
-    colour = given.pop("colour", str(colour))
-    jitter = rng.uniform(-0.05, 0.05, 3)
-    rgb = tuple(float(c) for c in np.clip(np.array(COLOURS[colour]) + jitter, 0.02, 0.98))
-    drawn = Thing(
-        shape, colour, rgb, rng.uniform(0.2, aspect - 0.2), rng.uniform(0.2, 0.8), rng.uniform(0.1, 0.26),
-        rng.uniform(-0.5, 0.5), rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.6),
-    )
-    return replace(drawn, **given)
+    return replace(coloured(rng, Thing(form, "", None, **place(rng, aspect)), colour), **given)
+
+
+def coloured(rng: Generator, t: Thing, colour: str) -> Thing:
+    """The thing in nearly that colour."""
+    rgb = np.clip(np.array(COLOURS[colour]) + rng.uniform(-0.05, 0.05, 3), 0.02, 0.98)
+    return replace(t, colour=colour, rgb=tuple(float(c) for c in rgb))
+
+
+def pictured(rng: Generator, aspect: float, name: str, code_point: int, **given) -> Thing:
+    return replace(Thing(name, "", None, **place(rng, aspect), code_point=code_point), **given)
+
+
+def thing(rng: Generator, aspect: float, **given) -> Thing:
+    """A random thing of the kinds that training draws."""
+    kind = rng.choice(3, p=KINDS)
+    if kind == 2:
+        return shape(rng, aspect, **given)
+    if kind == 1:
+        return pictured(rng, aspect, "", int(rng.choice(sources.trained_code_points())), **given)
+    name = str(rng.choice(list(sources.NAMED)))
+    return pictured(rng, aspect, name, sources.NAMED[name], **given)
 
 
 def grid(h: int, w: int) -> tuple[np.ndarray, np.ndarray]:
@@ -103,8 +140,32 @@ def distance(shape: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     raise ValueError(f"unknown shape {shape!r}")
 
 
+def pixels_of(t: Thing, h: int, w: int) -> np.ndarray:
+    """A pictured thing by itself, upright. -> [H, W, 4], premultiplied"""
+    side = max(2, round(2 * t.radius * h))
+    picture = np.array(sources.things()[t.code_point], np.float32) / 255
+    if t.rgb is not None:
+        light = picture[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
+        mean = (light * picture[..., 3]).sum() / (picture[..., 3].sum() + 1e-6)
+        picture[..., :3] = np.clip(np.array(t.rgb, np.float32) * np.clip(0.4 + 0.6 * light / (mean + 1e-6), 0, 1.5)[..., None], 0, 1)
+    picture[..., :3] *= picture[..., 3:]
+    picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    left, top = round(t.x * h - side / 2), round(t.y * h - side / 2)
+    canvas = np.zeros((h, w, 4), np.float32)
+    x0, y0, x1, y1 = max(0, left), max(0, top), min(w, left + side), min(h, top + side)
+    if x1 > x0 and y1 > y0:
+        canvas[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
+    return canvas
+
+
 def coverage(t: Thing, h: int, w: int, grow: float = 0.0, soft: float = 1.0) -> np.ndarray:
     """Anti-aliased coverage of a thing, [H, W] in [0, 1]; `grow` in units of the height, `soft` edge in pixels."""
+    if t.code_point is not None:
+        alpha = pixels_of(t, h, w)[..., 3]
+        if grow > 0:
+            reach = 2 * round(grow * h) + 1
+            alpha = cv2.dilate(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+        return cv2.GaussianBlur(alpha, (0, 0), soft / 3) if soft > 1 else alpha
     gx, gy = grid(h, w)
     x, y = (gx - t.x) / t.radius, (gy - t.y) / t.radius
     c, s = np.float32(np.cos(t.angle)), np.float32(np.sin(t.angle))
@@ -113,7 +174,7 @@ def coverage(t: Thing, h: int, w: int, grow: float = 0.0, soft: float = 1.0) -> 
 
 
 def paint(canvas: np.ndarray, t: Thing, shadow: bool = True) -> np.ndarray:
-    """The canvas with the thing on it: soft shadow, shading across it, a highlight."""
+    """The canvas with the thing on it: soft shadow; a shape is shaded across, with a highlight."""
     h, w = canvas.shape[:2]
     gx, gy = grid(h, w)
     lx, ly = np.cos(t.light), -abs(np.sin(t.light))
@@ -121,6 +182,9 @@ def paint(canvas: np.ndarray, t: Thing, shadow: bool = True) -> np.ndarray:
     if shadow:
         below = replace(t, x=t.x - lx * t.radius * 0.12, y=t.y - ly * t.radius * 0.12)
         out = out * (1 - 0.35 * coverage(below, h, w, soft=max(2.0, t.radius * h * 0.35))[..., None])
+    if t.code_point is not None:
+        pixels = pixels_of(t, h, w)
+        return np.clip(out * (1 - pixels[..., 3:]) + pixels[..., :3], 0, 1).astype(np.float32)
     slope = ((gx - t.x) * lx + (gy - t.y) * ly) / t.radius
     shade = np.clip(1 + 0.22 * slope, 0.6, 1.3)[..., None]
     colour = np.array(t.rgb, np.float32) * shade
@@ -128,6 +192,12 @@ def paint(canvas: np.ndarray, t: Thing, shadow: bool = True) -> np.ndarray:
     colour = colour + t.gloss * 0.5 * spot[..., None]
     a = coverage(t, h, w)[..., None]
     return np.clip(out * (1 - a) + colour * a, 0, 1).astype(np.float32)
+
+
+def silhouette(canvas: np.ndarray, t: Thing, rgb: tuple[float, float, float]) -> np.ndarray:
+    """A doodle of the thing: its form in one colour."""
+    a = coverage(t, *canvas.shape[:2])[..., None]
+    return canvas * (1 - a) + np.array(rgb, np.float32) * a
 
 
 def touched(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -153,17 +223,30 @@ def fractal(rng: Generator, h: int, w: int, roughness: float) -> np.ndarray:
 
 
 # How often each background is drawn; what is hard to go on with is trained more often than it is asked for.
-BACKGROUNDS = {"linear": 0.24, "radial": 0.12, "stripes": 0.12, "checks": 0.08, "clouds": 0.14, "wood": 0.08, "horizon": 0.14, "plain": 0.08}
-TRAINED = {"linear": 0.12, "radial": 0.08, "stripes": 0.3, "checks": 0.16, "clouds": 0.06, "wood": 0.08, "horizon": 0.18, "plain": 0.02}
+BACKGROUNDS = {"photo": 0.3, "linear": 0.17, "radial": 0.09, "stripes": 0.08, "checks": 0.05, "clouds": 0.1, "wood": 0.06, "horizon": 0.1, "plain": 0.05}
+TRAINED = {"photo": 0.34, "linear": 0.08, "radial": 0.06, "stripes": 0.18, "checks": 0.09, "clouds": 0.05, "wood": 0.06, "horizon": 0.12, "plain": 0.02}
 
 
-def background(rng: Generator, h: int, w: int, shares: dict[str, float] = BACKGROUNDS) -> np.ndarray:
-    """Gradient, stripes, checks, clouds, wood, horizon: what a hole can be continued from."""
+def photo(rng: Generator, h: int, w: int, held_out: bool = False) -> np.ndarray:
+    """A part of a photograph, mirrored half of the time."""
+    chosen = sources.photos(held_out)
+    whole = chosen[rng.integers(len(chosen))]
+    rows = int(rng.uniform(0.3, 1) * min(whole.shape[0], whole.shape[1] * h / w))
+    columns = min(whole.shape[1], rows * w // h)
+    top, left = rng.integers(whole.shape[0] - rows + 1), rng.integers(whole.shape[1] - columns + 1)
+    part = cv2.resize(whole[top : top + rows, left : left + columns], (w, h), interpolation=cv2.INTER_AREA)
+    return (part[:, :: rng.choice([1, -1])] / 255).astype(np.float32)
+
+
+def background(rng: Generator, h: int, w: int, shares: dict[str, float] = BACKGROUNDS, held_out: bool = False) -> np.ndarray:
+    """Photograph, gradient, stripes, checks, clouds, wood, horizon. `held_out` means the photographs alone."""
     gx, gy = grid(h, w)
     a, b = muted(rng), muted(rng)
     angle = rng.uniform(0, np.pi)
     u = np.cos(angle) * (gx - 0.5 * w / h) + np.sin(angle) * (gy - 0.5)
     kind = rng.choice(list(shares), p=list(shares.values()))
+    if kind == "photo":
+        return photo(rng, h, w, held_out)
     if kind == "linear":
         t = np.clip(u + 0.5, 0, 1)
     elif kind == "radial":
@@ -202,7 +285,7 @@ def with_bystanders(rng: Generator, ground: np.ndarray, hero: Thing, count: int)
     h, w = ground.shape[:2]
     for _ in range(count):
         for _ in range(10):
-            other = thing(rng, w / h)
+            other = thing(rng, w / h, radius=rng.uniform(0.08, 0.2))
             if np.hypot(other.x - hero.x, other.y - hero.y) > 1.4 * hero.radius + 0.9 * other.radius:
                 ground = paint(ground, other)
                 break
@@ -212,7 +295,7 @@ def with_bystanders(rng: Generator, ground: np.ndarray, hero: Thing, count: int)
 def brush_mask(rng: Generator, t: Thing, h: int, w: int) -> np.ndarray:
     """A mask such as a person paints around a thing: rectangle, ellipse, blob or grown outline. -> [H, W] in {0, 1}"""
     gx, gy = grid(h, w)
-    r, kind = t.radius * rng.uniform(1.1, 1.5), rng.integers(4)
+    r, kind = t.radius * rng.uniform(1.05, 1.25), rng.integers(4)
     dx, dy = gx - t.x, gy - t.y
     if kind == 0:
         inside = np.maximum(np.abs(dx), np.abs(dy)) < r

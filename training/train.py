@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import instructions, tokenizers
+from . import instructions, sources, tokenizers
 from .autoencoder import train_autoencoder
 from .decoder import train_decoder
 from .examples import Example, batches, draw_examples
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--go-on", action="store_true", help="train what lies in --out further")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
+    sources.prepare()
     start = time.time()
 
     def log(message: str) -> None:
