@@ -72,9 +72,9 @@ def around_middle(rng: Generator) -> dict[str, float]:
     return {"radius": rng.uniform(0.22, 0.32), "x": 0.5 + rng.uniform(-0.08, 0.08), "y": 0.5 + rng.uniform(-0.08, 0.08)}
 
 
-def on_ground(rng: Generator, thing: scenes.Thing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def on_ground(rng: Generator, thing: scenes.Thing, shares: dict[str, float] = scenes.BACKGROUNDS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> the ground without the thing, with it, and a mask around it and its shadow, as a person would paint over them"""
-    ground = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE, held_out=True), thing, rng.choice(3))
+    ground = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE, shares, held_out=True), thing, rng.choice(3))
     present = scenes.paint(ground, thing)
     mask = (scenes.coverage(thing, SIZE, SIZE, grow=0.12 * thing.radius) > 0) | scenes.touched(ground, present)
     return ground, present, mask
@@ -87,19 +87,19 @@ def disc(thing: scenes.Thing, touched: np.ndarray) -> np.ndarray:
 
 
 def circle(rng: Generator, index: int) -> scenes.Thing:
-    """A circle; every colour has its turn."""
+    """A circle; every colour has its turn. On drawn grounds alone: these two measures are older than the photographs."""
     colour = list(scenes.COLOURS)[index % len(scenes.COLOURS)]
     return scenes.shape(rng, 1.0, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], **around_middle(rng))
 
 
 def fill_circle(rng: Generator, index: int) -> Case:
     thing = circle(rng, index)
-    ground, present, mask = on_ground(rng, thing)
+    ground, present, mask = on_ground(rng, thing, scenes.DRAWN)
     return Case("inpaint", f"a {thing.colour} circle", present, mask, thing, ground, ground)
 
 
 def remove_circle(rng: Generator, index: int) -> Case:
-    ground, present, mask = on_ground(rng, circle(rng, index))
+    ground, present, mask = on_ground(rng, circle(rng, index), scenes.DRAWN)
     return Case("inpaint", "remove the object", ground, mask, None, ground, present)
 
 

@@ -67,6 +67,7 @@ describe('a loaded model', () => {
       maxSequence: 4096,
       defaultSteps: 4,
       defaultGuidance: 4,
+      defaultContext: 0.5,
     });
   });
 
