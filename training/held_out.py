@@ -87,11 +87,12 @@ def disc(thing: scenes.Thing, touched: np.ndarray) -> np.ndarray:
 
 
 def circle(rng: Generator, index: int) -> scenes.Thing:
-    """A circle; every colour has its turn. On drawn grounds alone: these two measures are older than the photographs."""
+    """A circle; every colour has its turn."""
     colour = list(scenes.COLOURS)[index % len(scenes.COLOURS)]
     return scenes.shape(rng, 1.0, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], **around_middle(rng))
 
 
+# Circles stand on drawn grounds alone, so that their measures stay comparable with those from before the photographs.
 def fill_circle(rng: Generator, index: int) -> Case:
     thing = circle(rng, index)
     ground, present, mask = on_ground(rng, thing, scenes.DRAWN)
