@@ -36,17 +36,27 @@ export function launchBrowser(executablePath: string, more: readonly string[] = 
 
 /**
  * Waits for a text that may stand for a moment only. Playwright's own waiting looks twice a second, in which a short
- * edit has come and gone.
+ * edit has come and gone. The page looks by itself: not every host of a panel has a MutationObserver, and asking from
+ * outside as often would take the processor from the edit.
  */
 export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  let shown = '';
-  while (Date.now() < deadline) {
-    shown = await where.locator('body').innerText();
-    if (text.test(shown)) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error(`${text} was not seen within a minute; at the end there was: ${shown}`);
+  const missed = await where.locator('body').evaluate(
+    (body, { source, flags }) =>
+      new Promise<string | undefined>((resolve) => {
+        const pattern = new RegExp(source, flags);
+        const deadline = Date.now() + 60_000;
+        const look = (): void => {
+          const shown = (body as HTMLElement).innerText;
+          if (pattern.test(shown)) resolve(undefined);
+          else if (Date.now() > deadline) resolve(shown);
+          else setTimeout(look, 10);
+        };
+        look();
+      }),
+    { source: text.source, flags: text.flags },
+  );
+  if (missed !== undefined)
+    throw new Error(`${text} was not seen within a minute; at the end there was: ${missed}`);
 }
 
 export interface Companion {

@@ -129,11 +129,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       await paint(page);
       await addReference(page);
       await page.getByLabel('Instruction').fill('put {image1} here');
-      await setSteps(page, 60);
+      await setSteps(page, 30);
       await shot('2-painted');
 
       await run(page).click();
-      await glimpse(page, /Step [1-9]\d? of 60/);
+      await glimpse(page, /Step [1-9]\d? of 30/);
       await shot('3-running');
       await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
       await shot('4-done');
@@ -191,7 +191,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await openPicture(page);
       await paint(page);
       await page.getByLabel('Instruction').fill('a red circle');
-      await setSteps(page, 60);
+      await setSteps(page, 30);
       const middle = () =>
         page.getByRole('application').evaluate((element) => {
           const canvas = element as HTMLCanvasElement;
@@ -200,7 +200,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         });
       const before = await middle();
       await run(page).click();
-      await glimpse(page, /Step \d+ of 60/);
+      await glimpse(page, /Step \d+ of 30/);
       await expect.poll(middle, { interval: 40 }).not.toBe(before);
       expect(await page.getByRole('button', { name: 'Cancel' }).isVisible()).toBe(true);
       await close();

@@ -119,12 +119,12 @@ describe.skipIf(!chromium && !process.env.CI)(
       select(photo);
       await ui.getByText('Photo').waitFor();
       await ui.getByLabel('Instruction').fill('a red circle');
-      await setNumbers({ Seed: 7, Steps: 60 });
+      await setNumbers({ Seed: 7, Steps: 30 });
       const untouched = scene.snapshot();
       const pageBefore = await render(scene, scene.page, area, area);
 
       await button('Run').click();
-      await glimpse(ui, /Step \d+ of 60/);
+      await glimpse(ui, /Step \d+ of 30/);
       await button('Keep as layer').waitFor({ timeout: 60_000 });
       expect(scene.snapshot(), 'nothing is changed before it is kept').toBe(untouched);
       await button('Keep as layer').click();
@@ -146,7 +146,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       const recipe = JSON.parse(group!.pluginData.recipe!) as { sourceId: string; request: object };
       expect(recipe).toMatchObject({
         sourceId: photo,
-        request: { instruction: 'a red circle', seed: 7, steps: 60 },
+        request: { instruction: 'a red circle', seed: 7, steps: 30 },
       });
 
       const pageAfter = await render(scene, scene.page, area, area);
@@ -321,9 +321,9 @@ describe.skipIf(!chromium && !process.env.CI)(
       await first.ready();
       first.select(photo);
       await first.ui.getByLabel('Instruction').fill('a red circle');
-      await first.setNumbers({ Steps: 60 });
+      await first.setNumbers({ Steps: 30 });
       await first.button('Run').click();
-      await glimpse(first.ui, /Step \d+ of 60/);
+      await glimpse(first.ui, /Step \d+ of 30/);
       await first.close();
 
       const { storage } = first;

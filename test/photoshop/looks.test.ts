@@ -121,11 +121,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       await shoot('9-cancelled');
 
       await page.getByRole('button', { name: 'Advanced' }).click();
-      await page.getByLabel('Steps').fill('60');
+      await page.getByLabel('Steps').fill('30');
       await page.getByLabel('Steps').press('Tab');
       await page.getByRole('button', { name: 'Advanced' }).click();
       await page.getByRole('button', { name: 'Run', exact: true }).click();
-      await glimpse(page, /Step \d+ of 60/);
+      await glimpse(page, /Step \d+ of 30/);
       await panel.photoshop((controls) => controls.close());
       await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
       await shoot('10-kept-for-later');

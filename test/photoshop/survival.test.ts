@@ -51,7 +51,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }
 
   test('the document: closed and opened again, it gets its layer', async () => {
-    await start(80);
+    await start(50);
     await panel.photoshop((controls) => controls.close());
     await panel.page.getByText('“photo.psd” was closed').waitFor({ timeout: 60_000 });
     await openDocument();
@@ -62,7 +62,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }, 120_000);
 
   test('a companion that is killed and comes back: the edit runs again by itself', async () => {
-    await start(150);
+    await start(60);
     await companion.kill();
     await glimpse(panel.page, /Reconnecting to the companion/);
     await companion.restart();
@@ -72,7 +72,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }, 180_000);
 
   test('a companion that stays away: words for it, and the edit goes on when it is there again', async () => {
-    await start(150);
+    await start(60);
     await companion.kill();
     const alert = panel.page.getByRole('alert').first();
     await alert.waitFor({ timeout: 60_000 });
@@ -85,7 +85,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   }, 240_000);
 
   test('the panel: reloaded, it offers the result', async () => {
-    await start(80);
+    await start(50);
     await panel.page.reload();
     await openDocument();
     await keep().click({ timeout: 60_000 });
