@@ -12,6 +12,8 @@ export interface Flags {
   readonly instruction: string;
   readonly task?: string;
   readonly control?: string;
+  readonly width?: number;
+  readonly height?: number;
   readonly seed?: number;
   readonly steps?: number;
   readonly guidance?: number;
@@ -54,6 +56,8 @@ export function readFlags(): Flags {
     .requiredOption('--instruction <text>', 'what should be seen')
     .addOption(new Option('--task <task>', 'chosen from what is given if left out').choices([...tasks]))
     .addOption(new Option('--control <kind>', 'with --task control').choices([...controls]))
+    .option('--width <pixels>', 'of what is made from nothing, or extended to', whole)
+    .option('--height <pixels>', 'likewise', whole)
     .option('--seed <number>', 'drawn by chance if left out', whole)
     .option('--steps <number>', 'of the sampler', whole)
     .option('--guidance <number>', 'how strictly the instruction is followed', decimal)

@@ -11,12 +11,14 @@ import { type Flags, fromPerson } from './flags.ts';
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
 export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
-  const { task, control, instruction, steps, guidance, model, adapter } = flags;
+  const { task, control, instruction, width, height, steps, guidance, model, adapter } = flags;
   const request = JSON.stringify({
     version: 1,
     task,
     control,
     instruction,
+    width,
+    height,
     seed: flags.seed ?? randomInt(2 ** 32),
     steps,
     guidance,

@@ -170,6 +170,17 @@ describe('the command line', () => {
     expect(line.task).toBe('local-reference-editing');
   });
 
+  it('makes a picture of the asked size from references alone, or from nothing', async () => {
+    const made = ['--instruction', 'a red circle', '--steps', '2', '--model', 'tiny', '--out', 'made.png'];
+    const asked = ['--width', '96', '--height', '64'];
+    const alone = await edit(...made, ...asked, '--reference', 'photo.png');
+    expect(alone.line).toMatchObject({ task: 'reference-generation', bounds: { width: 96, height: 64 } });
+    expect(await pixelsOf('made.png')).toMatchObject({ width: 96, height: 64 });
+    expect((await edit(...made, ...asked)).line).toMatchObject({ task: 'text-to-image' });
+    const { line } = await edit(...made, '--width', '0');
+    expect(line.error).toMatchObject({ code: 'request-invalid', detail: expect.stringContaining('width') });
+  });
+
   it('takes adapters of the model, at their full strength if no other is given', async () => {
     await installAdapted(home, 'portrait_lora');
     const bytes = async (...flags: string[]) => {
