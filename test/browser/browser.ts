@@ -41,9 +41,8 @@ export function launchBrowser(executablePath: string, more: readonly string[] = 
  */
 export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise<void> {
   const missed = await where.locator('body').evaluate(
-    (body, { source, flags }) =>
+    (body, pattern) =>
       new Promise<string | undefined>((resolve) => {
-        const pattern = new RegExp(source, flags);
         const deadline = Date.now() + 60_000;
         const look = (): void => {
           const shown = (body as HTMLElement).innerText;
@@ -53,7 +52,7 @@ export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise
         };
         look();
       }),
-    { source: text.source, flags: text.flags },
+    text,
   );
   if (missed !== undefined)
     throw new Error(`${text} was not seen within a minute; at the end there was: ${missed}`);
