@@ -8,7 +8,7 @@ export default defineConfig({
     pool: 'forks',
     // Tests that open sessions in their own process must not report to Microsoft either.
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    // More than the two cores that a small machine has: many tests wait for a page or for a process to end.
+    // They leave two cores idle for 2% of the time.
     maxWorkers: 3,
   },
 });
