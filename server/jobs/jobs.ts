@@ -2,7 +2,7 @@ import { rm, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import PQueue from 'p-queue';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody } from '../../shared/events.ts';
+import type { EditEvent, EditEventBody } from '../../shared/events.ts';
 import type { EditRequest } from '../../shared/request.ts';
 import type { Engine } from '../engine/engine.ts';
 import { resultFile } from '../engine/files.ts';
@@ -80,7 +80,9 @@ export class Jobs {
   }
 
   /**
-   * The state of an edit and its events after `after`; waits for one up to `wait` seconds, unless the edit is over.
+   * The state of an edit and its events after `after`; waits for one up to `wait` seconds, unless the edit is over. The
+   * last event of an edit that is over is told to whoever asks: a companion that was killed may have shown events
+   * that it had not written yet, so that the end, written by the next one, has a number that was seen before.
    * @throws CodedError `not-found`
    */
   async poll(id: string, after: number, wait: number, signal: AbortSignal): Promise<Poll> {
@@ -88,7 +90,7 @@ export class Jobs {
     await this.#live.get(id)?.waitFor(after, wait, signal);
     const live = this.#live.get(id);
     const { state } = this.#find(id).life;
-    const events = live?.after(after) ?? (await this.#store.events(id)).filter((event) => event.seq > after);
+    const events = live?.after(after) ?? (await this.#eventsOfEnded(id, after));
     return { id, state, events, next: events.at(-1)?.seq ?? after };
   }
 
@@ -170,6 +172,11 @@ export class Jobs {
       detail: `The edit ${id} was sent before with another body.`,
       remedy: 'Choose a new id for each edit.',
     });
+  }
+
+  async #eventsOfEnded(id: string, after: number): Promise<readonly EditEvent[]> {
+    const events = await this.#store.events(id);
+    return events.filter((event, i) => event.seq > after || i === events.length - 1);
   }
 
   async #enqueue(id: string, request: EditRequest, received: Received): Promise<Accepted> {

@@ -153,6 +153,19 @@ describe('the store', () => {
     }
   });
 
+  it('tells how an edit ended to whoever saw more events than were written before the companion was killed', async () => {
+    scripted.isQuick = false;
+    const { id } = await accept();
+    await expect.poll(() => eventsOf(id)).toContain('encoding');
+    const seen = (await jobs.poll(id, 0, 0, anyone)).next;
+    const [first] = (await eventsOf(id)).split('\n');
+    await writeFile(eventsFile(id), `${first}\n`);
+    jobs = await open();
+    const poll = await jobs.poll(id, seen, 0, anyone);
+    expect(seen).toBe(2);
+    expect(poll).toMatchObject({ state: 'failed', events: [{ seq: 2, type: 'failed' }] });
+  });
+
   it('leaves a folder alone that it cannot read, and names it', async () => {
     const { id } = await accept();
     await finished(id);
