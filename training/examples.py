@@ -14,7 +14,7 @@ from . import samples
 from .networks import AutoEncoder
 
 # How often a task is drawn for each time that it was combined: in these nothing that is given shows what shall appear.
-EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 1.5, "local-reference-editing": 3.0})
+EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 1.5, "local-reference-editing": 3.0, "reference-generation": 2.5})
 
 
 @dataclass
@@ -49,7 +49,7 @@ def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example
     ]
 
 
-def draw_examples(autoencoder: AutoEncoder, pool, seconds: float, first_seed: int = 1000) -> list[Example]:
+def draw_examples(autoencoder: AutoEncoder, pool, seconds: float, first_seed: int) -> list[Example]:
     """As many as the time allows: some 8,000 scenes in a quarter of an hour on two cores."""
     examples, until = [], time.time() + seconds
     for first in itertools.count(first_seed, 200):

@@ -13,7 +13,7 @@ from .instructions import article
 from .samples import changed, recoloured, reduced, reference_of
 
 SIZE = 256
-FIRST_SEED = 10_000_000  # training seeds lie far below
+FIRST_SEED = 10_000_000  # training seeds lie far from it
 
 # None of them in instructions.py.
 WORDINGS = {

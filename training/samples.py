@@ -145,13 +145,15 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
         pictures["grey"] = before * (1 - mask[..., None]) + reduced(rng, before, "grey") * mask[..., None]
         pictures["dyed"] = scenes.paint(ground, dyed) if hero.code_point is not None else present
         sample("recolor", "grey", "dyed", "mask", RECOLOUR, of=dyed)
-    if hero.shape and rng.random() < 0.4:
+    if (hero.shape or references) and rng.random() < 0.4:
         name = str(rng.choice(list(scenes.COLOURS)))
         plain = np.ones((h, w, 3), np.float32) * np.array(scenes.COLOURS[name], np.float32)
         pictures["plain"] = scenes.paint(plain, hero)
-        sample("text-to-image", "none", "plain", "all", PICTURE, about=f"{article(name)} background")
+        about = f"{article(name)} background"
+        if hero.shape:
+            sample("text-to-image", "none", "plain", "all", PICTURE, about=about)
         if references:
-            sample("reference-generation", "none", "plain", "all", SHOW, int(rng.integers(1, references + 1)), about=f"{article(name)} background")
+            sample("reference-generation", "none", "plain", "all", SHOW, int(rng.integers(1, references + 1)), about=about)
     if rng.random() < 0.2:
         kind = str(rng.choice(["edges", "grey", "mosaic"]))
         pictures["control"] = reduced(rng, present, kind)

@@ -26,6 +26,8 @@ DECODER_SHARE = 0.12
 # Of the transformer's minutes, when it is trained from nothing: stage 1.
 FIRST_STAGE = 0.35
 RATE, BATCH = 1e-3, 64
+# Of the scenes, one each.
+FIRST_SEED = 1000
 
 
 def new_model(tokens: tokenizers.TextTokens) -> Model:
@@ -101,7 +103,9 @@ def main() -> None:
             examples = torch.load(options.work / "examples.pt", weights_only=False)
         else:
             log("drawing and encoding scenes")
-            examples = draw_examples(autoencoder, pool, seconds=options.minutes * 60 * 0.17)
+            # Weights that are trained further get scenes that they have not seen.
+            first_seed = int(start) if options.go_on else FIRST_SEED
+            examples = draw_examples(autoencoder, pool, options.minutes * 60 * 0.17, first_seed)
             torch.save(examples, options.work / "examples.pt")
     log(f"{len(examples)} examples")
 
