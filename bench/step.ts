@@ -6,6 +6,7 @@ import type { Provider } from '../server/graph/session.ts';
 import { Session } from '../server/graph/session.ts';
 import { buildFlux, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
 import { WeightsFile } from '../server/weights/file.ts';
+import { median, stopwatch } from './clock.ts';
 import type { FluxShape } from './weights.ts';
 
 export interface Job {
@@ -114,21 +115,6 @@ async function productsPerSecond(provider: Provider, width: number, arithmetic: 
   }
   await session.release();
   return (chain * 2 * rows * width ** 2) / median(times.slice(1));
-}
-
-/** Seconds since it was asked last. */
-function stopwatch(): () => number {
-  let last = performance.now();
-  return () => {
-    const now = performance.now();
-    const seconds = (now - last) / 1000;
-    last = now;
-    return seconds;
-  };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 process.send!(await main(JSON.parse(process.argv[2]!) as Job));
