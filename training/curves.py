@@ -1,6 +1,11 @@
-"""Draws what `training.ablation` measured: `python -m training.curves training/work/ablation.json docs/ablation.png`."""
+"""Draws what training left behind:
+
+    python -m training.curves training/work/ablation.json docs/ablation.png
+    python -m training.curves training/work/train.log docs/loss.png
+"""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,7 +14,7 @@ import matplotlib.pyplot as plt
 SHOWN = {"remove": "remove", "inpaint": "fill", "local-reference-editing": "place", "reference-generation": "show"}
 
 
-def draw(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
+def draw_ablation(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
     """One plot for each task, one line for each way; what begins with stage 1 follows on it."""
     first = curves["stage 1"]
     begin = first[-1]["minutes"]
@@ -29,5 +34,24 @@ def draw(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
     figure.savefig(out, dpi=80)
 
 
+def draw_losses(log: str, out: Path) -> None:
+    """The transformer's loss over the minutes of the last run in a log, one line for each stage."""
+    last = log[log.rindex("examples\n") :]
+    lines = re.findall(r"([\d.]+) min  stage (\d)  step \d+  loss ([\d.]+)", last)
+    figure, plot = plt.subplots(figsize=(8, 3), layout="constrained")
+    for stage in ("1", "2"):
+        points = [(float(minutes), float(loss)) for minutes, of, loss in lines if of == stage]
+        if points:
+            plot.plot(*zip(*points), label=f"stage {stage}")
+    plot.set_xlabel("minutes")
+    plot.set_ylabel("loss, mean of 50 steps")
+    plot.legend(frameon=False)
+    figure.savefig(out, dpi=80)
+
+
 if __name__ == "__main__":
-    draw(json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))
+    source, out = Path(sys.argv[1]), Path(sys.argv[2])
+    if source.suffix == ".json":
+        draw_ablation(json.loads(source.read_text()), out)
+    else:
+        draw_losses(source.read_text(), out)
