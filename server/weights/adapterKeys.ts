@@ -58,6 +58,8 @@ export function keyReader(targets: ReadonlyMap<string, Target>): (key: string) =
 export function targetsOf(base: WeightsFile): ReadonlyMap<string, Target> {
   const targets = new Map<string, Target>();
   for (const name of base.names) {
+    // What else a file has belongs to one of these: scales, zero points, ComfyUI's notes on float8.
+    if (!/\.(weight|bias|scale)$/.test(name)) continue;
     const parts = base.parts(name);
     const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
     const [first] = parts;

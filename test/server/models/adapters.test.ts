@@ -2,6 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { fluxTensors, writeWeights } from '../../../bench/weights.ts';
 import { Session } from '../../../server/graph/session.ts';
 import {
   adapterInput,
@@ -10,9 +11,12 @@ import {
   rotaryTables,
   sinusoidalEmbedding,
 } from '../../../server/models/flux.ts';
+import { randn } from '../../../server/sampling/noise.ts';
 import { type Adapter, openAdapter } from '../../../server/weights/adapter.ts';
 import { WeightsFile } from '../../../server/weights/file.ts';
+import { quantizeFile } from '../../../server/weights/quantize.ts';
 import {
+  bytesOf,
   type Container,
   decodeContainer,
   encodeContainer,
@@ -209,6 +213,42 @@ describe.each([
     );
     expect(relativeError(other, wanted)).toBeGreaterThan(0.01);
   });
+});
+
+it.each([4, 8] as const)('adapters over a transformer in %i bits change it', async (bits) => {
+  const whole = path.join(work, 'whole.safetensors');
+  writeWeights(whole, fluxTensors({ width: 128, double: 1, single: 1 }), 'F32', 'random');
+  const file = path.join(work, `whole-${bits}bit.safetensors`);
+  await quantizeFile(whole, file, bits);
+  const base = await WeightsFile.open(file);
+  const layer = 'double_blocks.0.img_mlp.0';
+  const matrix = (shape: number[]): Tensor => {
+    const data = bytesOf(randn(shape[0]!, shape[0]! * shape[1]!));
+    return { dtype: 'F32', shape, data };
+  };
+  const lora = await write('lora.safetensors', {
+    metadata: {},
+    tensors: new Map([
+      [`${layer}.lora_A.weight`, matrix([2, 128])],
+      [`${layer}.lora_B.weight`, matrix([512, 2])],
+    ]),
+  });
+  const adapter = await openAdapter('lora', lora, base);
+  expect([...adapter.branches.keys()]).toEqual([`${layer}.weight`]);
+  const [tokens, textTokens] = [4, 3];
+  const model = buildFlux(base, tokens, textTokens, [adapter]);
+  const session = await Session.open(model, { provider: 'cpu', copiesWeights: false });
+  const inputs: Record<string, Float32Array> = { ...rotaryTables(128, textTokens, 2, 2) };
+  for (const { name, shape } of model.inputs) {
+    inputs[name] ??= randn(
+      1,
+      shape.reduce((product, size) => product * size, 1),
+    );
+  }
+  const at = async (scale: number) =>
+    (await session.run({ ...inputs, [adapterInput('lora')]: Float32Array.of(scale) }, 'velocity')).velocity;
+  expect(relativeError(await at(1), await at(0))).toBeGreaterThan(0.001);
+  await session.release();
 });
 
 describe('an adapter that does not fit is refused', () => {
