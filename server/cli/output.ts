@@ -28,7 +28,9 @@ export function outFile(given: string): string {
 
 /** The picture as 8-bit RGBA, upright and in sRGB as the pipeline takes it. */
 async function picturePixels(file: string): Promise<Pixels> {
-  const { data, info } = await sharp(fromPerson(file))
+  const picture = sharp(fromPerson(file));
+  const { hasProfile } = await picture.metadata();
+  const { data, info } = await (hasProfile ? picture.withIccProfile('srgb') : picture)
     .autoOrient()
     .toColourspace('srgb')
     .ensureAlpha()

@@ -118,8 +118,10 @@ async function decoding<T>(what: string, decode: () => Promise<T>): Promise<T> {
 async function decodeFile(tensor: Tensor, what: string): Promise<Raster> {
   const { image, header } = await openFile(tensor, what);
   const deep = header.depth === 'ushort';
+  // With 16 bits, sharp takes a profile for a way to Display P3, unless it is told where to go.
+  const inSRGB = deep && header.hasProfile ? image.withIccProfile('srgb') : image;
   const pipeline = deep
-    ? image.toColourspace('rgb16').raw({ depth: 'ushort' })
+    ? inSRGB.toColourspace('rgb16').raw({ depth: 'ushort' })
     : image.toColourspace('srgb').raw({ depth: 'uchar' });
   const { data, info } = await decoding(what, () => pipeline.toBuffer({ resolveWithObject: true }));
   const channels = info.channels === 4 ? 4 : 3;
@@ -150,11 +152,16 @@ async function decodeMaskFile(tensor: Tensor): Promise<Mask> {
   if (!header.hasAlpha) return { width, height, data: lightness };
   const { data: alpha } = await read(image.clone().extractChannel('alpha').toColourspace('b-w'));
   const isClear = alpha.some((value) => value < 255);
-  const shade = lightness[alpha.findIndex((value) => value > 0)];
-  const isOneColour = lightness.every((value, i) => alpha[i] === 0 || value === shade);
+  const shade = lightness[mostOpaque(alpha)]!;
+  // Where a program multiplies colours by alpha meanwhile, what is faint comes back rounded: by one or two steps over alpha.
+  const isOneColour = lightness.every((value, i) => Math.abs(value - shade) * alpha[i]! <= 2 * 255);
   const data =
     isClear && isOneColour ? alpha : lightness.map((value, i) => Math.round((value * alpha[i]!) / 255));
   return { width, height, data };
+}
+
+function mostOpaque(alpha: Uint8Array): number {
+  return alpha.reduce((best, value, i) => (value > alpha[best]! ? i : best), 0);
 }
 
 /** JPEG and WebP leave noise of a few steps in black and white: without this the mask would be everywhere. */

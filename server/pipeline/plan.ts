@@ -1,7 +1,7 @@
 import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
 import { cropWindow, nativeSide } from '../../shared/cropWindow.ts';
 import type { Bounds } from '../../shared/events.ts';
-import { columnsOf, type Planar, planar, rowsOf } from '../../shared/image.ts';
+import { columnsOf, type Planar, planar, type Raster, rowsOf } from '../../shared/image.ts';
 import { binarise, cutMask, filledMask, grow, type Mask, maskBounds } from '../../shared/mask.ts';
 import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';
 import { taskRules } from '../../shared/tasks.ts';
@@ -133,7 +133,21 @@ export function conditionUnits(
 /** The layer's straight alpha, of the size of `plan.layer`. */
 export function planAlpha(input: EditInput, plan: EditPlan): Mask {
   if (!input.mask) return filledMask(plan.layer);
-  return layerAlpha(input.mask, plan.layer, plan.window.width / plan.layout.target.width);
+  const alpha = layerAlpha(input.mask, plan.layer, plan.window.width / plan.layout.target.width);
+  if (input.edit?.channels === 4) coverGround(alpha, cutMask(input.mask, plan.layer), input.edit, plan.layer);
+  return alpha;
+}
+
+/** Where the document shows nothing, a softened edge has nothing to go over to: as far as that, the layer covers it as painted. */
+function coverGround(alpha: Mask, painted: Mask, edit: Raster, { left, top }: Bounds): void {
+  const white = edit.data instanceof Uint16Array ? 65535 : 255;
+  for (let y = 0; y < alpha.height; y++) {
+    for (let x = 0; x < alpha.width; x++) {
+      const i = y * alpha.width + x;
+      const there = edit.data[((y + top) * edit.width + x + left) * 4 + 3]! / white;
+      alpha.data[i] = Math.max(alpha.data[i]!, Math.min(painted.data[i]!, Math.round(255 * (1 - there))));
+    }
+  }
 }
 
 /** The part of a target-sized image that the layer covers, at least one pixel. */

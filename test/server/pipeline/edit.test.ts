@@ -1,3 +1,4 @@
+import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { Latent, ModelSpec, Networks, PlanarImage } from '../../../server/models/networks.ts';
@@ -210,6 +211,19 @@ describe('an edit', () => {
     expect(layers[0]!.result.bounds).toEqual({ left: -20, top: 0, width: 80, height: 40 });
     const { pixels } = layers[0]!;
     expect([pixels[3], pixels[40 * 4 + 3]]).toEqual([255, 0]);
+    // No seam: what the picture does not have is covered up to its very edge.
+    const row = Array.from({ length: 80 }, (_, x) => pixels[x * 4 + 3]);
+    expect(row).toEqual([...Array(20).fill(255), ...Array(40).fill(0), ...Array(20).fill(255)]);
+  });
+
+  it('covers transparent ground as painted, and softens its edge only over what is there', async () => {
+    const edit = u8([64, 64, 4], (i) => (i % 4 < 3 ? 90 : (i >> 2) % 64 < 32 ? 0 : 255));
+    const { layers } = await run(asking({ edit, mask: box(64, 64, [10, 10, 54, 54]) }));
+    const { bounds } = layers[0]!.result;
+    expect(bounds).toEqual({ left: 10, top: 10, width: 44, height: 44 });
+    const middle = Array.from({ length: 44 }, (_, x) => layers[0]!.pixels[(22 * 44 + x) * 4 + 3]!);
+    expect(middle.slice(0, 40).every((alpha) => alpha === 255)).toBe(true);
+    expect(middle.at(-1)).toBeLessThan(255);
   });
 
   it('tells stages and steps in order, with previews before the end', async () => {
@@ -238,6 +252,27 @@ describe('an edit', () => {
     expect(asked).toBe(5);
   });
 });
+
+const deepPNG = (values: readonly number[]) =>
+  sharp(Uint16Array.from(values), { raw: { width: 1, height: 1, channels: 3 } })
+    .toColourspace('rgb16')
+    .png()
+    .toBuffer();
+
+/** The PNG with an iCCP chunk, its values as they are: sharp would convert them. */
+async function withProfile(png: Buffer, profile: string): Promise<Buffer> {
+  const carrier = await sharp({ create: { width: 1, height: 1, channels: 3, background: '#000' } })
+    .withIccProfile(profile)
+    .png()
+    .toBuffer();
+  const { icc } = await sharp(carrier).metadata();
+  const body = Buffer.concat([Buffer.from('iCCPprofile\0\0', 'latin1'), deflateSync(icc!)]);
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(body.length - 4);
+  checksum.writeUInt32BE(crc32(body));
+  const afterHeader = 8 + 25;
+  return Buffer.concat([png.subarray(0, afterHeader), length, body, checksum, png.subarray(afterHeader)]);
+}
 
 describe('the input', () => {
   const png = (pixels: Uint8Array, width: number, height: number, channels: 1 | 2 | 3 | 4) =>
@@ -271,6 +306,29 @@ describe('the input', () => {
     const { edit } = await readEditInput(asking({ 'edit.png': file(deep) }));
     expect(edit!.data).toBeInstanceOf(Uint16Array);
     expect([...edit!.data]).toEqual([1000, 30000, 65535]);
+  });
+
+  it.each([
+    ['sRGB', 'srgb', [50000, 20000, 15000], [50000, 20000, 15000], 0.001],
+    // Zero and full are where a way through Display P3 costs most.
+    ['sRGB', 'srgb', [65535, 7128, 0], [65535, 7128, 0], 0.02],
+    ['Display P3', 'p3', [60206, 15262, 9000], [65535, 7128, 0], 0.02],
+  ] as const)('with 16 bits comes to sRGB from %s by its profile', async (_, profile, stored, wanted, error) => {
+    const edit = file(await withProfile(await deepPNG(stored), profile));
+    const { data } = (await readEditInput(asking({ 'edit.png': edit }))).edit!;
+    for (const [i, value] of wanted.entries()) expect(Math.abs(data[i]! - value) / 65535).toBeLessThan(error);
+  });
+
+  it('takes a mask painted in a colour by its alpha, also where the faint edge was rounded', async () => {
+    const pixels: number[] = [];
+    for (let alpha = 0; alpha < 256; alpha++) {
+      // As a canvas gives it back: multiplied by alpha, rounded, and divided again.
+      const kept = [200, 80, 30].map((c) => Math.round((Math.round((c * alpha) / 255) * 255) / (alpha || 1)));
+      pixels.push(...kept, alpha);
+    }
+    const strokes = await png(Uint8Array.from(pixels), 256, 1, 4);
+    const { mask } = await readEditInput(asking({ edit: ramp(1, 256), 'mask.png': file(strokes) }));
+    expect([...mask!.data]).toEqual(Array.from({ length: 256 }, (_, i) => i));
   });
 
   it('takes a mask painted on transparent ground by its alpha', async () => {
