@@ -21,10 +21,19 @@ const words: Record<TaskChoice, readonly [name: string, explanation: string]> = 
   ],
   'text-to-image': ['New picture from words', 'Makes a new picture from the instruction alone.'],
   'super-resolution': ['Sharpen', 'Adds fine detail to a small or soft picture.'],
-  'control:canny': ['Follow the edges', 'Paints the masked area along its fine edges.'],
-  'control:contour': ['Follow the outlines', 'Paints the masked area along its outlines.'],
-  'control:depth': ['Follow the depth', 'Keeps what is near and far in the masked area.'],
-  'control:mosaic': ['Follow the colours', 'Keeps the rough colours of the masked area.'],
+  'control:canny': [
+    'Follow a line drawing',
+    'The masked area shows fine edges: a picture is painted along them.',
+  ],
+  'control:contour': ['Follow a sketch', 'The masked area shows outlines: a picture is painted along them.'],
+  'control:depth': [
+    'Follow a depth map',
+    'The masked area shows what is near in white and what is far in black.',
+  ],
+  'control:mosaic': [
+    'Follow a mosaic',
+    'The masked area shows large tiles of colour: a picture is painted of them.',
+  ],
 };
 
 export function TaskChooser({ value, onChange }: TaskChooserProps) {

@@ -524,6 +524,17 @@ describe('a person’s own files', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
+  it('of a type that is not computed with are not taken, and named', async () => {
+    const file = await tuned('integers.safetensors');
+    const bytes = await readFile(file, 'latin1');
+    await writeFile(file, bytes.replace('"dtype":"BF16"', '"dtype": "I16"'), 'latin1');
+    const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
+    expect((await told).stderr).toMatch(
+      /integers\.safetensors has ".+" as I16, which cannot be computed with/,
+    );
+    expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
   it('that were tuned are not taken from the usual places, where nobody named them', async () => {
     await tuned('ComfyUI/models/diffusion_models/tuned.safetensors');
     await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
