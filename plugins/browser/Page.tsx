@@ -1,11 +1,12 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { CodedError } from '../../shared/errors.ts';
 import { Panel } from '../panel/app.tsx';
 import { decodePicture, decodeReference } from '../panel/canvas/decode.ts';
 import { pickFiles } from '../panel/canvas/pick.ts';
 import { on } from '../panel/components/on.ts';
 import type { Host } from '../panel/host.ts';
 import type { Connection } from '../panel/models/connection.ts';
-import type { Session } from '../panel/models/session.ts';
+import { isBusy, type Session } from '../panel/models/session.ts';
 import type { Settings } from '../panel/models/settings.ts';
 import type { PageDocument } from './document.ts';
 import { filesOf } from './files.ts';
@@ -29,16 +30,27 @@ export function Page(props: PageProps) {
   const { host, settings, session, connection, pageDocument, tools } = props;
   const [dropsOn, setDropsOn] = useState<'picture' | 'references' | undefined>(undefined);
   const stageArea = useRef<HTMLElement>(null);
+  const latest = useRef<object | undefined>(undefined);
   const open = pageDocument.open.value;
   const state = session.state.value;
   const busy = state.kind === 'capturing' || state.kind === 'queued' || state.kind === 'running';
   const attempt = (task: Promise<void>): void => void task.catch(session.fail);
 
   const openFile = async (file: File | undefined): Promise<void> => {
-    if (!file || busy) return;
-    if (pageDocument.unsaved.value && !confirm('Open another picture? Layers that are not saved are lost.'))
-      return;
+    if (!file || isBusy(session.state.value)) return;
+    const losesWork = pageDocument.unsaved.value || session.state.value.kind === 'done';
+    if (losesWork && !confirm('Open another picture? What is not saved is lost.')) return;
+    const opening = {};
+    latest.current = opening;
     const picture = await decodePicture(file, file.name);
+    // Decoding takes seconds where the picture is large: meanwhile another one may have been opened, or an edit started.
+    if (latest.current !== opening) return;
+    if (isBusy(session.state.value)) {
+      throw new CodedError('host-busy', {
+        detail: `${file.name} was not opened, because an edit was started meanwhile.`,
+        remedy: 'Open it again when the edit is done.',
+      });
+    }
     session.discard();
     pageDocument.openPicture(file.name, picture);
   };
@@ -147,7 +159,7 @@ function listen({ session, connection, pageDocument, tools }: PageProps, openFil
 
   const onKeyDown = (event: KeyboardEvent): void => {
     const command = event.ctrlKey || event.metaKey;
-    const writes = (event.target as HTMLElement).closest('textarea, input[type=text]') !== null;
+    const writes = (event.target as HTMLElement).closest('textarea, input[type=text], select') !== null;
     const key = event.key.toLowerCase();
     if (command && key === 'enter') {
       if (pageDocument.open.value && connection.state.value.kind === 'connected' && paintable()) {

@@ -184,6 +184,66 @@ describe('an edit session', () => {
     expect(session.reconnecting.value).toBe(false);
   });
 
+  test('gives up reconnecting when it is cancelled', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    await companion.close();
+    await vi.waitFor(() => expect(session.reconnecting.value).toBe(true));
+    await session.cancel();
+    expect(session.state.value.kind).toBe('cancelled');
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect(session.reconnecting.value).toBe(false);
+    await companion.listen();
+  });
+
+  test('is fetched when the companion is there again, though it stayed away too long', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    await companion.close();
+    await vi.waitFor(() => expect(session.state.value.kind).toBe('failed'), { timeout: 12_000 });
+    expect(session.state.value).toMatchObject({ error: { code: 'companion-gone' } });
+    companion.tell({ type: 'done', results: [result(0)] });
+    await companion.listen();
+    await session.resume();
+    expect(session.state.value.kind).toBe('done');
+  }, 20_000);
+
+  test('is sent again, as it was, to a companion that does not know it', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    const { metadata } = companion.edits.get('edit-0')!;
+    companion.edits.clear();
+    companion.tell(step(2));
+    await vi.waitFor(() => expect([...companion.edits.keys()]).toEqual(['edit-1']));
+    expect(companion.edits.get('edit-1')!.metadata).toEqual(metadata);
+    companion.tell({ type: 'done', results: [result(0)] });
+    await reaches(session, 'done');
+    expect(session.note.value).toContain('was started again');
+  });
+
+  test('an error beside it neither hides a running edit nor takes a result away', async () => {
+    const { session } = open();
+    const error = new CodedError('too-large', { detail: 'Too many.', remedy: 'Remove one.' });
+    void session.run();
+    companion.tell(step(1));
+    await reaches(session, 'running');
+    session.fail(error);
+    expect(session.state.value.kind).toBe('running');
+    expect(session.note.value).toBe('Too many. Remove one.');
+    companion.tell({ type: 'done', results: [result(0), result(1)] });
+    await reaches(session, 'done');
+    session.fail(error);
+    expect(session.state.value).toMatchObject({ kind: 'done', error: { code: 'too-large' } });
+    await session.keep();
+    expect(placed).toHaveLength(1);
+  });
+
   test('a capture that is refused never reaches the companion', async () => {
     const { session } = open({
       capture: async () => {

@@ -123,7 +123,9 @@ function NumberField({
             setTyped(text);
             onChange(readNumber(text, min, max, fraction));
           },
+          // Where the number is in the end what it was in the beginning, there is no `change`.
           change: () => setTyped(undefined),
+          blur: () => setTyped(undefined),
         })}
       />
     </div>

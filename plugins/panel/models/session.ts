@@ -70,20 +70,23 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   const store = createPendingStore(host);
   /** The turn that may still change the state; an older one finds that it is not and stops. */
   let current: { pending?: PendingEdit } | undefined;
-  /** Of the edit that was sent last: where the companion lost it, it is sent again. */
-  let sentBody: Uint8Array<ArrayBuffer> | undefined;
+  /** The edit that has neither ended nor been given up, also where the host keeps none. */
+  let unfinished: PendingEdit | undefined;
+  /** What it was sent as: where the companion lost it, it is sent again. */
+  let sent: { readonly id: string; readonly body: Uint8Array<ArrayBuffer> } | undefined;
 
   async function run(seed?: number): Promise<void> {
     if (isBusy(state.value)) return;
     note.value = '';
     state.value = { kind: 'capturing' };
-    sentBody = undefined;
+    unfinished = undefined;
+    sent = undefined;
     await takeTurn(async (turn) => {
       const capture = await host.capture();
       if (current !== turn) return;
       note.value = capture.note ?? '';
       const request = settings.toRequest(seed);
-      sentBody = encodeEdit(request, capture, settings.references.value);
+      const body = encodeEdit(request, capture, settings.references.value);
       turn.pending = {
         id: newId(),
         name: layerName(request.instruction),
@@ -91,7 +94,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
         origin: { left: capture.origin.left, top: capture.origin.top },
         ...(capture.target === undefined ? {} : { target: capture.target }),
       };
-      await send(turn, turn.pending, sentBody);
+      await send(turn, turn.pending, body);
       const done = await finish(turn, turn.pending);
       if (!done) return;
       state.value = done;
@@ -102,7 +105,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   /** Goes on with an edit that the panel, or the companion, was closed over. */
   async function resume(): Promise<void> {
     if (isBusy(state.value) || state.value.kind === 'done') return;
-    const pending = await store.read();
+    const pending = (await store.read()) ?? unfinished;
     if (!pending || isBusy(state.value)) return;
     state.value = { kind: 'queued', position: 0 };
     await takeTurn(async (turn) => {
@@ -123,7 +126,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       if (current !== turn) return;
       const error = CodedError.from(thrown);
       // Where the companion is away, the edit may still come to its end there.
-      if (error.code !== 'companion-gone') await store.forget();
+      if (error.code !== 'companion-gone') await forget();
       state.value = { kind: 'failed', error };
     } finally {
       if (current === turn) reconnecting.value = false;
@@ -131,8 +134,10 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   }
 
   async function send(turn: object, pending: PendingEdit, body: Uint8Array<ArrayBuffer>): Promise<void> {
+    unfinished = pending;
+    sent = { id: pending.id, body };
     await store.keep(pending);
-    await retried(() => client().put(pending.id, body));
+    await retried(turn, () => client().put(pending.id, body));
     if (current !== turn) {
       // Cancelled while it was being sent: it must not go on by itself.
       await client().cancel(pending.id);
@@ -147,18 +152,20 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     try {
       results = await follow(turn, pending);
     } catch (thrown) {
-      const body = sentBody;
-      if (!(thrown instanceof LostEdit) || !body || current !== turn) throw thrown;
-      sentBody = undefined;
+      const isLost =
+        thrown instanceof CodedError && (thrown instanceof LostEdit || thrown.code === 'not-found');
+      if (!isLost || sent?.id !== pending.id || current !== turn) throw thrown;
+      const { body } = sent;
       note.value = 'The companion was started again, so the edit runs again from its beginning.';
       turn.pending = { ...pending, id: newId() };
       await send(turn, turn.pending, body);
       return finish(turn, turn.pending);
     }
     if (results === undefined) return undefined;
+    sent = undefined;
     const variants: Placement[] = [];
     for (const recipe of results) {
-      const { layer, bounds } = await retried(() => client().result(pending.id, recipe.variant));
+      const { layer, bounds } = await retried(turn, () => client().result(pending.id, recipe.variant));
       const { name, request, origin, target } = pending;
       variants.push({
         name,
@@ -179,7 +186,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   ): Promise<readonly EditResult[] | undefined> {
     let after = 0;
     while (current === turn) {
-      const poll = await retried(() => client().poll(id, after, secondsToWait));
+      const poll = await retried(turn, () => client().poll(id, after, secondsToWait));
       if (current !== turn) return undefined;
       after = poll.next;
       for (const event of poll.events) {
@@ -189,7 +196,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
           throw CodedError.fromProblem(event.problem);
         }
         if (event.type === 'cancelled') {
-          await store.forget();
+          await forget();
           state.value = { kind: 'cancelled' };
           return undefined;
         }
@@ -240,19 +247,27 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     }
   }
 
-  async function retried<T>(attempt: () => Promise<T>): Promise<T> {
+  async function retried<T>(turn: object, attempt: () => Promise<T>): Promise<T> {
     for (const delay of retryDelays) {
       try {
         const value = await attempt();
-        reconnecting.value = false;
+        if (current === turn) reconnecting.value = false;
         return value;
       } catch (thrown) {
-        if (!(thrown instanceof CodedError) || thrown.code !== 'companion-gone') throw thrown;
+        const isAway = thrown instanceof CodedError && thrown.code === 'companion-gone';
+        if (!isAway || current !== turn) throw thrown;
         reconnecting.value = true;
         await new Promise((resolve) => setTimeout(resolve, delay));
+        if (current !== turn) throw thrown;
       }
     }
     return attempt();
+  }
+
+  async function forget(): Promise<void> {
+    unfinished = undefined;
+    sent = undefined;
+    await store.forget();
   }
 
   async function place(done: Done): Promise<void> {
@@ -260,7 +275,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     try {
       await host.place(done.variants, done.chosen);
       state.value = { kind: 'idle' };
-      await store.forget();
+      await forget();
     } catch (thrown) {
       state.value = { ...done, error: CodedError.from(thrown) };
     }
@@ -286,7 +301,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       current = undefined;
       state.value = { kind: 'cancelled' };
       reconnecting.value = false;
-      await store.forget();
+      await forget();
       // Where the companion is gone or has just finished there is nothing left to cancel.
       if (turn.pending) await client().cancel(turn.pending.id).catch(CodedError.from);
     },
@@ -306,12 +321,16 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       if (isBusy(state.value)) return;
       state.value = { kind: 'idle' };
       note.value = '';
-      void store.forget();
+      void forget();
     },
 
-    /** Shows an error that did not come from an edit, such as a picture that cannot be opened. */
+    /** Shows an error that did not come from an edit, such as a picture that cannot be opened: beside the edit, if there is one. */
     fail(thrown: unknown): void {
-      if (!isBusy(state.value)) state.value = { kind: 'failed', error: CodedError.from(thrown) };
+      const error = CodedError.from(thrown);
+      const shown = state.value;
+      if (shown.kind === 'done') state.value = { ...shown, error };
+      else if (isBusy(shown)) note.value = `${error.detail} ${error.remedy}`;
+      else state.value = { kind: 'failed', error };
     },
   };
 }
