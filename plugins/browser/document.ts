@@ -46,7 +46,7 @@ export function createDocument() {
       putPatch(mask, bounds, patch);
       changed(mask, bounds);
     };
-    history.push({ undo: put(before), redo: put(after) });
+    history.push({ bytes: before.length + after.length, undo: put(before), redo: put(after) });
     put(after)();
   }
 
@@ -60,6 +60,9 @@ export function createDocument() {
   function setLayers(next: readonly Layer[]): void {
     const before = layers.value;
     history.push({
+      bytes: before
+        .filter(({ picture }) => next.every((layer) => layer.picture !== picture))
+        .reduce((sum, { picture }) => sum + picture.data.length, 0),
       undo: () => {
         layers.value = before;
       },
@@ -141,7 +144,7 @@ export function createDocument() {
         mask.data.set(before.mask);
         changed(mask, boundsOf(mask));
       };
-      history.push({ undo, redo });
+      history.push({ bytes: before.mask.length + added.picture.data.length, undo, redo });
       redo();
     },
 

@@ -1,9 +1,14 @@
 import { signal } from '@preact/signals';
 
 export interface Change {
+  /** That are kept for it. */
+  readonly bytes: number;
   readonly undo: () => void;
   readonly redo: () => void;
 }
+
+/** Beyond this the oldest changes cannot be taken back any more: a tab that is out of memory loses everything. */
+const mostBytes = 512e6;
 
 /** What was done last can be taken back, and done again. */
 export function createHistory() {
@@ -24,6 +29,8 @@ export function createHistory() {
     push(change: Change): void {
       done.push(change);
       undone = [];
+      let bytes = done.reduce((sum, one) => sum + one.bytes, 0);
+      while (bytes > mostBytes && done.length > 1) bytes -= done.shift()!.bytes;
       tell();
     },
 

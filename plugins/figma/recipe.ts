@@ -8,6 +8,10 @@ export interface Recipe {
   readonly request: EditRequest;
   /** Ids of the nodes that were looked at, in order. */
   readonly references: readonly string[];
+  /** References that came from files, which the document does not have; absent in recipes of before. */
+  readonly files?: number;
+  /** Made inside a mask, and placed as a whole picture without it. */
+  readonly lostMask?: boolean;
 }
 
 /** The recipe in a node's plugin data; undefined where there is none that this version can read. */

@@ -70,8 +70,11 @@ export interface Host {
   /** Where the companion may listen, in the order to be tried, without a slash at the end. */
   readonly companions: readonly string[];
   readonly storage: Storage;
-  /** @throws CodedError if there is nothing to edit */
-  capture(): Promise<Capture>;
+  /**
+   * @param again whether what was captured last is meant, whatever is selected by now
+   * @throws CodedError if there is nothing to edit
+   */
+  capture(again?: boolean): Promise<Capture>;
   /**
    * Brings a result into the document: its variants, or only the chosen one where the host has no place for more.
    * @throws CodedError if it cannot; the result is then kept and offered again

@@ -79,12 +79,14 @@ export function targetOf({ id, name, width, height }: PhotoshopDocument, layer: 
  */
 export function documentOf(target: Target): PhotoshopDocument {
   const { documentID, name, width, height } = target;
-  const isSame = (document: PhotoshopDocument): boolean =>
-    document.name === name && document.width === width && document.height === height;
+  const isAsLarge = (document: PhotoshopDocument): boolean =>
+    document.width === width && document.height === height;
+  const isSame = (document: PhotoshopDocument): boolean => document.name === name && isAsLarge(document);
+  // The last is one that was saved under another name; after a restart its number may be that of a stranger.
   const found =
     app.documents.find((document) => document.id === documentID && document.name === name) ??
     app.documents.find(isSame) ??
-    app.documents.find((document) => document.id === documentID);
+    app.documents.find((document) => document.id === documentID && isAsLarge(document));
   if (found) return found;
   throw new CodedError('document-gone', {
     detail: `“${name}” was closed, so the result has nowhere to go yet.`,

@@ -1,8 +1,9 @@
 import { boundsOf } from '../../shared/bounds.ts';
-import type { EditRequest } from '../../shared/request.ts';
+import type { EditRequest, Task } from '../../shared/request.ts';
+import { taskRules } from '../../shared/tasks.ts';
 import { activeDocument } from './documents.ts';
 import { inOneStep, modally } from './modal.ts';
-import { imaging } from './modules.ts';
+import { action, imaging } from './modules.ts';
 import { selectedLayer } from './read-layer.ts';
 import { readRecipe } from './recipe.ts';
 import { padMask, toSelectionImageData, using } from './samples.ts';
@@ -24,12 +25,24 @@ export function readRequest(): Promise<EditRequest | undefined> {
       const read = await imaging.getLayerMask({ ...base, layerID: layer.id, kind: 'user' });
       const data = await using(read.imageData, () => padMask(read, canvas));
       const { width, height } = canvas;
-      await using(await toSelectionImageData({ width, height, data }), (imageData) =>
-        imaging.putSelection({ ...base, imageData, replace: true, targetBounds: { left: 0, top: 0 } }),
-      );
+      // The layer of the whole picture has a mask, too, though nothing was selected.
+      const isWhole =
+        taskRules[recipe.result.task as Task].mask !== 'needed' && data.every((value) => value === 255);
+      if (isWhole) await deselect();
+      else
+        await using(await toSelectionImageData({ width, height, data }), (imageData) =>
+          imaging.putSelection({ ...base, imageData, replace: true, targetBounds: { left: 0, top: 0 } }),
+        );
       layer.visible = false;
     });
     const { seed, steps, guidance } = recipe.result;
     return { ...recipe.request, seed, steps, guidance, variants: 1 };
   });
+}
+
+async function deselect(): Promise<void> {
+  const selection = [{ _ref: 'channel', _property: 'selection' }];
+  const none = { _enum: 'ordinal', _value: 'none' };
+  const silent = { _options: { dialogOptions: 'silent' } };
+  await action.batchPlay([{ _obj: 'set', _target: selection, to: none, ...silent }], {});
 }

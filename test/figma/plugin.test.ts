@@ -251,7 +251,10 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect([one!.width, one!.height]).toEqual([200, 150]);
       expect(two!.x - one!.x).toBe(240);
       const recipe = JSON.parse(placed.at(-1)!.pluginData.recipe!) as { references: string[] };
-      expect(recipe.references).toEqual([green, red]);
+      expect(recipe).toMatchObject({ references: [green, red], files: 0, lostMask: true });
+      select(placed.at(-1)!.id);
+      await button('Run this result’s recipe again').click();
+      await ui.getByText('was made inside a mask').waitFor();
       scene.undo();
       expect(scene.snapshot()).toBe(before);
     }, 120_000);
@@ -327,6 +330,10 @@ describe.skipIf(!chromium && !process.env.CI)(
       await first.close();
 
       const { storage } = first;
+      const stranger = await open((await pictureAndShape()).scene, { storage });
+      await stranger.ready();
+      expect(await stranger.button('Keep as layer').count(), 'another file is not offered it').toBe(0);
+      await stranger.close();
       const { button } = await open(scene, { storage });
       await button('Keep as layer').waitFor({ timeout: 60_000 });
       await button('Keep as layer').click();

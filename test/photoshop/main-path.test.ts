@@ -216,4 +216,22 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await page.getByText('was not made here').waitFor();
     await clean(panel);
   }, 120_000);
+
+  test('the recipe of a whole picture selects nothing, so that it is edited as a whole again', async () => {
+    const panel = await open();
+    const { page } = panel;
+    await panel.photoshop((controls) => controls.openDocument({ width: 96, height: 64 }));
+    await prepare(panel, 'make it night');
+    // By the keyboard, as the panel says that it can be.
+    await page.getByLabel('Instruction').press('Control+Enter');
+    await expect.poll(async () => (await layerNames(panel)).length, { timeout: 60_000 }).toBe(2);
+    await run(panel).waitFor();
+    const whole = { left: 0, top: 0, right: 96, bottom: 64 };
+    await panel.photoshop((controls, bounds) => controls.select({ bounds }), whole);
+    await page.getByRole('button', { name: 'Advanced' }).click();
+    await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
+    await expect.poll(() => panel.photoshop((controls) => controls.layers()[0]!.visible)).toBe(false);
+    expect(await panel.photoshop((controls) => controls.selection())).toBeNull();
+    await clean(panel);
+  }, 120_000);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument } from '../../plugins/browser/document.ts';
+import { createHistory } from '../../plugins/browser/history.ts';
 import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
 import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
 import type { EditResult } from '../../shared/events.ts';
@@ -75,6 +76,15 @@ describe('the open picture', () => {
     page.history.redo();
     page.history.redo();
     expect(sum()).toBe(two);
+  });
+
+  test('the oldest changes are let go where they would fill the memory', () => {
+    const history = createHistory();
+    const undone: number[] = [];
+    for (const n of [1, 2, 3]) history.push({ bytes: 250e6, undo: () => undone.push(n), redo: () => {} });
+    for (let i = 0; i < 3; i++) history.undo();
+    expect(undone).toEqual([3, 2]);
+    expect(history.canUndo.value).toBe(false);
   });
 
   test('a placed layer changes only the pixels where its alpha is not 0, and can be hidden and undone', () => {

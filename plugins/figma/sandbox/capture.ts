@@ -41,6 +41,12 @@ async function captureAgain(resultId: string): Promise<CapturedNode> {
       remedy: 'Write an instruction and run it as usual.',
     });
   }
+  if (recipe.lostMask) {
+    throw new CodedError('request-invalid', {
+      detail: `"${result.name}" was made inside a mask, which this whole picture does not have.`,
+      remedy: 'Select the layer that it was made of, choose or paint the mask again, then press Run.',
+    });
+  }
   const node = await findPicture(recipe.sourceId, 'layer that this result was made of');
   const maskNodes = 'findAll' in result ? result.findAll((child) => 'isMask' in child && child.isMask) : [];
   const masks: ExportedNode[] = [];

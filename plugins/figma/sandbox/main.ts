@@ -3,11 +3,12 @@ import type { SandboxCalls } from '../protocol.ts';
 import { capture, exportNodes } from './capture.ts';
 import { describe } from './nodes.ts';
 import { place, placeSideBySide } from './place.ts';
+import { readStored, store } from './storage.ts';
 
 /** The half of the plugin that sees the document: it has neither a page nor a network. */
 const calls: SandboxCalls = {
-  readStored: async (key) => (await figma.clientStorage.getAsync(key)) as string | undefined,
-  store: ({ key, value }) => figma.clientStorage.setAsync(key, value),
+  readStored,
+  store,
   capture,
   export: exportNodes,
   place,

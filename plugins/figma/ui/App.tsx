@@ -1,4 +1,5 @@
 import { useEffect } from 'preact/hooks';
+import { CodedError } from '../../../shared/errors.ts';
 import { parseEditRequest } from '../../../shared/request.ts';
 import { Panel } from '../../panel/app.tsx';
 import { on } from '../../panel/components/on.ts';
@@ -39,6 +40,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
     settings.use(parseEditRequest(JSON.stringify(recipe.request)));
     settings.references.value = await host.exportReferences(recipe.references);
     work.repeat(result);
+    if (recipe.files) throw needsFiles(recipe.files);
     await session.run();
   };
 
@@ -118,4 +120,12 @@ export function App({ host, work, settings, session, connection }: AppProps) {
       />
     </div>
   );
+}
+
+function needsFiles(count: number): CodedError {
+  const pictures = count === 1 ? 'a picture' : `${count} pictures`;
+  return new CodedError('request-invalid', {
+    detail: `This result was also made of ${pictures} from files, which the document does not keep.`,
+    remedy: 'Add them again as references, then press Run.',
+  });
 }

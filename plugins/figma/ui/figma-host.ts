@@ -58,8 +58,8 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
       set: (key, value) => sandbox.call('store', { key, value }).catch(() => undefined),
     },
 
-    async capture() {
-      const choice = work.choice();
+    async capture(again = false) {
+      const choice = work.choice(again);
       const { source, png, masks } = await sandbox.call('capture', choice);
       const edit = await decode(png, 'the layer');
       const painted = choice.kind === 'node' ? work.painted(source, edit) : undefined;
@@ -118,7 +118,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         pictures.push({
           name: `${placement.name} · seed ${placement.recipe.seed}`,
           tiles: await tilesOf(picture, { left: 0, top: 0 }, pixelOf(target), false),
-          recipe: recipeOf(placement),
+          recipe: recipeOf(placement, target.hasMask),
         });
       }
       tell(await sandbox.call('placeSideBySide', { source: target.source, pictures }));
@@ -167,7 +167,7 @@ function pixelOf({ source, width, height }: Target): PixelSize {
 }
 
 /** The recipe as text, with the numbers that were used rather than those that were left open. */
-function recipeOf({ request, recipe, target }: Placement): string {
+function recipeOf({ request, recipe, target }: Placement, lostMask = false): string {
   const { source, references } = JSON.parse(target!) as Target;
   const { seed, steps, guidance } = recipe;
   const { variants: _, ...asked } = request;
@@ -175,9 +175,16 @@ function recipeOf({ request, recipe, target }: Placement): string {
     version: 1,
     sourceId: source.id,
     request: { ...asked, seed, steps, guidance },
-    references,
+    references: references.filter(isNodeId),
+    files: references.filter((id) => !isNodeId(id)).length,
+    lostMask,
   };
   return JSON.stringify(kept);
+}
+
+/** `1:23`, inside an instance `I1:23;4:5`. A reference from a file has a UUID. */
+function isNodeId(id: string): boolean {
+  return id.includes(':');
 }
 
 function withEightBits({ width, height, data }: Pixels): Picture {

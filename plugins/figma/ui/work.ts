@@ -31,6 +31,7 @@ export function createWork(sandbox: Sandbox) {
   const taken = signal<Taken | undefined>(undefined);
   /** The result whose recipe the next run repeats. */
   let again: SelectedNode | undefined;
+  let last: CaptureChoice | undefined;
 
   const others = computed(() => {
     const choice = mask.value;
@@ -111,18 +112,21 @@ export function createWork(sandbox: Sandbox) {
       again = result;
     },
 
-    /** What the sandbox is to capture now; a repetition holds for one time only. */
-    choice(): CaptureChoice {
+    /**
+     * What the sandbox is to capture now; the repetition of a result holds for one time only.
+     * @param asBefore whether it is what it was the last time
+     */
+    choice(asBefore: boolean): CaptureChoice {
+      if (asBefore && last) return last;
       const result = again;
       again = undefined;
-      if (result) return { kind: 'again', resultId: result.id };
-      const { id } = chosen();
-      const maskChoice = mask.value;
-      return {
-        kind: 'node',
-        id,
-        ...(maskChoice?.kind === 'node' ? { maskId: maskChoice.node.id } : {}),
-      };
+      if (result) last = { kind: 'again', resultId: result.id };
+      else {
+        const { id } = chosen();
+        const maskId = mask.value?.kind === 'node' ? { maskId: mask.value.node.id } : {};
+        last = { kind: 'node', id, ...maskId };
+      }
+      return last;
     },
 
     /** The painted mask, if it belongs to what was captured. */

@@ -75,17 +75,18 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   /** What it was sent as: where the companion lost it, it is sent again. */
   let sent: { readonly id: string; readonly body: Uint8Array<ArrayBuffer> } | undefined;
 
-  async function run(seed?: number): Promise<void> {
+  /** @param again runs what was run last, with this seed */
+  async function run(again?: { readonly seed: number }): Promise<void> {
     if (isBusy(state.value)) return;
     note.value = '';
     state.value = { kind: 'capturing' };
     unfinished = undefined;
     sent = undefined;
     await takeTurn(async (turn) => {
-      const capture = await host.capture();
+      const capture = await host.capture(again !== undefined);
       if (current !== turn) return;
       note.value = capture.note ?? '';
-      const request = settings.toRequest(seed);
+      const request = settings.toRequest(again?.seed);
       const body = encodeEdit(request, capture, settings.references.value);
       turn.pending = {
         id: newId(),
@@ -285,13 +286,13 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     state,
     note,
     reconnecting,
-    run,
+    run: (): Promise<void> => run(),
     resume,
 
     /** Runs the same request again with another seed. */
     runAgain: (): Promise<void> => {
       state.value = { kind: 'idle' };
-      return run(Math.floor(Math.random() * 2 ** 32));
+      return run({ seed: Math.floor(Math.random() * 2 ** 32) });
     },
 
     async cancel(): Promise<void> {

@@ -35,6 +35,11 @@ export class FigmaApi {
     const api = this;
     this.global = Object.preventExtensions({
       mixed: Symbol('figma.mixed'),
+      root: Object.freeze({
+        type: 'DOCUMENT',
+        getPluginData: (key: string) => scene.documentData.get(key) ?? '',
+        setPluginData: (key: string, value: string) => void scene.documentData.set(key, value),
+      }),
       get currentPage() {
         return api.handle(scene.page);
       },

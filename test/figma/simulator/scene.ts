@@ -87,6 +87,8 @@ export function takesChildren(type: NodeType): boolean {
 export class Scene {
   readonly states = new Map<string, NodeState>();
   readonly images = new Map<string, Uint8Array>();
+  /** Plugin data of the document itself. */
+  readonly documentData = new Map<string, string>();
   readonly page: string;
   selection: readonly string[] = [];
   private count = 0;

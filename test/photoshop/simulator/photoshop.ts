@@ -723,10 +723,16 @@ export function createPhotoshop(simulator: Simulator): PhotoshopModule {
 
 const property = 'XMPMetadataAsUTF8';
 
-/** The commands that are known: to read and write the XMP packet of a layer. */
+/** The commands that are known: to select nothing, and to read and write the XMP packet of a layer. */
 function play(simulator: Simulator, command: Descriptor): Descriptor {
   const target = command._target as readonly Record<string, unknown>[];
   const idOf = (kind: string): number => Number(target.find(({ _ref }) => _ref === kind)?._id);
+  if (target[0]?._property === 'selection' && (command.to as Descriptor)._value === 'none') {
+    const document = simulator.active ?? simulator.refuse('set: no document is active');
+    simulator.change(document, 'set');
+    document.state.selection = undefined;
+    return {};
+  }
   if (!target.some((part) => part._property === property)) {
     return { _obj: 'error', message: 'the command is not known', result: -128 };
   }
