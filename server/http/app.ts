@@ -17,7 +17,7 @@ import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { listAdapters, listModels } from '../weights/catalogue.ts';
-import { answerPreflight, checkHost, checkOrigin, checkToken } from './guard.ts';
+import { answerPreflight, checkHost, checkOrigin, checkToken, isOfProtocol } from './guard.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 import type { Pairings } from './pairing.ts';
 
@@ -51,7 +51,7 @@ export async function buildApp({
   });
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(securityHeaders);
-    if (request.url.startsWith('/v1/')) reply.header('cache-control', 'no-store');
+    if (isOfProtocol(request)) reply.header('cache-control', 'no-store');
     checkHost(request);
     checkOrigin(request, reply);
     if (request.method === 'OPTIONS') return answerPreflight(request, reply);

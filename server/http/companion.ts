@@ -36,9 +36,10 @@ export interface Companion {
 export async function startCompanion({ home, port, provider, say }: CompanionOptions): Promise<Companion> {
   const ports = port ? [readPort(port)] : manifest.ports;
   const log = pino({ base: null }, pino.destination({ fd: 2, sync: true }));
-  const token = await readToken(home);
   const release = await holdHome(home);
   try {
+    // Not before the home is held: two that start at once would make a token each.
+    const token = await readToken(home);
     const engine = new Engine({
       provider,
       log: (text) => log.warn(text),

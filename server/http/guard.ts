@@ -5,7 +5,8 @@ import { isSameToken } from './token.ts';
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
-const open = /^\/v1\/(health|pairings(\/[^/]*)?)$/;
+/** Routes of the protocol that need no token. */
+const open = ['/v1/health', '/v1/pairings', '/v1/pairings/:id'];
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -61,12 +62,19 @@ export function answerPreflight(request: FastifyRequest, reply: FastifyReply): F
 }
 
 /**
- * Everything under /v1 but health and pairing needs the token.
+ * Whether a request is one of the protocol: by the route that it has found, as `/%761/edits` and an absolute address lead there
+ * as well; and by its text where it has found none.
+ */
+export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
+  return [routeOptions.url, url].some((text) => text?.startsWith('/v1/'));
+}
+
+/**
+ * Everything of the protocol but health and pairing needs the token.
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {
-  const pathname = request.url.split('?', 1)[0]!;
-  if (!pathname.startsWith('/v1/') || open.test(pathname)) return;
+  if (!isOfProtocol(request) || open.includes(request.routeOptions.url ?? '')) return;
   const given = /^bearer +(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1];
   if (given !== undefined && isSameToken(given, token)) return;
   reply.header('www-authenticate', 'Bearer');

@@ -48,6 +48,22 @@ describe('who may speak to the companion', () => {
     expect(await refusal(pathname, { method, headers: basic })).toEqual([401, 'token-missing']);
   });
 
+  it.each(
+    routes,
+  )('%s %s needs the token also where its address is written in another way', async (method, pathname) => {
+    const { origin } = companion.url;
+    for (const other of [
+      pathname.replace('v', '%76'),
+      pathname.replace('1', '%31'),
+      `${origin}${pathname}`,
+    ]) {
+      const answer = await companion.ask(other, { method, headers: { authorization: '', origin: 'null' } });
+      // What is found nowhere tells nothing.
+      expect([401, 404], other).toContain(answer.status);
+      if (pathname !== '/v1/nothing') expect(answer.status, other).toBe(401);
+    }
+  });
+
   it.each([...routes, ['GET', '/'], ['GET', '/v1/health'], ['OPTIONS', '/v1/edits']] as [
     string,
     string,
