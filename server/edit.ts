@@ -9,28 +9,34 @@ import { outFile, writeResult } from './cli/output.ts';
 import { Progress } from './cli/progress.ts';
 import { encodeRequest } from './cli/request.ts';
 import { Engine } from './engine/engine.ts';
-import { readBytes, requestFile, resultFile } from './engine/files.ts';
+import { requestFile, resultFile } from './engine/files.ts';
 
 await printOneLine('edit', main);
 
 async function main(): Promise<object> {
   const flags = readFlags();
-  const out = flags.out === undefined ? undefined : outFile(flags.out);
+  const out = flags.out === undefined ? undefined : await outFile(flags.out);
   const request = await encodeRequest(flags);
   const folder = await mkdtemp(path.join(tmpdir(), 'acepp-edit-'));
   const progress = new Progress();
   const engine = new Engine({ provider: flags.provider, log: (text) => progress.line(text) });
   const id = randomUUID();
+  /** While the finished layer is nowhere else. */
+  let isNeeded = false;
   const interrupt = () => engine.cancel(id);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
   try {
     await writeFile(requestFile(folder), request);
     const [result] = await engine.run(id, folder, (event) => progress.show(event));
-    if (out) await writeResult(await readBytes(resultFile(folder, 0)), out, flags);
+    if (out) {
+      isNeeded = true;
+      await writeResult(resultFile(folder, 0), out, flags);
+      isNeeded = false;
+    }
     return { ...result, ...(out && { out }) };
   } finally {
     progress.end();
     await engine.stop();
-    await rm(folder, { recursive: true, force: true });
+    if (!isNeeded) await rm(folder, { recursive: true, force: true });
   }
 }

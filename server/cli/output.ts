@@ -1,4 +1,5 @@
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { composite } from '../../shared/composite.ts';
@@ -6,24 +7,46 @@ import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { layeredPSD, type Pixels } from '../../shared/psd.ts';
 import { type Container, decodeContainer } from '../../shared/safetensors.ts';
+import { readBytes } from '../engine/files.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { type Flags, fromPerson, wrongFlags } from './flags.ts';
 
-/** Writes a result where --out says: the layer as PNG, or the picture with the layer on it as PSD. */
-export async function writeResult(result: Uint8Array, out: string, flags: Flags): Promise<void> {
-  const layer = decodeContainer(result, 'The result');
-  await writeWhole(out, await (isPSD(out) ? layerPSD(layer, flags) : layerPNG(layer)));
+/**
+ * Writes the result in `source` where --out says: the layer as PNG, or the picture with the layer on it as PSD.
+ * @throws CodedError `disk-full`, `request-invalid`; they name `source`, which is then to be kept
+ */
+export async function writeResult(source: string, out: string, flags: Flags): Promise<void> {
+  const layer = decodeContainer(await readBytes(source), 'The result');
+  await writeWhole(out, await (isPSD(out) ? layerPSD(layer, flags) : layerPNG(layer)), source);
 }
 
 function isPSD(file: string): boolean {
   return path.extname(file).toLowerCase() === '.psd';
 }
 
-/** @throws CodedError `request-invalid` where --out is neither a PNG nor a PSD */
-export function outFile(given: string): string {
+/**
+ * Checks before the edit what can be known of its end.
+ * @throws CodedError `request-invalid` where --out is neither a PNG nor a PSD, or lies where nothing can be written
+ */
+export async function outFile(given: string): Promise<string> {
   const file = fromPerson(given);
-  if (isPSD(file) || path.extname(file).toLowerCase() === '.png') return file;
-  throw wrongFlags(`--out "${given}" is neither .png nor .psd`);
+  if (!isPSD(file) && path.extname(file).toLowerCase() !== '.png') {
+    throw wrongFlags(`--out "${given}" is neither .png nor .psd`);
+  }
+  const folder = path.dirname(file);
+  if (!(await isFolder(folder))) throw wrongFlags(`--out "${given}" lies in ${folder}, which is no folder`);
+  if (await isFolder(file)) throw wrongFlags(`--out "${given}" is a folder`);
+  await access(folder, constants.W_OK).catch(() => {
+    throw wrongFlags(`--out "${given}" lies in ${folder}, where you may not write`);
+  });
+  return file;
+}
+
+async function isFolder(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** The picture as 8-bit RGBA, upright and in sRGB as the pipeline takes it. */
@@ -59,7 +82,7 @@ async function layerPSD(result: Container, { image, instruction }: Flags): Promi
 }
 
 /** The file appears as a whole or not at all. */
-async function writeWhole(file: string, content: Uint8Array): Promise<void> {
+async function writeWhole(file: string, content: Uint8Array, source: string): Promise<void> {
   const unfinished = `${file}.${process.pid}.tmp`;
   try {
     await writeFile(unfinished, content);
@@ -69,7 +92,7 @@ async function writeWhole(file: string, content: Uint8Array): Promise<void> {
     const isFull = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
     throw new CodedError(isFull ? 'disk-full' : 'request-invalid', {
       detail: `The result cannot be written: ${(cause as Error).message}.`,
-      remedy: 'Let --out name a file in a folder that exists and that you may write to.',
+      remedy: `The layer is kept in ${source}. Let --out name a file on a disk that has room and that you may write to.`,
       cause,
     });
   }

@@ -3,7 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import { CodedError } from '../../shared/errors.ts';
 import { sortLayers } from '../../shared/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
@@ -30,24 +30,34 @@ export async function receive(body: Readable, folder: string): Promise<Received>
   const file = path.join(folder, `${randomUUID()}.part`);
   const hash = createHash('sha256');
   let bytes = 0;
+  async function* chunks(): AsyncGenerator<Buffer> {
+    // Destroyed, it would take the connection with it, and the client would never hear why.
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > maxRequestBytes) throw tooLarge(bytes);
+      hash.update(chunk);
+      yield chunk;
+    }
+  }
   try {
-    await pipeline(
-      body,
-      async function* (chunks: AsyncIterable<Buffer>) {
-        for await (const chunk of chunks) {
-          bytes += chunk.length;
-          if (bytes > maxRequestBytes) throw tooLarge(bytes);
-          hash.update(chunk);
-          yield chunk;
-        }
-      },
-      createWriteStream(file, { mode: 0o600 }),
-    );
+    await pipeline(chunks, createWriteStream(file, { mode: 0o600 }));
   } catch (cause) {
     await rm(file, { force: true });
+    await drain(body);
     throw asDiskError(cause);
   }
   return { file, sha256: hash.digest('hex'), bytes };
+}
+
+/** Lets a client send its body to the end, up to the size of any: many read no answer before that. */
+async function drain(body: Readable): Promise<void> {
+  let bytes = 0;
+  const enough = new AbortController();
+  body.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > maxRequestBytes) enough.abort();
+  });
+  await finished(body, { signal: enough.signal, writable: false }).catch(() => {});
 }
 
 export function tooLarge(bytes: number): CodedError {

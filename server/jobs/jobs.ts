@@ -96,6 +96,7 @@ export class Jobs {
 
   /** Cancels a waiting edit at once and a running one between two steps; does nothing to one that is over. */
   async cancel(id: string): Promise<EditRecord> {
+    await this.#live.get(id)?.stored;
     const record = this.#find(id);
     const place = this.#waiting.findIndex((live) => live.id === id);
     const [waiting] = place < 0 ? [] : this.#waiting.splice(place, 1);
@@ -176,10 +177,16 @@ export class Jobs {
 
   async #eventsOfEnded(id: string, after: number): Promise<readonly EditEvent[]> {
     const events = await this.#store.events(id);
+    if (!lifeAfter(events.at(-1))) {
+      // The disk was full when it ended, or the power went: its state is known from memory or from its own file.
+      const seq = Math.max(events.at(-1)?.seq ?? 0, after) + 1;
+      events.push({ seq, time: new Date().toISOString(), ...lastEvent(this.#find(id).life) });
+    }
     return events.filter((event, i) => event.seq > after || i === events.length - 1);
   }
 
   async #enqueue(id: string, request: EditRequest, received: Received): Promise<Accepted> {
+    if (this.#closing) throw stopped(id);
     if (this.#waiting.length >= maxWaiting) {
       throw new CodedError('queue-full', {
         detail: `${this.#waiting.length} edits are waiting already.`,
@@ -195,8 +202,10 @@ export class Jobs {
     this.#records.set(id, record);
     this.#live.set(id, live);
     this.#waiting.push(live);
+    const storing = this.#store.create(record, received);
+    live.stored = storing.catch(() => {});
     try {
-      await this.#store.create(record, received);
+      await storing;
     } catch (error) {
       this.#records.delete(id);
       this.#live.delete(id);
@@ -211,8 +220,8 @@ export class Jobs {
 
   async #run(live: LiveEdit): Promise<void> {
     const place = this.#waiting.indexOf(live);
-    // Cancelled while it waited.
-    if (place < 0) return;
+    // Cancelled while it waited; and one that comes while the companion ends is as good as one that waits.
+    if (place < 0 || this.#closing) return;
     this.#waiting.splice(place, 1);
     this.#running = live;
     this.#records.set(live.id, { ...this.#find(live.id), life: { state: 'running' } });

@@ -5,6 +5,8 @@ import type { Store } from './store.ts';
 /** The events of an edit that is not over yet: numbered, written in order, and waited for. */
 export class LiveEdit {
   readonly id: string;
+  /** When it is on disk, or cannot be brought there: before that it cannot be cancelled, as its folder is being made. */
+  stored: Promise<void> = Promise.resolve();
   readonly #store: Store;
   readonly #log: (text: string) => void;
   readonly #events: EditEvent[] = [];

@@ -72,10 +72,13 @@ export class Store {
   }
 
   async events(id: string): Promise<EditEvent[]> {
-    const text = await readFile(this.#eventsFile(id), 'utf8');
-    // The last line may be cut where the machine lost its power; it is then no event.
+    const text = await readFile(this.#eventsFile(id), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return '';
+      throw error;
+    });
+    // A line is cut where the machine lost its power or the disk was full; it is then no event, nor is what was written after it.
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
-    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as EditEvent);
+    return lines.flatMap(eventOf);
   }
 
   async remove(id: string): Promise<void> {
@@ -88,5 +91,13 @@ export class Store {
 
   #stateFile(id: string): string {
     return path.join(this.folderOf(id), 'state.json');
+  }
+}
+
+function eventOf(line: string): EditEvent[] {
+  try {
+    return [JSON.parse(line) as EditEvent];
+  } catch {
+    return [];
   }
 }

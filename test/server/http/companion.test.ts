@@ -213,7 +213,7 @@ describe('a running companion', () => {
     const id = await companion.send(quick);
     const { length } = await companion.follow(id);
     const over = (await companion.ask(`/v1/edits/${id}?after=${length}&wait=20`)).json<Poll>();
-    expect(over).toMatchObject({ state: 'done', events: [], next: length });
+    expect(over).toMatchObject({ state: 'done', events: [{ type: 'done', seq: length }], next: length });
     const running = await companion.send(slow);
     const seen = await companion.follow(running, isStep(1));
     const started = performance.now();

@@ -166,6 +166,44 @@ describe('the store', () => {
     expect(poll).toMatchObject({ state: 'failed', events: [{ seq: 2, type: 'failed' }] });
   });
 
+  it('tells how an edit ended where its last event could not be written', async () => {
+    const { id } = await accept();
+    expect(await finished(id)).toBe('done');
+    const lines = (await eventsOf(id)).trim().split('\n');
+    // As a full disk leaves it: a line that is cut, and another one after it.
+    await writeFile(eventsFile(id), `${lines.slice(0, 2).join('\n')}\n{"seq":3,"ti{"seq":4}\n`);
+    const poll = await jobs.poll(id, 2, 0, anyone);
+    expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, type: 'done' }], next: 3 });
+    await rm(eventsFile(id));
+    expect((await jobs.poll(id, 7, 0, anyone)).events).toMatchObject([{ seq: 8, type: 'done' }]);
+  });
+
+  it('cancels an edit that is still on its way to the disk after it has come there', async () => {
+    scripted.isQuick = false;
+    await accept();
+    for (let i = 0; i < 20; i++) {
+      const id = randomUUID();
+      const accepted = accept(id);
+      let record: unknown;
+      while (!record) {
+        await new Promise(setImmediate);
+        record = await jobs.cancel(id).catch(() => undefined);
+      }
+      await accepted;
+      const { state, events } = await jobs.poll(id, 0, 0, anyone);
+      expect([state, ...events.map(({ type }) => type)]).toEqual(['cancelled', 'queued', 'cancelled']);
+    }
+  });
+
+  it('takes nothing in while it ends', async () => {
+    let release = (): void => {};
+    scripted.engine.stop = () => new Promise<void>((resolve) => (release = resolve));
+    const closing = jobs.close();
+    await expect(accept()).rejects.toMatchObject({ code: 'companion-gone' });
+    release();
+    await closing;
+  });
+
   it('leaves a folder alone that it cannot read, and names it', async () => {
     const { id } = await accept();
     await finished(id);
