@@ -77,12 +77,15 @@ def corpus() -> list[str]:
     """Everything that can be said, for the tokenizers, and some English beside it."""
     import numpy as np
 
-    from .scenes import thing
+    from .scenes import coloured, thing
 
     rng = np.random.default_rng(0)
     lines = []
     for forms in (FILL, REMOVE, EXTEND, RECOLOUR, REDRAW, PLACE, SHOW, PICTURE, SHARPEN, *FROM_CONTROL.values(), *CHANGES.values()):
-        lines += [wording(rng, forms, thing(rng, 1.0), f"{article(str(rng.choice(list(COLOURS))))} background") for _ in range(400)]
+        for _ in range(400):
+            # Without a colour of its own, a thing can be dyed all the same.
+            of = coloured(rng, thing(rng, 1.0), str(rng.choice(list(COLOURS)))) if forms is RECOLOUR else thing(rng, 1.0)
+            lines.append(wording(rng, forms, of, f"{article(str(rng.choice(list(COLOURS))))} background"))
     english = (
         "the of and to in is that it for was on are with as his they be at one have this from or had by hot but some what "
         "there we can out other were all your when up use word how said an each she which do their time if will way about "
