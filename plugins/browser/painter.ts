@@ -1,6 +1,7 @@
 import type { Bounds } from '../../shared/events.ts';
-import type { PaintMask, Point } from '../panel/canvas/brush.ts';
+import type { Point } from '../panel/canvas/brush.ts';
 import { context, newCanvas, toCanvas } from '../panel/canvas/decode.ts';
+import { createMaskOverlay } from '../panel/canvas/mask-overlay.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Preview } from '../panel/models/session.ts';
 import type { Layer, OpenPicture } from './document.ts';
@@ -22,14 +23,11 @@ export interface Scene {
   readonly cursor: { readonly at: Point; readonly diameter: number } | undefined;
 }
 
-/** Seen on skin, sky and grass alike, in light and dark. */
-const tint = { red: 255, green: 45, blue: 120 } as const;
-
 /** Draws scenes on the stage's canvas and keeps what is costly to make. */
 export function createPainter(canvas: HTMLCanvasElement) {
   const pictures = new WeakMap<object, HTMLCanvasElement>();
   const images = new Map<string, HTMLImageElement>();
-  let overlay: { mask: PaintMask; canvas: HTMLCanvasElement } | undefined;
+  const overlay = createMaskOverlay();
   let redraw = (): void => {};
 
   function canvasOf(picture: Placement['layer']): HTMLCanvasElement {
@@ -52,23 +50,13 @@ export function createPainter(canvas: HTMLCanvasElement) {
     return [...images.values()].reverse().find((other) => other.complete && other.naturalWidth > 0);
   }
 
-  function overlayOf(mask: PaintMask): HTMLCanvasElement {
-    if (overlay?.mask !== mask) {
-      overlay = { mask, canvas: newCanvas(mask.width, mask.height) };
-      tintMask(overlay.canvas, mask, { left: 0, top: 0, width: mask.width, height: mask.height });
-    }
-    return overlay.canvas;
-  }
-
   return {
     onReady(draw: () => void): void {
       redraw = draw;
     },
 
     /** Brings the tint up to date with a part of the mask that has changed. */
-    maskChanged(mask: PaintMask, bounds: Bounds): void {
-      if (overlay?.mask === mask) tintMask(overlay.canvas, mask, bounds);
-    },
+    maskChanged: overlay.changed,
 
     draw(scene: Scene): void {
       const ratio = window.devicePixelRatio || 1;
@@ -108,13 +96,18 @@ export function createPainter(canvas: HTMLCanvasElement) {
         if (preview?.bounds) {
           const image = imageOf(preview.url);
           if (image)
-            drawPreview(drawing, image, preview.bounds, scene.hasMask ? overlayOf(open.mask) : undefined);
+            drawPreview(
+              drawing,
+              image,
+              preview.bounds,
+              scene.hasMask ? overlay.canvasOf(open.mask) : undefined,
+            );
         }
         drawing.restore();
       }
       if (scene.maskStrength > 0) {
         drawing.globalAlpha = scene.maskStrength;
-        drawing.drawImage(overlayOf(open.mask), 0, 0);
+        drawing.drawImage(overlay.canvasOf(open.mask), 0, 0);
         drawing.globalAlpha = 1;
       }
 
@@ -142,21 +135,6 @@ function drawPreview(
     cutting.drawImage(overlay, -bounds.left, -bounds.top);
   }
   drawing.drawImage(cut, bounds.left, bounds.top);
-}
-
-function tintMask(canvas: HTMLCanvasElement, mask: PaintMask, { left, top, width, height }: Bounds): void {
-  if (width === 0 || height === 0) return;
-  const pixels = new ImageData(width, height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const to = (y * width + x) * 4;
-      pixels.data[to] = tint.red;
-      pixels.data[to + 1] = tint.green;
-      pixels.data[to + 2] = tint.blue;
-      pixels.data[to + 3] = mask.data[(top + y) * mask.width + left + x]!;
-    }
-  }
-  context(canvas).putImageData(pixels, left, top);
 }
 
 /** Seen where the picture is transparent. */

@@ -3,7 +3,8 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Bounds } from '../../../shared/events.ts';
 import { type PaintMask, type Point, strokeLine } from '../../panel/canvas/brush.ts';
-import { newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
+import { toCanvas } from '../../panel/canvas/decode.ts';
+import { createMaskOverlay } from '../../panel/canvas/mask-overlay.ts';
 import { on } from '../../panel/components/on.ts';
 import type { Picture, Placement } from '../../panel/host.ts';
 import type { Preview } from '../../panel/models/session.ts';
@@ -21,7 +22,6 @@ export interface PictureViewProps {
 /** Of the picture's longer side. */
 const brushShare = 0.08;
 const keyShare = 0.02;
-const tint: readonly number[] = [255, 45, 85];
 const tintStrength = 0.5;
 
 /** The picture that is edited, small: to paint a mask on it, and to see what becomes of it. */
@@ -44,7 +44,7 @@ export function PictureView({ picture, paint, candidate, preview, children }: Pi
 
   const strokeTo = (to: Point): void => {
     if (!paint) return;
-    strokeLine(paint, pen.current ?? to, to, share * longer, erase);
+    overlay.changed(paint, strokeLine(paint, pen.current ?? to, to, share * longer, erase));
     pen.current = to;
     draw();
   };
@@ -151,6 +151,7 @@ interface Scene {
   readonly preview: Preview | undefined;
 }
 
+const overlay = createMaskOverlay();
 const drawn = new WeakMap<object, HTMLCanvasElement>();
 
 function canvasOf(picture: Picture): HTMLCanvasElement {
@@ -178,7 +179,11 @@ function drawScene(canvas: HTMLCanvasElement, scene: Scene, redraw: () => void):
   } else if (preview?.bounds) {
     drawPreview(drawing, preview.url, preview.bounds, redraw);
   }
-  if (paint) drawing.drawImage(tinted(paint), 0, 0);
+  if (paint) {
+    drawing.globalAlpha = tintStrength;
+    drawing.drawImage(overlay.canvasOf(paint), 0, 0);
+    drawing.globalAlpha = 1;
+  }
 }
 
 const previews = new Map<string, HTMLImageElement>();
@@ -198,18 +203,6 @@ function drawPreview(
     previews.set(url, image);
   }
   if (image.complete && image.naturalWidth > 0) drawing.drawImage(image, left, top, width, height);
-}
-
-function tinted({ width, height, data }: PaintMask): HTMLCanvasElement {
-  const pixels = new ImageData(width, height);
-  for (let i = 0; i < data.length; i++) {
-    if (data[i] === 0) continue;
-    pixels.data.set(tint, i * 4);
-    pixels.data[i * 4 + 3] = data[i]! * tintStrength;
-  }
-  const canvas = newCanvas(width, height);
-  canvas.getContext('2d')!.putImageData(pixels, 0, 0);
-  return canvas;
 }
 
 /** The ring of the brush, for the keyboard. */
