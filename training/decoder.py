@@ -19,6 +19,8 @@ from .networks import AutoEncoder
 # Far above those of the scenes and of the pictures that the autoencoder was trained on.
 FIRST_SEED = 5_000_000
 PICTURES, BATCH = 12_000, 8
+# Of the minutes, so that drawing takes no more than a fifth of them.
+PICTURES_A_MINUTE = 1_000
 
 
 @torch.no_grad()
@@ -31,10 +33,11 @@ def encode_all(autoencoder: AutoEncoder, data: torch.Tensor) -> torch.Tensor:
 def train_decoder(autoencoder: AutoEncoder, minutes: float, pool, log) -> AutoEncoder:
     """Whole pictures, not crops: what stands at a crop's border would be seen by the encoder and not by the decoder."""
     start = time.time()
-    seeds = range(FIRST_SEED, FIRST_SEED + PICTURES)
+    count = min(PICTURES, max(BATCH, int(minutes * PICTURES_A_MINUTE)))
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
     data = torch.from_numpy(np.stack(pool.map(picture, seeds, chunksize=100))).permute(0, 3, 1, 2)
     latents = encode_all(autoencoder, data)
-    log(f"{PICTURES} pictures for the decoder")
+    log(f"{count} pictures for the decoder")
     decoder = autoencoder.decoder.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-3, betas=(0.9, 0.99), weight_decay=1e-4)
     average = torch.optim.swa_utils.AveragedModel(decoder, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
