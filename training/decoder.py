@@ -16,7 +16,7 @@ from .autoencoder import LATENT_NOISE, losses, picture
 from .export import export_autoencoder
 from .networks import AutoEncoder
 
-# Far above those of the scenes and of the pictures that the autoencoder was trained on.
+# Far from those of the scenes and of the pictures that the autoencoder was trained on.
 FIRST_SEED = 5_000_000
 PICTURES, BATCH = 12_000, 8
 # Of the minutes, so that drawing takes no more than a fifth of them.

@@ -53,6 +53,7 @@ async function isFolder(file: string): Promise<boolean> {
 async function picturePixels(file: string): Promise<Pixels> {
   const picture = sharp(fromPerson(file));
   const { hasProfile } = await picture.metadata();
+  // As the pipeline: sharp takes a profile of 16 bits for a way to Display P3, unless it is told where to go.
   const { data, info } = await (hasProfile ? picture.withIccProfile('srgb') : picture)
     .autoOrient()
     .toColourspace('srgb')

@@ -4,8 +4,8 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { WeightsFile } from '../weights/file.ts';
 import { indexSuffix } from '../weights/header.ts';
-import { readableTypes } from '../weights/numbers.ts';
-import { matrixShape } from '../weights/tensor.ts';
+import { isComputable } from '../weights/stored.ts';
+import { isParameter, matrixShape } from '../weights/tensor.ts';
 import { type Digest, digestOfFile } from './digest.ts';
 import type { Part } from './published.ts';
 
@@ -140,9 +140,9 @@ export class Finder {
         if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
       }
       const foreign = weights.names
-        .filter((name) => computed.test(name))
+        .filter(isParameter)
         .flatMap((name) => weights.parts(name))
-        .find(({ dtype }) => !computedTypes.includes(dtype));
+        .find((tensor) => !isComputable(tensor));
       if (foreign) {
         this.#say(
           `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
@@ -163,10 +163,6 @@ export class Finder {
     }
   }
 }
-
-/** What a network is made of; other tensors only say how these are to be read. */
-const computedTypes = [...readableTypes, 'F8_E4M3', 'U8'];
-const computed = /\.(weight|bias|scale)$/;
 
 function matched(kind: Match['kind'], place: string, links: readonly [string, string][]): Match {
   return { kind, path: place, links: links.map(([target, file]) => ({ target, file })) };

@@ -1,6 +1,6 @@
 import { countIndices, fluxLayout } from './diffusers.ts';
 import type { WeightsFile } from './file.ts';
-import { matrixShape } from './tensor.ts';
+import { isParameter, matrixShape } from './tensor.ts';
 
 /** Rows `begin`... of a tensor of the transformer, which an adapter knows as rows `from`... of one of its own. */
 export interface Place {
@@ -57,9 +57,7 @@ export function keyReader(targets: ReadonlyMap<string, Target>): (key: string) =
 /** All that can be changed in a transformer, by its names in both layouts. */
 export function targetsOf(base: WeightsFile): ReadonlyMap<string, Target> {
   const targets = new Map<string, Target>();
-  for (const name of base.names) {
-    // What else a file has belongs to one of these: scales, zero points, ComfyUI's notes on float8.
-    if (!/\.(weight|bias|scale)$/.test(name)) continue;
+  for (const name of base.names.filter(isParameter)) {
     const parts = base.parts(name);
     const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
     const [first] = parts;

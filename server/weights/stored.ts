@@ -17,6 +17,11 @@ const elementType: Partial<Record<DType, ElementType>> = {
   U8: 'uint8',
 };
 
+/** Whether a graph takes tensors of its type. */
+export function isComputable({ dtype }: StoredTensor): boolean {
+  return elementType[dtype] !== undefined;
+}
+
 /** The zero point of 8-bit blocks. */
 const zeroPoint = 128;
 

@@ -16,6 +16,11 @@ export interface StoredTensor {
   readonly zeroPoints?: StoredTensor;
 }
 
+/** Whether a name is that of a network's own tensor; others, as scales and zero points, only say how one is to be read. */
+export function isParameter(name: string): boolean {
+  return /\.(weight|bias|scale)$/.test(name);
+}
+
 /** [rows, columns] as a linear layer sees it: blocks of codes and 1x1 convolutions are matrices as well. */
 export function matrixShape({ shape, zeroPoints }: StoredTensor): [number, number] {
   return [shape[0] ?? 0, elementCount(shape.slice(1)) * (zeroPoints ? 2 : 1)];

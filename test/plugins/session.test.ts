@@ -73,6 +73,15 @@ describe('an edit session', () => {
   const reaches = (session: Opened['session'], kind: string) =>
     vi.waitFor(() => expect(session.state.value.kind).toBe(kind), { timeout: 10_000, interval: 10 });
 
+  /** A session whose edit has done its first step. */
+  async function openRunning(): Promise<Opened> {
+    const opened = open();
+    void opened.session.run();
+    companion.tell(step(1));
+    await reaches(opened.session, 'running');
+    return opened;
+  }
+
   test('sends what was captured, as a request that the companion’s own parser takes', async () => {
     const { settings, session } = open();
     settings.task.value = 'control:depth';
@@ -161,10 +170,7 @@ describe('an edit session', () => {
   });
 
   test('cancelling tells the companion and ignores what comes later', async () => {
-    const { session } = open();
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
+    const { session } = await openRunning();
     await session.cancel();
     companion.tell({ type: 'done', results: [result(0)] });
     expect(companion.cancelled).toEqual(['edit-0']);
@@ -172,10 +178,7 @@ describe('an edit session', () => {
   });
 
   test('goes on when the companion was away for a moment', async () => {
-    const { session } = open();
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
+    const { session } = await openRunning();
     await companion.close();
     await vi.waitFor(() => expect(session.reconnecting.value).toBe(true));
     companion.tell({ type: 'done', results: [result(0)] });
@@ -185,10 +188,7 @@ describe('an edit session', () => {
   });
 
   test('gives up reconnecting when it is cancelled', async () => {
-    const { session } = open();
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
+    const { session } = await openRunning();
     await companion.close();
     await vi.waitFor(() => expect(session.reconnecting.value).toBe(true));
     await session.cancel();
@@ -199,10 +199,7 @@ describe('an edit session', () => {
   });
 
   test('is fetched when the companion is there again, though it stayed away too long', async () => {
-    const { session } = open();
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
+    const { session } = await openRunning();
     await companion.close();
     await vi.waitFor(() => expect(session.state.value.kind).toBe('failed'), { timeout: 12_000 });
     expect(session.state.value).toMatchObject({ error: { code: 'companion-gone' } });
@@ -213,10 +210,7 @@ describe('an edit session', () => {
   }, 20_000);
 
   test('is sent again, as it was, to a companion that does not know it', async () => {
-    const { session } = open();
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
+    const { session } = await openRunning();
     const { metadata } = companion.edits.get('edit-0')!;
     companion.edits.clear();
     companion.tell(step(2));
@@ -228,11 +222,8 @@ describe('an edit session', () => {
   });
 
   test('an error beside it neither hides a running edit nor takes a result away', async () => {
-    const { session } = open();
+    const { session } = await openRunning();
     const error = new CodedError('too-large', { detail: 'Too many.', remedy: 'Remove one.' });
-    void session.run();
-    companion.tell(step(1));
-    await reaches(session, 'running');
     session.fail(error);
     expect(session.state.value.kind).toBe('running');
     expect(session.note.value).toBe('Too many. Remove one.');
