@@ -20,7 +20,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './onnx/onnx_pb.ts';
-import type { ElementType, ExternalData, Value } from './value.ts';
+import { describeSize, type ElementType, type ExternalData, isOpen, type Value } from './value.ts';
 
 export type Attribute =
   | { readonly int: number }
@@ -155,7 +155,13 @@ function encodeInitializer({ value, data }: Initializer, externalFolder: string)
 }
 
 function encodeValueInfo({ name, type, shape }: Value): ValueInfoProto {
-  const dim = shape.map((size) => create(TensorShapeProto_DimensionSchema, { dimValue: BigInt(size) }));
+  const dim = shape.map((size) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value: isOpen(size)
+        ? { case: 'dimParam', value: describeSize(size) }
+        : { case: 'dimValue', value: BigInt(size) },
+    }),
+  );
   const tensorType = create(TypeProto_TensorSchema, {
     elemType: dataType[type],
     shape: create(TensorShapeProtoSchema, { dim }),

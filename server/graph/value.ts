@@ -10,7 +10,17 @@ export const bytesPerElement: Readonly<Record<ElementType, number>> = {
   uint8: 1,
 };
 
-/** A tensor in a graph: every size is known when the graph is built. */
+/**
+ * In a shape: a length that is known when the graph runs, so that one session serves all. Sizes add up with it: 512 more are
+ * `512 + openLength`. No size of a network comes near it.
+ */
+export const openLength = 2 ** 30;
+
+export function isOpen(size: number): boolean {
+  return size >= openLength;
+}
+
+/** A tensor in a graph: its sizes are known when the graph is built, but for an open length. */
 export interface Value {
   readonly name: string;
   readonly type: ElementType;
@@ -31,6 +41,12 @@ export function elementCount(shape: readonly number[]): number {
 }
 
 /** `float32 [2, 3]`, for messages. */
-export function describe(value: Value): string {
-  return `${value.type} [${value.shape.join(', ')}]`;
+export function describe({ type, shape }: Value): string {
+  return `${type} [${shape.map(describeSize).join(', ')}]`;
+}
+
+/** `512 + length` where it is open. */
+export function describeSize(size: number): string {
+  if (!isOpen(size)) return String(size);
+  return size === openLength ? 'length' : `${size - openLength} + length`;
 }

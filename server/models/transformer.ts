@@ -1,6 +1,7 @@
 import type { Arithmetic } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Session, SessionOptions } from '../graph/session.ts';
+import { openLength } from '../graph/value.ts';
 import { type Adapter, openAdapter } from '../weights/adapter.ts';
 import type { WeightsFile } from '../weights/file.ts';
 import { built } from './built.ts';
@@ -66,10 +67,12 @@ export function openTransformer({ file, arithmetic, session, capacity, findAdapt
     const scaleInputs = Object.fromEntries(
       [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
     );
+    // A composed attention goes through the picture in parts, which are counted when the graph is built.
+    const length = arithmetic.attention === 'fused' ? openLength : tokens;
     const get = (part: keyof typeof sessions, build: typeof buildFlux): Promise<Session> =>
       sessions[part].get(
-        [tokens, textTokens, ...scales.keys()],
-        (): Model => build(file, tokens, textTokens, opened, arithmetic),
+        [length, textTokens, ...scales.keys()],
+        (): Model => build(file, length, textTokens, opened, arithmetic),
       );
     return { get, common: { cosine, sine, ...scaleInputs } };
   }
