@@ -6,7 +6,8 @@ import type { Provider } from './provider.ts';
 /** More than the 32 tokens from which providers take another kernel. */
 const tokens = 80;
 const heads = 2;
-const width = 128;
+/** Heads of 128, as FLUX has: kernels are made for each size. */
+const width = 256;
 
 /** Of the CPU's float32. TensorFloat-32 stays below the first; in 16 bits what comes out is rounded, and once on the way. */
 const attentionTolerance: Readonly<Record<ComputeType, number>> = {
@@ -141,7 +142,7 @@ const blockSample: Sample = {
       tokens,
       width,
     ]);
-    const hidden = graph.geluTanh(graph.linear(turned, into, bias));
+    const hidden = graph.geluTanh(graph.linear(turned, into, undefined), bias);
     const y = graph.plus(x, graph.times(gate!, graph.linear(hidden, given('out'), undefined)));
     const half = graph.rows(graph.concat(0, [x, y]), tokens, tokens);
     graph.output('y', graph.cast(graph.withinFloat16(half), 'float32'));

@@ -260,8 +260,8 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
   const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
     const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
     const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, width)));
-    const hidden = net.linear(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
-    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, g.geluTanh(hidden), width)));
+    const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
+    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, hidden, width)));
   });
   // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
   return [newImage!, g.withinFloat16(newText!)];
@@ -274,10 +274,11 @@ function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Valu
   const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * width), 3);
   const input = modulated(g, x, shift!, scale!);
   const mlp = net.shape('linear2.weight')[1]! - width;
-  const [q, k, v, hidden] = net.linears('linear1', input, [width, width, width, mlp]); // 3 x [L, D] and [L, M]
+  const sizes = [width, width, width, mlp]; // 3 x [L, D] and, after its GELU, [L, M]
+  const [q, k, v, hidden] = net.linears('linear1', input, sizes, 'gelu');
   const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
   const attended = attend(g, heads.q, heads.k, v!, rotary);
-  const output = net.linear('linear2', g.concat(1, [attended, g.geluTanh(hidden!)]), width);
+  const output = net.linear('linear2', g.concat(1, [attended, hidden!]), width);
   return g.withinFloat16(g.plus(x, g.times(gate!, output)));
 }
 

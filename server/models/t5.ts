@@ -52,7 +52,7 @@ function selfAttention(net: Layers, x: Value, bias: Value): Value {
 function gatedMLP(net: Layers, x: Value): Value {
   const g = net.graph;
   const input = net.rmsNorm('layer_norm.weight', x, epsilon);
-  const gate = g.geluTanh(net.linear('DenseReluDense.wi_0', input));
+  const gate = net.linearGelu('DenseReluDense.wi_0', input);
   return net.linear('DenseReluDense.wo', g.times(gate, net.linear('DenseReluDense.wi_1', input)));
 }
 

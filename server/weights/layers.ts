@@ -13,6 +13,9 @@ export interface ScaledAdapter {
   readonly scale: Value;
 }
 
+/** What a layer's output goes through at once. */
+export type Activation = 'none' | 'gelu';
+
 /** Rows of a tensor. */
 interface RowRange {
   readonly begin: number;
@@ -86,17 +89,23 @@ export class Layers {
   /**
    * The same in parts: [M, K] -> [M, sizes[0]], [M, sizes[1]], ... Each is computed from its own rows of W, so it is all one whether
    * a file keeps them in one tensor or in several.
+   * @param last what the last of them goes through
    */
-  linears(name: string, x: Value, sizes: readonly number[]): Value[] {
+  linears(name: string, x: Value, sizes: readonly number[], last: Activation = 'none'): Value[] {
     const outputs = sizes.reduce((sum, size) => sum + size, 0);
     this.#check(`${name}.weight`, [outputs, x.shape[1]!]);
     if (this.#file.hasBiases) this.#check(`${name}.bias`, [outputs]);
     let begin = 0;
-    return sizes.map((count) => {
-      const y = this.#rowsOfLinear(name, x, { begin, count });
+    return sizes.map((count, i) => {
+      const y = this.#rowsOfLinear(name, x, { begin, count }, i === sizes.length - 1 ? last : 'none');
       begin += count;
       return y;
     });
+  }
+
+  /** The tanh form of GELU of a linear layer: [M, K] -> [M, N] */
+  linearGelu(name: string, x: Value): Value {
+    return this.linears(name, x, [this.shape(`${name}.weight`)[0]!], 'gelu')[0]!;
   }
 
   convolution(name: string, x: Value, options?: ConvolutionOptions): Value {
@@ -145,11 +154,12 @@ export class Layers {
     );
   }
 
-  #rowsOfLinear(name: string, x: Value, range: RowRange): Value {
+  #rowsOfLinear(name: string, x: Value, range: RowRange, activation: Activation): Value {
     const graph = this.graph.at(name);
-    const bias = this.#file.hasBiases
+    const ownBias = this.#file.hasBiases
       ? this.#replaced(`${name}.bias`, this.#rows(`${name}.bias`, range), range)
       : undefined;
+    const bias = activation === 'gelu' ? undefined : ownBias;
     const base = product(graph, x, this.#rows(`${name}.weight`, range), bias);
     let y = base;
     for (const { adapter, scale } of this.#adapters) {
@@ -162,7 +172,7 @@ export class Layers {
       }
       for (const branch of adapter.branches.get(full) ?? []) y = addBranch(graph, y, x, branch, scale, range);
     }
-    return y;
+    return activation === 'gelu' ? graph.geluTanh(y, ownBias) : y;
   }
 
   /** What adapters that bring another tensor make of one: `p + scale * (p' - p)`. */
