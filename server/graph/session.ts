@@ -107,7 +107,8 @@ export class Session {
 function openLengthOf({ shape }: Value, elements = 0): number | undefined {
   const open = shape.find(isOpen);
   if (open === undefined) return undefined;
-  return elements / elementCount(shape.filter((size) => !isOpen(size))) - (open - openLength);
+  const others = elementCount(shape.filter((size) => !isOpen(size)));
+  return Math.floor(elements / others) - (open - openLength);
 }
 
 function unavailable(provider: Provider, reason: string, cause?: unknown): CodedError {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Graph } from '../../../server/graph/graph.ts';
 import { availableProviders, type Provider, Session } from '../../../server/graph/session.ts';
+import { openLength } from '../../../server/graph/value.ts';
 import { CodedError } from '../../../shared/errors.ts';
 
 const options = { provider: 'cpu', copiesWeights: false } as const;
@@ -86,6 +87,49 @@ describe('a graph', () => {
       '"x" is float32 [2], but has 3',
     );
     await session.release();
+  });
+});
+
+describe('a graph of an open length', () => {
+  /** Doubles [2 + length, 3], and takes it apart again. */
+  const open = async () => {
+    const graph = Graph.create('open');
+    const [head, tail] = [
+      graph.input('head', 'float32', [2, 3]),
+      graph.input('tail', 'float32', [openLength, 3]),
+    ];
+    const joined = graph.concat(0, [head, tail]);
+    const flat = graph.reshape(graph.reshape(joined, [1, 2 + openLength, 3]), [2 + openLength, 3]);
+    const [, last] = graph.split(graph.plus(flat, joined), 0, [2, openLength]);
+    graph.output('last', last!);
+    return Session.open(graph.finish(), options);
+  };
+
+  it('serves every length in one session', async () => {
+    const session = await open();
+    for (const length of [1, 4]) {
+      const tail = Float32Array.from({ length: 3 * length }, (_, i) => i);
+      const { last } = await session.run({ head: new Float32Array(6).fill(9), tail }, 'last');
+      expect(last).toEqual(tail.map((value) => 2 * value));
+    }
+    await session.release();
+  });
+
+  it('refuses what is no length, and inputs of two lengths', async () => {
+    const session = await open();
+    await expect(
+      session.run({ head: new Float32Array(6), tail: new Float32Array(7) }, 'last'),
+    ).rejects.toThrow('input "tail" is float32 [length, 3] with a length of 2, but has 7 elements');
+    await session.release();
+
+    const graph = Graph.create('two');
+    const [a, b] = [graph.input('a', 'float32', [openLength]), graph.input('b', 'float32', [2 + openLength])];
+    graph.output('y', graph.concat(0, [a, b]));
+    const other = await Session.open(graph.finish(), options);
+    await expect(other.run({ a: new Float32Array(3), b: new Float32Array(6) }, 'y')).rejects.toThrow(
+      'input "b" is float32 [2 + length] with a length of 3, but has 6 elements',
+    );
+    await other.release();
   });
 });
 

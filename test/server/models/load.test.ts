@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, test, vi } from 'vitest';
 import { Session } from '../../../server/graph/session.ts';
 import { loadNetworks } from '../../../server/models/load.ts';
 import type { Networks } from '../../../server/models/networks.ts';
@@ -50,6 +50,25 @@ describe('where memory is short', () => {
     expect(await run(true)).toEqual(besideEachOther);
     expect([...together]).toEqual([]);
   });
+});
+
+test('pictures of all sizes go through one session of the transformer: its weights are loaded once', async () => {
+  const opened = vi.spyOn(Session, 'open');
+  const networks = await loadNetworks(tinyModel, { provider: 'cpu' });
+  const conditioning = await networks.encodeText('a red circle');
+  for (const [rows, columns] of [
+    [2, 3],
+    [4, 4],
+    [1, 7],
+  ] as const) {
+    const input = new Float32Array(rows * columns * 384).fill(0.5);
+    const velocity = await networks.velocity({ conditioning, input, rows, columns, sigma: 0.7, guidance: 4 });
+    expect(velocity.length).toBe(rows * columns * 64);
+  }
+  const outputs = opened.mock.calls.map(([model]) => model.outputs[0]!.name);
+  expect(outputs.filter((name) => name === 'velocity')).toHaveLength(1);
+  await networks.release();
+  opened.mockRestore();
 });
 
 describe('a loaded model', () => {
