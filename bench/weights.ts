@@ -58,6 +58,90 @@ export function fluxTensors({ width, double, single }: FluxShape): Record<string
   return shapes;
 }
 
+/** T5 v1.1 XXL's encoder, as ComfyUI keeps it. */
+export function t5Tensors(): Record<string, readonly number[]> {
+  const [width, hidden, heads, blocks] = [textWidth, 10240, 64, 24];
+  const shapes: Record<string, readonly number[]> = {
+    'shared.weight': [32128, width],
+    'encoder.final_layer_norm.weight': [width],
+    'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight': [32, heads],
+  };
+  for (let block = 0; block < blocks; block++) {
+    const [attention, mlp] = [0, 1].map((layer) => `encoder.block.${block}.layer.${layer}`);
+    for (const name of ['q', 'k', 'v', 'o']) {
+      shapes[`${attention}.SelfAttention.${name}.weight`] = [width, width];
+    }
+    for (const name of ['wi_0', 'wi_1']) shapes[`${mlp}.DenseReluDense.${name}.weight`] = [hidden, width];
+    shapes[`${mlp}.DenseReluDense.wo.weight`] = [width, hidden];
+    for (const layer of [attention, mlp]) shapes[`${layer}.layer_norm.weight`] = [width];
+  }
+  return shapes;
+}
+
+/** The text encoder of CLIP ViT-L/14. */
+export function clipTensors(): Record<string, readonly number[]> {
+  const width = vectorWidth;
+  const shapes: Record<string, readonly number[]> = {
+    'text_model.embeddings.token_embedding.weight': [49408, width],
+    'text_model.embeddings.position_embedding.weight': [77, width],
+  };
+  const norm = (name: string) =>
+    Object.assign(shapes, { [`${name}.weight`]: [width], [`${name}.bias`]: [width] });
+  const linear = (name: string, outputs: number, inputs: number) =>
+    Object.assign(shapes, { [`${name}.weight`]: [outputs, inputs], [`${name}.bias`]: [outputs] });
+  for (let layer = 0; layer < 12; layer++) {
+    const name = `text_model.encoder.layers.${layer}`;
+    for (const of of ['q_proj', 'k_proj', 'v_proj', 'out_proj'])
+      linear(`${name}.self_attn.${of}`, width, width);
+    linear(`${name}.mlp.fc1`, 4 * width, width);
+    linear(`${name}.mlp.fc2`, width, 4 * width);
+    for (const of of ['layer_norm1', 'layer_norm2']) norm(`${name}.${of}`);
+  }
+  norm('text_model.final_layer_norm');
+  return shapes;
+}
+
+/** FLUX.1's autoencoder: 128 channels times 1, 2, 4 and 4, with 16 in the latent. */
+export function autoencoderTensors(): Record<string, readonly number[]> {
+  const shapes: Record<string, readonly number[]> = {};
+  const convolution = (name: string, outputs: number, inputs: number, kernel = 3) =>
+    Object.assign(shapes, {
+      [`${name}.weight`]: [outputs, inputs, kernel, kernel],
+      [`${name}.bias`]: [outputs],
+    });
+  const norm = (name: string, channels: number) =>
+    Object.assign(shapes, { [`${name}.weight`]: [channels], [`${name}.bias`]: [channels] });
+  const block = (name: string, outputs: number, inputs: number) => {
+    norm(`${name}.norm1`, inputs);
+    convolution(`${name}.conv1`, outputs, inputs);
+    norm(`${name}.norm2`, outputs);
+    convolution(`${name}.conv2`, outputs, outputs);
+    if (inputs !== outputs) convolution(`${name}.nin_shortcut`, outputs, inputs, 1);
+  };
+  const channels = [128, 256, 512, 512];
+  const [least, most] = [channels[0]!, channels.at(-1)!];
+  for (const side of ['encoder', 'decoder']) {
+    for (const name of ['block_1', 'block_2']) block(`${side}.mid.${name}`, most, most);
+    norm(`${side}.mid.attn_1.norm`, most);
+    for (const name of ['q', 'k', 'v', 'proj_out']) convolution(`${side}.mid.attn_1.${name}`, most, most, 1);
+  }
+  channels.forEach((outputs, level) => {
+    const finer = channels[Math.max(0, level - 1)]!;
+    const coarser = channels[Math.min(channels.length - 1, level + 1)]!;
+    for (let i = 0; i < 2; i++) block(`encoder.down.${level}.block.${i}`, outputs, i === 0 ? finer : outputs);
+    for (let i = 0; i < 3; i++) block(`decoder.up.${level}.block.${i}`, outputs, i === 0 ? coarser : outputs);
+    if (level < channels.length - 1) convolution(`encoder.down.${level}.downsample.conv`, outputs, outputs);
+    if (level > 0) convolution(`decoder.up.${level}.upsample.conv`, outputs, outputs);
+  });
+  convolution('encoder.conv_in', least, 3);
+  norm('encoder.norm_out', most);
+  convolution('encoder.conv_out', 32, most);
+  convolution('decoder.conv_in', most, 16);
+  norm('decoder.norm_out', least);
+  convolution('decoder.conv_out', 3, least);
+  return shapes;
+}
+
 export type Fill = 'zeros' | 'random';
 
 /**

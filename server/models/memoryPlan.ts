@@ -37,32 +37,60 @@ export interface MemoryPlan {
   readonly bytes: number;
 }
 
-/** CUDA's context, its libraries' workspaces, and what the allocator loses between blocks. */
+/** CUDA's context, and what cuBLAS and cuDNN work in. */
 const overhead = 900e6;
-/** A sixteenth is left to the screen and to whatever starts meanwhile. */
-const usable = 15 / 16;
+/** What is free may be less in a moment: the screen's share is not counted as free to begin with. */
+const usable = 31 / 32;
 /** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
 const leastSequence = 1024;
 
+// What networks compute in, counted from what ONNX Runtime's CUDA provider asks a card for (`npm run measure:cuda`).
+
 /** Rows of width D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
-const rowsPerToken = 16;
-/** The largest layer, D -> 7 D, as it is multiplied with: cast, or made of fewer bits. */
-const layerRows = 7;
-/** Float32, as the autoencoder is computed in, that are alive at a pixel in the decoder's last level: three maps of 256 channels and what a convolution unrolls. */
-const valuesPerPixel = 900;
-const tileSides = [128, 64] as const;
+const rowsPerToken = 20;
+/** The largest layer, 5 D -> D, as it is multiplied with: cast, or made of fewer bits. */
+const layerRows = 5;
+/** T5-XXL: the matrices of an MLP in float32, and the scores of 512 tokens. */
+const textActivations = 600e6;
+/** Float32, as the autoencoder is computed in, that are alive at a pixel in the decoder's last level: maps of 256 channels and what a convolution unrolls; more where the whole goes through at once. */
+const valuesPerPixel = { whole: 1050, tile: 900 };
+const tileSides = [128, 64, 32] as const;
 
 /**
- * The best form that fits: all weights beside each other if possible, then text encoders and transformer in turn, then
- * fewer bits; fewer tokens only where nothing else is left.
+ * What the allocator of a session takes for so many bytes: blocks of 1, 2, 4 ... MB, of 1 GB in the end, which it keeps. Weights are
+ * not among them (server/graph/session.ts).
+ */
+function allocated(bytes: number): number {
+  let [taken, block] = [0, 2 ** 20];
+  while (taken < bytes) {
+    taken += block;
+    block = Math.min(2 * block, 2 ** 30);
+  }
+  return taken;
+}
+
+/** The most bytes for which `allocated` stays within a limit. */
+function allocatedWithin(limit: number): number {
+  let [taken, block] = [0, 2 ** 20];
+  while (taken + block <= limit) {
+    taken += block;
+    block = Math.min(2 * block, 2 ** 30);
+  }
+  return taken;
+}
+
+/**
+ * The best form that fits: all weights beside each other if possible, then text encoders and transformer in turn, then smaller
+ * tiles, then fewer bits; fewer tokens only where nothing else is left.
  * @param free bytes of the device
  * @param forms the best first
  * @throws CodedError `out-of-memory`
  */
 export function planMemory(free: number, forms: readonly WeightForm[], sizes: ActivationSizes): MemoryPlan {
   const budget = free * usable - overhead;
+  // To load the text encoders anew takes less time than to decode in tiles, which go through main memory.
   const ways = forms.flatMap((form) =>
-    [false, true].flatMap((inTurn) => tileSides.map((tileSide) => ({ form, inTurn, tileSide }))),
+    tileSides.flatMap((tileSide) => [false, true].map((inTurn) => ({ form, inTurn, tileSide }))),
   );
   const plans = ways.map((way) => planWay(budget, way, sizes));
   const whole = plans.find(({ fittingSequence }) => fittingSequence >= sizes.maxSequence);
@@ -75,28 +103,23 @@ export function planMemory(free: number, forms: readonly WeightForm[], sizes: Ac
 type Way = Pick<MemoryPlan, 'form' | 'inTurn' | 'tileSide'>;
 
 function planWay(budget: number, way: Way, sizes: ActivationSizes): MemoryPlan {
-  const rest = budget - bytesOf(way, sizes, 0);
-  const fittingSequence =
-    rest < 0 ? 0 : Math.floor((budget - bytesOfSequence(way, sizes, 0)) / bytesPerToken(sizes));
-  return {
-    ...way,
-    fittingSequence,
-    bytes: bytesOf(way, sizes, Math.min(fittingSequence, sizes.maxSequence)),
-  };
+  const rest = allocatedWithin(budget - bytesBeside(way));
+  const ofTokens = rest - transformerActivations(sizes, 0);
+  const fittingSequence = Math.max(0, Math.floor(ofTokens / bytesPerToken(sizes)));
+  const bytes = bytesOf(way, sizes, Math.min(fittingSequence, sizes.maxSequence));
+  return { ...way, fittingSequence, bytes };
 }
 
-/** Transformer and autoencoder never compute at the same time. */
+/** While a step is previewed, transformer and decoder have their memory at the same time. */
 function bytesOf(way: Way, sizes: ActivationSizes, sequence: number): number {
-  const decoding = weightsOf(way) + autoencoderActivations(way.tileSide);
-  return Math.max(decoding, bytesOfSequence(way, sizes, sequence));
+  return bytesBeside(way) + allocated(transformerActivations(sizes, sequence));
 }
 
-function bytesOfSequence(way: Way, sizes: ActivationSizes, sequence: number): number {
-  return weightsOf(way) + transformerActivations(sizes, sequence);
-}
-
-function weightsOf({ form: { transformer, text, autoencoder }, inTurn }: Way): number {
-  return autoencoder + (inTurn ? Math.max(transformer, text) : transformer + text);
+/** Everything but what the transformer computes in. In turn, encoding a text takes less than what comes after it. */
+function bytesBeside({ form: { transformer, text, autoencoder }, inTurn, tileSide }: Way): number {
+  const encoders = text + allocated(textActivations);
+  const networks = inTurn ? Math.max(transformer, encoders) : transformer + encoders;
+  return networks + autoencoder + allocated(autoencoderActivations(tileSide));
 }
 
 /** @param sequence joined tokens of references and target */
@@ -110,7 +133,8 @@ function bytesPerToken({ width, bytesPerValue }: ActivationSizes): number {
 }
 
 export function autoencoderActivations(tileSide: number): number {
-  return 4 * valuesPerPixel * (8 * tileSide) ** 2;
+  const values = tileSide === tileSides[0] ? valuesPerPixel.whole : valuesPerPixel.tile;
+  return 4 * values * (8 * tileSide) ** 2;
 }
 
 function tooLarge(free: number, needed: number, form: WeightForm): CodedError {

@@ -57,8 +57,14 @@ export function openAutoencoder(
   const groups = normGroups(file);
   const isSmall = (width: number, height: number) => width * height <= side * side;
 
+  /** A session keeps what it once took of a card, here gigabytes: there is one of the two at a time. */
+  const makeRoom = async (other: SessionCache) => {
+    if (options.provider === 'cuda') await other.release();
+  };
+
   return {
     async encode({ data, width, height }) {
+      await makeRoom(decoders);
       const latentSize = { width: width / latentFactor, height: height / latentFactor };
       const { width: w, height: h } = latentSize;
       if (isSmall(w, h)) {
@@ -77,6 +83,7 @@ export function openAutoencoder(
     },
 
     async decode({ data, width, height }) {
+      await makeRoom(encoders);
       const imageSize = { width: width * latentFactor, height: height * latentFactor };
       if (isSmall(width, height)) {
         const session = await decoders.get([height, width], () =>

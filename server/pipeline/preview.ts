@@ -17,14 +17,13 @@ export async function previewJPEG({ data, width, height }: Planar): Promise<stri
   return jpeg.toString('base64');
 }
 
-/** Says after which steps a preview is worth its time: where it is cheap, or when the last is 1.5 s old. */
+/** Says after which steps a preview is due: so often that they take a fifth of the time, however much one costs. */
 export class PreviewPace {
   #cost = 0;
   #last = Number.NEGATIVE_INFINITY;
 
   isDue(now: number): boolean {
-    const since = now - this.#last;
-    return since >= Math.min(1500, 4 * this.#cost) && since >= this.#cost;
+    return now - this.#last >= 4 * this.#cost;
   }
 
   made(start: number, end: number): void {

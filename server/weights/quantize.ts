@@ -58,8 +58,7 @@ export async function quantizeFile(
   if (await sizeOf(target)) return;
   const { file, stored } = await openStored(source);
   const parts = planParts(file, stored, bits);
-  const header = encodeHeader(parts, stored.metadata);
-  const total = header.length + parts.reduce((sum, { length }) => sum + length, 0);
+  const { header, bytes: total } = layoutOf(parts, stored);
   const partial = target + unfinished;
   await mkdir(path.dirname(target), { recursive: true });
   const kept = await keptBytes(partial, header);
@@ -87,6 +86,23 @@ export async function quantizeFile(
     await files.close();
   }
   await rename(partial, target);
+}
+
+/**
+ * What `quantizeFile` would write: the header, and the bytes of the whole.
+ * @throws CodedError `model-missing`, `model-file-invalid`
+ */
+export async function quantizedLayout(
+  source: string,
+  bits: Bits,
+): Promise<{ header: Uint8Array; bytes: number }> {
+  const { file, stored } = await openStored(source);
+  return layoutOf(planParts(file, stored, bits), stored);
+}
+
+function layoutOf(parts: readonly Part[], { metadata }: StoredTensors) {
+  const header = encodeHeader(parts, metadata);
+  return { header, bytes: header.length + parts.reduce((sum, { length }) => sum + length, 0) };
 }
 
 /** Layers outside the blocks are few, and all else passes through them: they keep 8 bits. */

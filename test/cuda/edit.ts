@@ -1,0 +1,72 @@
+/** One edit of FLUX.1-Fill-dev's shapes on CUDA, in this process, with a line in the log at each stage and step. */
+import { appendFileSync } from 'node:fs';
+import { loadNetworks } from '../../server/models/load.ts';
+import type { MemoryPlan } from '../../server/models/memoryPlan.ts';
+import { runEdit } from '../../server/pipeline/edit.ts';
+import { readEditInput } from '../../server/pipeline/input.ts';
+import type { ModelEntry } from '../../server/weights/catalogue.ts';
+import type { Container, Tensor } from '../../shared/safetensors.ts';
+
+export interface CardEdit {
+  readonly model: ModelEntry;
+  readonly plan: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'>;
+  /** Pixels of the square that is made; references are as large. */
+  readonly side: number;
+  readonly references: number;
+  readonly log: string;
+}
+
+async function main({ model, plan, side, references, log }: CardEdit): Promise<void> {
+  const mark = (text: string) => appendFileSync(log, `stage ${text}\n`);
+  mark('loading');
+  const networks = await loadNetworks(model, {
+    provider: 'cuda',
+    transformer: { type: 'bfloat16', attention: 'fused' },
+    plan,
+  });
+  const input = await readEditInput(sample(side, references));
+  // The second finds what the first has left loaded.
+  for (const edit of ['first', 'second']) {
+    await runEdit(networks, input, {
+      emit: (event) => {
+        if (event.type === 'stage') mark(`${edit} ${event.stage}`);
+        if (event.type === 'step') mark(`${edit} step ${event.step}`);
+      },
+      checkpoint: async () => {},
+      deliver: async () => {},
+    });
+  }
+  mark('end');
+  await networks.release();
+  mark('released');
+}
+
+/** A grey square of which all is made anew, beside grey references. */
+function sample(side: number, references: number): Container {
+  const plane = (...channels: number[]): Tensor => {
+    const shape = [side, side, ...channels];
+    return { dtype: 'U8', shape, data: new Uint8Array(shape.reduce((a, b) => a * b)).fill(255) };
+  };
+  const names = Array.from({ length: references }, (_, i) => `reference.${i}`);
+  const tokens = (1 + references) * (side / 16) ** 2;
+  const window = { maxSequence: tokens, context: 0 };
+  return {
+    metadata: {
+      request: JSON.stringify({
+        version: 1,
+        instruction: 'a red circle',
+        seed: 7,
+        steps: 2,
+        preview: true,
+        window,
+      }),
+    },
+    tensors: new Map([
+      ['edit', plane(3)],
+      ['mask', plane()],
+      ...names.map((name) => [name, plane(3)] as const),
+    ]),
+  };
+}
+
+await main(JSON.parse(process.argv[2]!) as CardEdit);

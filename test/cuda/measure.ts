@@ -1,0 +1,157 @@
+/**
+ * `npm run measure:cuda`: what an edit with FLUX.1-Fill-dev's shapes takes of a card, and which kernels it runs, from ONNX
+ * Runtime's own CUDA provider over stand-ins for NVIDIA's libraries (build.ts). Linux x64 only.
+ *
+ *     npm run measure:cuda                          memory of each form, beside what is planned for it
+ *     npm run measure:cuda -- --kernels             the kernels of a step as well
+ *     npm run measure:cuda -- --capability 86       another card than 9.0
+ *
+ * What it cannot see: CUDA's context, and workspaces of cuBLAS and cuDNN. One JSON line for each edit on stdout, tables on stderr.
+ */
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import {
+  autoencoderTensors,
+  clipTensors,
+  fluxTensors,
+  t5Tensors,
+  writeWeights,
+} from '../../bench/weights.ts';
+import { cudaSettings } from '../../server/engine/engine.ts';
+import { measureModel } from '../../server/models/load.ts';
+import { gigabytes, planMemory } from '../../server/models/memoryPlan.ts';
+import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/weights/catalogue.ts';
+import { quantizedLayout } from '../../server/weights/quantize.ts';
+import { buildStandIn } from './build.ts';
+import type { CardEdit } from './edit.ts';
+import { readTrace, type StageTrace } from './trace.ts';
+
+const self = path.dirname(fileURLToPath(import.meta.url));
+const flags = new Command('npm run measure:cuda --')
+  .option('--cards <sizes>', 'GB of memory', (text) => text.split(',').map(Number), [80, 32, 24, 16, 12])
+  .option('--side <pixels>', 'of the square that is made', Number, 1024)
+  .option('--references <count>', 'of the same size', Number, 0)
+  .option('--capability <number>', 'of the card: 75 for 7.5', Number, 90)
+  .option('--kernels', 'print those of a step')
+  .parse()
+  .opts<{ cards: number[]; side: number; references: number; capability: number; kernels?: true }>();
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-cuda-'));
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const libraries = buildStandIn();
+const forms = await writeForms();
+const measured = await Promise.all(forms.map(measureModel));
+for (const size of flags.cards) await measureCard(size);
+
+/** FLUX.1-Fill-dev and its quantized forms, of zeros: they take no place on the disk. */
+async function writeForms(): Promise<ModelEntry[]> {
+  mkdirSync(path.join(folder, 'flux-fill'));
+  const model: ModelEntry = {
+    ...pocket,
+    id: 'flux-fill',
+    folder: path.join(folder, 'flux-fill'),
+    maxSequence: ((1 + flags.references) * flags.side ** 2) / 256,
+  };
+  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
+  writeWeights(at('transformer'), fluxTensors({ width: 3072, double: 19, single: 38 }), 'BF16', 'zeros');
+  writeWeights(at('t5'), t5Tensors(), 'F16', 'zeros');
+  writeWeights(at('clip'), clipTensors(), 'F16', 'zeros');
+  writeWeights(at('autoencoder'), autoencoderTensors(), 'F32', 'zeros');
+  for (const name of ['t5', 'clip'] as const) {
+    execFileSync('cp', ['-r', path.join(pocket.folder, name), path.join(model.folder, name)]);
+  }
+  const t5Config = JSON.parse(readFileSync(at('t5TokenizerConfig'), 'utf8'));
+  writeFileSync(at('t5TokenizerConfig'), JSON.stringify({ ...t5Config, model_max_length: 512 }));
+  const forms = [model];
+  for (const bits of [8, 4] as const) {
+    const quantized = { transformer: '', t5: '' };
+    for (const name of quantizedNetworks) {
+      quantized[name] = path.join(folder, `${name}.${bits}bit.safetensors`);
+      const { header, bytes } = await quantizedLayout(at(name), bits);
+      writeSync(openSync(quantized[name], 'w'), header);
+      truncateSync(quantized[name], bytes);
+    }
+    forms.push({ ...model, id: `flux-fill-${bits}bit`, quantized });
+  }
+  return forms;
+}
+
+async function measureCard(size: number): Promise<void> {
+  // What is free beside a screen, and what CUDA takes for itself, which the stand-ins do not.
+  const free = size * 2 ** 30 * 0.94;
+  const { sizes } = measured[0]!;
+  const plan = planMemory(
+    free,
+    measured.map(({ form }) => form),
+    { ...sizes, bytesPerValue: 2 },
+  );
+  const log = path.join(folder, `${size}.log`);
+  const edit: CardEdit = {
+    model: forms.find(({ id }) => id === plan.form.id)!,
+    plan,
+    side: flags.side,
+    references: flags.references,
+    log,
+  };
+  const { form, inTurn, tileSide, bytes } = plan;
+  let failure: string | undefined;
+  try {
+    execFileSync(process.execPath, ['--import', 'tsx', path.join(self, 'edit.ts'), JSON.stringify(edit)], {
+      env: {
+        ...process.env,
+        ...cudaSettings,
+        LD_LIBRARY_PATH: libraries,
+        STANDIN_LOG: log,
+        STANDIN_BYTES: String(Math.round(free)),
+        STANDIN_CAPABILITY: String(flags.capability),
+      },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+  } catch (cause) {
+    failure = String((cause as { stderr?: Buffer }).stderr ?? cause).slice(-1500);
+  }
+  const stages = existsSync(log) ? readTrace(readFileSync(log, 'utf8')) : [];
+  const peak = Math.max(...stages.map((stage) => stage.peak));
+  const peaks = Object.fromEntries(stages.map((stage) => [stage.stage, stage.peak]));
+  console.log(
+    JSON.stringify({
+      size,
+      form: form.id,
+      inTurn,
+      tileSide,
+      planned: Math.round(bytes),
+      peak,
+      peaks,
+      failure,
+    }),
+  );
+  const way = [form.id, inTurn && 'in turn', `tiles of ${tileSide}`].filter(Boolean).join(', ');
+  console.error(
+    `${size} GB: ${way}: planned ${gigabytes(bytes)}, taken ${gigabytes(peak)}${failure ? ', FAILED' : ''}`,
+  );
+  for (const { stage, peak: top, copies } of stages) {
+    console.error(
+      `  ${stage.padEnd(20)} ${gigabytes(top).padStart(8)}  copies in ${copies.in}, out ${copies.out}`,
+    );
+  }
+  if (failure) console.error(failure);
+  if (flags.kernels) printKernels(stages.find(({ stage }) => stage === 'second step 1'));
+}
+
+function printKernels(stage: StageTrace | undefined): void {
+  for (const [name, count] of stage?.kernels ?? []) console.error(`  ${String(count).padStart(6)}  ${name}`);
+}

@@ -1,0 +1,1 @@
+// The provider asks the driver for nothing by name.
