@@ -5,14 +5,20 @@ import { asDiskError } from '../engine/files.ts';
 import { writeAt } from '../weights/disk.ts';
 import { Chunks } from './chunks.ts';
 import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
-import type { Hub, RemoteFile } from './hub.ts';
-import { type RetryOptions, retrying } from './retry.ts';
+import type { RemoteFile } from './hub.ts';
+import { ifHubIsWrong, type RetryOptions, retrying } from './retry.ts';
 
 export const partSuffix = '.part';
 export const chunksSuffix = '.chunks';
 
 /** What is found damaged is fetched again in pieces of this size. */
 const defaultChunkBytes = 2 ** 24;
+
+/** Where the bytes of a file come from. */
+export interface Origin {
+  /** The bytes `begin` up to `end`; it may end before. */
+  read(file: RemoteFile, begin: number, end: number): AsyncIterable<Uint8Array>;
+}
 
 export interface DownloadOptions extends Omit<RetryOptions, 'name'> {
   /** Bytes of the file that are there. */
@@ -33,14 +39,14 @@ export interface DownloadOptions extends Omit<RetryOptions, 'name'> {
  * @throws CodedError `hub-refused`, `hub-unreachable`, `hub-wrong`, `disk-full`; the signal's reason
  */
 export async function download(
-  hub: Hub,
+  origin: Origin,
   file: RemoteFile,
   destination: string,
   options: DownloadOptions,
 ): Promise<void> {
   try {
     await mkdir(path.dirname(destination), { recursive: true });
-    const part = await Part.open(hub, file, destination, options);
+    const part = await Part.open(origin, file, destination, options);
     try {
       await part.complete();
     } finally {
@@ -61,7 +67,7 @@ export async function fetchedBytes(destination: string): Promise<number> {
 }
 
 class Part {
-  readonly #hub: Hub;
+  readonly #origin: Origin;
   readonly #file: RemoteFile;
   readonly #name: string;
   readonly #place: string;
@@ -70,14 +76,14 @@ class Part {
   readonly #options: DownloadOptions;
 
   private constructor(
-    hub: Hub,
+    origin: Origin,
     file: RemoteFile,
     destination: string,
     handle: FileHandle,
     chunks: Chunks,
     options: DownloadOptions,
   ) {
-    this.#hub = hub;
+    this.#origin = origin;
     this.#file = file;
     this.#name = path.basename(destination);
     this.#place = destination + partSuffix;
@@ -87,7 +93,7 @@ class Part {
   }
 
   static async open(
-    hub: Hub,
+    origin: Origin,
     file: RemoteFile,
     destination: string,
     options: DownloadOptions,
@@ -104,7 +110,7 @@ class Part {
     if (!chunks.isContinued) await rm(place, { force: true });
     const handle = await open(place, 'r+').catch(() => open(place, 'w+', 0o644));
     if ((await handle.stat()).size > size) await handle.truncate(size);
-    return new Part(hub, file, destination, handle, chunks, options);
+    return new Part(origin, file, destination, handle, chunks, options);
   }
 
   async close(): Promise<void> {
@@ -130,7 +136,7 @@ class Part {
       await rm(this.#place, { force: true });
       throw new CodedError('hub-wrong', {
         detail: `${this.#file.repo}/${this.#file.path} was fetched twice and compared, and its hash is ${hex}, not ${digestText(this.#file.digest)}.`,
-        remedy: 'Do not use it. If HF_ENDPOINT is set, the mirror has another file: unset it and try again.',
+        remedy: `Do not use it. ${this.#options.ifWrong ?? ifHubIsWrong}`,
       });
     }
     await this.#handle.sync();
@@ -179,7 +185,7 @@ class Part {
     this.#options.progress(length);
     const request = async () => {
       isPieced = length % chunkBytes > 0;
-      for await (const bytes of this.#hub.read(this.#file, length, size)) await append(bytes);
+      for await (const bytes of this.#origin.read(this.#file, length, size)) await append(bytes);
       return length === size;
     };
     if (length < size) await retrying(this.#retry, request, () => length);
@@ -222,7 +228,7 @@ class Part {
     const bytes = new Uint8Array(end - begin);
     let done = 0;
     const request = async () => {
-      for await (const piece of this.#hub.read(this.#file, begin + done, end)) {
+      for await (const piece of this.#origin.read(this.#file, begin + done, end)) {
         bytes.set(piece, done);
         done += piece.length;
       }

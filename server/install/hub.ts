@@ -2,6 +2,7 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { Digest } from './digest.ts';
 import type { Source } from './published.ts';
+import { Interrupted, interruptionOf, retryAfter, Transport } from './transport.ts';
 
 export const officialEndpoint = 'https://huggingface.co';
 
@@ -15,21 +16,6 @@ export interface RemoteFile {
   readonly digest: Digest;
 }
 
-/** A request that may go well when it is made again. */
-export class Interrupted extends Error {
-  constructor(
-    message: string,
-    readonly options: {
-      /** The answer was complete, but is not what was asked for. */
-      readonly isWrong?: boolean;
-      readonly retryAfterMs?: number | undefined;
-      readonly cause?: unknown;
-    } = {},
-  ) {
-    super(message, { cause: options.cause });
-  }
-}
-
 export interface HubOptions {
   /** `HF_ENDPOINT`, as the hub's own clients have it. */
   readonly endpoint: string;
@@ -40,22 +26,13 @@ export interface HubOptions {
   readonly stallMs?: number;
 }
 
-const redirects = 10;
-
-interface Answer {
-  readonly response: Response;
-  /** Empty where the hub tells none. */
-  readonly commit: string;
-}
-
 export class Hub {
   readonly #endpoint: URL;
   readonly #token: string | undefined;
-  readonly #signal: AbortSignal;
-  readonly #stallMs: number;
+  readonly #transport: Transport;
 
   /** @throws CodedError `request-invalid` where the endpoint is no address, or the token no token */
-  constructor({ endpoint, token, signal, stallMs = 60_000 }: HubOptions) {
+  constructor({ endpoint, token, signal, stallMs }: HubOptions) {
     this.#endpoint = endpointURL(endpoint);
     this.#token = token?.trim() || undefined;
     // Told without the token in it; fetch would put it into its message.
@@ -66,8 +43,8 @@ export class Hub {
         remedy: `Copy the token again from ${officialEndpoint}/settings/tokens.`,
       });
     }
-    this.#signal = signal;
-    this.#stallMs = stallMs;
+    const headersFor = (url: URL) => this.#authorization(url);
+    this.#transport = new Transport({ signal, stallMs, headersFor });
   }
 
   /**
@@ -77,8 +54,18 @@ export class Hub {
    */
   async describe(source: Source): Promise<RemoteFile> {
     const { repo, path, revision } = source;
-    const { response, commit, end } = await this.#request('HEAD', source);
+    const { response, headers, end } = await this.#transport.request(
+      'HEAD',
+      fileURL(this.#endpoint, source),
+      {
+        check: (response) => this.#check(response, source),
+        // To the storage: what was asked is in these headers already.
+        isEnough: ({ headers }) => headers.has('x-linked-etag'),
+      },
+    );
     end();
+    // Told by whichever of the hub's answers knows it.
+    const commit = headers.map((told) => told.get('x-repo-commit')).find(Boolean) ?? '';
     const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
     const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
     const etag = response.headers.get('x-linked-etag') ?? response.headers.get('etag') ?? '';
@@ -112,95 +99,14 @@ export class Hub {
    * The bytes `begin` up to `end` of a file; it may end before.
    * @throws CodedError `hub-refused`; Interrupted
    */
-  async *read(file: RemoteFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
-    const { response, end: finish, alive } = await this.#request('GET', file, { begin, end });
-    try {
-      let skip = rangeStart(response, file, begin);
-      let left = end - begin;
-      for await (const bytes of response.body ?? []) {
-        alive();
-        const useful = bytes.subarray(Math.min(skip, bytes.length)).subarray(0, left);
-        skip -= Math.min(skip, bytes.length);
-        left -= useful.length;
-        if (useful.length > 0) yield useful;
-        // A server that sends more than it was asked for is not listened to any longer.
-        if (left === 0) return;
-      }
-    } catch (cause) {
-      throw this.#asInterruption(cause);
-    } finally {
-      finish();
-    }
+  read(file: RemoteFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
+    const check = (response: Response) => this.#check(response, file);
+    return this.#transport.read(fileURL(this.#endpoint, file), file.size, { begin, end }, check);
   }
 
-  async #request(
-    method: 'HEAD' | 'GET',
-    file: { repo: string; path: string; revision: string },
-    range?: { begin: number; end: number },
-  ): Promise<Answer & { end: () => void; alive: () => void }> {
-    const stalled = new AbortController();
-    let timer: NodeJS.Timeout | undefined;
-    const alive = () => {
-      clearTimeout(timer);
-      timer = setTimeout(
-        () => stalled.abort(new Interrupted(`nothing came for ${this.#stallMs / 1000} s`)),
-        this.#stallMs,
-      );
-    };
-    const end = () => {
-      clearTimeout(timer);
-      stalled.abort();
-    };
-    alive();
-    try {
-      const answer = await this.#follow(method, fileURL(this.#endpoint, file), {
-        signal: AbortSignal.any([this.#signal, stalled.signal]),
-        headers: {
-          // Compressed answers have neither the length nor the ranges of the file.
-          'accept-encoding': 'identity',
-          'user-agent': 'acepp-layers',
-          ...(range && { range: `bytes=${range.begin}-${range.end - 1}` }),
-        },
-      });
-      this.#check(answer.response, file);
-      return { ...answer, end, alive };
-    } catch (cause) {
-      end();
-      throw this.#asInterruption(cause);
-    }
-  }
-
-  /** By hand, because the token must not go to the host that the hub's files come from. */
-  async #follow(
-    method: 'HEAD' | 'GET',
-    start: URL,
-    init: { signal: AbortSignal; headers: Record<string, string> },
-  ): Promise<Answer> {
-    let url = start;
-    let commit = '';
-    for (let i = 0; i <= redirects; i++) {
-      const authorization =
-        this.#token && url.origin === this.#endpoint.origin && keepsSecrets(url)
-          ? { authorization: `Bearer ${this.#token}` }
-          : {};
-      const headers = { ...init.headers, ...authorization };
-      const response = await fetch(url, { method, redirect: 'manual', signal: init.signal, headers });
-      // Told by whichever of the hub's answers knows it.
-      commit ||= response.headers.get('x-repo-commit') ?? '';
-      const location = response.headers.get('location');
-      if (response.status < 300 || response.status >= 400 || !location) return { response, commit };
-      // To the storage: what was asked is in these headers already.
-      if (method === 'HEAD' && response.headers.has('x-linked-etag')) return { response, commit };
-      await response.body?.cancel();
-      const next = new URL(location, url);
-      if (url.protocol === 'https:' && next.protocol !== 'https:') {
-        throw new Interrupted(`${url.host} leads to ${next.origin}, which is not encrypted`, {
-          isWrong: true,
-        });
-      }
-      url = next;
-    }
-    throw new Interrupted(`${start.host} leads in circles`, { isWrong: true });
+  #authorization(url: URL): Record<string, string> {
+    const isMeant = this.#token && url.origin === this.#endpoint.origin && keepsSecrets(url);
+    return isMeant ? { authorization: `Bearer ${this.#token}` } : {};
   }
 
   #check(response: Response, file: { repo: string; path: string; revision: string }): void {
@@ -209,11 +115,13 @@ export class Hub {
     const isStorage = response.url !== '' && new URL(response.url).origin !== this.#endpoint.origin;
     const name = `${file.repo}/${file.path}`;
     // An address of the storage is signed for an hour; the hub gives a new one.
-    if (status === 429 || status === 408 || status >= 500 || (isStorage && status === 403)) {
-      const after = Number(headers.get('retry-after'));
-      const retryAfterMs = Number.isFinite(after) && after > 0 ? after * 1000 : undefined;
-      throw new Interrupted(`${new URL(response.url).host} answered ${status}`, { retryAfterMs });
-    }
+    const interruption =
+      isStorage && status === 403
+        ? new Interrupted(`${new URL(response.url).host} answered 403`, {
+            retryAfterMs: retryAfter(headers),
+          })
+        : interruptionOf(response);
+    if (interruption) throw interruption;
     if (status === 401 || status === 403) throw this.#refused(status, file.repo);
     if (status === 404) {
       throw new CodedError('hub-refused', {
@@ -248,36 +156,6 @@ export class Hub {
       remedy: `Accept its licence at ${page} with the same account. A fine-grained token also needs "Read access to contents of all public gated repos you can access" (${tokens}).`,
     });
   }
-
-  #asInterruption(cause: unknown): unknown {
-    // The person's own Ctrl-C stays what it is.
-    if (this.#signal.aborted) return this.#signal.reason;
-    if (cause instanceof CodedError || cause instanceof Interrupted) return cause;
-    const { message, cause: inner } = cause as Error;
-    return new Interrupted(inner instanceof Error ? inner.message || message : message, { cause });
-  }
-}
-
-/** How many bytes of the answer come before `begin`. */
-function rangeStart(response: Response, { size }: RemoteFile, begin: number): number {
-  const { status, headers } = response;
-  const lie = (what: string) => new Interrupted(what, { isWrong: true });
-  if (status === 206) {
-    const range = headers.get('content-range') ?? '';
-    const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
-    if (Number(first) !== begin) throw lie(`asked from byte ${begin}, got "${range}"`);
-    if (total !== '*' && Number(total) !== size)
-      throw lie(`the file should have ${size} bytes, got "${range}"`);
-    return 0;
-  }
-  if (status === 200) {
-    const length = headers.get('content-length');
-    if (length !== null && Number(length) !== size) {
-      throw lie(`the file should have ${size} bytes, the answer has ${length}`);
-    }
-    return begin;
-  }
-  throw lie(`asked from byte ${begin} of ${size}, got status ${status}`);
 }
 
 function endpointURL(endpoint: string): URL {

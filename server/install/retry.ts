@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodedError } from '../../shared/errors.ts';
-import { Interrupted } from './hub.ts';
+import { Interrupted } from './transport.ts';
 
 export interface RetryOptions {
   /** Of what is asked for, in what is told. */
   readonly name: string;
   readonly signal: AbortSignal;
   readonly say: (text: string) => void;
+  /** What to do where answers are not what was asked for. */
+  readonly ifWrong?: string;
   /** What the first wait before another attempt takes. */
   readonly firstDelayMs?: number;
 }
+
+export const ifHubIsWrong = 'If HF_ENDPOINT is set, its mirror is broken or has another file: unset it.';
 
 /** So often a request is made again while not one byte comes. */
 const attempts = 8;
@@ -23,7 +27,7 @@ const longestAskedDelayMs = 300_000;
  * @throws CodedError `hub-unreachable`, or `hub-wrong` where the answers are not what was asked for; the signal's reason
  */
 export async function retrying(
-  { name, signal, say, firstDelayMs = 1000 }: RetryOptions,
+  { name, signal, say, ifWrong = ifHubIsWrong, firstDelayMs = 1000 }: RetryOptions,
   request: () => Promise<boolean>,
   done: () => number = () => 0,
 ): Promise<void> {
@@ -40,7 +44,7 @@ export async function retrying(
     if (failures >= attempts) {
       throw new CodedError(isWrong ? 'hub-wrong' : 'hub-unreachable', {
         detail: `${name} cannot be fetched: ${interruption.message} (${attempts} times in a row).`,
-        remedy: `${isWrong ? 'If HF_ENDPOINT is set, the mirror is broken: unset it.' : 'Check the connection.'} What was fetched stays; the same command goes on from there.`,
+        remedy: `${isWrong ? ifWrong : 'Check the connection.'} What was fetched stays; the same command goes on from there.`,
         cause: interruption,
       });
     }
