@@ -10,6 +10,7 @@ await build({
     main: 'server/main.ts',
     edit: 'server/edit.ts',
     models: 'server/models.ts',
+    cuda: 'server/cuda.ts',
     quantize: 'server/quantize.ts',
     engine: 'server/engine/process.ts',
   },

@@ -1,21 +1,19 @@
-import { createInterface } from 'node:readline/promises';
-import { Command, CommanderError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import { modelFolder } from '../install/folder.ts';
 import { Hub, officialEndpoint } from '../install/hub.ts';
-import { type InstallProgress, installModel } from '../install/install.ts';
+import { installModel } from '../install/install.ts';
 import { acceptedLicences, type Licence, licences } from '../install/licences.ts';
 import { type ListedPart, listParts, type PartState } from '../install/list.ts';
 import { type PublishedModel, type T5Precision, t5Precisions } from '../install/published.ts';
 import { removeModel } from '../install/remove.ts';
-import { sizeText, timeText } from '../install/text.ts';
+import { sizeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
 import { homeFolder } from '../paths.ts';
 import { listModels, modelsFolder } from '../weights/catalogue.ts';
 import { freeBytes } from '../weights/disk.ts';
-import { wrongCommandLine } from './failure.ts';
 import { fromPerson } from './flags.ts';
-import { Progress } from './progress.ts';
+import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
 
 interface InstallFlags {
   readonly t5?: T5Precision;
@@ -33,21 +31,21 @@ export interface Grain {
  * `npm run models -- list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
-export async function runModels(
+export function runModels(
   argv: readonly string[],
   models: readonly PublishedModel[],
   grain: Grain = {},
 ): Promise<number> {
-  const progress = new Progress();
-  const ended = new AbortController();
-  let code = 0;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      // The second Ctrl-C does not wait.
-      if (ended.signal.aborted) process.exit(130);
-      ended.abort();
-    });
-  }
+  return runInstaller('models', argv, (command, run) => defineModels(command, models, grain, run));
+}
+
+function defineModels(
+  command: Command,
+  models: readonly PublishedModel[],
+  grain: Grain,
+  run: InstallerRun,
+): void {
+  const { progress, signal } = run;
   const find = (id: string): PublishedModel => {
     const model = models.find((published) => published.id === id);
     if (model) return model;
@@ -57,10 +55,7 @@ export async function runModels(
     });
   };
 
-  const command = new Command('npm run models --')
-    .description('The models that ACE++ Layers runs: which there are, and their installation.')
-    .configureOutput({ writeErr: () => {} })
-    .exitOverride();
+  command.description('The models that ACE++ Layers runs: which there are, and their installation.');
   command
     .command('list')
     .description('what there is, what is installed, what is missing, and what space it takes')
@@ -93,14 +88,14 @@ export async function runModels(
         hub: new Hub({
           endpoint: process.env.HF_ENDPOINT || officialEndpoint,
           token: process.env.HF_TOKEN,
-          signal: ended.signal,
+          signal,
         }),
         t5,
         from: from.map(fromPerson),
-        ask: (licence) => ask(licence, acceptLicence === true, ended.signal),
+        ask: (licence) => ask(licence, acceptLicence === true, signal),
         progress: (state) => pace.show(state),
         say: (text) => progress.line(text),
-        signal: ended.signal,
+        signal,
       });
     });
   command
@@ -111,7 +106,7 @@ export async function runModels(
       const pace = new Pace(progress);
       for (const model of id === undefined ? models : [find(id)]) {
         const findings = await verifyModel(model.id, {
-          signal: ended.signal,
+          signal,
           progress: (file, bytes, size) => pace.show({ file, fileBytes: bytes, fileSize: size, bytes, size }),
         });
         progress.end();
@@ -120,7 +115,7 @@ export async function runModels(
           console.log(`${model.id}/${file} ${isRight ? `is right: ${text}` : text}`);
         }
         if (findings.some(({ isRight }) => !isRight)) {
-          code = 1;
+          run.exitCode = 1;
           console.log(`Mend it with: npm run models -- install ${model.id}`);
         }
       }
@@ -134,70 +129,6 @@ export async function runModels(
       console.log(`Removed ${id}: ${sizeText(removedBytes)} are free again.`);
       for (const text of kept) console.log(`Stays: ${text}`);
     });
-
-  try {
-    await command.parseAsync([...argv]);
-  } catch (thrown) {
-    progress.end();
-    if (ended.signal.aborted) {
-      console.error('Ended. The same command goes on from here.');
-      return 130;
-    }
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error = thrown instanceof CommanderError ? wrongCommand(thrown) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
-  }
-  progress.end();
-  return code;
-}
-
-function wrongCommand({ code, message }: CommanderError): CodedError {
-  return wrongCommandLine('models', code === 'commander.help' ? 'it names no command' : message);
-}
-
-/** Shows what has to be accepted; asks where there is someone to answer. */
-async function ask(licence: Licence, isAccepted: boolean, signal: AbortSignal): Promise<boolean> {
-  console.error(`\n${licence.title}\n${licence.url}\n\n${licence.terms}\n`);
-  if (isAccepted) {
-    console.error('Accepted with --accept-licence.');
-    return true;
-  }
-  if (!process.stdin.isTTY) return false;
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  // While it reads, the terminal's Ctrl-C comes to it and not to the process.
-  lines.on('SIGINT', () => process.emit('SIGINT'));
-  try {
-    const answer = await lines.question('Do you accept it? Type "yes": ', { signal });
-    return answer.trim().toLowerCase() === 'yes';
-  } finally {
-    lines.close();
-  }
-}
-
-/** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
-class Pace {
-  readonly #progress: Progress;
-  #shown = 0;
-  #samples: { readonly at: number; readonly bytes: number }[] = [];
-
-  constructor(progress: Progress) {
-    this.#progress = progress;
-  }
-
-  show({ file, fileBytes, fileSize, bytes, size }: InstallProgress): void {
-    const now = performance.now();
-    if (now - this.#shown < (this.#progress.isTerminal ? 200 : 10_000)) return;
-    this.#shown = now;
-    // The last half minute tells better how long it takes than all of it.
-    const recent = this.#samples.filter(({ at, bytes: before }) => now - at < 30_000 && before <= bytes);
-    this.#samples = [...recent, { at: now, bytes }];
-    const [first] = this.#samples;
-    const rate = (1000 * (bytes - first!.bytes)) / (now - first!.at);
-    const speed = rate > 0 ? `, ${sizeText(rate)} a second, ${timeText((size - bytes) / rate)} left` : '';
-    const all = size > fileSize ? ` (of all ${Math.floor((100 * bytes) / size)} %)` : '';
-    this.#progress.state(`${file}: ${sizeText(fileBytes)} of ${sizeText(fileSize)}${all}${speed}`);
-  }
 }
 
 async function list(models: readonly PublishedModel[]): Promise<void> {

@@ -1,10 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
 import type { EditEventBody, EditResult } from '../../shared/events.ts';
 import { projectRoot } from '../paths.ts';
+import { cudaFolder, engineEnvironment, hasNvidiaCard } from './environment.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import type { Provider } from './provider.ts';
@@ -33,15 +35,6 @@ export interface EngineLimits {
 
 const defaultLimits: EngineLimits = { silence: 1800, probe: 60, cancel: 10, idle: 600 };
 const stderrLines = 40;
-
-/** Of the engine's environment. */
-export const cudaSettings = {
-  // Cards are counted as nvidia-smi does, so that the memory it tells is of the card that computes; CUDA's own order is by speed.
-  CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
-  // Before compute capability 9.0, ONNX Runtime 1.29 takes flash attention in bfloat16 only from cuDNN, and only if it is told
-  // to; else a kernel that is about half as fast.
-  ORT_ENABLE_CUDNN_FLASH_ATTENTION: '1',
-};
 
 export interface EngineStatus {
   readonly state: 'stopped' | 'starting' | 'running' | 'idle';
@@ -138,8 +131,7 @@ export class Engine {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
       execArgv: ['--enable-source-maps'],
-      // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379).
-      env: { ...process.env, ORT_DISABLE_TELEMETRY: '1', ...cudaSettings },
+      env: engineEnvironment(),
     });
     child.on('message', (message) => this.#hear(message as FromEngine));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
@@ -257,6 +249,12 @@ export class Engine {
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
     this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reason}`);
+    if (provider !== 'cuda' || !hasNvidiaCard()) return;
+    const text = existsSync(cudaFolder())
+      ? 'The NVIDIA card is not used: “npm run cuda -- status” says why.'
+      : 'This computer has an NVIDIA card: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
+    this.#options.log(text);
+    this.#job?.onEvent({ type: 'note', text });
   }
 
   #watchSilence(): void {

@@ -23,6 +23,20 @@ export const licences = {
   },
   'apache-2.0': { title: 'Apache License 2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
   mit: { title: 'MIT License', url: 'https://github.com/openai/CLIP/blob/main/LICENSE' },
+  'mit-onnxruntime': {
+    title: 'MIT License',
+    url: 'https://github.com/microsoft/onnxruntime/blob/main/LICENSE',
+  },
+  'nvidia-cuda': {
+    title: 'NVIDIA CUDA Toolkit End User License Agreement',
+    url: 'https://docs.nvidia.com/cuda/eula/',
+    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+  },
+  'nvidia-cudnn': {
+    title: 'NVIDIA cuDNN Software License Agreement',
+    url: 'https://docs.nvidia.com/deeplearning/cudnn/latest/reference/eula.html',
+    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+  },
 } as const satisfies Record<string, Licence>;
 
 export type LicenceId = keyof typeof licences;

@@ -31,7 +31,7 @@ import {
   t5Tensors,
   writeWeights,
 } from '../../bench/weights.ts';
-import { cudaSettings } from '../../server/engine/engine.ts';
+import { ortSettings } from '../../server/engine/environment.ts';
 import { measureModel } from '../../server/models/load.ts';
 import { gigabytes, planMemory } from '../../server/models/memoryPlan.ts';
 import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/weights/catalogue.ts';
@@ -113,7 +113,7 @@ async function measureCard(size: number): Promise<void> {
     execFileSync(process.execPath, ['--import', 'tsx', path.join(self, 'edit.ts'), JSON.stringify(edit)], {
       env: {
         ...process.env,
-        ...cudaSettings,
+        ...ortSettings,
         LD_LIBRARY_PATH: libraries,
         STANDIN_LOG: log,
         STANDIN_BYTES: String(Math.round(free)),

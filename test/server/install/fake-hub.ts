@@ -86,6 +86,11 @@ export class FakeHub {
     return origin(this.#hub);
   }
 
+  /** Where files lie, under `/<repo>/<path>`. */
+  get storage(): string {
+    return origin(this.#storage);
+  }
+
   /** Small files lie on the hub itself, under git's hash of a blob. */
   publish(repo: string, path: string, bytes: Buffer, isLFS = true): void {
     this.#files.set(`${repo}/${path}`, { bytes, isLFS });

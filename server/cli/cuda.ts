@@ -1,0 +1,116 @@
+import { fork } from 'node:child_process';
+import type { Command } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import { deviceMemory } from '../engine/deviceMemory.ts';
+import { driverVersion } from '../engine/driver.ts';
+import { cudaFolder, engineEnvironment } from '../engine/environment.ts';
+import { type Abilities, probe } from '../engine/probe.ts';
+import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
+import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
+import { sizeText } from '../install/text.ts';
+import { gigabytes } from '../models/memoryPlan.ts';
+import { homeFolder } from '../paths.ts';
+import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
+import type { Grain } from './models.ts';
+
+/**
+ * `npm run cuda -- install | status | remove`: what an NVIDIA card needs on Linux and in WSL2.
+ * @returns the exit code: 130 after Ctrl-C
+ */
+export function runCUDA(
+  argv: readonly string[],
+  archives: readonly Archive[],
+  grain: Grain = {},
+): Promise<number> {
+  return runInstaller('cuda', argv, (command, run) => define(command, archives, grain, run));
+}
+
+function define(command: Command, archives: readonly Archive[], grain: Grain, run: InstallerRun): void {
+  const { progress, signal } = run;
+  command.description("ONNX Runtime's CUDA provider and NVIDIA's libraries, for a card on Linux or in WSL2.");
+  command
+    .command('install')
+    .description('fetches and unpacks them; goes on where it was ended')
+    .option('--accept-licence', 'you have read the licences that are shown, and accept them')
+    .action(async ({ acceptLicence }: { acceptLicence?: boolean }) => {
+      requireLinux();
+      const pace = new Pace(progress);
+      await installCUDA(archives, {
+        ...grain,
+        home: homeFolder(),
+        ask: (licence) => ask(licence, acceptLicence === true, signal),
+        progress: (state) => pace.show(state),
+        say: (text) => progress.line(text),
+        signal,
+      });
+      progress.end();
+      console.log(await checked());
+    });
+  command
+    .command('status')
+    .description('what is installed, the card and its driver, and whether the card computes')
+    .action(async () => {
+      requireLinux();
+      console.log(
+        (await isInstalled()) ? `Installed in ${cudaFolder()}` : 'Not installed: npm run cuda -- install',
+      );
+      console.log(await checked());
+    });
+  command
+    .command('remove')
+    .description('removes them')
+    .action(async () => {
+      console.log(`Removed: ${sizeText(await removeCUDA())} are free again.`);
+    });
+  // In a process of its own, which has the libraries' folder in its environment.
+  command.command(checkCommand, { hidden: true }).action(async () => {
+    process.send?.(await probe('cuda'));
+    process.disconnect?.();
+  });
+}
+
+const checkCommand = 'check';
+
+/** Whether the card computes, and if not, what to do. */
+async function checked(): Promise<string> {
+  const driver = await driverVersion();
+  const memory = await deviceMemory('cuda');
+  const card = memory
+    ? `${memory.name}, ${gigabytes(memory.free)} of ${gigabytes(memory.total)} free, driver ${driver}`
+    : 'No NVIDIA card with a driver was found';
+  const advice = adviceFor(driver);
+  if (advice) return `${card}. ${advice}`;
+  try {
+    const { transformer } = await tried();
+    const form = transformer.attention === 'fused' ? '' : ', attention in parts';
+    return `${card}. It computes: FLUX in ${transformer.type}${form}.`;
+  } catch (cause) {
+    return `${card}. It does not compute: ${(cause as Error).message}`;
+  }
+}
+
+/** @param driver undefined where there is none */
+function adviceFor(driver: string | undefined): string | undefined {
+  const install = `Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.`;
+  if (driver === undefined) return `Install the driver. ${install}`;
+  if (Number.parseInt(driver, 10) >= oldestDriver) return undefined;
+  return `CUDA 13 needs driver ${oldestDriver} or newer. ${install}`;
+}
+
+function tried(): Promise<Abilities> {
+  return new Promise((resolve, reject) => {
+    const child = fork(process.argv[1]!, [checkCommand], {
+      env: engineEnvironment(),
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    let said = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-2000);
+    });
+    child.once('message', (abilities) => resolve(abilities as Abilities));
+    child.once('close', (code, signal) => {
+      const how = signal ?? `exit code ${code}`;
+      reject(new CodedError('provider-unavailable', { detail: said.trim() || how, remedy: '' }));
+    });
+  });
+}

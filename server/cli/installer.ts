@@ -1,0 +1,101 @@
+/** What commands that fetch have in common: they may be ended and called again, show how far they are, and ask for licences. */
+import { createInterface } from 'node:readline/promises';
+import { Command, CommanderError } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import type { InstallProgress } from '../install/install.ts';
+import type { Licence } from '../install/licences.ts';
+import { sizeText, timeText } from '../install/text.ts';
+import { wrongCommandLine } from './failure.ts';
+import { Progress } from './progress.ts';
+
+export interface InstallerRun {
+  readonly progress: Progress;
+  /** Aborted with the first Ctrl-C. */
+  readonly signal: AbortSignal;
+  exitCode: number;
+}
+
+/**
+ * Runs `npm run <name> -- <command>`. Results go to stdout; progress, licences and errors to stderr.
+ * @returns the exit code: 130 after Ctrl-C
+ */
+export async function runInstaller(
+  name: string,
+  argv: readonly string[],
+  define: (command: Command, run: InstallerRun) => void,
+): Promise<number> {
+  const ended = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      // The second Ctrl-C does not wait.
+      if (ended.signal.aborted) process.exit(130);
+      ended.abort();
+    });
+  }
+  const run: InstallerRun = { progress: new Progress(), signal: ended.signal, exitCode: 0 };
+  const command = new Command(`npm run ${name} --`).configureOutput({ writeErr: () => {} }).exitOverride();
+  define(command, run);
+  try {
+    await command.parseAsync([...argv]);
+  } catch (thrown) {
+    run.progress.end();
+    if (ended.signal.aborted) {
+      console.error('Ended. The same command goes on from here.');
+      return 130;
+    }
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+    const error = thrown instanceof CommanderError ? wrongCommand(name, thrown) : CodedError.from(thrown);
+    console.error(`${error.code}: ${error.message}`);
+    return 1;
+  }
+  run.progress.end();
+  return run.exitCode;
+}
+
+function wrongCommand(name: string, { code, message }: CommanderError): CodedError {
+  return wrongCommandLine(name, code === 'commander.help' ? 'it names no command' : message);
+}
+
+/** Shows what has to be accepted; asks where there is someone to answer. */
+export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSignal): Promise<boolean> {
+  console.error(`\n${licence.title}\n${licence.url}\n\n${licence.terms}\n`);
+  if (isAccepted) {
+    console.error('Accepted with --accept-licence.');
+    return true;
+  }
+  if (!process.stdin.isTTY) return false;
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // While it reads, the terminal's Ctrl-C comes to it and not to the process.
+  lines.on('SIGINT', () => process.emit('SIGINT'));
+  try {
+    const answer = await lines.question('Do you accept it? Type "yes": ', { signal });
+    return answer.trim().toLowerCase() === 'yes';
+  } finally {
+    lines.close();
+  }
+}
+
+/** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
+export class Pace {
+  readonly #progress: Progress;
+  #shown = 0;
+  #samples: { readonly at: number; readonly bytes: number }[] = [];
+
+  constructor(progress: Progress) {
+    this.#progress = progress;
+  }
+
+  show({ file, fileBytes, fileSize, bytes, size }: InstallProgress): void {
+    const now = performance.now();
+    if (now - this.#shown < (this.#progress.isTerminal ? 200 : 10_000)) return;
+    this.#shown = now;
+    // The last half minute tells better how long it takes than all of it.
+    const recent = this.#samples.filter(({ at, bytes: before }) => now - at < 30_000 && before <= bytes);
+    this.#samples = [...recent, { at: now, bytes }];
+    const [first] = this.#samples;
+    const rate = (1000 * (bytes - first!.bytes)) / (now - first!.at);
+    const speed = rate > 0 ? `, ${sizeText(rate)} a second, ${timeText((size - bytes) / rate)} left` : '';
+    const all = size > fileSize ? ` (of all ${Math.floor((100 * bytes) / size)} %)` : '';
+    this.#progress.state(`${file}: ${sizeText(fileBytes)} of ${sizeText(fileSize)}${all}${speed}`);
+  }
+}

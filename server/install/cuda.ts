@@ -1,0 +1,224 @@
+/** ONNX Runtime's CUDA provider and NVIDIA's libraries in the companion's folder, for a machine that has Node and a driver alone. */
+import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { cudaFolder } from '../engine/environment.ts';
+import { asDiskError } from '../engine/files.ts';
+import { hold } from '../hold.ts';
+import { freeBytes } from '../weights/disk.ts';
+import type { Archive } from './cudaArchives.ts';
+import { chunksSuffix, download, fetchedBytes, type Origin } from './download.ts';
+import type { RemoteFile } from './hub.ts';
+import type { InstallProgress } from './install.ts';
+import { acceptLicences, type Licence } from './licences.ts';
+import type { RetryOptions } from './retry.ts';
+import { sizeText } from './text.ts';
+import { interruptionOf, Transport } from './transport.ts';
+import { unpack } from './unpack.ts';
+
+export interface CUDAOptions extends Omit<RetryOptions, 'name'> {
+  readonly home: string;
+  readonly ask: (licence: Licence) => Promise<boolean>;
+  readonly progress: (progress: InstallProgress) => void;
+  readonly chunkBytes?: number;
+}
+
+/** Room for the journals, and for what else grows meanwhile. */
+const spareBytes = 2 ** 26;
+
+/** What `cudaFolder` is until all is in it. */
+const partialFolder = () => `${cudaFolder()}.partial`;
+const archivesFolder = () => path.join(path.dirname(cudaFolder()), 'archives');
+
+/** @throws CodedError `provider-unavailable` where there is no CUDA for the system */
+export function requireLinux(platform = process.platform, arch = process.arch): void {
+  if (platform === 'linux' && arch === 'x64') return;
+  const isWindows = platform === 'win32';
+  throw new CodedError('provider-unavailable', {
+    detail: `There is no CUDA for "${platform}-${arch}": it is for Linux on x64, WSL2 among them.`,
+    remedy: isWindows
+      ? 'Nothing is to be installed: DirectML comes with "npm ci" and is used by itself. For CUDA, run ACE++ Layers in WSL2.'
+      : 'Nothing is to be installed: what can compute here comes with "npm ci".',
+  });
+}
+
+export async function isInstalled(): Promise<boolean> {
+  return exists(cudaFolder());
+}
+
+/**
+ * Fetches and unpacks what is missing. It may be ended at any moment and called again: what is fetched and what is unpacked stays, and
+ * the folder is there when all is in it.
+ * @throws CodedError `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
+ */
+export async function installCUDA(archives: readonly Archive[], options: CUDAOptions): Promise<void> {
+  if (await isInstalled()) {
+    options.say(`CUDA is installed in ${cudaFolder()}.`);
+    return;
+  }
+  const licences = archives.map(({ licence }) => licence);
+  await acceptLicences(options.home, licences, options.ask);
+  await mkdir(archivesFolder(), { recursive: true });
+  await mkdir(partialFolder(), { recursive: true });
+  const release = await holdFolder();
+  try {
+    await fetchAndUnpack(archives, options);
+    await finish();
+    options.say(`CUDA is installed in ${cudaFolder()}.`);
+  } catch (cause) {
+    throw asDiskError(cause);
+  } finally {
+    await release();
+  }
+}
+
+/** @returns bytes that are free again */
+export async function removeCUDA(): Promise<number> {
+  const folder = path.dirname(cudaFolder());
+  if (!(await exists(folder))) return 0;
+  const release = await holdFolder();
+  const bytes = await bytesIn(folder);
+  await release();
+  await rm(folder, { recursive: true });
+  return bytes;
+}
+
+async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions): Promise<void> {
+  const missing: Archive[] = [];
+  for (const archive of archives) if (!(await isUnpacked(archive))) missing.push(archive);
+  const there = new Map<string, number>();
+  for (const archive of missing) there.set(archive.url, await bytesThere(archive));
+  const size = missing.reduce((sum, archive) => sum + archive.size, 0);
+  const bytes = () => [...there.values()].reduce((sum, count) => sum + count, 0);
+  await requireSpace(missing, size - bytes(), options.say);
+  const origin = archiveOrigin(options.signal);
+  for (const archive of missing) {
+    const place = placeOf(archive);
+    if (!(await exists(place))) {
+      await download(origin, remoteOf(archive), place, {
+        ...options,
+        ifWrong: 'Try again later, or in another network.',
+        progress: (count) => {
+          there.set(archive.url, count);
+          options.progress({
+            file: archive.title,
+            fileBytes: count,
+            fileSize: archive.size,
+            bytes: bytes(),
+            size,
+          });
+        },
+      });
+    }
+    options.say(`${archive.title}: unpacking`);
+    const names = await unpack(place, archive.takes, partialFolder(), options.signal);
+    await writeFile(markOf(archive), names.join('\n'));
+    for (const suffix of ['', chunksSuffix]) await rm(place + suffix, { force: true });
+  }
+}
+
+/** Archives go one after the other: the space of one is free again when the next is fetched, but a careful guess takes all. */
+async function requireSpace(
+  missing: readonly Archive[],
+  toFetch: number,
+  say: (text: string) => void,
+): Promise<void> {
+  const unpacked = missing.reduce((sum, archive) => sum + archive.unpacked, 0);
+  const largest = Math.max(0, ...missing.map((archive) => archive.size));
+  const needed = unpacked + Math.min(largest, toFetch) + spareBytes;
+  const free = await freeBytes(cudaFolder());
+  say(
+    `To fetch: ${sizeText(toFetch)}, ${sizeText(unpacked)} when unpacked. Free on the disk: ${sizeText(free)}.`,
+  );
+  if (needed <= free) return;
+  throw new CodedError('disk-full', {
+    detail: `CUDA needs ${sizeText(needed)}, and ${sizeText(free)} are free in ${path.dirname(cudaFolder())}. Nothing was fetched.`,
+    remedy: 'Free some space, or let ACEPP_HOME name a folder on another disk.',
+  });
+}
+
+async function finish(): Promise<void> {
+  const folder = partialFolder();
+  // ONNX Runtime asks for cuDNN without a version, and its wheel has none without.
+  await symlink('libcudnn.so.9', path.join(folder, 'libcudnn.so')).catch(ignoreExisting);
+  await rename(folder, cudaFolder());
+  await rm(archivesFolder(), { recursive: true, force: true });
+}
+
+const nameOf = ({ url }: Archive) => path.posix.basename(new URL(url).pathname);
+const placeOf = (archive: Archive) => path.join(archivesFolder(), nameOf(archive));
+/** Names what was unpacked of it, once that is whole. */
+const markOf = (archive: Archive) => `${placeOf(archive)}.unpacked`;
+
+async function isUnpacked(archive: Archive): Promise<boolean> {
+  const names = await readFile(markOf(archive), 'utf8').catch(() => '');
+  if (names === '') return false;
+  const there = await Promise.all(names.split('\n').map((name) => exists(path.join(partialFolder(), name))));
+  return there.every(Boolean);
+}
+
+async function bytesThere(archive: Archive): Promise<number> {
+  return (await exists(placeOf(archive))) ? archive.size : fetchedBytes(placeOf(archive));
+}
+
+const remoteOf = ({ url, size, sha256 }: Archive): RemoteFile => ({
+  repo: new URL(url).host,
+  path: new URL(url).pathname.slice(1),
+  revision: '',
+  size,
+  digest: { algorithm: 'sha256', hex: sha256 },
+});
+
+function archiveOrigin(signal: AbortSignal): Origin {
+  const transport = new Transport({ signal });
+  const schemeOf = (host: string) => (host.startsWith('127.0.0.1') ? 'http' : 'https');
+  return {
+    read({ repo, path: place, size }, begin, end) {
+      const url = new URL(`${schemeOf(repo)}://${repo}/${place}`);
+      return transport.read(url, size, { begin, end }, (response) => check(response, url));
+    },
+  };
+}
+
+function check(response: Response, url: URL): void {
+  const { status } = response;
+  if (status < 400 || status === 416) return;
+  throw (
+    interruptionOf(response) ??
+    new CodedError('hub-refused', {
+      detail: `${url.host} refused ${url.pathname} with ${status}.`,
+      remedy: 'Try again later, or update ACE++ Layers: the file may have moved.',
+    })
+  );
+}
+
+async function holdFolder(): Promise<() => Promise<void>> {
+  const file = path.join(path.dirname(cudaFolder()), 'install.pid');
+  return hold(
+    file,
+    (holder) =>
+      new CodedError('install-running', {
+        detail: `Process ${holder} is at work on CUDA.`,
+        remedy: `Wait for it, or end it first. If process ${holder} is another program, remove ${file}.`,
+      }),
+  );
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
+    if (entry.isFile()) bytes += (await stat(path.join(entry.parentPath, entry.name))).size;
+  }
+  return bytes;
+}
+
+function exists(place: string): Promise<boolean> {
+  return stat(place).then(
+    () => true,
+    () => false,
+  );
+}
+
+function ignoreExisting(cause: NodeJS.ErrnoException): void {
+  if (cause.code !== 'EEXIST') throw cause;
+}

@@ -1,0 +1,210 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync, readlinkSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { zipSync } from 'fflate';
+import * as tar from 'tar';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { cudaFolder, engineEnvironment } from '../../../server/engine/environment.ts';
+import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../../../server/install/cuda.ts';
+import { type Archive, cudaArchives } from '../../../server/install/cudaArchives.ts';
+import type { CodedError } from '../../../shared/errors.ts';
+import { FakeHub } from './fake-hub.ts';
+
+const chunkBytes = 64 * 1024;
+const cudnn = randomBytes(5 * chunkBytes + 123);
+const provider = randomBytes(3 * chunkBytes);
+
+let fake: FakeHub;
+let home: string;
+let archives: Archive[];
+let said: string[];
+const before = process.env.ACEPP_HOME;
+
+beforeAll(async () => {
+  fake = await FakeHub.start();
+  const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  const inside = 'package/Plugins/Linux/x64';
+  await mkdir(path.join(folder, inside), { recursive: true });
+  await writeFile(path.join(folder, inside, 'libonnxruntime_providers_cuda.so'), provider);
+  await writeFile(path.join(folder, inside, 'other.so'), provider);
+  const tarball = path.join(folder, 'provider.tgz');
+  await tar.c({ gzip: true, file: tarball, cwd: folder }, ['package']);
+  const wheel = zipSync({
+    'nvidia/cudnn/lib/libcudnn.so.9': cudnn,
+    'nvidia/cudnn/lib/readme.txt': cudnn,
+  });
+  archives = [
+    published('a/b/provider.tgz', await readFile(tarball), /\/libonnxruntime_providers_\w+\.so$/),
+    published('a/b/cudnn.whl', Buffer.from(wheel), /\/libcudnn\w*\.so\.9$/),
+  ];
+  await rm(folder, { recursive: true });
+});
+afterAll(() => fake.close());
+
+function published(place: string, bytes: Buffer, takes: RegExp): Archive {
+  fake.publish('files', place, bytes);
+  return {
+    title: path.basename(place),
+    url: `${fake.storage}/files/${place}`,
+    size: bytes.length,
+    sha256: createHash('sha256').update(bytes).digest('hex'),
+    licence: 'mit',
+    takes,
+    unpacked: bytes.length,
+  };
+}
+
+beforeEach(async () => {
+  home = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
+  process.env.ACEPP_HOME = home;
+  said = [];
+  fake.forget();
+});
+afterEach(async () => {
+  await rm(home, { recursive: true });
+  if (before === undefined) delete process.env.ACEPP_HOME;
+  else process.env.ACEPP_HOME = before;
+});
+
+function install(
+  options: {
+    archives?: readonly Archive[];
+    signal?: AbortSignal;
+    say?: (text: string) => void;
+    ask?: () => Promise<boolean>;
+  } = {},
+): Promise<void> {
+  return installCUDA(options.archives ?? archives, {
+    home,
+    ask: options.ask ?? (async () => true),
+    progress: () => {},
+    say: options.say ?? ((text) => said.push(text)),
+    signal: options.signal ?? new AbortController().signal,
+    chunkBytes,
+    firstDelayMs: 1,
+  });
+}
+
+const errorOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: CodedError) => error,
+  );
+
+async function expectWhole(): Promise<void> {
+  const names = (await readdir(cudaFolder())).filter((name) => !name.startsWith('libonnxruntime.so'));
+  expect(names.sort()).toEqual(['libcudnn.so', 'libcudnn.so.9', 'libonnxruntime_providers_cuda.so']);
+  expect((await readFile(path.join(cudaFolder(), 'libcudnn.so'))).equals(cudnn)).toBe(true);
+  const file = path.join(cudaFolder(), 'libonnxruntime_providers_cuda.so');
+  expect((await readFile(file)).equals(provider)).toBe(true);
+}
+
+describe('installing CUDA', () => {
+  it('takes the libraries out of wheel and tarball, links cuDNN without a version, and leaves no archive', async () => {
+    await install();
+    await expectWhole();
+    expect(await readdir(path.dirname(cudaFolder()))).toEqual([path.basename(cudaFolder())]);
+    const { sent } = fake;
+    await install();
+    expect(fake.sent).toBe(sent);
+  });
+
+  it('goes on over connections that break, and mends a byte that came wrong', async () => {
+    let answers = 0;
+    fake.fault = ({ begin }) => {
+      answers++;
+      if (answers === 2) return { kind: 'flip', at: begin + 10, dropAfter: 50_000 };
+      return answers < 12 ? { kind: 'drop', after: 40_000 } : undefined;
+    };
+    await install();
+    await expectWhole();
+    expect(answers).toBeGreaterThan(12);
+    expect(said.join('\n')).toContain('a part of it arrived wrong');
+  });
+
+  it('goes on where it was ended, fetching nothing twice; until then nothing is loaded', async () => {
+    const ended = new AbortController();
+    const endAtSecond = (text: string) => {
+      if (text === 'cudnn.whl: unpacking') ended.abort();
+    };
+    await expect(install({ signal: ended.signal, say: endAtSecond })).rejects.toThrow();
+    expect(await isInstalled()).toBe(false);
+    expect(engineEnvironment().LD_LIBRARY_PATH).toBe(process.env.LD_LIBRARY_PATH);
+    const { sent } = fake;
+    expect(sent).toBe(archives.reduce((sum, { size }) => sum + size, 0));
+    await install();
+    expect(fake.sent).toBe(sent);
+    await expectWhole();
+  });
+
+  it('is refused before it starts where the disk is too small, or a licence is not accepted', async () => {
+    const [first, ...others] = archives as [Archive];
+    const error = await errorOf(install({ archives: [{ ...first, unpacked: 1e15 }, ...others] }));
+    expect(error?.code).toBe('disk-full');
+    expect(error?.detail).toMatch(/^CUDA needs 1000000\.\d GB, and [\d.]+ [GM]B are free in /);
+    const asked = { ...first, licence: 'nvidia-cuda' } as const;
+    const refused = await errorOf(install({ archives: [asked], ask: async () => false }));
+    expect(refused?.code).toBe('licence-not-accepted');
+    expect(fake.asked.filter(({ host }) => host === 'storage')).toEqual([]);
+  });
+
+  it('tells what a server refuses, and what never comes right', async () => {
+    fake.fault = () => ({ kind: 'status', status: 404 });
+    expect((await errorOf(install()))?.code).toBe('hub-refused');
+    fake.fault = () => ({ kind: 'flip', at: 7 });
+    const error = await errorOf(install());
+    expect(error?.code).toBe('hub-wrong');
+    expect(error?.remedy).not.toContain('HF_ENDPOINT');
+    expect(await isInstalled()).toBe(false);
+  });
+
+  it('is taken away again', async () => {
+    await install();
+    expect(await removeCUDA()).toBeGreaterThanOrEqual(cudnn.length + provider.length);
+    expect(existsSync(path.dirname(cudaFolder()))).toBe(false);
+    expect(await removeCUDA()).toBe(0);
+  });
+});
+
+it.runIf(process.platform === 'linux')(
+  'the engine loads what is installed, beside the runtime of this project, also when that has moved',
+  async () => {
+    await install();
+    const link = path.join(cudaFolder(), 'libonnxruntime.so.1');
+    const paths = engineEnvironment().LD_LIBRARY_PATH?.split(':');
+    expect(paths?.[0]).toBe(cudaFolder());
+    const target = readlinkSync(link);
+    expect(existsSync(target)).toBe(true);
+    await rm(link);
+    await writeFile(link, 'of another place');
+    engineEnvironment();
+    expect(readlinkSync(link)).toBe(target);
+  },
+);
+
+it.each([
+  ['win32', 'x64', 'DirectML'],
+  ['darwin', 'arm64', 'npm ci'],
+  ['linux', 'arm64', 'npm ci'],
+] as const)('there is no CUDA for %s on %s: it says what is there instead', (platform, arch, remedy) => {
+  try {
+    requireLinux(platform, arch);
+    expect.unreachable();
+  } catch (thrown) {
+    expect(thrown).toMatchObject({ code: 'provider-unavailable' });
+    expect((thrown as CodedError).detail).toContain(`"${platform}-${arch}"`);
+    expect((thrown as CodedError).remedy).toContain(remedy);
+  }
+  expect(() => requireLinux('linux', 'x64')).not.toThrow();
+});
+
+it('every published archive says where it is, how large, and what it has to be', () => {
+  for (const { url, size, sha256, unpacked } of cudaArchives) {
+    expect(new URL(url).protocol).toBe('https:');
+    expect(size).toBeGreaterThan(1e6);
+    expect(unpacked).toBeGreaterThan(size / 4);
+    expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+  }
+});
