@@ -8,7 +8,7 @@ import { type Abilities, probe } from '../engine/probe.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
 import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
 import { sizeText } from '../install/text.ts';
-import { gigabytes } from '../models/memoryPlan.ts';
+
 import { homeFolder } from '../paths.ts';
 import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
 import type { Grain } from './models.ts';
@@ -76,7 +76,7 @@ async function checked(): Promise<string> {
   const driver = await driverVersion();
   const memory = await deviceMemory('cuda');
   const card = memory
-    ? `${memory.name}, ${gigabytes(memory.free)} of ${gigabytes(memory.total)} free, driver ${driver}`
+    ? `${memory.name}, ${sizeText(memory.free)} of ${sizeText(memory.total)} free, driver ${driver}`
     : 'No NVIDIA card with a driver was found';
   const advice = adviceFor(driver);
   if (advice) return `${card}. ${advice}`;

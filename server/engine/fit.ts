@@ -33,7 +33,7 @@ export async function fitModel(
   const { form: own, sizes: widths } = await measureModel(model);
   const sizes = { ...widths, bytesPerValue: bytesPerElement[type] };
   memory ??= await deviceMemory(provider);
-  if (!memory || own.transformer + own.text < small) return { form: model };
+  if (!memory || own.transformer.bytes + own.t5.bytes < small) return { form: model };
   const entries = await formsOf(model);
   const measured = await Promise.all(entries.map(async (entry) => (await measureModel(entry)).form));
   try {
@@ -44,7 +44,7 @@ export async function fitModel(
     if (provider !== 'cpu' || !(cause instanceof CodedError)) throw cause;
     // Weights lie in files that main memory maps: what does not fit is read again and again, but nothing fails.
     const form = entries.at(-1)!;
-    const size = gigabytes(measured.at(-1)!.transformer);
+    const size = gigabytes(measured.at(-1)!.transformer.bytes);
     const free = gigabytes(memory.free);
     return {
       form,

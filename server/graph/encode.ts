@@ -58,6 +58,8 @@ export interface Model {
   readonly externalFolder: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
+  /** Bytes of each weight that lies in a file. */
+  readonly weightBytes: readonly number[];
 }
 
 const dataType: Readonly<Record<ElementType, DataType>> = {
@@ -107,6 +109,7 @@ export function encodeModel(name: string, parts: GraphParts): Model {
     externalFolder,
     inputs: parts.inputs,
     outputs: parts.outputs,
+    weightBytes: parts.initializers.flatMap(({ data }) => (data instanceof Uint8Array ? [] : [data.length])),
   };
 }
 

@@ -1,5 +1,6 @@
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import { CodedError } from '../../shared/errors.ts';
+import { cardWeights } from './cardMemory.ts';
 import type { Model } from './encode.ts';
 import { describe, elementCount, isOpen, openLength, type Value } from './value.ts';
 
@@ -52,8 +53,8 @@ export class Session {
       enableCpuMemArena: false,
       extra: {
         session: {
-          // Else the arena takes them in blocks of 1 GB, and 24 GB of them take 26.
-          ...(provider === 'cuda' && { use_device_allocator_for_initializers: '1' }),
+          ...(provider === 'cuda' &&
+            cardWeights(model.weightBytes).inPages && { use_device_allocator_for_initializers: '1' }),
           model_external_initializers_file_folder_path: model.externalFolder,
           // Threads that wait would keep their cores busy, which the person's own programs need; an edit of pocket takes a
           // sixth less of the processor, and no longer.

@@ -1,7 +1,9 @@
 import path from 'node:path';
 import { type Arithmetic, type AttentionForm, float32 } from '../graph/arithmetic.ts';
+import { cardWeights } from '../graph/cardMemory.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Provider } from '../graph/session.ts';
+import { openLength } from '../graph/value.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
 import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
@@ -136,7 +138,7 @@ async function openWeights(model: ModelEntry) {
 }
 
 /**
- * What planning memory needs to know of a model; only the headers of its files are read.
+ * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function measureModel(
@@ -144,12 +146,15 @@ export async function measureModel(
 ): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
   const { transformer, t5, clip, autoencoder } = await openWeights(model);
   const { width } = built(transformer, () => fluxSizes(transformer));
+  const { t5: textTokens, clip: clipTokens } = defaultLength;
+  const weights = (file: WeightsFile, build: () => Model) => cardWeights(built(file, build).weightBytes);
   return {
     form: {
       id: model.id,
-      transformer: transformer.bytes,
-      text: t5.bytes + clip.bytes,
-      autoencoder: autoencoder.bytes,
+      transformer: weights(transformer, () => buildFlux(transformer, openLength, textTokens)),
+      t5: weights(t5, () => buildT5(t5, textTokens)),
+      clip: weights(clip, () => buildCLIP(clip, clipTokens)),
+      autoencoder: weights(autoencoder, () => buildDecoder(autoencoder, 16, 16)),
     },
     sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };

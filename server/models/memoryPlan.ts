@@ -3,15 +3,16 @@
  * nothing asked of the device, so that every card can be tried in a test.
  */
 import { CodedError } from '../../shared/errors.ts';
+import { type CardWeights, computingWithin, sessionBytes } from '../graph/cardMemory.ts';
 
-/** The same model in more or fewer bits, as its files lie on disk. All in bytes. */
+/** The same model in more or fewer bits, as its weights lie on a card. */
 export interface WeightForm {
   /** Of the catalogue: `flux-fill`, `flux-fill-8bit`. */
   readonly id: string;
-  readonly transformer: number;
-  /** T5 and CLIP. */
-  readonly text: number;
-  readonly autoencoder: number;
+  readonly transformer: CardWeights;
+  readonly t5: CardWeights;
+  readonly clip: CardWeights;
+  readonly autoencoder: CardWeights;
 }
 
 export interface ActivationSizes {
@@ -37,10 +38,8 @@ export interface MemoryPlan {
   readonly bytes: number;
 }
 
-/** CUDA's context, and what cuBLAS and cuDNN work in. */
-const overhead = 900e6;
-/** What is free may be less in a moment: the screen's share is not counted as free to begin with. */
-const usable = 31 / 32;
+/** CUDA's context, what cuBLAS and cuDNN work in, and what the screen takes meanwhile. */
+const overhead = 1.1e9;
 /** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
 const leastSequence = 1024;
 
@@ -51,33 +50,12 @@ const rowsPerToken = 20;
 /** The largest layer, 5 D -> D, as it is multiplied with: cast, or made of fewer bits. */
 const layerRows = 5;
 /** T5-XXL: the matrices of an MLP in float32, and the scores of 512 tokens. */
-const textActivations = 600e6;
+const t5Activations = 600e6;
+/** CLIP-L: the same for its 77 tokens. */
+const clipActivations = 30e6;
 /** Float32, as the autoencoder is computed in, that are alive at a pixel in the decoder's last level: maps of 256 channels and what a convolution unrolls; more where the whole goes through at once. */
 const valuesPerPixel = { whole: 1050, tile: 900 };
 const tileSides = [128, 64, 32] as const;
-
-/**
- * What the allocator of a session takes for so many bytes: blocks of 1, 2, 4 ... MB, of 1 GB in the end, which it keeps. Weights are
- * not among them (server/graph/session.ts).
- */
-function allocated(bytes: number): number {
-  let [taken, block] = [0, 2 ** 20];
-  while (taken < bytes) {
-    taken += block;
-    block = Math.min(2 * block, 2 ** 30);
-  }
-  return taken;
-}
-
-/** The most bytes for which `allocated` stays within a limit. */
-function allocatedWithin(limit: number): number {
-  let [taken, block] = [0, 2 ** 20];
-  while (taken + block <= limit) {
-    taken += block;
-    block = Math.min(2 * block, 2 ** 30);
-  }
-  return taken;
-}
 
 /**
  * The best form that fits: all weights beside each other if possible, then text encoders and transformer in turn, then smaller
@@ -87,7 +65,7 @@ function allocatedWithin(limit: number): number {
  * @throws CodedError `out-of-memory`
  */
 export function planMemory(free: number, forms: readonly WeightForm[], sizes: ActivationSizes): MemoryPlan {
-  const budget = free * usable - overhead;
+  const budget = free - overhead;
   // To load the text encoders anew takes less time than to decode in tiles, which go through main memory.
   const ways = forms.flatMap((form) =>
     tileSides.flatMap((tileSide) => [false, true].map((inTurn) => ({ form, inTurn, tileSide }))),
@@ -103,23 +81,29 @@ export function planMemory(free: number, forms: readonly WeightForm[], sizes: Ac
 type Way = Pick<MemoryPlan, 'form' | 'inTurn' | 'tileSide'>;
 
 function planWay(budget: number, way: Way, sizes: ActivationSizes): MemoryPlan {
-  const rest = allocatedWithin(budget - bytesBeside(way));
-  const ofTokens = rest - transformerActivations(sizes, 0);
-  const fittingSequence = Math.max(0, Math.floor(ofTokens / bytesPerToken(sizes)));
+  const computing = computingWithin(way.form.transformer, budget - bytesBeside(way));
+  const ofTokens = computing - transformerActivations(sizes, 0);
+  const fits = encoderBytes(way.form) <= budget;
+  const fittingSequence = fits ? Math.max(0, Math.floor(ofTokens / bytesPerToken(sizes))) : 0;
   const bytes = bytesOf(way, sizes, Math.min(fittingSequence, sizes.maxSequence));
   return { ...way, fittingSequence, bytes };
 }
 
 /** While a step is previewed, transformer and decoder have their memory at the same time. */
 function bytesOf(way: Way, sizes: ActivationSizes, sequence: number): number {
-  return bytesBeside(way) + allocated(transformerActivations(sizes, sequence));
+  const { transformer } = way.form;
+  const denoising = bytesBeside(way) + sessionBytes(transformer, transformerActivations(sizes, sequence));
+  return Math.max(denoising, encoderBytes(way.form));
 }
 
-/** Everything but what the transformer computes in. In turn, encoding a text takes less than what comes after it. */
-function bytesBeside({ form: { transformer, text, autoencoder }, inTurn, tileSide }: Way): number {
-  const encoders = text + allocated(textActivations);
-  const networks = inTurn ? Math.max(transformer, encoders) : transformer + encoders;
-  return networks + autoencoder + allocated(autoencoderActivations(tileSide));
+/** Everything that is there beside the transformer. */
+function bytesBeside({ form, inTurn, tileSide }: Way): number {
+  const decoder = sessionBytes(form.autoencoder, autoencoderActivations(tileSide));
+  return inTurn ? decoder : decoder + encoderBytes(form);
+}
+
+function encoderBytes({ t5, clip }: WeightForm): number {
+  return sessionBytes(t5, t5Activations) + sessionBytes(clip, clipActivations);
 }
 
 /** @param sequence joined tokens of references and target */

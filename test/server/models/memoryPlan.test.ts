@@ -10,11 +10,15 @@ import {
 import { CodedError } from '../../../shared/errors.ts';
 
 /** FLUX.1-Fill-dev in bytes: 11.9e9 and 4.76e9 weights, of which T5's 131e6 embeddings stay as they are. */
-const inBits = (perWeight: number) => ({
-  transformer: 11.9e9 * perWeight,
-  text: 4.63e9 * perWeight + 131e6 * 2 + 246e6,
-  autoencoder: 335e6,
-});
+const inBits = (perWeight: number) => {
+  const weights = (bytes: number) => ({ bytes, inPages: perWeight === 2 });
+  return {
+    transformer: weights(11.9e9 * perWeight),
+    t5: weights(4.63e9 * perWeight + 131e6 * 2),
+    clip: { bytes: 246e6, inPages: false },
+    autoencoder: { bytes: 168e6, inPages: false },
+  };
+};
 const forms: readonly WeightForm[] = [
   { id: 'flux-fill', ...inBits(2) },
   { id: 'flux-fill-8bit', ...inBits(1 + 4 / 64) },
@@ -43,7 +47,7 @@ describe('FLUX.1-Fill-dev on cards of all sizes', () => {
   test.each([
     { size: 80, id: 'flux-fill', inTurn: false, tileSide: 128 },
     { size: 48, id: 'flux-fill', inTurn: false, tileSide: 128 },
-    { size: 32, id: 'flux-fill', inTurn: true, tileSide: 64 },
+    { size: 32, id: 'flux-fill', inTurn: true, tileSide: 128 },
     { size: 24, id: 'flux-fill-8bit', inTurn: true, tileSide: 128 },
     { size: 16, id: 'flux-fill-8bit', inTurn: true, tileSide: 32 },
     { size: 12, id: 'flux-fill-4bit', inTurn: true, tileSide: 64 },
@@ -72,6 +76,14 @@ describe('FLUX.1-Fill-dev on cards of all sizes', () => {
   test('12 GB without a quantized form: the remedy is the command that makes one', () => {
     const error = refused(() => planMemory(card(12), forms.slice(0, 1), sizes));
     expect(error.remedy).toContain('npm run quantize -- --model flux-fill --bits 4');
+  });
+
+  test('a text encoder that is larger than all that comes after it has to fit as well', () => {
+    const whole = { ...forms[2]!, t5: forms[0]!.t5 };
+    const plan = planMemory(card(14), [whole], sizes);
+    expect(plan.inTurn).toBe(true);
+    expect(plan.bytes).toBeGreaterThan(planMemory(card(14), forms.slice(2), sizes).bytes);
+    expect(refused(() => planMemory(card(12), [whole], sizes)).code).toBe('out-of-memory');
   });
 
   test('between the least and the full sequence, fewer tokens are all that is given up', () => {
