@@ -80,9 +80,8 @@ describe('FLUX.1-Fill-dev on cards of all sizes', () => {
 
   test('a text encoder that is larger than all that comes after it has to fit as well', () => {
     const whole = { ...forms[2]!, t5: forms[0]!.t5 };
-    const plan = planMemory(card(14), [whole], sizes);
-    expect(plan.inTurn).toBe(true);
-    expect(plan.bytes).toBeGreaterThan(planMemory(card(14), forms.slice(2), sizes).bytes);
+    expect(planMemory(card(14), [whole], sizes).inTurn).toBe(true);
+    expect(planMemory(card(12), forms.slice(2), sizes).inTurn).toBe(true);
     expect(refused(() => planMemory(card(12), [whole], sizes)).code).toBe('out-of-memory');
   });
 
