@@ -1,14 +1,17 @@
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readlinkSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { zipSync } from 'fflate';
 import * as tar from 'tar';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { cudaFolder, engineEnvironment } from '../../../server/engine/environment.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../../../server/install/cuda.ts';
 import { type Archive, cudaArchives } from '../../../server/install/cudaArchives.ts';
+import { projectRoot } from '../../../server/paths.ts';
 import type { CodedError } from '../../../shared/errors.ts';
 import { FakeHub } from './fake-hub.ts';
 
@@ -198,6 +201,40 @@ it.each([
     expect((thrown as CodedError).remedy).toContain(remedy);
   }
   expect(() => requireLinux('linux', 'x64')).not.toThrow();
+});
+
+describe.runIf(process.platform === 'linux')('npm run cuda -- status', () => {
+  /** As nvidia-smi answers, on a machine that has this card. */
+  const status = async (driver?: string): Promise<string> => {
+    const bin = path.join(home, 'bin');
+    await mkdir(bin, { recursive: true });
+    const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "NVIDIA GeForce RTX 4070, 11000, 12282";; esac`;
+    if (driver) await writeFile(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
+    const { stdout } = await promisify(execFile)(process.execPath, ['dist/server/cuda.js', 'status'], {
+      cwd: projectRoot,
+      env: { ...process.env, PATH: `${bin}:/bin` },
+    });
+    return stdout;
+  };
+
+  it('says that no card is there', async () => {
+    expect(await status()).toBe(
+      `Not installed: npm run cuda -- install\nNo NVIDIA card with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
+    );
+  });
+
+  it('names the card, and a driver that is too old', async () => {
+    expect(await status('535.183.01')).toMatch(
+      /NVIDIA GeForce RTX 4070, 11\.5 GB of 12\.9 GB free, driver 535\.183\.01\. CUDA 13 needs driver 580 or newer\./,
+    );
+  });
+
+  it('tries whether it computes, and says what stands in the way', async () => {
+    await install();
+    expect(await status('580.95.05')).toMatch(
+      /^Installed in .*\n.*driver 580\.95\.05\. It does not compute: .*libonnxruntime_providers_(shared|cuda)\.so/s,
+    );
+  });
 });
 
 it('every published archive says where it is, how large, and what it has to be', () => {
