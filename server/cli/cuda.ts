@@ -1,10 +1,10 @@
 import { fork } from 'node:child_process';
 import type { Command } from 'commander';
-import { CodedError } from '../../shared/errors.ts';
 import { deviceMemory } from '../engine/deviceMemory.ts';
 import { driverVersion } from '../engine/driver.ts';
 import { cudaFolder, engineEnvironment } from '../engine/environment.ts';
 import { type Abilities, probe } from '../engine/probe.ts';
+import { reasonOf } from '../engine/reason.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
 import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
 import { sizeText } from '../install/text.ts';
@@ -85,7 +85,7 @@ async function checked(): Promise<string> {
     const form = transformer.attention === 'fused' ? '' : ', attention in parts';
     return `${card}. It computes: FLUX in ${transformer.type}${form}.`;
   } catch (cause) {
-    return `${card}. It does not compute: ${(cause as Error).message}`;
+    return `${card}. It does not compute: ${(cause as Error).message}.`;
   }
 }
 
@@ -109,8 +109,8 @@ function tried(): Promise<Abilities> {
     });
     child.once('message', (abilities) => resolve(abilities as Abilities));
     child.once('close', (code, signal) => {
-      const how = signal ?? `exit code ${code}`;
-      reject(new CodedError('provider-unavailable', { detail: said.trim() || how, remedy: '' }));
+      const how = signal ?? `code ${code}`;
+      reject(new Error(reasonOf(said) || `the process that tried ended with ${how}`));
     });
   });
 }

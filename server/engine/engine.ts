@@ -10,6 +10,7 @@ import { cudaFolder, engineEnvironment, hasNvidiaCard } from './environment.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import type { Provider } from './provider.ts';
+import { reasonOf } from './reason.ts';
 
 export interface EngineOptions {
   /** The one provider that will do; without it the best that works. */
@@ -248,7 +249,7 @@ export class Engine {
 
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
-    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reason}`);
+    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reasonOf(reason)}.`);
     if (provider !== 'cuda' || !hasNvidiaCard()) return;
     const text = existsSync(cudaFolder())
       ? 'The NVIDIA card is not used: “npm run cuda -- status” says why.'
