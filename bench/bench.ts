@@ -15,6 +15,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
+import { engineEnvironment } from '../server/engine/environment.ts';
 import { type Provider, providers } from '../server/engine/provider.ts';
 import { projectRoot } from '../server/paths.ts';
 import type { Job, StepReport } from './step.ts';
@@ -85,7 +86,10 @@ function weightsFile(): string {
 
 /** In a process of its own, which blocks while it computes; its memory is looked at from here. */
 async function measured(job: Job): Promise<StepReport & { peakMegabytes: number }> {
-  const child = fork(path.join(self, 'step.ts'), [JSON.stringify(job)], { execArgv: ['--import', 'tsx'] });
+  const child = fork(path.join(self, 'step.ts'), [JSON.stringify(job)], {
+    env: engineEnvironment(),
+    execArgv: ['--import', 'tsx'],
+  });
   const before = memoryOf(child, job.provider);
   let peak = 0;
   const sampler = setInterval(() => {

@@ -5,11 +5,14 @@
  *     npm run measure:cuda                          memory of each form, beside what is planned for it
  *     npm run measure:cuda -- --kernels             the kernels of a step as well
  *     npm run measure:cuda -- --capability 86       another card than 9.0
+ *     npm run measure:cuda -- --real                on the card of this machine, planned as for each size
  *
  * What it cannot see: CUDA's context, and workspaces of cuBLAS and cuDNN. One JSON line for each edit on stdout, tables on stderr.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -31,7 +34,7 @@ import {
   t5Tensors,
   writeWeights,
 } from '../../bench/weights.ts';
-import { ortSettings } from '../../server/engine/environment.ts';
+import { engineEnvironment, ortSettings } from '../../server/engine/environment.ts';
 import { measureModel } from '../../server/models/load.ts';
 import { gigabytes, planMemory } from '../../server/models/memoryPlan.ts';
 import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/weights/catalogue.ts';
@@ -47,12 +50,20 @@ const flags = new Command('npm run measure:cuda --')
   .option('--references <count>', 'of the same size', Number, 0)
   .option('--capability <number>', 'of the card: 75 for 7.5', Number, 90)
   .option('--kernels', 'print those of a step')
+  .option('--real', 'on the card of this machine; memory as nvidia-smi tells it')
   .parse()
-  .opts<{ cards: number[]; side: number; references: number; capability: number; kernels?: true }>();
+  .opts<{
+    cards: number[];
+    side: number;
+    references: number;
+    capability: number;
+    kernels?: true;
+    real?: true;
+  }>();
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-cuda-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-const libraries = buildStandIn();
+const libraries = flags.real ? '' : buildStandIn();
 const forms = await writeForms();
 const measured = await Promise.all(forms.map(measureModel));
 for (const size of flags.cards) await measureCard(size);
@@ -108,22 +119,7 @@ async function measureCard(size: number): Promise<void> {
     log,
   };
   const { form, inTurn, tileSide, bytes } = plan;
-  let failure: string | undefined;
-  try {
-    execFileSync(process.execPath, ['--import', 'tsx', path.join(self, 'edit.ts'), JSON.stringify(edit)], {
-      env: {
-        ...process.env,
-        ...ortSettings,
-        LD_LIBRARY_PATH: libraries,
-        STANDIN_LOG: log,
-        STANDIN_BYTES: String(Math.round(free)),
-        STANDIN_CAPABILITY: String(flags.capability),
-      },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-  } catch (cause) {
-    failure = String((cause as { stderr?: Buffer }).stderr ?? cause).slice(-1500);
-  }
+  const failure = await run(edit, free);
   const stages = existsSync(log) ? readTrace(readFileSync(log, 'utf8')) : [];
   const peak = Math.max(...stages.map((stage) => stage.peak));
   const peaks = Object.fromEntries(stages.map((stage) => [stage.stage, stage.peak]));
@@ -150,6 +146,42 @@ async function measureCard(size: number): Promise<void> {
   }
   if (failure) console.error(failure);
   if (flags.kernels) printKernels(stages.find(({ stage }) => stage === 'second step 1'));
+}
+
+/** @returns what went wrong */
+async function run(edit: CardEdit, free: number): Promise<string | undefined> {
+  const env = flags.real
+    ? engineEnvironment()
+    : {
+        ...process.env,
+        ...ortSettings,
+        LD_LIBRARY_PATH: libraries,
+        STANDIN_LOG: edit.log,
+        STANDIN_BYTES: String(Math.round(free)),
+        STANDIN_CAPABILITY: String(flags.capability),
+      };
+  const before = flags.real ? usedBytes() : 0;
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', path.join(self, 'edit.ts'), JSON.stringify(edit)],
+    { env, stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  const sampler = setInterval(() => {
+    if (flags.real) appendFileSync(edit.log, `memory ${usedBytes() - before}\n`);
+  }, 50);
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-1500);
+  });
+  const [code] = await once(child, 'close');
+  clearInterval(sampler);
+  return code === 0 ? undefined : said;
+}
+
+/** Of the first card, by all that use it. */
+function usedBytes(): number {
+  const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '--id=0'];
+  return Number(execFileSync('nvidia-smi', query, { encoding: 'utf8' })) * 2 ** 20;
 }
 
 function printKernels(stage: StageTrace | undefined): void {

@@ -1,6 +1,8 @@
 /** `npm run reference -- [DIR] [--provider NAME]`: the table of our numbers against the published implementations', and 1 as exit code if one is off. */
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { Command, Option } from 'commander';
+import { engineEnvironment } from '../../server/engine/environment.ts';
 import { abilitiesOf } from '../../server/engine/probe.ts';
 import { type Provider, providers } from '../../server/engine/provider.ts';
 import type { Arithmetic } from '../../server/graph/arithmetic.ts';
@@ -30,6 +32,13 @@ const command = new Command('npm run reference --')
   .parse();
 const folder = path.resolve(command.processedArgs[0]);
 const { provider } = command.opts<{ provider: Provider }>();
+// The loader reads where a card's libraries are when a process starts.
+if (provider !== 'cpu' && !process.env.ORT_DISABLE_TELEMETRY) {
+  const again = [...process.execArgv, ...process.argv.slice(1)];
+  process.exit(
+    spawnSync(process.execPath, again, { env: engineEnvironment(), stdio: 'inherit' }).status ?? 1,
+  );
+}
 const { attention, transformer } = await abilitiesOf(provider);
 if (attention !== 'fused')
   console.error(`Attention is ${attention}: ${provider} computes the fused one wrongly.`);
