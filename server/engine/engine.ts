@@ -1,12 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
 import type { EditEventBody, EditResult } from '../../shared/events.ts';
 import { projectRoot } from '../paths.ts';
-import { cudaFolder, engineEnvironment, hasNvidiaCard } from './environment.ts';
+import { cudaAdvice, engineEnvironment } from './environment.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import type { Provider } from './provider.ts';
@@ -250,12 +249,8 @@ export class Engine {
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
     this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reasonOf(reason)}.`);
-    if (provider !== 'cuda' || !hasNvidiaCard()) return;
-    const text = existsSync(cudaFolder())
-      ? 'The NVIDIA card is not used: “npm run cuda -- status” says why.'
-      : 'This computer has an NVIDIA card: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
-    this.#options.log(text);
-    this.#job?.onEvent({ type: 'note', text });
+    const text = provider === 'cuda' ? cudaAdvice() : undefined;
+    if (text) this.#job?.onEvent({ type: 'note', text });
   }
 
   #watchSilence(): void {

@@ -1,5 +1,5 @@
 /** What the engine's process is started with: ONNX Runtime's settings, and the folder of NVIDIA's libraries, if it was installed. */
-import { existsSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { homeFolder, projectRoot } from '../paths.ts';
@@ -46,12 +46,17 @@ function libraryPath(): NodeJS.ProcessEnv {
 
 const runtimeName = 'libonnxruntime.so.1';
 
-/** The runtime of this project, beside the providers; made anew where the project has moved. */
-function linkRuntime(folder: string): void {
+/** Of the runtime as npm installed it. */
+function runtimeFolder(): string {
   const manifest = createRequire(path.join(projectRoot, 'package.json')).resolve(
     'onnxruntime-node/package.json',
   );
-  const target = path.join(path.dirname(manifest), 'bin/napi-v6/linux/x64', runtimeName);
+  return path.join(path.dirname(manifest), 'bin/napi-v6/linux/x64');
+}
+
+/** The runtime of this project, beside the providers; made anew where the project has moved. */
+function linkRuntime(folder: string): void {
+  const target = path.join(runtimeFolder(), runtimeName);
   const link = path.join(folder, runtimeName);
   try {
     if (readlinkSync(link) === target) return;
@@ -59,13 +64,21 @@ function linkRuntime(folder: string): void {
     // It is not there yet.
   }
   const made = `${link}.${process.pid}`;
-  mkdirSync(folder, { recursive: true });
   rmSync(made, { force: true });
   symlinkSync(target, made);
   renameSync(made, link);
 }
 
-/** Whether there is an NVIDIA card with a driver, in Linux itself or in WSL2's Windows. */
-export function hasNvidiaCard(): boolean {
+/** In Linux itself, or in WSL2's Windows, with a driver. */
+function hasNvidiaCard(): boolean {
   return ['/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'].some((file) => existsSync(file));
+}
+
+/** What a person with an NVIDIA card may run for it to compute; undefined where all is there, or there is no card. */
+export function cudaAdvice(): string | undefined {
+  if (process.platform !== 'linux' || !hasNvidiaCard()) return undefined;
+  // Put there by hand, or by onnxruntime-node's own script.
+  const own = path.join(runtimeFolder(), 'libonnxruntime_providers_cuda.so');
+  if (existsSync(cudaFolder()) || existsSync(own)) return undefined;
+  return 'This computer has an NVIDIA card: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
 }

@@ -3,6 +3,7 @@ import pino from 'pino';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { Engine } from '../engine/engine.ts';
+import { cudaAdvice } from '../engine/environment.ts';
 import type { Provider } from '../engine/provider.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { buildApp } from './app.ts';
@@ -56,6 +57,8 @@ export async function startCompanion({ home, port, provider, say }: CompanionOpt
     const app = await buildApp({ jobs, engine, token, tickets, pairings, log: logError });
     const listening = await listenOnLoopback(ports, app.routing as RequestListener);
     const origin = `http://127.0.0.1:${listening.port}`;
+    const advice = provider === undefined || provider === 'cuda' ? cudaAdvice() : undefined;
+    if (advice) say(advice);
     return {
       url: `${origin}/#token=${token}`,
       ticketURL: () => `${origin}/open/${tickets.issue()}`,
