@@ -3,7 +3,6 @@ import { type Arithmetic, type AttentionForm, float32 } from '../graph/arithmeti
 import { cardWeights } from '../graph/cardMemory.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Provider } from '../graph/session.ts';
-import { openLength } from '../graph/value.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
 import { invalidFile, WeightsFile } from '../weights/file.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
@@ -146,15 +145,15 @@ export async function measureModel(
 ): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
   const { transformer, t5, clip, autoencoder } = await openWeights(model);
   const { width } = built(transformer, () => fluxSizes(transformer));
-  const { t5: textTokens, clip: clipTokens } = defaultLength;
+  // The weights are the same whatever goes through them.
   const weights = (file: WeightsFile, build: () => Model) => cardWeights(built(file, build).weightBytes);
   return {
     form: {
       id: model.id,
-      transformer: weights(transformer, () => buildFlux(transformer, openLength, textTokens)),
-      t5: weights(t5, () => buildT5(t5, textTokens)),
-      clip: weights(clip, () => buildCLIP(clip, clipTokens)),
-      autoencoder: weights(autoencoder, () => buildDecoder(autoencoder, 16, 16)),
+      transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
+      t5: weights(t5, () => buildT5(t5, 1)),
+      clip: weights(clip, () => buildCLIP(clip, 1)),
+      autoencoder: weights(autoencoder, () => buildDecoder(autoencoder, 1, 1)),
     },
     sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };
