@@ -53,8 +53,8 @@ const layerRows = 5;
 const t5Activations = 600e6;
 /** CLIP-L: the same for its 77 tokens. */
 const clipActivations = 30e6;
-/** Float32, as the autoencoder is computed in, that are alive at a pixel in the decoder's last level: maps of 256 channels and what a convolution unrolls; more where the whole goes through at once. */
-const valuesPerPixel = { whole: 1050, tile: 900 };
+/** Float32, as the autoencoder is computed in, that are alive at a pixel of the picture: maps of 256 channels, and what a convolution unrolls. */
+const valuesPerPixel = { whole: 1050, tile: 1500 };
 const tileSides = [128, 64, 32] as const;
 
 /**

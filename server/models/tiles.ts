@@ -42,7 +42,7 @@ export interface Autoencoder {
 
 /**
  * @param capacity sessions that stay open in each direction, for pictures of different sizes
- * @param side of a tile, in pixels of the latent
+ * @param side pictures up to its square are not cut, in pixels of the latent; tiles are about as large
  */
 export function openAutoencoder(
   file: WeightsFile,
@@ -75,7 +75,7 @@ export function openAutoencoder(
       // So that no other session is open beside those of the stages.
       await encoders.release();
       const image = { data, channels: 3, width, height };
-      const features = await runStages(encoderStages(file), image, side * latentFactor, groups, options);
+      const features = await runStages(encoderStages(file), image, side, groups, options);
       const middle = await Session.open(buildEncoderMiddle(file, h, w, attention), options);
       const { latent } = await middle.run({ features: features.data }, 'latent');
       await middle.release();
@@ -108,7 +108,6 @@ export function openAutoencoder(
   };
 }
 
-/** @param side of a tile in the first stage; it covers as much of the picture in all others */
 async function runStages(
   stages: readonly Stage[],
   picture: Latent,
@@ -120,41 +119,67 @@ async function runStages(
   let skip: Latent | undefined;
   for (const stage of stages) {
     if (stage.block === 'opens') skip = x;
-    x = await runStage(stage, x, stage.block === 'closes' ? skip : undefined, side, groups, options);
-    side *= stage.scale;
+    const size = tileSize(x, side, stage);
+    x = await runStage(stage, x, stage.block === 'closes' ? skip : undefined, size, groups, options);
     if (stage.block === 'closes') skip = undefined;
   }
   return x;
+}
+
+/** Channels of the level with the most pixels; where there are more, there are fewer pixels. */
+const fullChannels = 256;
+
+/** Where tiles have as many values as one of the picture's own level, so that the coarse levels go through whole. */
+function tileSize({ width, height, channels }: Latent, side: number, { scale }: Stage): Size {
+  const pixels = (side * latentFactor) ** 2 * (fullChannels / Math.max(channels, fullChannels));
+  const longest = Math.sqrt(pixels) / Math.max(1, scale);
+  return {
+    width: tileLength(width, longest, stageReach),
+    height: tileLength(height, longest, stageReach),
+  };
+}
+
+/** An even share of the whole, with what tiles overlap by; a little more than `longest` rather than one more tile. */
+export function tileLength(whole: number, longest: number, reach: number): number {
+  if (whole <= longest) return whole;
+  const count = Math.ceil((whole - 2 * reach) / longest);
+  // Even, as what is made half as large has to start at even places.
+  return 2 * Math.ceil((whole + 2 * reach * (count - 1)) / count / 2);
 }
 
 async function runStage(
   stage: Stage,
   x: Latent,
   skip: Latent | undefined,
-  side: number,
+  size: Size,
   groups: number,
   options: SessionOptions,
 ): Promise<Latent> {
   const { scale } = stage;
-  const size = { width: Math.min(side, x.width), height: Math.min(side, x.height) };
   const statistics = stage.normalizes ? measure(x, groups) : {};
-  const across = placeTiles(x.width, size.width, stageReach);
-  const down = placeTiles(x.height, size.height, stageReach);
-  const session = await Session.open(stage.build(size.height, size.width), options);
   const [width, height] = [x.width * scale, x.height * scale];
-  let joined: Latent | undefined;
-  for (const row of down) {
-    for (const column of across) {
-      const tile = { row, column };
-      const inputs = { x: cut(x, tile, size), ...(skip && { skip: cut(skip, tile, size) }), ...statistics };
-      const { y } = await session.run(inputs, 'y');
-      const channels = y.length / (size.width * scale * size.height * scale);
-      joined ??= { data: new Float32Array(channels * width * height), channels, width, height };
-      paste(joined, y, tile, size, scale);
+  const session = await Session.open(stage.build(size.height, size.width), options);
+  const run = async (x: Float32Array, skip: Float32Array | undefined) =>
+    (await session.run({ x, ...(skip && { skip }), ...statistics }, 'y')).y;
+  try {
+    if (size.width === x.width && size.height === x.height) {
+      const data = await run(x.data, skip?.data);
+      return { data, channels: data.length / (width * height), width, height };
     }
+    let joined: Latent | undefined;
+    for (const row of placeTiles(x.height, size.height, stageReach)) {
+      for (const column of placeTiles(x.width, size.width, stageReach)) {
+        const tile = { row, column };
+        const y = await run(cut(x, tile, size), skip && cut(skip, tile, size));
+        const channels = y.length / (size.width * scale * size.height * scale);
+        joined ??= { data: new Float32Array(channels * width * height), channels, width, height };
+        paste(joined, y, tile, size, scale);
+      }
+    }
+    return joined!;
+  } finally {
+    await session.release();
   }
-  await session.release();
-  return joined!;
 }
 
 interface Size {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
-import { openAutoencoder, placeTiles } from '../../../server/models/tiles.ts';
+import { describe, expect, it, test } from 'vitest';
+import { openAutoencoder, placeTiles, tileLength } from '../../../server/models/tiles.ts';
 import { projectRoot } from '../../../server/paths.ts';
 import { WeightsFile } from '../../../server/weights/file.ts';
 import { boundsOf } from '../../../shared/bounds.ts';
@@ -28,6 +28,20 @@ describe('tiles', () => {
       });
     }
   });
+});
+
+test.each([
+  // Two tiles that are a little longer, instead of three.
+  { whole: 1024, longest: 512, length: 514, count: 2 },
+  { whole: 1040, longest: 512, length: 350, count: 3 },
+  { whole: 512, longest: 512, length: 512, count: 1 },
+  { whole: 60, longest: 32.5, length: 32, count: 2 },
+])('$whole pixels in tiles of about $longest: $count of $length', ({ whole, longest, length, count }) => {
+  expect(tileLength(whole, longest, 2)).toBe(length);
+  const tiles = placeTiles(whole, length, 2);
+  expect(tiles).toHaveLength(count);
+  // What is made half as large starts at even places.
+  for (const { start } of tiles) expect(start % 2).toBe(0);
 });
 
 describe('a picture that is larger than a tile', async () => {
