@@ -115,15 +115,36 @@ async function runStages(
   groups: number,
   options: SessionOptions,
 ): Promise<Latent> {
+  const arrays = new Arrays();
   let x = picture;
   let skip: Latent | undefined;
   for (const stage of stages) {
     if (stage.block === 'opens') skip = x;
-    const size = tileSize(x, side, stage);
-    x = await runStage(stage, x, stage.block === 'closes' ? skip : undefined, size, groups, options);
+    const used = stage.block === 'closes' ? skip : undefined;
+    const before = x;
+    x = await runStage(stage, before, used, { size: tileSize(x, side, stage), groups, options, arrays });
     if (stage.block === 'closes') skip = undefined;
+    for (const done of new Set([before, used])) {
+      if (done && done !== skip && done !== picture) arrays.give(done.data);
+    }
   }
   return x;
+}
+
+/** Arrays of half a gigabyte that are needed no more: to write into them again is faster than to get new ones. */
+class Arrays {
+  #spare: Float32Array[] = [];
+
+  /** Its values are whatever they were. */
+  take(length: number): Float32Array {
+    const known = this.#spare.find((array) => array.length === length);
+    this.#spare = this.#spare.filter((array) => array !== known && array.length === length);
+    return known ?? new Float32Array(length);
+  }
+
+  give(array: Float32Array): void {
+    this.#spare.push(array);
+  }
 }
 
 /** Channels of the level with the most pixels; where there are more, there are fewer pixels. */
@@ -147,13 +168,18 @@ export function tileLength(whole: number, longest: number, reach: number): numbe
   return 2 * Math.ceil((whole + 2 * reach * (count - 1)) / count / 2);
 }
 
+interface StageOptions {
+  readonly size: Size;
+  readonly groups: number;
+  readonly options: SessionOptions;
+  readonly arrays: Arrays;
+}
+
 async function runStage(
   stage: Stage,
   x: Latent,
   skip: Latent | undefined,
-  size: Size,
-  groups: number,
-  options: SessionOptions,
+  { size, groups, options, arrays }: StageOptions,
 ): Promise<Latent> {
   const { scale } = stage;
   const statistics = stage.normalizes ? measure(x, groups) : {};
@@ -166,13 +192,20 @@ async function runStage(
       const data = await run(x.data, skip?.data);
       return { data, channels: data.length / (width * height), width, height };
     }
+    const area = size.width * size.height;
+    const pieces = {
+      x: new Float32Array(x.channels * area),
+      skip: skip && new Float32Array(skip.channels * area),
+    };
     let joined: Latent | undefined;
     for (const row of placeTiles(x.height, size.height, stageReach)) {
       for (const column of placeTiles(x.width, size.width, stageReach)) {
         const tile = { row, column };
-        const y = await run(cut(x, tile, size), skip && cut(skip, tile, size));
-        const channels = y.length / (size.width * scale * size.height * scale);
-        joined ??= { data: new Float32Array(channels * width * height), channels, width, height };
+        cut(x, tile, size, pieces.x);
+        if (skip && pieces.skip) cut(skip, tile, size, pieces.skip);
+        const y = await run(pieces.x, pieces.skip);
+        const channels = y.length / (area * scale * scale);
+        joined ??= { data: arrays.take(channels * width * height), channels, width, height };
         paste(joined, y, tile, size, scale);
       }
     }
@@ -214,16 +247,19 @@ export function placeTiles(whole: number, length: number, reach: number): Stretc
   }));
 }
 
-/** Planes of a tile: [C, size.height, size.width] */
-function cut({ data, channels, width, height }: Latent, { row, column }: Tile, size: Size): Float32Array {
-  const tile = new Float32Array(channels * size.width * size.height);
+/** Puts the planes of a tile, [C, size.height, size.width], into an array. */
+function cut(
+  { data, channels, width, height }: Latent,
+  { row, column }: Tile,
+  size: Size,
+  into: Float32Array,
+): void {
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < size.height; y++) {
       const from = (c * height + row.start + y) * width + column.start;
-      tile.set(data.subarray(from, from + size.width), (c * size.height + y) * size.width);
+      into.set(data.subarray(from, from + size.width), (c * size.height + y) * size.width);
     }
   }
-  return tile;
 }
 
 /** Puts what is kept of a tile, which is `scale` times the size that it was cut at, into its place. */
