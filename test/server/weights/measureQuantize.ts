@@ -13,7 +13,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randn } from '../../../server/sampling/noise.ts';
 import { openStored } from '../../../server/weights/header.ts';
-import { asFloats, readableTypes } from '../../../server/weights/numbers.ts';
+import { asFloats, isReadable } from '../../../server/weights/numbers.ts';
 import { quantizeFile } from '../../../server/weights/quantize.ts';
 import {
   type Bits,
@@ -148,7 +148,7 @@ async function reportErrors(file: string | undefined): Promise<void> {
         shape[1]! * blockSize,
       );
       report(name, weights, shape[1]! * blockSize);
-    } else if (shape.length === 2 && shape[1]! % blockSize === 0 && readableTypes.includes(dtype)) {
+    } else if (shape.length === 2 && shape[1]! % blockSize === 0 && isReadable(dtype)) {
       report(name, asFloats(bytes(data), dtype), shape[1]!);
     }
   }
