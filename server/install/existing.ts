@@ -2,8 +2,11 @@
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { modelFiles } from '../weights/catalogue.ts';
 import { WeightsFile } from '../weights/file.ts';
-import { indexSuffix } from '../weights/header.ts';
+import { isBlockType } from '../weights/ggmlBlocks.ts';
+import { asGGUF, indexSuffix, isGGUF } from '../weights/header.ts';
 import { isComputable } from '../weights/stored.ts';
 import { isParameter, matrixShape } from '../weights/tensor.ts';
 import { type Digest, digestOfFile } from './digest.ts';
@@ -25,7 +28,8 @@ export interface Match {
   readonly links: readonly { readonly target: string; readonly file: string }[];
 }
 
-const wanted = /(?:\.safetensors|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
+const wanted =
+  /(?:\.safetensors|\.gguf|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
 /** ComfyUI's `models/loras/<author>/<set>`, the cache's `models--x--y/snapshots/<commit>/transformer`, and some more. */
 const deepest = 8;
 
@@ -128,6 +132,8 @@ export class Finder {
 
   /** With the shards beside it, where it is an index. */
   async #open(candidate: Candidate, { file, shapes = {}, t5 }: Part): Promise<Match | undefined> {
+    // Of the networks, the transformer alone is read as GGUF.
+    if (isGGUF(candidate.path) && file !== modelFiles.transformer) return undefined;
     try {
       const weights = await WeightsFile.open(candidate.path);
       for (const [name, shape] of Object.entries(shapes)) {
@@ -142,7 +148,7 @@ export class Finder {
       const foreign = weights.names
         .filter(isParameter)
         .flatMap((name) => weights.parts(name))
-        .find((tensor) => !isComputable(tensor));
+        .find((tensor) => !isComputable(tensor) && !isBlockType(tensor.dtype));
       if (foreign) {
         this.#say(
           `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
@@ -150,15 +156,19 @@ export class Finder {
         return undefined;
       }
       if (!candidate.path.endsWith(indexSuffix)) {
-        return matched('alike', candidate.path, [[candidate.path, file]]);
+        const name = isGGUF(candidate.path) ? asGGUF(file) : file;
+        return matched('alike', candidate.path, [[candidate.path, name]]);
       }
       return matched('alike', candidate.path, [
         [candidate.path, file + indexSuffix],
         // The index names them, so they keep their names.
         ...weights.files.map((shard): [string, string] => [shard, path.basename(shard)]),
       ]);
-    } catch {
-      // Not weights that can be read, or of another network.
+    } catch (cause) {
+      // Not weights that can be read, or of another network. Of GGUF files, which have no published twin to fall back on, a
+      // person wants to know why one is not taken.
+      if (isGGUF(candidate.path) && cause instanceof CodedError)
+        this.#say(`${cause.message} It is not taken.`);
       return undefined;
     }
   }
