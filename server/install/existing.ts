@@ -140,7 +140,11 @@ export class Finder {
         const parts = weights.parts(name);
         const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
         const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
-        if ([rows, ...columns].join() !== shape.join()) return undefined;
+        if ([rows, ...columns].join() !== shape.join()) {
+          const found = `"${name}" as [${[rows, ...columns].join(', ')}]`;
+          this.#sayOfGGUF(candidate, `it has ${found}, not [${shape.join(', ')}], so it is another model`);
+          return undefined;
+        }
         // Vectors have 16 bits in either.
         const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
         if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
@@ -165,12 +169,18 @@ export class Finder {
         ...weights.files.map((shard): [string, string] => [shard, path.basename(shard)]),
       ]);
     } catch (cause) {
-      // Not weights that can be read, or of another network. Of GGUF files, which have no published twin to fall back on, a
-      // person wants to know why one is not taken.
-      if (isGGUF(candidate.path) && cause instanceof CodedError)
-        this.#say(`${cause.message} It is not taken.`);
+      // Not weights that can be read, or of another network.
+      this.#sayOfGGUF(
+        candidate,
+        cause instanceof CodedError ? cause.detail.replace(/\.$/, '') : String(cause),
+      );
       return undefined;
     }
+  }
+
+  /** A person who has a GGUF file means to use it: what is fetched instead is four times as large. */
+  #sayOfGGUF({ path: file }: Candidate, reason: string): void {
+    if (isGGUF(file)) this.#say(`${file} is not taken: ${reason}.`);
   }
 }
 

@@ -551,11 +551,14 @@ describe('a person’s own files', () => {
     const file = await inBlocks();
     const place = path.join(person, 'Comfy', named);
     await writeFile(path.join(path.dirname(file), 'chat.gguf'), encodeGGUF({}, { architecture: 'llama' }));
+    const other = { type: 'F32', shape: [64, 64], data: new Uint8Array(4 * 64 * 64) } as const;
+    await writeFile(path.join(path.dirname(file), 'dev.gguf'), encodeGGUF({ 'img_in.weight': other }));
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', place], {}, [known]);
     const { code, stderr } = await told;
     expect([code, stderr]).toEqual([0, expect.stringContaining(`transformer.safetensors: yours, ${file}`)]);
     expect(stderr).toContain('transformer.gguf: its blocks are written once');
-    expect(stderr.includes('chat.gguf is a GGUF file of "llama"')).toBe(named === '');
+    expect(/chat.gguf is not taken: .* of "llama"/.test(stderr)).toBe(named === '');
+    expect(/dev.gguf is not taken: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
     expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
     expect(await readlink(inModel('tiny-fill', 'transformer.gguf'))).toBe(file);
     expect(await readdir(path.join(home, 'quantized'))).toEqual([
