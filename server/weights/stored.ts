@@ -1,7 +1,6 @@
 /**
  * What nodes a stored tensor takes in a graph: float32, 16 bits, float8 with or without scales, or blocks of 4 or 8 bits. What comes
- * out is of the graph's type. ONNX Runtime's CPU provider casts float8
- * in place, as fast as bfloat16: 3.6 ns a weight.
+ * out is of the graph's type. ONNX Runtime's CPU provider casts float8 in place, as fast as bfloat16: 3.6 ns a weight.
  */
 import type { Graph } from '../graph/graph.ts';
 import { type ElementType, elementCount, type Value } from '../graph/value.ts';

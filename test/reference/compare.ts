@@ -36,7 +36,7 @@ export async function compareLine(
     case 'tokenizer':
       return compareTokenizer(folder, line);
     case 'blocks':
-      return compareBlocks(folder, line);
+      return compareBlocks(folder, line, how);
     case 'noise':
       return compareNoise(folder, line);
     case 'schedule':
