@@ -60,8 +60,9 @@ async function main(): Promise<object> {
   } finally {
     progress.end();
   }
-  // A transformer in blocks has no other bits: beside a text encoder that has none either, the model itself is what runs.
-  const form = (await formsOf(model)).find(({ quantized }) => quantized?.t5 === files.t5) ?? model;
+  // Where neither became smaller, the model itself is what runs.
+  const forms = await formsOf(model);
+  const form = forms.find(({ id }) => id === `${model.id}-${bits}bit`) ?? model;
   return { model: form.id, ...files };
 }
 

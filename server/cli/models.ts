@@ -11,7 +11,7 @@ import { removeModel } from '../install/remove.ts';
 import { sizeText, timeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
 import { homeFolder } from '../paths.ts';
-import { listModels, modelsFolder } from '../weights/catalogue.ts';
+import { findInstalled, isWritten, listModels, modelsFolder } from '../weights/catalogue.ts';
 import { freeBytes } from '../weights/disk.ts';
 import { wrongCommandLine } from './failure.ts';
 import { fromPerson } from './flags.ts';
@@ -207,6 +207,10 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
     const parts = await listParts(model);
     lines.push(`${model.id}: ${model.title}`);
     lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
+    const installed = await findInstalled(model.id).catch(() => undefined);
+    if (installed && !(await isWritten(installed))) {
+      lines.push('  Its GGUF file is not yet written as it is computed with: install it again to go on');
+    }
     const rows = parts.map(({ file, choices, state }): [string, string, string] => [
       file,
       state.kind === 'installed' && state.known

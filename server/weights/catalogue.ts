@@ -61,7 +61,7 @@ export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
 export async function listModels(): Promise<ModelEntry[]> {
   const complete: ModelEntry[] = [];
   for (const model of await knownModels()) {
-    if ((await missingFiles(model)).length === 0 && !(await unwritten(model))) complete.push(model);
+    if ((await missingFiles(model)).length === 0 && (await isWritten(model))) complete.push(model);
   }
   return complete;
 }
@@ -99,7 +99,7 @@ export async function findAdapter(model: ModelEntry, name: string): Promise<stri
  */
 export async function findModel(id: string): Promise<ModelEntry> {
   const model = await findInstalled(id);
-  if (!(await unwritten(model))) return model;
+  if (await isWritten(model)) return model;
   throw new CodedError('model-missing', {
     detail: `The blocks of ${path.join(model.folder, asGGUF(modelFiles.transformer))} are not yet written as they are computed with.`,
     remedy: `Run "npm run models -- install ${id}" once, or "npm run quantize -- --model ${id} --bits 8", which also makes the text encoder smaller.`,
@@ -166,7 +166,7 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   return variants;
 }
 
-/** Of a transformer that stands for itself there is no variant; of one in blocks only with another text encoder. */
+/** Of a transformer that stands for itself there is no variant; of one in blocks of no more bits only with another text encoder. */
 async function isSmaller(
   { folder }: ModelEntry,
   { transformer, t5 }: Record<QuantizedNetwork, string>,
@@ -221,7 +221,12 @@ async function missingFiles({ folder }: ModelEntry): Promise<string[]> {
   return missing;
 }
 
-/** What has to be written before a model runs; what cannot be read is told when it is loaded. */
-function unwritten({ folder }: ModelEntry): Promise<string | undefined> {
-  return unwrittenFile(path.join(folder, modelFiles.transformer)).catch(() => undefined);
+/**
+ * Whether what a model computes with is there, once its files are: of a GGUF file it has to be written first. What cannot be read is
+ * told when it is loaded.
+ */
+export async function isWritten({ folder, quantized }: ModelEntry): Promise<boolean> {
+  if (quantized) return true;
+  const unwritten = await unwrittenFile(path.join(folder, modelFiles.transformer)).catch(() => undefined);
+  return unwritten === undefined;
 }

@@ -32,7 +32,7 @@ export interface BlockCodes {
   readonly minimums?: Float32Array;
 }
 
-/** Both halves of 16 bytes: the low ones are the first 16 codes. */
+/** Both halves of so many bytes: the low ones are the first codes. */
 function readNibbles(bytes: Uint8Array, at: number, codes: Uint8Array, first: number, half: number): void {
   for (let i = 0; i < half; i++) {
     const byte = bytes[at + i]!;

@@ -31,6 +31,11 @@ const forms: Readonly<Record<BlockType, Form>> = {
   Q8_0: { bits: 8, block: 32 },
 };
 
+/** Bits of a layer's codes as they are computed with. */
+export function layerBits(type: BlockType): Bits {
+  return forms[type].bits;
+}
+
 /** A minimum of more scales than this is the value of all weights of its group, as far as float16 can tell. */
 const largestZeroPoint = 2 ** 15;
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { homeFolder } from '../paths.ts';
 import { readAt } from './disk.ts';
 import { indexSuffix, isGGUF, openStored, resolveFile } from './header.ts';
-import { bitsFor, isInBlocks } from './quantize.ts';
+import { becomesSmaller, isInBlocks } from './quantize.ts';
 import type { Bits } from './rounding.ts';
 import type { StoredTensors } from './tensor.ts';
 
@@ -15,14 +15,14 @@ const version = 1;
  * Where the quantized form of a weights file lies, or will: `quantized/<name>.<identity>.<bits>bit.safetensors` of the companion's
  * folder. The identity is a hash of the header, the size and the time of the last change of the file or of each shard. Not of the
  * content: reading 24 GB takes a minute or more, and it would have to be read again whenever models are listed.
- * A file in which nothing can be quantized, such as one in float8, stands for itself; one in blocks has one form for all bits.
+ * A file in which nothing can be quantized, such as one in float8, stands for itself; a GGUF file in blocks of no more bits has the
+ * form of `computedFile`.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function quantizedFile(source: string, bits: Bits): Promise<string> {
   const { file, stored } = await openStored(source);
-  if (isInBlocks(stored)) return cached(file, stored, 'blocks');
-  if (![...stored.tensors.values()].some((tensor) => bitsFor(tensor, bits) === bits)) return file;
-  return cached(file, stored, `${bits}bit`);
+  if (becomesSmaller(stored, bits)) return cached(file, stored, `${bits}bit`);
+  return isInBlocks(stored) ? cached(file, stored, 'blocks') : file;
 }
 
 /**

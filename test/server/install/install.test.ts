@@ -583,7 +583,9 @@ describe('a person’s own files', () => {
       code: 'model-missing',
       remedy: expect.stringContaining('npm run models -- install tiny-fill'),
     });
+    expect((await start(['list'], {}, [known]).told).stdout).toContain('not yet written');
     await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
+    expect((await start(['list'], {}, [known]).told).stdout).not.toContain('not yet written');
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
     await rm(path.join(home, 'quantized'), { recursive: true });
     const quantize = path.join(projectRoot, 'dist/server/quantize.js');

@@ -337,6 +337,31 @@ describe('what is written of a GGUF file', () => {
     expect(await bytes('norm.scale')).toEqual(Buffer.from(norm));
   });
 
+  it('in fewer bits has its layers of more bits rounded anew, and the others as they are', async () => {
+    const file = await putGGUF({
+      ...mixed,
+      [`${layer}.weight`]: blocks('Q8_0'),
+      'img_in.weight': blocks('Q8_0'),
+    });
+    expect(await quantizedFile(file, 8)).toBe(await computedFile(file));
+    const target = await quantizedFile(file, 4);
+    expect(target).toMatch(/\.4bit\.safetensors$/);
+    await quantizeFile(file, target, 4);
+    const weights = await WeightsFile.open(target);
+    expect(weights.get(`${layer}.weight`).shape).toEqual([rows, columns / 64, 32]);
+    expect(weights.get('img_in.weight').shape).toEqual([rows, columns / 32, 32]);
+    expect(weights.get('double_blocks.0.img_attn.qkv.weight').shape).toEqual([rows, columns / 32, 16]);
+    const error = relativeError(
+      await layerOutput(target),
+      product(valuesOfBlocks('Q8_0', blocks('Q8_0').data)),
+    );
+    // Of 16 values for weights that were drawn evenly.
+    expect(error).toBeLessThan(0.1);
+    expect(error).toBeGreaterThan(0.02);
+    const four = await putGGUF(small);
+    expect(await quantizedFile(four, 4)).toBe(await computedFile(four));
+  });
+
   it('ends in the same bytes wherever the run before was ended', async () => {
     const file = await putGGUF(mixed);
     const whole = `${file}.whole.safetensors`;
@@ -412,7 +437,7 @@ describe('a model whose transformer is a GGUF file', () => {
     expect((await measureModel(model)).form.transformer).toBe((await readFile(file)).length);
   });
 
-  it('has variants with a smaller text encoder, which share its transformer', async () => {
+  it('has variants with a smaller text encoder, and in 4 bits with a smaller transformer', async () => {
     const model = await findModel(id);
     expect((await formsOf(model)).map((form) => form.id)).toEqual([id]);
     const t5 = path.join(model.folder, 't5.safetensors');
@@ -420,12 +445,15 @@ describe('a model whose transformer is a GGUF file', () => {
     const wide: Tensor = { dtype: 'F32', shape: [8, 64], data: bytesOf(randn(1, 512)) };
     const tensors = new Map([['encoder.block.0.layer.0.SelfAttention.q.weight', wide]]);
     await writeFile(t5, encodeContainer({ metadata: {}, tensors }));
+    await quantizeFile(t5, await quantizedFile(t5, 8), 8);
+    const source = path.join(model.folder, 'transformer.gguf');
+    const eight = { id: `${id}-8bit`, quantized: { transformer: await computedFile(source) } };
+    expect(await formsOf(model)).toMatchObject([{ id }, eight]);
+    // In 4 bits its layers of more bits are smaller, too.
     await quantizeFile(t5, await quantizedFile(t5, 4), 4);
-    const [, variant, ...others] = await formsOf(model);
-    expect(others).toEqual([]);
-    expect(variant).toMatchObject({
-      id: `${id}-4bit`,
-      quantized: { transformer: await computedFile(path.join(model.folder, 'transformer.gguf')) },
-    });
+    expect(await formsOf(model)).toMatchObject([{ id }, eight]);
+    await quantizeFile(source, await quantizedFile(source, 4), 4);
+    const four = { id: `${id}-4bit`, quantized: { transformer: await quantizedFile(source, 4) } };
+    expect(await formsOf(model)).toMatchObject([{ id }, eight, four]);
   });
 });
