@@ -1,10 +1,18 @@
 /** `npm run quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
+import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../shared/errors.ts';
 import { printOneLine } from './cli/failure.ts';
 import { Progress } from './cli/progress.ts';
-import { findModel, modelFiles, quantizedFiles, quantizedNetworks } from './weights/catalogue.ts';
+import {
+  findInstalled,
+  formsOf,
+  modelFiles,
+  quantizedFiles,
+  quantizedNetworks,
+} from './weights/catalogue.ts';
 import { quantizeFile } from './weights/quantize.ts';
+import { quantizedFolder } from './weights/quantizedCache.ts';
 import type { Bits } from './weights/rounding.ts';
 
 await printOneLine('quantize', main);
@@ -19,7 +27,7 @@ async function main(): Promise<object> {
     .exitOverride()
     .parse()
     .opts<{ model: string; bits: Bits }>();
-  const model = await findModel(id);
+  const model = await findInstalled(id);
   if (model.quantized) {
     throw new CodedError('request-invalid', {
       detail: `The model "${id}" is quantized already.`,
@@ -29,7 +37,7 @@ async function main(): Promise<object> {
   const controller = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
   const files = await quantizedFiles(model, bits);
-  if (files.transformer.startsWith(model.folder)) {
+  if (path.dirname(files.transformer) !== quantizedFolder()) {
     throw new CodedError('model-file-invalid', {
       detail: `${files.transformer} has no linear layers as float32, float16 or bfloat16.`,
       remedy: 'Quantize the original weights; files in 8 bits run as they are.',
@@ -52,7 +60,10 @@ async function main(): Promise<object> {
   } finally {
     progress.end();
   }
-  return { model: `${model.id}-${bits}bit`, ...files };
+  // Where neither became smaller, the model itself is what runs.
+  const forms = await formsOf(model);
+  const form = forms.find(({ id }) => id === `${model.id}-${bits}bit`) ?? model;
+  return { model: form.id, ...files };
 }
 
 function asBits(text: string): Bits {

@@ -10,7 +10,7 @@ import { removeModel } from '../install/remove.ts';
 import { sizeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
 import { homeFolder } from '../paths.ts';
-import { listModels, modelsFolder } from '../weights/catalogue.ts';
+import { findInstalled, isWritten, listModels, modelsFolder } from '../weights/catalogue.ts';
 import { freeBytes } from '../weights/disk.ts';
 import { fromPerson } from './flags.ts';
 import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
@@ -138,6 +138,10 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
     const parts = await listParts(model);
     lines.push(`${model.id}: ${model.title}`);
     lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
+    const installed = await findInstalled(model.id).catch(() => undefined);
+    if (installed && !(await isWritten(installed))) {
+      lines.push('  Its GGUF file is not yet written as it is computed with: install it again to go on');
+    }
     const rows = parts.map(({ file, choices, state }): [string, string, string] => [
       file,
       state.kind === 'installed' && state.known

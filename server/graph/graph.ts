@@ -326,7 +326,7 @@ export class Graph {
    * The same as `linear` over blocks of codes: of 8 bits with the zero point 128, or of 4 bits with zero points of their own.
    * @param weight uint8 [N, K / block, block], of 4 bits [N, K / block, block / 2]
    * @param scales of the type of `x`, [N, K / block]
-   * @param zeroPoints uint8 [N, ceil(K / block / 2)], for 4 bits alone
+   * @param zeroPoints for 4 bits alone: uint8 [N, ceil(K / block / 2)], or of the type of `x` [N, K / block]
    */
   linearBlocks(
     x: Value,
@@ -339,7 +339,8 @@ export class Graph {
     const [outputs = 0, blocks = 0, bytes = 0] = weight.shape;
     const block = (bytes * 8) / bits;
     const isFit = x.shape.length === 2 && x.shape[1] === blocks * block && weight.type === 'uint8';
-    const zerosFit = !zeroPoints || zeroPoints.shape.join() === [outputs, Math.ceil(blocks / 2)].join();
+    const zerosInRow = zeroPoints?.type === 'uint8' ? Math.ceil(blocks / 2) : blocks;
+    const zerosFit = !zeroPoints || zeroPoints.shape.join() === [outputs, zerosInRow].join();
     if (!isFit || !zerosFit || scales.shape.join() !== [outputs, blocks].join()) {
       const what = [x, weight, scales, ...(zeroPoints ? [zeroPoints] : [])].map(describe).join(', ');
       throw this.#mismatch('MatMulNBits', weight.name, what);

@@ -2,8 +2,11 @@
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { CodedError } from '../../shared/errors.ts';
+import { modelFiles } from '../weights/catalogue.ts';
 import { WeightsFile } from '../weights/file.ts';
-import { indexSuffix } from '../weights/header.ts';
+import { isBlockType } from '../weights/ggmlBlocks.ts';
+import { asGGUF, indexSuffix, isGGUF } from '../weights/header.ts';
 import { isComputable } from '../weights/stored.ts';
 import { isParameter, matrixShape } from '../weights/tensor.ts';
 import { type Digest, digestOfFile } from './digest.ts';
@@ -25,7 +28,8 @@ export interface Match {
   readonly links: readonly { readonly target: string; readonly file: string }[];
 }
 
-const wanted = /(?:\.safetensors|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
+const wanted =
+  /(?:\.safetensors|\.gguf|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
 /** ComfyUI's `models/loras/<author>/<set>`, the cache's `models--x--y/snapshots/<commit>/transformer`, and some more. */
 const deepest = 8;
 
@@ -128,13 +132,19 @@ export class Finder {
 
   /** With the shards beside it, where it is an index. */
   async #open(candidate: Candidate, { file, shapes = {}, t5 }: Part): Promise<Match | undefined> {
+    // Of the networks, the transformer alone is read as GGUF.
+    if (isGGUF(candidate.path) && file !== modelFiles.transformer) return undefined;
     try {
       const weights = await WeightsFile.open(candidate.path);
       for (const [name, shape] of Object.entries(shapes)) {
         const parts = weights.parts(name);
         const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
         const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
-        if ([rows, ...columns].join() !== shape.join()) return undefined;
+        if ([rows, ...columns].join() !== shape.join()) {
+          const found = `"${name}" as [${[rows, ...columns].join(', ')}]`;
+          this.#sayOfGGUF(candidate, `it has ${found}, not [${shape.join(', ')}], so it is another model`);
+          return undefined;
+        }
         // Vectors have 16 bits in either.
         const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
         if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
@@ -142,7 +152,7 @@ export class Finder {
       const foreign = weights.names
         .filter(isParameter)
         .flatMap((name) => weights.parts(name))
-        .find((tensor) => !isComputable(tensor));
+        .find((tensor) => !isComputable(tensor) && !isBlockType(tensor.dtype));
       if (foreign) {
         this.#say(
           `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
@@ -150,17 +160,27 @@ export class Finder {
         return undefined;
       }
       if (!candidate.path.endsWith(indexSuffix)) {
-        return matched('alike', candidate.path, [[candidate.path, file]]);
+        const name = isGGUF(candidate.path) ? asGGUF(file) : file;
+        return matched('alike', candidate.path, [[candidate.path, name]]);
       }
       return matched('alike', candidate.path, [
         [candidate.path, file + indexSuffix],
         // The index names them, so they keep their names.
         ...weights.files.map((shard): [string, string] => [shard, path.basename(shard)]),
       ]);
-    } catch {
+    } catch (cause) {
       // Not weights that can be read, or of another network.
+      this.#sayOfGGUF(
+        candidate,
+        cause instanceof CodedError ? cause.detail.replace(/\.$/, '') : String(cause),
+      );
       return undefined;
     }
+  }
+
+  /** A person who has a GGUF file means to use it: what is fetched instead is four times as large. */
+  #sayOfGGUF({ path: file }: Candidate, reason: string): void {
+    if (isGGUF(file)) this.#say(`${file} is not taken: ${reason}.`);
   }
 }
 

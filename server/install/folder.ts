@@ -3,7 +3,7 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { hold } from '../hold.ts';
 import { modelsFolder } from '../weights/catalogue.ts';
-import { indexSuffix } from '../weights/header.ts';
+import { standIns } from '../weights/header.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import type { Part, PublishedModel, T5Precision } from './published.ts';
 
@@ -38,9 +38,9 @@ export function partsByFile(model: PublishedModel, t5?: T5Precision): ReadonlyMa
   return parts;
 }
 
-/** Where a part lies: the file, or the index of its shards. */
+/** Where a part lies: the file, the index of its shards, or the same as GGUF. */
 export async function installedAs(folder: string, file: string): Promise<string | undefined> {
-  for (const name of [file, file + indexSuffix]) {
+  for (const name of standIns(file)) {
     if (await stat(path.join(folder, name)).catch(() => undefined)) return name;
   }
   return undefined;

@@ -1,8 +1,12 @@
 import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { modelsFolder } from '../weights/catalogue.ts';
+import { modelFiles, modelsFolder } from '../weights/catalogue.ts';
 import { freeBytes } from '../weights/disk.ts';
+import { isGGUF } from '../weights/header.ts';
+import { bytesOfBlocks, writeBlocks } from '../weights/quantize.ts';
+import { unwrittenFile } from '../weights/quantizedCache.ts';
+import { unfinished } from '../weights/rewrite.ts';
 import { type Digest, digestOfFile, digestText, parseDigest } from './digest.ts';
 import { chunksSuffix, download, fetchedBytes, partSuffix } from './download.ts';
 import { candidatesIn, Finder, hardLink, linkFile, type Match, usualPlaces } from './existing.ts';
@@ -35,6 +39,14 @@ export interface InstallProgress {
   /** Of all that is fetched in this run and before it. */
   readonly bytes: number;
   readonly size: number;
+}
+
+interface Blocks {
+  /** In the model's folder. */
+  readonly file: string;
+  readonly target: string;
+  readonly size: number;
+  readonly missing: number;
 }
 
 /** A part that has to be fetched. */
@@ -93,7 +105,9 @@ class Installation {
         if (fetch) fetches.push(fetch);
       }
     }
-    await this.#fetch(fetches);
+    const blocks = await this.#unwrittenBlocks();
+    await this.#fetch(fetches, blocks?.missing ?? 0);
+    if (blocks) await this.#writeBlocks(blocks);
     say(`${this.#model.id} is installed in ${this.#folder}.`);
   }
 
@@ -221,7 +235,30 @@ class Installation {
     if (name !== undefined && known && known.origin !== 'own') await rm(path.join(this.#folder, name));
   }
 
-  async #fetch(fetches: readonly Fetch[]): Promise<void> {
+  /** A GGUF file's blocks, which the graphs do not compute with as they lie, and how many bytes of what they become are missing. */
+  async #unwrittenBlocks(): Promise<Blocks | undefined> {
+    const file = await installedAs(this.#folder, modelFiles.transformer);
+    if (file === undefined || !isGGUF(file)) return undefined;
+    const source = path.join(this.#folder, file);
+    const target = await unwrittenFile(source);
+    if (target === undefined) return undefined;
+    const size = await bytesOfBlocks(source);
+    const written = await stat(target + unfinished).catch(() => undefined);
+    return { file, target, size, missing: size - (written?.size ?? 0) };
+  }
+
+  async #writeBlocks({ file, target, size }: Blocks): Promise<void> {
+    const { say, progress, signal } = this.#options;
+    say(`${file}: its blocks are written once as they are computed with: ${sizeText(size)} as ${target}`);
+    await writeBlocks(path.join(this.#folder, file), target, {
+      signal,
+      onProgress: (written) =>
+        progress({ file: path.basename(target), fileBytes: written, fileSize: size, bytes: written, size }),
+    });
+  }
+
+  /** @param besides bytes that are written afterwards */
+  async #fetch(fetches: readonly Fetch[], besides: number): Promise<void> {
     const { hub, progress, say } = this.#options;
     const there = new Map<string, number>();
     for (const { part } of fetches) {
@@ -233,7 +270,7 @@ class Installation {
       const free = await freeBytes(this.#folder);
       const before = bytes() > 0 ? `, ${sizeText(bytes())} of it is there from before` : '';
       say(`To fetch: ${sizeText(size)}${before}. Free on the disk: ${sizeText(free)}.`);
-      const needed = size - bytes() + spareBytes;
+      const needed = size - bytes() + besides + spareBytes;
       if (needed > free) {
         throw new CodedError('disk-full', {
           detail: `${this.#model.id} needs ${sizeText(needed)} more, and ${sizeText(free)} are free in ${this.#folder}. Nothing was fetched.`,

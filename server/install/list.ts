@@ -1,5 +1,6 @@
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { standIns } from '../weights/header.ts';
 import { fetchedBytes } from './download.ts';
 import { installedAs, modelFolder, partsByFile } from './folder.ts';
 import type { Part, PublishedModel } from './published.ts';
@@ -41,9 +42,11 @@ async function stateOf(
     const { size } = await stat(path.join(folder, name));
     return { kind: 'installed', known: record[name], size };
   }
-  const target = record[file]?.from;
-  if (target && (await lstat(path.join(folder, file)).catch(() => undefined))?.isSymbolicLink()) {
-    return { kind: 'broken-link', target };
+  for (const other of standIns(file)) {
+    const target = record[other]?.from;
+    if (target && (await lstat(path.join(folder, other)).catch(() => undefined))?.isSymbolicLink()) {
+      return { kind: 'broken-link', target };
+    }
   }
   const bytes = await fetchedBytes(path.join(folder, file));
   if (bytes > 0 && record[file]) return { kind: 'damaged' };

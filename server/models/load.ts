@@ -5,6 +5,7 @@ import type { Model } from '../graph/encode.ts';
 import type { Provider } from '../graph/session.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../weights/catalogue.ts';
 import { invalidFile, WeightsFile } from '../weights/file.ts';
+import { computedFile } from '../weights/quantizedCache.ts';
 import { buildDecoder, buildEncoder, latentChannels } from './autoencoder.ts';
 import { built } from './built.ts';
 import { buildCLIP } from './clip.ts';
@@ -129,7 +130,9 @@ export async function loadNetworks(
 async function openWeights(model: ModelEntry) {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   return {
-    transformer: await WeightsFile.open(model.quantized?.transformer ?? at('transformer')),
+    transformer: await WeightsFile.open(
+      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
+    ),
     t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5')),
     clip: await WeightsFile.open(at('clip')),
     autoencoder: await WeightsFile.open(at('autoencoder')),

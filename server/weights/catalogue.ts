@@ -2,8 +2,8 @@ import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder, projectRoot } from '../paths.ts';
-import { indexSuffix } from './header.ts';
-import { quantizedFile, quantizedFolder } from './quantizedCache.ts';
+import { asGGUF, standIns } from './header.ts';
+import { computedFile, quantizedFile, quantizedFolder, unwrittenFile } from './quantizedCache.ts';
 import type { Bits } from './rounding.ts';
 
 /** A model whose files are all there. */
@@ -26,7 +26,8 @@ export interface ModelEntry {
 export const quantizedNetworks = ['transformer', 't5'] as const;
 export type QuantizedNetwork = (typeof quantizedNetworks)[number];
 
-/** What a model consists of, in its folder. Weights may also be shards, with their index as `<file>.index.json`. */
+/** What a model consists of, in its folder. Weights may also be shards, with their index as `<file>.index.json`, and the transformer
+ * a GGUF file. */
 export const modelFiles = {
   transformer: 'transformer.safetensors',
   t5: 't5.safetensors',
@@ -60,7 +61,7 @@ export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
 export async function listModels(): Promise<ModelEntry[]> {
   const complete: ModelEntry[] = [];
   for (const model of await knownModels()) {
-    if ((await missingFiles(model)).length === 0) complete.push(model);
+    if ((await missingFiles(model)).length === 0 && (await isWritten(model))) complete.push(model);
   }
   return complete;
 }
@@ -92,8 +93,24 @@ export async function findAdapter(model: ModelEntry, name: string): Promise<stri
   });
 }
 
-/** @throws CodedError `model-unknown`, or `model-missing` with the files that are not there */
+/**
+ * A model that can run.
+ * @throws CodedError `model-unknown`, or `model-missing` with the files that are not there
+ */
 export async function findModel(id: string): Promise<ModelEntry> {
+  const model = await findInstalled(id);
+  if (await isWritten(model)) return model;
+  throw new CodedError('model-missing', {
+    detail: `The blocks of ${path.join(model.folder, asGGUF(modelFiles.transformer))} are not yet written as they are computed with.`,
+    remedy: `Run "npm run models -- install ${id}" once, or "npm run quantize -- --model ${id} --bits 8", which also makes the text encoder smaller.`,
+  });
+}
+
+/**
+ * A model whose files are all there, even if its transformer still has to be written from a GGUF file.
+ * @throws CodedError as `findModel`
+ */
+export async function findInstalled(id: string): Promise<ModelEntry> {
   const known = await knownModels();
   const model = known.find((entry) => entry.id === id);
   if (!model) {
@@ -134,7 +151,7 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   for (const bits of [8, 4] as const) {
     try {
       const quantized = await quantizedFiles(model, bits);
-      if (quantized.transformer.startsWith(path.join(model.folder, modelFiles.transformer))) continue;
+      if (!(await isSmaller(model, quantized))) continue;
       await Promise.all(Object.values(quantized).map((file) => access(file)));
       variants.push({
         ...model,
@@ -147,6 +164,16 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
     }
   }
   return variants;
+}
+
+/** Of a transformer that stands for itself there is no variant; of one in blocks of no more bits only with another text encoder. */
+async function isSmaller(
+  { folder }: ModelEntry,
+  { transformer, t5 }: Record<QuantizedNetwork, string>,
+): Promise<boolean> {
+  if (path.dirname(transformer) !== quantizedFolder()) return false;
+  const own = await computedFile(path.join(folder, modelFiles.transformer));
+  return transformer !== own || path.dirname(t5) === quantizedFolder();
 }
 
 /** The model as it was asked for and, where that is an original, its quantized variants: the most bits first. */
@@ -182,16 +209,24 @@ export async function quantizedOnlyOf(id: string): Promise<string[]> {
   };
   const others = await Promise.all(models.filter((model) => model.id !== id).map(written));
   const own = await Promise.all(models.filter((model) => model.id === id).map(written));
-  return own.flat().filter((file) => !others.flat().includes(file));
+  return [...new Set(own.flat())].filter((file) => !others.flat().includes(file));
 }
 
 async function missingFiles({ folder }: ModelEntry): Promise<string[]> {
   const missing: string[] = [];
   for (const file of Object.values(modelFiles)) {
-    const whole = path.join(folder, file);
-    await access(whole)
-      .catch(() => access(whole + indexSuffix))
-      .catch(() => missing.push(file));
+    const places = standIns(path.join(folder, file)).map((place) => access(place));
+    await Promise.any(places).catch(() => missing.push(file));
   }
   return missing;
+}
+
+/**
+ * Whether what a model computes with is there, once its files are: of a GGUF file it has to be written first. What cannot be read is
+ * told when it is loaded.
+ */
+export async function isWritten({ folder, quantized }: ModelEntry): Promise<boolean> {
+  if (quantized) return true;
+  const unwritten = await unwrittenFile(path.join(folder, modelFiles.transformer)).catch(() => undefined);
+  return unwritten === undefined;
 }

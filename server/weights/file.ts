@@ -1,11 +1,11 @@
 import { elementCount } from '../graph/value.ts';
 import { type Layout, layoutOf } from './diffusers.ts';
-import { openStored, type StoredTensors } from './header.ts';
-import { invalidFile, matrixShape, rowsOf, type StoredTensor } from './tensor.ts';
+import { openStored } from './header.ts';
+import { invalidFile, matrixShape, rowsOf, type StoredTensor, type StoredTensors } from './tensor.ts';
 
 export { invalidFile };
 
-/** The weights of one network, of which the headers alone are read: one safetensors file, or shards with their index. */
+/** The weights of one network, of which the headers alone are read: one safetensors file, shards with their index, or a GGUF file. */
 export class WeightsFile {
   readonly #stored: StoredTensors;
   readonly #layout: Layout;
@@ -26,8 +26,8 @@ export class WeightsFile {
   }
 
   /**
-   * Reads and checks the header of `file`, or of the shards in `file.index.json` where there is no such file.
-   * @throws CodedError `model-missing` if there is neither, `model-file-invalid` with the file's name
+   * Reads and checks the header of `file`, or of what lies in its place: shards with their index, or a GGUF file.
+   * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
    */
   static async open(file: string): Promise<WeightsFile> {
     const opened = await openStored(file);

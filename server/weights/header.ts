@@ -4,15 +4,8 @@ import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
 import { maxHeaderBytes, parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
 import { readAt } from './disk.ts';
-import { invalidFile, type StoredTensor } from './tensor.ts';
-
-/** What the headers of one file, or of all shards of an index, tell. */
-export interface StoredTensors {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly metadata: Readonly<Record<string, string>>;
-  /** Size of the file, or of all shards. */
-  readonly bytes: number;
-}
+import { readGGUF } from './gguf.ts';
+import { invalidFile, type StoredTensor, type StoredTensors } from './tensor.ts';
 
 /** What an index of shards adds to the name of the file that it stands for. */
 export const indexSuffix = '.index.json';
@@ -23,12 +16,27 @@ const indexSchema = v.object({
   weight_map: v.record(v.string(), v.string()),
 });
 
-/** The absolute path of a weights file; of the index beside it, where shards stand for the file. */
+const ggufSuffix = '.gguf';
+
+/** `X.safetensors` as GGUF: `X.gguf`. */
+export function asGGUF(file: string): string {
+  return file.replace(/\.safetensors$/, ggufSuffix);
+}
+
+export function isGGUF(file: string): boolean {
+  return file.endsWith(ggufSuffix);
+}
+
+/** What may lie in the place of a file of weights: itself, the index of its shards, or the same as GGUF. */
+export function standIns(file: string): readonly string[] {
+  return [file, file + indexSuffix, asGGUF(file)];
+}
+
+/** The absolute path of a weights file, or of what lies in its place. */
 export async function resolveFile(file: string): Promise<string> {
   const absolute = path.resolve(file);
-  if (absolute.endsWith(indexSuffix)) return absolute;
-  const index = absolute + indexSuffix;
-  return (await exists(absolute)) || !(await exists(index)) ? absolute : index;
+  for (const place of standIns(absolute)) if (await exists(place)) return place;
+  return absolute;
 }
 
 function exists(file: string): Promise<boolean> {
@@ -39,12 +47,12 @@ function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Reads and checks the header of `file`, or of the shards in `file.index.json` where there is no such file.
- * @throws CodedError `model-missing` if there is neither, `model-file-invalid` with the file's name
+ * Reads and checks the header of `file`, or of what lies in its place.
+ * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
  */
 export async function openStored(file: string): Promise<{ file: string; stored: StoredTensors }> {
   const resolved = await resolveFile(file);
-  const read = resolved.endsWith(indexSuffix) ? readShards : readHeader;
+  const read = resolved.endsWith(indexSuffix) ? readShards : isGGUF(resolved) ? readGGUFHeader : readHeader;
   return { file: resolved, stored: await read(resolved) };
 }
 
@@ -107,6 +115,10 @@ export async function readShards(index: string): Promise<StoredTensors> {
   return { tensors, metadata, bytes };
 }
 
+function readGGUFHeader(file: string): Promise<StoredTensors> {
+  return withFile(file, async (handle) => readGGUF(handle, (await handle.stat()).size, file));
+}
+
 async function withFile<T>(file: string, read: (handle: FileHandle) => Promise<T>): Promise<T> {
   let handle: FileHandle;
   try {
@@ -121,6 +133,7 @@ async function withFile<T>(file: string, read: (handle: FileHandle) => Promise<T
   try {
     return await read(handle);
   } catch (cause) {
+    if (cause instanceof CodedError && cause.code === 'model-file-invalid') throw cause;
     if (cause instanceof CodedError) throw invalidFile(cause.detail, cause);
     throw invalidFile(`${file} cannot be read: ${(cause as Error).message}.`, cause);
   } finally {

@@ -1,7 +1,14 @@
 import type { DType } from '../../shared/safetensors.ts';
 
 /** The types of weights that are read as numbers here; ONNX Runtime reads all others. */
-export const readableTypes: readonly DType[] = ['F32', 'F16', 'BF16'];
+const readableTypes = ['F32', 'F16', 'BF16'] as const;
+
+export function isReadable(dtype: string): dtype is (typeof readableTypes)[number] {
+  return readableTypes.some((type) => type === dtype);
+}
+
+/** Of 2^16 and beyond there is no float16; half a step below, it is rounded to infinity. */
+const beyondFloat16 = 65520;
 
 /** Little-endian bytes of float32, float16 or bfloat16 as numbers. */
 export function asFloats(bytes: Uint8Array, dtype: DType): Float32Array {
@@ -22,7 +29,7 @@ export function asFloats(bytes: Uint8Array, dtype: DType): Float32Array {
 let float16Table: Float32Array | undefined;
 
 /** The value of each 16 bits of float16. */
-function float16Values(): Float32Array {
+export function float16Values(): Float32Array {
   float16Table ??= Float32Array.from({ length: 65536 }, (_, half) => {
     const sign = half & 0x8000 ? -1 : 1;
     const exponent = (half >> 10) & 31;
@@ -31,4 +38,28 @@ function float16Values(): Float32Array {
     return sign * (exponent === 0 ? fraction * 2 ** -14 : (1 + fraction) * 2 ** (exponent - 15));
   });
   return float16Table;
+}
+
+/** The bits of the nearest float16 of each, of two as near the even one; what it cannot hold becomes infinity. */
+export function asFloat16(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < halves.length; i++) {
+    const value = values[i]!;
+    const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+    halves[i] = sign | magnitude(Math.abs(value));
+  }
+  return halves;
+}
+
+function magnitude(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  if (value >= beyondFloat16) return 0x7c00;
+  // A step is 2^-24 below 2^-14, and from there on 2^-10 of the power of two at or below the value.
+  const exponent = value < 2 ** -14 ? -14 : Math.floor(Math.log2(value));
+  const steps = value / 2 ** (exponent - 10);
+  const whole = Math.floor(steps);
+  const rest = steps - whole;
+  const rounded = rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? whole + 1 : whole;
+  // From the second power of two on, the first bit of the fraction counts as one of the exponent.
+  return ((exponent + 14) << 10) + rounded;
 }

@@ -1,15 +1,13 @@
 /**
  * What nodes a stored tensor takes in a graph: float32, 16 bits, float8 with or without scales, or blocks of 4 or 8 bits. What comes
- * out is of the graph's type. ONNX Runtime's CPU provider casts float8
- * in place, as fast as bfloat16: 3.6 ns a weight.
+ * out is of the graph's type. ONNX Runtime's CPU provider casts float8 in place, as fast as bfloat16: 3.6 ns a weight.
  */
-import type { DType } from '../../shared/safetensors.ts';
 import type { Graph } from '../graph/graph.ts';
 import { type ElementType, elementCount, type Value } from '../graph/value.ts';
 import { float8Values } from './float8.ts';
 import { invalidFile, matrixShape, type StoredTensor } from './tensor.ts';
 
-const elementType: Partial<Record<DType, ElementType>> = {
+const elementType: Partial<Record<StoredTensor['dtype'], ElementType>> = {
   F32: 'float32',
   F16: 'float16',
   BF16: 'bfloat16',
@@ -45,7 +43,8 @@ export function number(graph: Graph, tensor: StoredTensor): Value {
 export function product(graph: Graph, x: Value, tensor: StoredTensor, bias: Value | undefined): Value {
   const { dtype, shape, scale } = tensor;
   if (dtype === 'U8') {
-    const zeros = tensor.zeroPoints && stored(graph, tensor.zeroPoints);
+    const { zeroPoints } = tensor;
+    const zeros = zeroPoints && (zeroPoints.dtype === 'U8' ? stored : values)(graph, zeroPoints);
     return graph.linearBlocks(x, stored(graph, tensor), values(graph, scale!), zeros, bias);
   }
   const seenAs = shape.length === 4 ? matrixShape(tensor) : shape;

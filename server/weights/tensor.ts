@@ -1,19 +1,29 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { DType } from '../../shared/safetensors.ts';
 import { type ExternalData, elementCount } from '../graph/value.ts';
+import type { BlockType } from './ggmlBlocks.ts';
 
 /** A tensor in a weights file: what it is and where its bytes lie. */
 export interface StoredTensor {
   readonly name: string;
-  readonly dtype: DType;
+  /** One of ggml's blocks in GGUF files alone. */
+  readonly dtype: DType | BlockType;
   readonly shape: readonly number[];
   readonly data: ExternalData;
   /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
   readonly rows?: string;
   /** What its elements are to be multiplied by: one number, one for each row, or one for each block of codes. */
   readonly scale?: StoredTensor;
-  /** Of 4-bit blocks alone, two in a byte: [rows, ceil(blocks / 2)]. */
+  /** Of 4-bit blocks alone, two in a byte: [rows, ceil(blocks / 2)]; or one number for each: [rows, blocks]. */
   readonly zeroPoints?: StoredTensor;
+}
+
+/** What the headers of one file, or of all shards of an index, tell. */
+export interface StoredTensors {
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Size of the file, or of all shards. */
+  readonly bytes: number;
 }
 
 /** Whether a name is that of a network's own tensor; others, as scales and zero points, only say how one is to be read. */

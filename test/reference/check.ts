@@ -57,7 +57,7 @@ const rows: Row[] = [];
 for (const line of readLines(folder)) {
   try {
     rows.push(...(await compareLine(folder, line, float)));
-    if (line.kind !== 'flux') continue;
+    if (line.kind !== 'flux' && line.kind !== 'blocks') continue;
     for (const half of halves) {
       rows.push(...(await compareLine(folder, line, { ...float, transformer: half })));
     }

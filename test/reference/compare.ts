@@ -1,3 +1,4 @@
+import { compareBlocks } from './blocks.ts';
 import { compareEdit } from './edit.ts';
 import { compareNoise, compareSchedule, compareUnits } from './formulas.ts';
 import type { Line } from './lines.ts';
@@ -34,6 +35,8 @@ export async function compareLine(
       return compareAutoencoder(folder, line, how);
     case 'tokenizer':
       return compareTokenizer(folder, line);
+    case 'blocks':
+      return compareBlocks(folder, line, how);
     case 'noise':
       return compareNoise(folder, line);
     case 'schedule':

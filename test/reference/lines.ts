@@ -31,6 +31,12 @@ const lineSchema = v.variant('kind', [
     texts: v.string(),
     ids: v.string(),
   }),
+  v.strictObject({
+    kind: v.literal('blocks'),
+    ...network,
+    /** Of the tensor `<type>.weight`, and the name of its values. */
+    type: v.string(),
+  }),
   v.strictObject({ kind: v.literal('noise'), ...said, arrays: v.string() }),
   v.strictObject({
     kind: v.literal('schedule'),

@@ -12,6 +12,7 @@ import torch
 
 import adapters
 import autoencoder
+import blocks
 import cache
 import clip
 import draw
@@ -54,6 +55,7 @@ def write_all(lines, seed):
     sampling.write_noise(lines, seed)
     sampling.write_schedules(lines, seed)
     units.write(lines, seed)
+    blocks.write(lines, seed)
     edit.write(lines, models[0], image, text, pooled, tokenizers, drawn.edit_rows, drawn.edit_columns, seed % 2**32)
 
 

@@ -32,13 +32,17 @@ const limit = 1e-4;
 /** Of a transformer of a few blocks against float32: each value is rounded some twenty times, to 8 bits or 11. */
 const limitIn: Readonly<Record<ComputeType, number>> = { float32: limit, bfloat16: 2e-2, float16: 3e-3 };
 
-async function compute(
+/** On the CPU a graph in 16 bits is rounded to them after each node. */
+export async function compute(
   provider: Provider,
   model: Model,
   inputs: Arrays,
   output: string,
+  type: ComputeType = 'float32',
 ): Promise<Float32Array> {
-  const session = await Session.open(model, { provider, copiesWeights: false });
+  const isRounded = provider === 'cpu' && type !== 'float32';
+  const computed = isRounded ? roundedAfterEachNode(model, type) : model;
+  const session = await Session.open(computed, { provider, copiesWeights: false });
   const results = await session.run(inputs, output);
   await session.release();
   return results[output]!;
@@ -63,9 +67,7 @@ export async function compareFlux(
   const model = buildFlux(file, rows * columns, textTokens, adapters, transformer);
   const velocity = await compute(
     provider,
-    provider === 'cpu' && transformer.type !== 'float32'
-      ? roundedAfterEachNode(model, transformer.type)
-      : model,
+    model,
     {
       image: padded(array.floats('image'), array.shape('image'), sizes.inputColumns),
       text: array.floats('text'),
@@ -78,6 +80,7 @@ export async function compareFlux(
       ),
     },
     'velocity',
+    transformer.type,
   );
   const part = transformer.type === 'float32' ? '' : transformer.type;
   const isClamped = transformer.type === 'float16' && array.names.includes('clamped');

@@ -26,6 +26,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { Part, PublishedModel } from '../../../server/install/published.ts';
 import { projectRoot } from '../../../server/paths.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
+import { encodeGGUF, tinyInBlocks } from '../weights/ggufWriter.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;
@@ -533,6 +534,85 @@ describe('a person’s own files', () => {
       /integers\.safetensors has ".+" as I16, which cannot be computed with/,
     );
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
+  /** The tiny transformer in blocks, where ComfyUI's loader of such files looks for it. */
+  async function inBlocks(): Promise<string> {
+    const file = path.join(person, 'Comfy/models/unet/flux1-fill-dev-Q4_K_S.gguf');
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, encodeGGUF((await tinyInBlocks()).inBlocks));
+    return file;
+  }
+
+  it.each([
+    ['file', 'models/unet/flux1-fill-dev-Q4_K_S.gguf'],
+    ['folder', ''],
+  ])('in GGUF, named by their %s, are linked and written once as they are computed with', async (_, named) => {
+    const file = await inBlocks();
+    const place = path.join(person, 'Comfy', named);
+    await writeFile(path.join(path.dirname(file), 'chat.gguf'), encodeGGUF({}, { architecture: 'llama' }));
+    const other = { type: 'F32', shape: [64, 64], data: new Uint8Array(4 * 64 * 64) } as const;
+    await writeFile(path.join(path.dirname(file), 'dev.gguf'), encodeGGUF({ 'img_in.weight': other }));
+    const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', place], {}, [known]);
+    const { code, stderr } = await told;
+    expect([code, stderr]).toEqual([0, expect.stringContaining(`transformer.safetensors: yours, ${file}`)]);
+    expect(stderr).toContain('transformer.gguf: its blocks are written once');
+    expect(/chat.gguf is not taken: .* of "llama"/.test(stderr)).toBe(named === '');
+    expect(/dev.gguf is not taken: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
+    expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
+    expect(await readlink(inModel('tiny-fill', 'transformer.gguf'))).toBe(file);
+    expect(await readdir(path.join(home, 'quantized'))).toEqual([
+      expect.stringMatching(/^transformer\.[0-9a-f]{16}\.blocks\.safetensors$/),
+    ]);
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+    const { stdout } = await start(['list'], {}, [known]).told;
+    expect(stdout).toContain(`yours: ${file}`);
+    expect(stdout).toContain('Ready for --model: pocket, tiny-fill');
+
+    await start(['remove', 'tiny-fill'], {}, [known]).told;
+    expect(await readdir(path.join(home, 'quantized'))).toEqual([]);
+    expect(existsSync(path.join(home, 'models/tiny-fill'))).toBe(false);
+    expect(existsSync(file)).toBe(true);
+  });
+
+  it('in GGUF are written again where that was lost, by the command that an edit names', async () => {
+    const file = await inBlocks();
+    await start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]).told;
+    await rm(path.join(home, 'quantized'), { recursive: true });
+    expect((await edit('tiny-fill')).error).toMatchObject({
+      code: 'model-missing',
+      remedy: expect.stringContaining('npm run models -- install tiny-fill'),
+    });
+    expect((await start(['list'], {}, [known]).told).stdout).toContain('not yet written');
+    await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
+    expect((await start(['list'], {}, [known]).told).stdout).not.toContain('not yet written');
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+    await rm(path.join(home, 'quantized'), { recursive: true });
+    const quantize = path.join(projectRoot, 'dist/server/quantize.js');
+    const child = spawn(process.execPath, [quantize, '--model', 'tiny-fill', '--bits', '8'], {
+      env: { ...process.env, ACEPP_HOME: home },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    await once(child, 'close');
+    // Its text encoder is narrower than a block of 64: so there is nothing that would be smaller.
+    expect(JSON.parse(stdout)).toMatchObject({ model: 'tiny-fill' });
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+  });
+
+  it('in GGUF are not taken from the usual places, nor for the text encoder', async () => {
+    const file = await inBlocks();
+    const usual = path.join(person, 'ComfyUI/models/unet/flux.gguf');
+    await mkdir(path.dirname(usual), { recursive: true });
+    await cp(file, usual);
+    await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
+    expect(gets()).toContain(`${gated}/transformer.safetensors`);
+    const t5: PublishedModel = { ...second, parts: [part('t5.safetensors', { shapes })] };
+    await start(['install', 'tiny-second', '--accept-licence', '--from', file], {}, [t5]).told;
+    expect(gets()).toContain(`${gated}/t5.safetensors`);
   });
 
   it('that were tuned are not taken from the usual places, where nobody named them', async () => {

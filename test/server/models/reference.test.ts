@@ -17,6 +17,7 @@ describe('what ships is compared with everything that was published', () => {
     expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(
       [
         'autoencoder',
+        'blocks',
         'cache',
         'clip',
         'edit',

@@ -3,18 +3,19 @@
  *
  *     npm run measure:quantize                    peak memory for 1 GB of random bfloat16, and the second run
  *     npm run measure:quantize -- errors [FILE]   error and cost of each rounding, of random weights or of each layer of a file
+ *     npm run measure:quantize -- gguf            bytes and time of what is written of each type of a GGUF file's blocks
  *
  * JSON lines on stdout.
  */
 import { fork } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { randn } from '../../../server/sampling/noise.ts';
 import { openStored } from '../../../server/weights/header.ts';
-import { asFloats, readableTypes } from '../../../server/weights/numbers.ts';
-import { quantizeFile } from '../../../server/weights/quantize.ts';
+import { asFloats, isReadable } from '../../../server/weights/numbers.ts';
+import { quantizeFile, writeBlocks } from '../../../server/weights/quantize.ts';
 import {
   type Bits,
   blockSize,
@@ -23,6 +24,7 @@ import {
   unroundRows,
 } from '../../../server/weights/rounding.ts';
 import { relativeError } from '../models/arrays.ts';
+import { blockTypes, drawBlocks, writeGGUF } from './ggufWriter.ts';
 
 const self = fileURLToPath(import.meta.url);
 const width = 3072;
@@ -148,9 +150,37 @@ async function reportErrors(file: string | undefined): Promise<void> {
         shape[1]! * blockSize,
       );
       report(name, weights, shape[1]! * blockSize);
-    } else if (shape.length === 2 && shape[1]! % blockSize === 0 && readableTypes.includes(dtype)) {
+    } else if (shape.length === 2 && shape[1]! % blockSize === 0 && isReadable(dtype)) {
       report(name, asFloats(bytes(data), dtype), shape[1]!);
     }
+  }
+}
+
+async function reportGGUF(): Promise<void> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-gguf-'));
+  try {
+    const shape = [4 * width, width];
+    const weights = shape.reduce((product, size) => product * size);
+    for (const type of blockTypes) {
+      const data = drawBlocks(type, weights, 0.02, 3);
+      const source = path.join(folder, `${type}.gguf`);
+      const target = path.join(folder, `${type}.safetensors`);
+      writeGGUF(source, { 'double_blocks.0.img_mlp.0.weight': { type, shape, data } });
+      const started = performance.now();
+      await writeBlocks(source, target);
+      const nanoseconds = 1e6 * (performance.now() - started);
+      const perWeight = (value: number) => Number((value / weights).toFixed(2));
+      console.log(
+        JSON.stringify({
+          type,
+          bitsInFile: perWeight(8 * data.length),
+          bitsWritten: perWeight(8 * statSync(target).size),
+          nanoseconds: perWeight(nanoseconds),
+        }),
+      );
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 
@@ -158,5 +188,6 @@ if (process.argv[1] === self) {
   const [first, ...rest] = process.argv.slice(2);
   if (first === '--child') await runOnce(rest);
   else if (first === 'errors') await reportErrors(rest[0]);
+  else if (first === 'gguf') await reportGGUF();
   else for (const bits of [8, 4] as const) console.log(JSON.stringify(await measureQuantize(1, bits)));
 }
