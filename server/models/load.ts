@@ -11,7 +11,8 @@ import { built } from './built.ts';
 import { buildCLIP } from './clip.ts';
 import { buildFlux, fluxSizes, operationsOf } from './flux.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memoryPlan.ts';
-import type { Networks, TextConditioning } from './networks.ts';
+import type { Latent, Networks, PlanarImage, TextConditioning } from './networks.ts';
+import { Recent } from './recent.ts';
 import { SessionCache } from './sessions.ts';
 import { buildT5 } from './t5.ts';
 import { latentFactor, openAutoencoder } from './tiles.ts';
@@ -87,6 +88,10 @@ export async function loadNetworks(
     plan?.tileSide,
   );
 
+  const texts = new Recent<string, TextConditioning>(4, (a, b) => a === b);
+  // What is edited and, for the fully tuned model, what is to change.
+  const images = new Recent<PlanarImage, Latent>(2, isSameImage);
+
   async function encodeText(instruction: string): Promise<TextConditioning> {
     if (plan?.inTurn) await transformer.release();
     const row = t5Tokenizer.encode(instruction);
@@ -113,8 +118,8 @@ export async function loadNetworks(
       defaultGuidance: model.defaultGuidance,
     },
     provider,
-    encodeText,
-    encodeImage: autoencoder.encode,
+    encodeText: (instruction) => texts.get(instruction, () => encodeText(instruction)),
+    encodeImage: (image) => images.get(image, () => autoencoder.encode(image)),
     decodeLatent: autoencoder.decode,
     openAdapters: transformer.openAdapters,
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
@@ -125,6 +130,11 @@ export async function loadNetworks(
       await autoencoder.release();
     },
   };
+}
+
+function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
+  if (a.width !== b.width || a.height !== b.height) return false;
+  return a.data.every((value, i) => value === b.data[i]);
 }
 
 async function openWeights(model: ModelEntry) {

@@ -2,7 +2,7 @@ import type { FirstBlockCache } from './firstBlockCache.ts';
 
 /**
  * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.
- * All arrays are float32 and belong to the caller.
+ * All arrays are float32; those that come out are not to be written to, as the same may be given again.
  */
 export interface Networks {
   readonly spec: ModelSpec;

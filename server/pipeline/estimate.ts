@@ -59,8 +59,11 @@ export class Estimate {
 
   /** Of an edit that came to its end. */
   pace(): Pace {
+    const encoding = this.#encodingSeconds! / this.#work.encoding;
+    const before = this.#earlier?.encoding ?? 0;
     return {
-      encoding: this.#encodingSeconds! / this.#work.encoding,
+      // What was encoded a moment ago is not encoded again, which tells nothing of the next edit.
+      encoding: encoding < before / 10 ? before : encoding,
       step: warmMean(this.#bareStepSeconds)! / this.#work.step,
       decoding: this.#decodingSeconds! / this.#work.decoding,
     };

@@ -24,9 +24,12 @@ async function main({ model, plan, side, references, log }: CardEdit): Promise<v
     transformer: { type: 'bfloat16', attention: 'fused' },
     plan,
   });
-  const input = await readEditInput(sample(side, references));
-  // The second finds what the first has left loaded.
-  for (const edit of ['first', 'second']) {
+  // The second finds what the first has left loaded, and nothing that it may take over.
+  for (const [edit, grey] of [
+    ['first', 255],
+    ['second', 128],
+  ] as const) {
+    const input = await readEditInput(sample(side, references, grey));
     await runEdit(networks, input, {
       emit: (event) => {
         if (event.type === 'stage') mark(`${edit} ${event.stage}`);
@@ -42,10 +45,10 @@ async function main({ model, plan, side, references, log }: CardEdit): Promise<v
 }
 
 /** A grey square of which all is made anew, beside grey references. */
-function sample(side: number, references: number): Container {
-  const plane = (...channels: number[]): Tensor => {
+function sample(side: number, references: number, grey: number): Container {
+  const plane = (value: number, ...channels: number[]): Tensor => {
     const shape = [side, side, ...channels];
-    return { dtype: 'U8', shape, data: new Uint8Array(shape.reduce((a, b) => a * b)).fill(255) };
+    return { dtype: 'U8', shape, data: new Uint8Array(shape.reduce((a, b) => a * b)).fill(value) };
   };
   const names = Array.from({ length: references }, (_, i) => `reference.${i}`);
   const tokens = (1 + references) * (side / 16) ** 2;
@@ -62,9 +65,9 @@ function sample(side: number, references: number): Container {
       }),
     },
     tensors: new Map([
-      ['edit', plane(3)],
-      ['mask', plane()],
-      ...names.map((name) => [name, plane(3)] as const),
+      ['edit', plane(grey, 3)],
+      ['mask', plane(255)],
+      ...names.map((name) => [name, plane(grey, 3)] as const),
     ]),
   };
 }

@@ -99,6 +99,20 @@ describe('a loaded model', () => {
     expect(await networks.encodeText('a red circle')).toEqual(red);
   });
 
+  it('encodes what was encoded a moment ago no second time: the same edit with another seed', async () => {
+    const text = await networks.encodeText('a red circle');
+    const image = { data: new Float32Array(3 * 32 * 32).fill(0.25), width: 32, height: 32 };
+    const latent = await networks.encodeImage(image);
+    const run = vi.spyOn(Session.prototype, 'run');
+    expect(await networks.encodeText('a red circle')).toBe(text);
+    expect(await networks.encodeImage({ ...image, data: image.data.slice() })).toBe(latent);
+    expect(run).not.toHaveBeenCalled();
+    const other = await networks.encodeImage({ ...image, data: image.data.with(7, 0.5) });
+    expect(other).not.toEqual(latent);
+    expect(run).toHaveBeenCalledTimes(1);
+    run.mockRestore();
+  });
+
   it('encodes and decodes images of several sizes, as the reference does', async () => {
     const array = readArrays('autoencoder.safetensors');
     const image = { data: array('image').data, width: 64, height: 48 };

@@ -54,3 +54,20 @@ it('the pace of an edit foretells the same edit', () => {
   // Steps as they are without previews, warm.
   expect(second.secondsLeft(0, 0)).toBe(2 + 3 * 5 + 3);
 });
+
+test('what was not encoded again tells nothing of what encoding takes', () => {
+  const work = { encoding: 10, step: 10, decoding: 10 };
+  const paceAfter = (seconds: number) => {
+    const edit = new Estimate({
+      steps: 1,
+      variants: 1,
+      work,
+      earlier: { encoding: 1, step: 1, decoding: 1 },
+    });
+    edit.encoded(seconds);
+    edit.stepped(10, 0);
+    edit.decoded(10);
+    return edit.pace().encoding;
+  };
+  expect([paceAfter(0.05), paceAfter(2)]).toEqual([1, 0.2]);
+});
