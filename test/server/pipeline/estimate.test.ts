@@ -55,7 +55,7 @@ it('the pace of an edit foretells the same edit', () => {
   expect(second.secondsLeft(0, 0)).toBe(2 + 3 * 5 + 3);
 });
 
-test('what was not encoded again tells nothing of what encoding takes', () => {
+it('what was not encoded again tells nothing of what encoding takes', () => {
   const work = { encoding: 10, step: 10, decoding: 10 };
   const paceAfter = (seconds: number) => {
     const edit = new Estimate({
