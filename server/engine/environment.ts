@@ -12,6 +12,8 @@ export const ortSettings = {
   // Before compute capability 9.0, ONNX Runtime 1.29 takes flash attention in bfloat16 only from cuDNN, and only if it is told
   // to; else a kernel that is about half as fast.
   ORT_ENABLE_CUDNN_FLASH_ATTENTION: '1',
+  // Before 8.0 long sequences would take TensorRT's kernel, which is another than that of the short ones which the engine tries.
+  ORT_DISABLE_TRT_FLASH_ATTENTION: '1',
 };
 
 /** Which libraries go together: another set is another folder. */

@@ -66,7 +66,7 @@ function noteOf(
   const side = Math.floor(Math.sqrt(fittingSequence)) * 16;
   const parts = [
     `${memory.name}, ${gigabytes(memory.free)} free: “${form.id}” takes ${gigabytes(bytes)}`,
-    inTurn && 'the text encoders are loaded anew for each edit',
+    inTurn && 'the text encoders are loaded anew for each new instruction',
     fittingSequence < maxSequence && `edits are computed at no more than ${side} x ${side} pixels`,
   ];
   return `${parts.filter(Boolean).join('; ')}.`;

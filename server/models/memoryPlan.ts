@@ -28,7 +28,7 @@ export interface ActivationSizes {
 
 export interface MemoryPlan {
   readonly form: WeightForm;
-  /** The text encoders are freed before the transformer is loaded, at each edit, instead of staying beside it. */
+  /** The text encoders are freed before the transformer is loaded, at each new instruction, instead of staying beside it. */
   readonly inTurn: boolean;
   /** Joined tokens that fit; may be more than the model was made for. */
   readonly fittingSequence: number;

@@ -1,5 +1,6 @@
 /** One edit of FLUX.1-Fill-dev's shapes on CUDA, in this process, with a line in the log at each stage and step. */
 import { appendFileSync } from 'node:fs';
+import type { ComputeType } from '../../server/graph/arithmetic.ts';
 import { loadNetworks } from '../../server/models/load.ts';
 import type { MemoryPlan } from '../../server/models/memoryPlan.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
@@ -13,15 +14,16 @@ export interface CardEdit {
   /** Pixels of the square that is made; references are as large. */
   readonly side: number;
   readonly references: number;
+  readonly type: ComputeType;
   readonly log: string;
 }
 
-async function main({ model, plan, side, references, log }: CardEdit): Promise<void> {
+async function main({ model, plan, side, references, type, log }: CardEdit): Promise<void> {
   const mark = (text: string) => appendFileSync(log, `stage ${text}\n`);
   mark('loading');
   const networks = await loadNetworks(model, {
     provider: 'cuda',
-    transformer: { type: 'bfloat16', attention: 'fused' },
+    transformer: { type, attention: 'fused' },
     plan,
   });
   // The second finds what the first has left loaded, and nothing that it may take over.

@@ -116,6 +116,8 @@ async function measureCard(size: number): Promise<void> {
     plan,
     side: flags.side,
     references: flags.references,
+    // Cards before 8.0 have no bfloat16.
+    type: flags.capability < 80 ? 'float16' : 'bfloat16',
     log,
   };
   const { form, inTurn, tileSide, bytes } = plan;
