@@ -34,6 +34,8 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
     .option('--accept-licence', 'you have read the licences that are shown, and accept them')
     .action(async ({ acceptLicence }: { acceptLicence?: boolean }) => {
       requireLinux();
+      // Before a gigabyte is fetched for no card.
+      progress.line((await card()).text);
       const pace = new Pace(progress);
       await installCUDA(archives, {
         ...grain,
@@ -73,20 +75,26 @@ const checkCommand = 'check';
 
 /** Whether the card computes, and if not, what to do. */
 async function checked(): Promise<string> {
-  const driver = await driverVersion();
-  const memory = await deviceMemory('cuda');
-  const card = memory
-    ? `${memory.name}, ${sizeText(memory.free)} of ${sizeText(memory.total)} free, driver ${driver}`
-    : 'No NVIDIA card with a driver was found';
-  const advice = adviceFor(driver);
-  if (advice) return `${card}. ${advice}`;
+  const { text, advice } = await card();
+  if (advice) return text;
   try {
     const { transformer } = await tried();
     const form = transformer.attention === 'fused' ? '' : ', attention in parts';
-    return `${card}. It computes: FLUX in ${transformer.type}${form}.`;
+    return `${text} It computes: FLUX in ${transformer.type}${form}.`;
   } catch (cause) {
-    return `${card}. It does not compute: ${(cause as Error).message}.`;
+    return `${text} It does not compute: ${(cause as Error).message}.`;
   }
+}
+
+/** Which one there is, and what its driver lacks. */
+async function card(): Promise<{ text: string; advice: string | undefined }> {
+  const driver = await driverVersion();
+  const memory = await deviceMemory('cuda');
+  const name = memory
+    ? `${memory.name}, ${sizeText(memory.free)} of ${sizeText(memory.total)} free, driver ${driver}.`
+    : 'No NVIDIA card with a driver was found.';
+  const advice = adviceFor(driver);
+  return { text: [name, advice].filter(Boolean).join(' '), advice };
 }
 
 /** @param driver undefined where there is none */
