@@ -9,7 +9,7 @@ import { cudaAdvice, engineEnvironment } from './environment.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
 import type { Provider } from './provider.ts';
-import { reasonOf } from './reason.ts';
+import { knownReason, reasonOf } from './reason.ts';
 
 export interface EngineOptions {
   /** The one provider that will do; without it the best that works. */
@@ -192,10 +192,10 @@ export class Engine {
   async #withReason(error: CodedError): Promise<CodedError> {
     if (error.code !== 'provider-unavailable') return error;
     await delay(200);
-    const reason = this.#lastWords();
-    return reason
-      ? new CodedError(error.code, { detail: `${error.detail} ${reason}`, remedy: error.remedy })
-      : error;
+    const known = knownReason(this.#stderr.join(' '));
+    const reason = known ? `${known}.` : this.#lastWords();
+    if (reason === '' || error.detail.includes(reason)) return error;
+    return new CodedError(error.code, { detail: `${error.detail} ${reason}`, remedy: error.remedy });
   }
 
   #settle(job: Job): void {

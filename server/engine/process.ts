@@ -20,6 +20,7 @@ import { keepPace, readPace } from './paces.ts';
 import { preferredModels } from './preferred.ts';
 import { type Abilities, probe } from './probe.ts';
 import { candidates, type Provider, unavailable } from './provider.ts';
+import { reasonOf } from './reason.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
 const unusable = new Set<Provider>(settings.unusable);
@@ -157,8 +158,7 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
-      const said = cause instanceof Error ? cause.message : String(cause);
-      const reason = said.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
+      const reason = reasonOf(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
       if (provider === 'cpu') throw cause;
       if (wanted !== undefined) throw unavailable(provider, reason, cause);
@@ -188,6 +188,12 @@ async function loadOne(
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });
     return loadOne(others, provider, abilities);
   }
+}
+
+/** What ONNX Runtime threw, without our words around it. */
+function innermostMessage(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return String(thrown);
+  return thrown.cause instanceof Error ? innermostMessage(thrown.cause) : thrown.message;
 }
 
 function setAside(provider: Provider, reason: string): void {

@@ -10,6 +10,10 @@ test.each([
     'void] CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version ; GPU=-1 ; hostname=x ; expr=cudaSetDevice(info_.device_id);',
     'CUDA driver version is insufficient for CUDA runtime version',
   ],
+  [
+    '/onnxruntime_src/webgpu_context.cc:100 Initialize()::<lambda()> adapter_result.status == Success was false. Failed to get a WebGPU adapter: No supported adapters . ',
+    'Failed to get a WebGPU adapter: No supported adapters',
+  ],
   ['it hangs', 'it hangs'],
   ['', ''],
 ])('%j', (said, reason) => {
