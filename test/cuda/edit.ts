@@ -59,7 +59,7 @@ function sample(side: number, references: number, grey: number): Container {
     metadata: {
       request: JSON.stringify({
         version: 1,
-        instruction: 'a red circle',
+        instruction: `a circle of ${grey}`,
         seed: 7,
         steps: 2,
         preview: true,

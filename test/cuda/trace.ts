@@ -32,7 +32,9 @@ export function readTrace(log: string): StageTrace[] {
       const name = event === 'kernel' ? shortName(rest) : `${event} ${rest}`;
       last.kernels.set(name, (last.kernels.get(name) ?? 0) + 1);
     }
-    if (event === 'copy') last.copies[rest.startsWith('1 ') ? 'in' : 'out'] += 1;
+    // Of cudaMemcpyKind; 3 is from one place of the card to another.
+    if (event === 'copy' && rest.startsWith('1 ')) last.copies.in++;
+    if (event === 'copy' && rest.startsWith('2 ')) last.copies.out++;
   }
   return stages.map((stage) => ({
     ...stage,
