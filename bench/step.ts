@@ -4,8 +4,8 @@ import { type Arithmetic, type ComputeType, float32 } from '../server/graph/arit
 import { Graph } from '../server/graph/graph.ts';
 import type { Provider } from '../server/graph/session.ts';
 import { Session } from '../server/graph/session.ts';
-import { elementCount, isOpen, openLength } from '../server/graph/value.ts';
-import { buildFlux, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
+import { closedShape, elementCount } from '../server/graph/value.ts';
+import { buildFlux, builtLength, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
 import { WeightsFile } from '../server/weights/file.ts';
 import { median, stopwatch } from './clock.ts';
 import type { FluxShape } from './weights.ts';
@@ -64,8 +64,7 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
   const arithmetic = provider === 'cpu' ? float32 : (await probe(provider)).transformer;
   const productRate = await productsPerSecond(provider, width, arithmetic);
   const clock = stopwatch();
-  const length = arithmetic.attention === 'fused' ? openLength : tokens;
-  const model = buildFlux(weights, length, textTokens, [], arithmetic);
+  const model = buildFlux(weights, builtLength(arithmetic, tokens), textTokens, [], arithmetic);
   const building = clock();
   const session = await Session.open(model, { provider, copiesWeights: weights.bytes <= 128 * 2 ** 20 });
   const opening = clock();
@@ -73,7 +72,7 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
     ...rotaryTables(headSize, textTokens, grid.rows, grid.columns),
   };
   for (const { name, shape: dims } of model.inputs) {
-    const count = elementCount(dims.map((size) => (isOpen(size) ? size - openLength + tokens : size)));
+    const count = elementCount(closedShape(dims, tokens));
     inputs[name] ??= Float32Array.from({ length: count }, (_, i) => Math.sin(i));
   }
   clock();

@@ -1,14 +1,12 @@
 import { fork } from 'node:child_process';
 import type { Command } from 'commander';
-import { deviceMemory } from '../engine/deviceMemory.ts';
-import { driverVersion } from '../engine/driver.ts';
+import { deviceMemory, driverVersion } from '../engine/deviceMemory.ts';
 import { cudaFolder, engineEnvironment } from '../engine/environment.ts';
 import { type Abilities, probe } from '../engine/probe.ts';
 import { reasonOf } from '../engine/reason.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
 import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
 import { sizeText } from '../install/text.ts';
-
 import { homeFolder } from '../paths.ts';
 import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
 import type { Grain } from './models.ts';

@@ -18,20 +18,23 @@ export interface DeviceMemory {
 export async function deviceMemory(provider: Provider): Promise<DeviceMemory | undefined> {
   if (provider === 'cpu') return { name: 'This computer', free: os.freemem(), total: os.totalmem() };
   if (provider !== 'cuda') return undefined;
+  return readNvidiaSMI((await askNvidiaSMI('name,memory.free,memory.total')) ?? '');
+}
+
+/** Of NVIDIA's driver: "580.95.05"; undefined where there is none. */
+export async function driverVersion(): Promise<string | undefined> {
+  return /^\d+[\d.]*/.exec((await askNvidiaSMI('driver_version')) ?? '')?.[0];
+}
+
+/** A line with what is asked of the card that computes. It comes with the driver, but not into every container. */
+async function askNvidiaSMI(fields: string): Promise<string | undefined> {
   // CUDA's first device is the first of CUDA_VISIBLE_DEVICES, which nvidia-smi does not look at.
   const [device = '0'] = (process.env.CUDA_VISIBLE_DEVICES || '0').split(',');
-  const query = [
-    '--query-gpu=name,memory.free,memory.total',
-    '--format=csv,noheader,nounits',
-    `--id=${device}`,
-  ];
-  try {
-    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 10_000 });
-    return readNvidiaSMI(stdout);
-  } catch {
-    // It comes with the driver, but not into every container.
-    return undefined;
-  }
+  const query = [`--query-gpu=${fields}`, '--format=csv,noheader,nounits', `--id=${device}`];
+  return promisify(execFile)('nvidia-smi', query, { timeout: 10_000 }).then(
+    ({ stdout }) => stdout,
+    () => undefined,
+  );
 }
 
 /** `NVIDIA GeForce RTX 3060, 11237, 12288`: MiB. Undefined where a card, as in a vGPU, answers `[N/A]`. */

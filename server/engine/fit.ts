@@ -35,7 +35,9 @@ export async function fitModel(
   memory ??= await deviceMemory(provider);
   if (!memory || own.transformer.bytes + own.t5.bytes < small) return { form: model };
   const entries = await formsOf(model);
-  const measured = await Promise.all(entries.map(async (entry) => (await measureModel(entry)).form));
+  const others = entries.slice(1).map(async (entry) => (await measureModel(entry)).form);
+  // The first is the model itself.
+  const measured = [own, ...(await Promise.all(others))];
   try {
     const plan = planMemory(memory.free, measured, sizes);
     const form = entries.find(({ id }) => id === plan.form.id)!;

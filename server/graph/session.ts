@@ -2,7 +2,7 @@ import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-nod
 import { CodedError } from '../../shared/errors.ts';
 import { cardWeights } from './cardMemory.ts';
 import type { Model } from './encode.ts';
-import { describe, elementCount, isOpen, openLength, type Value } from './value.ts';
+import { closedShape, describe, elementCount, isOpen, openLength, type Value } from './value.ts';
 
 /** What computes: the names of ONNX Runtime's execution providers. */
 export type Provider = 'cuda' | 'dml' | 'webgpu' | 'cpu';
@@ -84,7 +84,7 @@ export class Session {
     for (const input of this.#model.inputs) {
       const data = inputs[input.name];
       length ??= openLengthOf(input, data?.length);
-      const shape = input.shape.map((size) => (isOpen(size) ? size - openLength + (length ?? 0) : size));
+      const shape = closedShape(input.shape, length ?? 0);
       if (data?.length !== elementCount(shape)) {
         const open = length === undefined ? '' : ` with a length of ${length}`;
         throw new Error(

@@ -40,6 +40,11 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** A shape as it is where the graph runs. */
+export function closedShape(shape: readonly number[], length: number): number[] {
+  return shape.map((size) => (isOpen(size) ? size - openLength + length : size));
+}
+
 /** `float32 [2, 3]`, for messages. */
 export function describe({ type, shape }: Value): string {
   return `${type} [${shape.map(describeSize).join(', ')}]`;

@@ -4,12 +4,11 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { cudaFolder } from '../engine/environment.ts';
 import { asDiskError } from '../engine/files.ts';
-import { hold } from '../hold.ts';
 import { freeBytes } from '../weights/disk.ts';
 import type { Archive } from './cudaArchives.ts';
 import { chunksSuffix, download, fetchedBytes, type Origin } from './download.ts';
-import type { RemoteFile } from './hub.ts';
-import type { InstallProgress } from './install.ts';
+import { holdFor } from './folder.ts';
+import { type InstallProgress, spareBytes } from './install.ts';
 import { acceptLicences, type Licence } from './licences.ts';
 import type { RetryOptions } from './retry.ts';
 import { sizeText } from './text.ts';
@@ -22,9 +21,6 @@ export interface CUDAOptions extends Omit<RetryOptions, 'name'> {
   readonly progress: (progress: InstallProgress) => void;
   readonly chunkBytes?: number;
 }
-
-/** Room for the journals, and for what else grows meanwhile. */
-const spareBytes = 2 ** 26;
 
 /** What `cudaFolder` is until all is in it. */
 const partialFolder = () => `${cudaFolder()}.partial`;
@@ -91,11 +87,12 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
   const size = missing.reduce((sum, archive) => sum + archive.size, 0);
   const bytes = () => [...there.values()].reduce((sum, count) => sum + count, 0);
   await requireSpace(missing, size - bytes(), options.say);
-  const origin = archiveOrigin(options.signal);
+  const transport = new Transport({ signal: options.signal });
   for (const archive of missing) {
     const place = placeOf(archive);
     if (!(await exists(place))) {
-      await download(origin, remoteOf(archive), place, {
+      const { origin, file } = remoteOf(archive, transport);
+      await download(origin, file, place, {
         ...options,
         ifWrong: 'Try again later, or in another network.',
         progress: (count) => {
@@ -117,7 +114,7 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
   }
 }
 
-/** Archives go one after the other: the space of one is free again when the next is fetched, but a careful guess takes all. */
+/** Archives go one after the other: the space of one is free again when the next is fetched. */
 async function requireSpace(
   missing: readonly Archive[],
   toFetch: number,
@@ -161,23 +158,15 @@ async function bytesThere(archive: Archive): Promise<number> {
   return (await exists(placeOf(archive))) ? archive.size : fetchedBytes(placeOf(archive));
 }
 
-const remoteOf = ({ url, size, sha256 }: Archive): RemoteFile => ({
-  repo: new URL(url).host,
-  path: new URL(url).pathname.slice(1),
-  revision: '',
-  size,
-  digest: { algorithm: 'sha256', hex: sha256 },
-});
-
-function archiveOrigin(signal: AbortSignal): Origin {
-  const transport = new Transport({ signal });
-  const schemeOf = (host: string) => (host.startsWith('127.0.0.1') ? 'http' : 'https');
-  return {
-    read({ repo, path: place, size }, begin, end) {
-      const url = new URL(`${schemeOf(repo)}://${repo}/${place}`);
-      return transport.read(url, size, { begin, end }, (response) => check(response, url));
-    },
+function remoteOf({ url, size, sha256 }: Archive, transport: Transport) {
+  const address = new URL(url);
+  const { host, pathname } = address;
+  const digest = { algorithm: 'sha256', hex: sha256 } as const;
+  const origin: Origin = {
+    read: (_, begin, end) =>
+      transport.read(address, size, { begin, end }, (response) => check(response, address)),
   };
+  return { origin, file: { repo: host, path: pathname.slice(1), revision: '', size, digest } };
 }
 
 function check(response: Response, url: URL): void {
@@ -192,16 +181,8 @@ function check(response: Response, url: URL): void {
   );
 }
 
-async function holdFolder(): Promise<() => Promise<void>> {
-  const file = path.join(path.dirname(cudaFolder()), 'install.pid');
-  return hold(
-    file,
-    (holder) =>
-      new CodedError('install-running', {
-        detail: `Process ${holder} is at work on CUDA.`,
-        remedy: `Wait for it, or end it first. If process ${holder} is another program, remove ${file}.`,
-      }),
-  );
+function holdFolder(): Promise<() => Promise<void>> {
+  return holdFor('CUDA', path.dirname(cudaFolder()));
 }
 
 async function bytesIn(folder: string): Promise<number> {

@@ -17,12 +17,17 @@ export const modelFolder = (id: string): string => path.join(modelsFolder(), id)
 export async function holdModel(id: string): Promise<() => Promise<void>> {
   const folder = modelFolder(id);
   await mkdir(folder, { recursive: true });
+  return holdFor(`the model "${id}"`, folder);
+}
+
+/** The same for a folder that is there. @param what lies in it */
+export function holdFor(what: string, folder: string): Promise<() => Promise<void>> {
   const file = path.join(folder, 'install.pid');
   return hold(
     file,
     (holder) =>
       new CodedError('install-running', {
-        detail: `Process ${holder} is at work on the model "${id}".`,
+        detail: `Process ${holder} is at work on ${what}.`,
         remedy: `Wait for it, or end it first. If process ${holder} is another program, remove ${file}.`,
       }),
   );

@@ -19,7 +19,7 @@ import { type RetryOptions, retrying } from './retry.ts';
 import { sizeText } from './text.ts';
 
 /** Room for the journals, and for what else grows meanwhile. */
-const spareBytes = 2 ** 26;
+export const spareBytes = 2 ** 26;
 
 export interface InstallOptions extends Omit<RetryOptions, 'name'> {
   readonly home: string;

@@ -6,7 +6,7 @@
 import { type Arithmetic, float32 } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
-import type { Value } from '../graph/value.ts';
+import { openLength, type Value } from '../graph/value.ts';
 import type { Adapter } from '../weights/adapter.ts';
 import { invalidFile, type WeightsFile } from '../weights/file.ts';
 import { Layers } from '../weights/layers.ts';
@@ -93,6 +93,11 @@ export function buildFlux(...made: FluxArguments): Model {
   const after = throughBlocks(part, { image, text }, vector, rotaryInputs(part), 0);
   part.graph.output('velocity', velocityOf(part, after, vector));
   return part.graph.finish();
+}
+
+/** The tokens to build for: a composed attention goes through them in parts, which are counted then; otherwise any number of them. */
+export function builtLength({ attention }: Arithmetic, tokens: number): number {
+  return attention === 'fused' ? openLength : tokens;
 }
 
 type FluxArguments = [

@@ -1,7 +1,6 @@
 import type { Arithmetic } from '../graph/arithmetic.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Session, SessionOptions } from '../graph/session.ts';
-import { openLength } from '../graph/value.ts';
 import { type Adapter, openAdapter } from '../weights/adapter.ts';
 import type { WeightsFile } from '../weights/file.ts';
 import { built } from './built.ts';
@@ -12,6 +11,7 @@ import {
   buildFluxFirst,
   buildFluxLast,
   buildFluxRest,
+  builtLength,
   fluxSizes,
   rotaryTables,
   sinusoidalEmbedding,
@@ -67,8 +67,7 @@ export function openTransformer({ file, arithmetic, session, capacity, findAdapt
     const scaleInputs = Object.fromEntries(
       [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
     );
-    // A composed attention goes through the picture in parts, which are counted when the graph is built.
-    const length = arithmetic.attention === 'fused' ? openLength : tokens;
+    const length = builtLength(arithmetic, tokens);
     const get = (part: keyof typeof sessions, build: typeof buildFlux): Promise<Session> =>
       sessions[part].get(
         [length, textTokens, ...scales.keys()],

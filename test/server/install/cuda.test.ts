@@ -13,6 +13,7 @@ import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../../../ser
 import { type Archive, cudaArchives } from '../../../server/install/cudaArchives.ts';
 import { projectRoot } from '../../../server/paths.ts';
 import type { CodedError } from '../../../shared/errors.ts';
+import { errorOf } from './errorOf.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 64 * 1024;
@@ -89,12 +90,6 @@ function install(
     firstDelayMs: 1,
   });
 }
-
-const errorOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: CodedError) => error,
-  );
 
 async function expectWhole(): Promise<void> {
   const names = (await readdir(cudaFolder())).filter((name) => !name.startsWith('libonnxruntime.so'));

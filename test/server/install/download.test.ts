@@ -8,6 +8,7 @@ import { chunksSuffix, download, partSuffix } from '../../../server/install/down
 import { Hub } from '../../../server/install/hub.ts';
 import type { Source } from '../../../server/install/published.ts';
 import type { CodedError } from '../../../shared/errors.ts';
+import { errorOf } from './errorOf.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 64 * 1024;
@@ -65,12 +66,6 @@ async function fetchIt(
     firstDelayMs: 1,
   });
 }
-
-const errorOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: CodedError) => error,
-  );
 
 /** A fault for the first answers of the storage only. */
 const first = (count: number, fault: ReturnType<FakeHub['fault']>): FakeHub['fault'] => {
