@@ -17,7 +17,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { createClient } from '../plugins/panel/client/client.ts';
-import { projectRoot } from '../server/paths.ts';
+import { projectRoot } from '../server/disk/paths.ts';
 import type { EditResult } from '../shared/events.ts';
 import { encodeContainer, type Tensor } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';

@@ -1,12 +1,14 @@
 /** Times steps of one transformer in this process and sends a `StepReport` to its parent. */
-import { probe } from '../server/engine/probe.ts';
-import { type Arithmetic, type ComputeType, float32 } from '../server/graph/arithmetic.ts';
+
+import { WeightsFile } from '../server/checkpoints/weights-file.ts';
 import { Graph } from '../server/graph/graph.ts';
-import type { Provider } from '../server/graph/session.ts';
-import { Session } from '../server/graph/session.ts';
-import { closedShape, elementCount } from '../server/graph/value.ts';
+import { type Arithmetic, type ComputeType, float32 } from '../server/graph/precision.ts';
+import { closedShape } from '../server/graph/value.ts';
 import { buildFlux, builtLength, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
-import { WeightsFile } from '../server/weights/file.ts';
+import { probe } from '../server/runtime/probe.ts';
+import type { Provider } from '../server/runtime/session.ts';
+import { Session } from '../server/runtime/session.ts';
+import { elementCount } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';
 import type { FluxShape } from './weights.ts';
 

@@ -8,8 +8,8 @@ import { readFlags } from './cli/flags.ts';
 import { outFile, writeResult } from './cli/output.ts';
 import { Progress } from './cli/progress.ts';
 import { encodeRequest } from './cli/request.ts';
+import { requestFile, resultFile } from './engine/edit-files.ts';
 import { Engine } from './engine/engine.ts';
-import { requestFile, resultFile } from './engine/files.ts';
 
 await printOneLine('edit', main);
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { Command, Option } from 'commander';
 import { CodedError } from '../shared/errors.ts';
-import { type Provider, providers } from './engine/provider.ts';
+import { homeFolder } from './disk/paths.ts';
 import { startCompanion } from './http/companion.ts';
-import { homeFolder } from './paths.ts';
+import { type Provider, providers } from './runtime/provider.ts';
 
 interface Flags {
   readonly provider?: Provider;

@@ -2,18 +2,18 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { CodedError } from '../shared/errors.ts';
-import { printOneLine } from './cli/failure.ts';
-import { Progress } from './cli/progress.ts';
 import {
   findInstalled,
   formsOf,
   modelFiles,
   quantizedFiles,
   quantizedNetworks,
-} from './weights/catalogue.ts';
-import { quantizeFile } from './weights/quantize.ts';
-import { quantizedFolder } from './weights/quantizedCache.ts';
-import type { Bits } from './weights/rounding.ts';
+} from './catalogue/catalogue.ts';
+import { printOneLine } from './cli/failure.ts';
+import { Progress } from './cli/progress.ts';
+import { quantizeFile } from './quantize/quantize.ts';
+import { quantizedFolder } from './quantize/quantized-cache.ts';
+import type { Bits } from './quantize/rounding.ts';
 
 await printOneLine('quantize', main);
 

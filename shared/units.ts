@@ -3,7 +3,7 @@
  * side by side, images and masks alike.
  */
 import type { Size } from './bounds.ts';
-import { maxAspect, nativeSide, tokenSide } from './cropWindow.ts';
+import { maxAspect, nativeSide, tokenSide } from './crop-window.ts';
 import type { Bounds } from './events.ts';
 import { type Planar, planar, sideBySide } from './image.ts';
 import { resize, resizeNearest } from './resize.ts';

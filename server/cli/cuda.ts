@@ -1,13 +1,13 @@
 import { fork } from 'node:child_process';
 import type { Command } from 'commander';
-import { deviceMemory, driverVersion } from '../engine/deviceMemory.ts';
-import { cudaFolder, engineEnvironment } from '../engine/environment.ts';
-import { type Abilities, probe } from '../engine/probe.ts';
-import { reasonOf } from '../engine/reason.ts';
+import { homeFolder } from '../disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
-import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
+import { type Archive, oldestDriver } from '../install/cuda-archives.ts';
 import { sizeText } from '../install/text.ts';
-import { homeFolder } from '../paths.ts';
+import { deviceMemory, driverVersion } from '../runtime/device-memory.ts';
+import { cudaFolder, engineEnvironment } from '../runtime/environment.ts';
+import { reasonOf } from '../runtime/error-diagnosis.ts';
+import { type Abilities, probe } from '../runtime/probe.ts';
 import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
 import type { Grain } from './models.ts';
 

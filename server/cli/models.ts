@@ -1,5 +1,8 @@
 import { type Command, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
+import { findInstalled, isWritten, listModels, modelsFolder } from '../catalogue/catalogue.ts';
+import { homeFolder } from '../disk/paths.ts';
+import { freeBytes } from '../disk/read-range.ts';
 import { modelFolder } from '../install/folder.ts';
 import { Hub, officialEndpoint } from '../install/hub.ts';
 import { installModel } from '../install/install.ts';
@@ -9,9 +12,6 @@ import { type PublishedModel, type T5Precision, t5Precisions } from '../install/
 import { removeModel } from '../install/remove.ts';
 import { sizeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
-import { homeFolder } from '../paths.ts';
-import { findInstalled, isWritten, listModels, modelsFolder } from '../weights/catalogue.ts';
-import { freeBytes } from '../weights/disk.ts';
 import { fromPerson } from './flags.ts';
 import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
 

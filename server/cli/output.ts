@@ -7,7 +7,7 @@ import { CodedError } from '../../shared/errors.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { layeredPSD, type Pixels } from '../../shared/psd.ts';
 import { type Container, decodeContainer } from '../../shared/safetensors.ts';
-import { readBytes } from '../engine/files.ts';
+import { readBytes } from '../disk/durable.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { type Flags, fromPerson, wrongFlags } from './flags.ts';
 

@@ -4,12 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
 import type { EditEventBody, EditResult } from '../../shared/events.ts';
-import { projectRoot } from '../paths.ts';
-import { cudaAdvice, engineEnvironment } from './environment.ts';
-import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
+import { projectRoot } from '../disk/paths.ts';
+import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
+import { knownReason, reasonOf } from '../runtime/error-diagnosis.ts';
+import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
+import type { Provider } from '../runtime/provider.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
-import type { Provider } from './provider.ts';
-import { knownReason, reasonOf } from './reason.ts';
 
 export interface EngineOptions {
   /** The one provider that will do; without it the best that works. */

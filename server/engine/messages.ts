@@ -1,7 +1,7 @@
 /** What the companion and its engine process say to each other over IPC (structured clone). */
 import type { Problem } from '../../shared/errors.ts';
 import type { EditEventBody, EditResult } from '../../shared/events.ts';
-import type { Provider } from './provider.ts';
+import type { Provider } from '../runtime/provider.ts';
 
 export type ToEngine =
   /** Runs the request in `folder`; its results are written there. */

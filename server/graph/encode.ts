@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { ByteRange } from '../disk/byte-range.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -20,7 +21,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './onnx/onnx_pb.ts';
-import { describeSize, type ElementType, type ExternalData, isOpen, type Value } from './value.ts';
+import { describeSize, type ElementType, isOpen, type Value } from './value.ts';
 
 export type Attribute =
   | { readonly int: number }
@@ -41,7 +42,7 @@ export interface Node {
 
 export interface Initializer {
   readonly value: Value;
-  readonly data: Uint8Array | ExternalData;
+  readonly data: Uint8Array | ByteRange;
 }
 
 export interface GraphParts {

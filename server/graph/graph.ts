@@ -1,15 +1,9 @@
 import { CodedError } from '../../shared/errors.ts';
-import { type Arithmetic, type ComputeType, float32 } from './arithmetic.ts';
+import { elementCount } from '../../shared/safetensors.ts';
+import type { ByteRange } from '../disk/byte-range.ts';
 import { type Attribute, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
-import {
-  bytesPerElement,
-  describe,
-  type ElementType,
-  type ExternalData,
-  elementCount,
-  isOpen,
-  type Value,
-} from './value.ts';
+import { type Arithmetic, type ComputeType, float32 } from './precision.ts';
+import { bytesPerElement, describe, type ElementType, isOpen, type Value } from './value.ts';
 
 /** What an operator gives, before it has a name. */
 interface Shaped {
@@ -101,7 +95,7 @@ export class Graph {
   }
 
   /** A weight that stays in its file; asked for twice under one name, it is there once. */
-  weight(name: string, type: ElementType, shape: readonly number[], data: ExternalData): Value {
+  weight(name: string, type: ElementType, shape: readonly number[], data: ByteRange): Value {
     const wanted = elementCount(shape) * bytesPerElement[type];
     if (wanted !== data.length) {
       throw this.#mismatch('Weight', name, `${type} [${shape.join(', ')}] against ${data.length} bytes`);

@@ -27,19 +27,6 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
-/** Where a weight's bytes lie. */
-export interface ExternalData {
-  /** Absolute path. */
-  readonly file: string;
-  /** Bytes from the start of the file; any number, aligned or not. */
-  readonly offset: number;
-  readonly length: number;
-}
-
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
 /** A shape as it is where the graph runs. */
 export function closedShape(shape: readonly number[], length: number): number[] {
   return shape.map((size) => (isOpen(size) ? size - openLength + length : size));

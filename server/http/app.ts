@@ -11,12 +11,12 @@ import Fastify, {
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
+import { listAdapters, listModels } from '../catalogue/catalogue.ts';
+import { readBytes } from '../disk/durable.ts';
 import type { EngineStatus } from '../engine/engine.ts';
-import { readBytes } from '../engine/files.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
-import { listAdapters, listModels } from '../weights/catalogue.ts';
 import { answerPreflight, checkHost, checkOrigin, checkToken, isOfProtocol } from './guard.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 import type { Pairings } from './pairing.ts';

@@ -2,10 +2,10 @@
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { cudaFolder } from '../engine/environment.ts';
-import { asDiskError } from '../engine/files.ts';
-import { freeBytes } from '../weights/disk.ts';
-import type { Archive } from './cudaArchives.ts';
+import { asDiskError } from '../disk/durable.ts';
+import { freeBytes } from '../disk/read-range.ts';
+import { cudaFolder } from '../runtime/environment.ts';
+import type { Archive } from './cuda-archives.ts';
 import { chunksSuffix, download, fetchedBytes, type Origin } from './download.ts';
 import { holdFor } from './folder.ts';
 import { type InstallProgress, spareBytes } from './install.ts';

@@ -1,8 +1,8 @@
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { asDiskError } from '../engine/files.ts';
-import { writeAt } from '../weights/disk.ts';
+import { asDiskError } from '../disk/durable.ts';
+import { writeAt } from '../disk/read-range.ts';
 import { Chunks } from './chunks.ts';
 import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
 import type { RemoteFile } from './hub.ts';

@@ -3,12 +3,12 @@ import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:f
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { modelFiles } from '../weights/catalogue.ts';
-import { WeightsFile } from '../weights/file.ts';
-import { isBlockType } from '../weights/ggmlBlocks.ts';
-import { asGGUF, indexSuffix, isGGUF } from '../weights/header.ts';
-import { isComputable } from '../weights/stored.ts';
-import { isParameter, matrixShape } from '../weights/tensor.ts';
+import { modelFiles } from '../catalogue/catalogue.ts';
+import { isBlockType } from '../checkpoints/gguf/ggml-blocks.ts';
+import { asGGUF, indexSuffix, isGGUF } from '../checkpoints/header.ts';
+import { isParameter, matrixShape } from '../checkpoints/tensor.ts';
+import { WeightsFile } from '../checkpoints/weights-file.ts';
+import { isComputable } from '../nn/stored-weights.ts';
 import { type Digest, digestOfFile } from './digest.ts';
 import type { Part } from './published.ts';
 

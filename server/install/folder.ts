@@ -1,9 +1,9 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { hold } from '../hold.ts';
-import { modelsFolder } from '../weights/catalogue.ts';
-import { standIns } from '../weights/header.ts';
+import { modelsFolder } from '../catalogue/catalogue.ts';
+import { standIns } from '../checkpoints/header.ts';
+import { hold } from '../disk/file-lock.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import type { Part, PublishedModel, T5Precision } from './published.ts';
 

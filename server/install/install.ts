@@ -1,12 +1,12 @@
 import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { modelFiles, modelsFolder } from '../weights/catalogue.ts';
-import { freeBytes } from '../weights/disk.ts';
-import { isGGUF } from '../weights/header.ts';
-import { bytesOfBlocks, writeBlocks } from '../weights/quantize.ts';
-import { unwrittenFile } from '../weights/quantizedCache.ts';
-import { unfinished } from '../weights/rewrite.ts';
+import { modelFiles, modelsFolder } from '../catalogue/catalogue.ts';
+import { isGGUF } from '../checkpoints/header.ts';
+import { freeBytes } from '../disk/read-range.ts';
+import { unfinished } from '../quantize/file-writer.ts';
+import { bytesOfBlocks, writeBlocks } from '../quantize/quantize.ts';
+import { unwrittenFile } from '../quantize/quantized-cache.ts';
 import { type Digest, digestOfFile, digestText, parseDigest } from './digest.ts';
 import { chunksSuffix, download, fetchedBytes, partSuffix } from './download.ts';
 import { candidatesIn, Finder, hardLink, linkFile, type Match, usualPlaces } from './existing.ts';

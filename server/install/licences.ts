@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
-import { writeDurably } from '../engine/files.ts';
+import { writeDurably } from '../disk/durable.ts';
 
 export interface Licence {
   readonly title: string;

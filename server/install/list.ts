@@ -1,6 +1,6 @@
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { standIns } from '../weights/header.ts';
+import { standIns } from '../checkpoints/header.ts';
 import { fetchedBytes } from './download.ts';
 import { installedAs, modelFolder, partsByFile } from './folder.ts';
 import type { Part, PublishedModel } from './published.ts';

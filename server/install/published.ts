@@ -3,7 +3,7 @@
  * tell, as several projects recorded them independently (black-forest-labs/flux has the first in docs/fill.md); where none
  * are given here, the hub tells them when it is asked, together with the commit. Whatever is given here has to be what the hub says.
  */
-import { modelFiles } from '../weights/catalogue.ts';
+import { modelFiles } from '../catalogue/catalogue.ts';
 import type { LicenceId } from './licences.ts';
 
 /** A file in a repository of the hub. */

@@ -1,7 +1,7 @@
 import { lstat, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { quantizedOnlyOf } from '../weights/catalogue.ts';
-import { unfinished } from '../weights/rewrite.ts';
+import { quantizedOnlyOf } from '../catalogue/catalogue.ts';
+import { unfinished } from '../quantize/file-writer.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import { holdModel, modelFolder, removeUnfinished } from './folder.ts';
 import type { PublishedModel } from './published.ts';

@@ -9,7 +9,7 @@ import { sortLayers } from '../../shared/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
 import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
-import { asDiskError } from '../engine/files.ts';
+import { asDiskError } from '../disk/durable.ts';
 
 /** A document of 10,000 x 10,000 pixels with alpha, its mask and a reference. */
 export const maxRequestBytes = 600_000_000;

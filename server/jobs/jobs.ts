@@ -4,8 +4,8 @@ import PQueue from 'p-queue';
 import { CodedError } from '../../shared/errors.ts';
 import type { EditEvent, EditEventBody } from '../../shared/events.ts';
 import type { EditRequest } from '../../shared/request.ts';
+import { resultFile } from '../engine/edit-files.ts';
 import type { Engine } from '../engine/engine.ts';
-import { resultFile } from '../engine/files.ts';
 import { type Received, readRequest, receive } from './intake.ts';
 import { LiveEdit } from './live-edit.ts';
 import {

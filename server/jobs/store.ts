@@ -1,7 +1,8 @@
 import { appendFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { EditEvent } from '../../shared/events.ts';
-import { requestFile, writeDurably } from '../engine/files.ts';
+import { writeDurably } from '../disk/durable.ts';
+import { requestFile } from '../engine/edit-files.ts';
 import type { Received } from './intake.ts';
 import type { EditRecord } from './state.ts';
 

@@ -1,10 +1,11 @@
 /** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
-import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
+
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
+import { type AttentionForm, float32 } from '../graph/precision.ts';
 import type { Value } from '../graph/value.ts';
-import type { WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-5;
 /** All published CLIP text encoders have it. */

@@ -3,13 +3,13 @@
  * diffusers'. Every size is read from the tensors' shapes.
  */
 
-import { type Arithmetic, float32 } from '../graph/arithmetic.ts';
+import type { Adapter } from '../checkpoints/lora/adapter.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
+import { type Arithmetic, float32 } from '../graph/precision.ts';
 import { openLength, type Value } from '../graph/value.ts';
-import type { Adapter } from '../weights/adapter.ts';
-import { invalidFile, type WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
   /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */

@@ -1,4 +1,4 @@
-import type { FirstBlockCache } from './firstBlockCache.ts';
+import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
  * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.

@@ -1,10 +1,11 @@
 /** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
-import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
+
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
+import { type AttentionForm, float32 } from '../graph/precision.ts';
 import type { Value } from '../graph/value.ts';
-import type { WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-6;
 /** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */

@@ -8,7 +8,7 @@ import {
   WhitespaceSplitPreTokenizer,
 } from '@huggingface/tokenizers';
 import * as v from 'valibot';
-import { invalidFile } from '../weights/file.ts';
+import { invalidFile } from '../checkpoints/weights-file.ts';
 import { readNormalizer } from './normalization.ts';
 
 /** What is read of tokenizer.json and tokenizer_config.json here; the tokenizer reads the rest. */

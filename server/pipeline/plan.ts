@@ -1,5 +1,5 @@
 import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
-import { cropWindow, nativeSide } from '../../shared/cropWindow.ts';
+import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { columnsOf, type Planar, planar, type Raster, rowsOf } from '../../shared/image.ts';
 import { binarise, cutMask, filledMask, grow, type Mask, maskBounds } from '../../shared/mask.ts';

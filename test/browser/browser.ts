@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 
 /** Where Chromium is: `CHROMIUM`, or the first of the usual names on PATH; undefined where there is none. */
 export function findChromium(): string | undefined {

@@ -1,11 +1,11 @@
 /** One edit of FLUX.1-Fill-dev's shapes on CUDA, in this process, with a line in the log at each stage and step. */
 import { appendFileSync } from 'node:fs';
-import type { ComputeType } from '../../server/graph/arithmetic.ts';
-import { loadNetworks } from '../../server/models/load.ts';
-import type { MemoryPlan } from '../../server/models/memoryPlan.ts';
+import type { ModelEntry } from '../../server/catalogue/catalogue.ts';
+import type { ComputeType } from '../../server/graph/precision.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
 import { readEditInput } from '../../server/pipeline/input.ts';
-import type { ModelEntry } from '../../server/weights/catalogue.ts';
+import { loadNetworks } from '../../server/runtime/load-networks.ts';
+import type { MemoryPlan } from '../../server/runtime/memory-plan.ts';
 import type { Container, Tensor } from '../../shared/safetensors.ts';
 
 export interface CardEdit {

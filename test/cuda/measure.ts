@@ -34,11 +34,11 @@ import {
   t5Tensors,
   writeWeights,
 } from '../../bench/weights.ts';
-import { engineEnvironment, ortSettings } from '../../server/engine/environment.ts';
-import { measureModel } from '../../server/models/load.ts';
-import { gigabytes, planMemory } from '../../server/models/memoryPlan.ts';
-import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/weights/catalogue.ts';
-import { quantizedLayout } from '../../server/weights/quantize.ts';
+import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/catalogue/catalogue.ts';
+import { quantizedLayout } from '../../server/quantize/quantize.ts';
+import { engineEnvironment, ortSettings } from '../../server/runtime/environment.ts';
+import { measureModel } from '../../server/runtime/load-networks.ts';
+import { gigabytes, planMemory } from '../../server/runtime/memory-plan.ts';
 import { buildStandIn } from './build.ts';
 import type { CardEdit } from './edit.ts';
 import { readTrace, type StageTrace } from './trace.ts';

@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built } from './driver.ts';
 import { FigmaApi } from './simulator/figma-api.ts';

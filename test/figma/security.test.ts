@@ -3,7 +3,7 @@ import { createServer, request as forward } from 'node:http';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built } from './driver.ts';
 import { openPlugin, serveEmbedder } from './simulator/plugin.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import type { Browser, Page, Route } from 'playwright-core';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import type { Controls } from './simulator/index.ts';
 
 export const builtPanel = path.join(projectRoot, 'dist/photoshop');

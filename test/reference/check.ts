@@ -2,11 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { engineEnvironment } from '../../server/engine/environment.ts';
-import { abilitiesOf } from '../../server/engine/probe.ts';
-import { type Provider, providers } from '../../server/engine/provider.ts';
-import type { Arithmetic } from '../../server/graph/arithmetic.ts';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
+import type { Arithmetic } from '../../server/graph/precision.ts';
+import { engineEnvironment } from '../../server/runtime/environment.ts';
+import { abilitiesOf } from '../../server/runtime/probe.ts';
+import { type Provider, providers } from '../../server/runtime/provider.ts';
 import { compareLine } from './compare.ts';
 import { readLines } from './lines.ts';
 import type { Row } from './measure.ts';

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadNetworks } from '../../server/models/load.ts';
 import type { Networks, PlanarImage } from '../../server/models/networks.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
 import { readEditInput } from '../../server/pipeline/input.ts';
 import { latentColumns, packInto } from '../../server/pipeline/packing.ts';
+import { loadNetworks } from '../../server/runtime/load-networks.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
 import { psnr } from './formulas.ts';
 import type { LineOf } from './lines.ts';

@@ -4,7 +4,7 @@ import { readEditInput } from '../../server/pipeline/input.ts';
 import { packInto, unshuffleMask } from '../../server/pipeline/packing.ts';
 import { conditionUnits, planEdit, readTarget } from '../../server/pipeline/plan.ts';
 import { randn } from '../../server/sampling/noise.ts';
-import { schedule } from '../../server/sampling/schedule.ts';
+import { schedule } from '../../server/sampling/sigmas.ts';
 import { boundsOf } from '../../shared/bounds.ts';
 import { rowsOf } from '../../shared/image.ts';
 import { resizeToPlanar } from '../../shared/resize.ts';

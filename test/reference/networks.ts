@@ -1,10 +1,9 @@
 import path from 'node:path';
-import type { Abilities } from '../../server/engine/probe.ts';
-import { type Arithmetic, type ComputeType, float32 } from '../../server/graph/arithmetic.ts';
+import { openAdapter } from '../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../server/checkpoints/weights-file.ts';
 import type { Model } from '../../server/graph/encode.ts';
-import { type Arrays, type Provider, Session } from '../../server/graph/session.ts';
+import { type Arithmetic, type ComputeType, float32 } from '../../server/graph/precision.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
-import { FirstBlockCache } from '../../server/models/firstBlockCache.ts';
 import {
   adapterInput,
   buildFlux,
@@ -13,10 +12,11 @@ import {
   sinusoidalEmbedding,
 } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
-import { openAutoencoder } from '../../server/models/tiles.ts';
-import { openTransformer } from '../../server/models/transformer.ts';
-import { openAdapter } from '../../server/weights/adapter.ts';
-import { WeightsFile } from '../../server/weights/file.ts';
+import type { Abilities } from '../../server/runtime/probe.ts';
+import { type Arrays, type Provider, Session } from '../../server/runtime/session.ts';
+import { openTransformer } from '../../server/runtime/transformer.ts';
+import { openAutoencoder } from '../../server/runtime/vae-tiles.ts';
+import { FirstBlockCache } from '../../server/sampling/first-block-cache.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinAbsolute, withinRelative } from './measure.ts';
 import { roundedAfterEachNode } from './rounded.ts';

@@ -3,7 +3,7 @@ import { randn } from '../../server/sampling/noise.ts';
 import { boundsOf, contains } from '../../shared/bounds.ts';
 import { linearFromSRGB, matchSurroundings, sRGBFromLinear } from '../../shared/colour.ts';
 import { composite } from '../../shared/composite.ts';
-import { cropWindow, nativeSide } from '../../shared/cropWindow.ts';
+import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import { type Planar, planar, type Raster, rowsOf, rowsOfPlanar } from '../../shared/image.ts';
 import { featherInward, grow, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
 import { resize, resizeNearest, resizeRows, resizeToPlanar } from '../../shared/resize.ts';

@@ -3,9 +3,9 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { requestFile } from '../../../server/engine/edit-files.ts';
 import { Engine, type EngineLimits } from '../../../server/engine/engine.ts';
-import { requestFile } from '../../../server/engine/files.ts';
-import { candidates, type Provider } from '../../../server/engine/provider.ts';
+import { candidates, type Provider } from '../../../server/runtime/provider.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import type { EditEventBody } from '../../../shared/events.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
@@ -138,7 +138,7 @@ describe('the provider', () => {
 
   it('is asked for an attention first; the CPU computes it in one node', async () => {
     process.env.ORT_DISABLE_TELEMETRY = '1';
-    const { probe } = await import('../../../server/engine/probe.ts');
+    const { probe } = await import('../../../server/runtime/probe.ts');
     await expect(probe('cpu')).resolves.toEqual({
       attention: 'fused',
       transformer: { type: 'float32', attention: 'fused' },

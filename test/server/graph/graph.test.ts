@@ -3,8 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Graph } from '../../../server/graph/graph.ts';
-import { availableProviders, type Provider, Session } from '../../../server/graph/session.ts';
 import { openLength } from '../../../server/graph/value.ts';
+import { availableProviders, type Provider, Session } from '../../../server/runtime/session.ts';
 import { CodedError } from '../../../shared/errors.ts';
 
 const options = { provider: 'cpu', copiesWeights: false } as const;

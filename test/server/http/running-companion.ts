@@ -6,8 +6,8 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import type { Poll } from '../../../server/jobs/state.ts';
-import { projectRoot } from '../../../server/paths.ts';
 import type { EditEvent } from '../../../shared/events.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 

@@ -8,12 +8,12 @@ import { promisify } from 'node:util';
 import { zipSync } from 'fflate';
 import * as tar from 'tar';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { cudaFolder, engineEnvironment } from '../../../server/engine/environment.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../../../server/install/cuda.ts';
-import { type Archive, cudaArchives } from '../../../server/install/cudaArchives.ts';
-import { projectRoot } from '../../../server/paths.ts';
+import { type Archive, cudaArchives } from '../../../server/install/cuda-archives.ts';
+import { cudaFolder, engineEnvironment } from '../../../server/runtime/environment.ts';
 import type { CodedError } from '../../../shared/errors.ts';
-import { errorOf } from './errorOf.ts';
+import { errorOf } from './error-of.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 64 * 1024;

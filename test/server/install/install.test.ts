@@ -23,10 +23,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import type { Part, PublishedModel } from '../../../server/install/published.ts';
-import { projectRoot } from '../../../server/paths.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
-import { encodeGGUF, tinyInBlocks } from '../weights/ggufWriter.ts';
+import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;

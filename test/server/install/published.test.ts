@@ -2,9 +2,9 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelFiles, modelId } from '../../../server/catalogue/catalogue.ts';
 import { candidatesIn, Finder } from '../../../server/install/existing.ts';
 import { type Part, publishedModels } from '../../../server/install/published.ts';
-import { modelFiles, modelId } from '../../../server/weights/catalogue.ts';
 
 describe('the published models', () => {
   it.each(publishedModels)('$id has every file that the loader wants, each once or by choice', ({

@@ -3,7 +3,7 @@ import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/pro
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { resultFile } from '../../../server/engine/files.ts';
+import { resultFile } from '../../../server/engine/edit-files.ts';
 import { Jobs, type JobsParts } from '../../../server/jobs/jobs.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import type { EditResult } from '../../../shared/events.ts';

@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fluxTensors, writeWeights } from '../../../bench/weights.ts';
-import { Session } from '../../../server/graph/session.ts';
+import { type Adapter, openAdapter } from '../../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
 import {
   adapterInput,
   buildFlux,
@@ -11,10 +12,9 @@ import {
   rotaryTables,
   sinusoidalEmbedding,
 } from '../../../server/models/flux.ts';
+import { quantizeFile } from '../../../server/quantize/quantize.ts';
+import { Session } from '../../../server/runtime/session.ts';
 import { randn } from '../../../server/sampling/noise.ts';
-import { type Adapter, openAdapter } from '../../../server/weights/adapter.ts';
-import { WeightsFile } from '../../../server/weights/file.ts';
-import { quantizeFile } from '../../../server/weights/quantize.ts';
 import {
   bytesOf,
   type Container,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from '../../../server/paths.ts';
-import type { ModelEntry } from '../../../server/weights/catalogue.ts';
+import type { ModelEntry } from '../../../server/catalogue/catalogue.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
 
 /** What test/reference/*.py wrote. */

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ComputeType } from '../../../server/graph/arithmetic.ts';
-import { Session } from '../../../server/graph/session.ts';
+import { openAdapter } from '../../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
+import type { ComputeType } from '../../../server/graph/precision.ts';
 import { buildFlux } from '../../../server/models/flux.ts';
-import { openAdapter } from '../../../server/weights/adapter.ts';
-import { WeightsFile } from '../../../server/weights/file.ts';
+import { Session } from '../../../server/runtime/session.ts';
 import { compareLine } from '../../reference/compare.ts';
 import { readLines } from '../../reference/lines.ts';
 import { compare, withinAbsolute, withinRelative } from '../../reference/measure.ts';

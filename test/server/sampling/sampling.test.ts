@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cleanEstimate, eulerStep } from '../../../server/sampling/euler.ts';
 import { randn } from '../../../server/sampling/noise.ts';
-import { schedule, shiftExponent } from '../../../server/sampling/schedule.ts';
+import { schedule, shiftExponent } from '../../../server/sampling/sigmas.ts';
 
 /** A checksum over the bits of every value and its place. */
 function checksum(values: Float32Array): number {

@@ -1,0 +1,182 @@
+import path from 'node:path';
+import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
+import type { Model } from '../graph/encode.ts';
+import { type Arithmetic, type AttentionForm, float32 } from '../graph/precision.ts';
+import { buildCLIP } from '../models/clip.ts';
+import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
+import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/networks.ts';
+import { buildT5 } from '../models/t5.ts';
+import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
+import { buildDecoder, buildEncoder, latentChannels } from '../models/vae.ts';
+import { built } from '../nn/built.ts';
+import { computedFile } from '../quantize/quantized-cache.ts';
+import { cardWeights } from './cuda-memory.ts';
+import { Recent } from './lru-cache.ts';
+import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
+import type { Provider } from './session.ts';
+import { SessionCache } from './session-cache.ts';
+import { openTransformer } from './transformer.ts';
+import { latentFactor, openAutoencoder } from './vae-tiles.ts';
+
+/** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
+const copiedBytes = 128 * 2 ** 20;
+
+export interface LoadOptions {
+  readonly provider: Provider;
+  /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
+  readonly attention?: AttentionForm;
+  /** Float32 with the same attention if not given. */
+  readonly transformer?: Arithmetic;
+  /** Where memory was planned; without it everything stays loaded. */
+  readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
+}
+
+/**
+ * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
+ * @throws CodedError `model-missing`, `model-file-invalid`, `provider-unavailable`
+ */
+export async function loadNetworks(
+  model: ModelEntry,
+  { provider, attention = 'fused', transformer: arithmetic = { ...float32, attention }, plan }: LoadOptions,
+): Promise<Networks> {
+  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
+  const { transformer: fluxFile, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
+  const sizes = built(fluxFile, () => fluxSizes(fluxFile));
+  const t5Tokenizer = await openTokenizer(
+    at('t5Tokenizer'),
+    at('t5TokenizerConfig'),
+    defaultLength.t5,
+    authorsTokens(sizes.inputColumns),
+  );
+  const clipTokenizer = await openTokenizer(
+    at('clipTokenizer'),
+    at('clipTokenizerConfig'),
+    defaultLength.clip,
+  );
+
+  // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
+  built(fluxFile, () => buildFlux(fluxFile, 1, 1));
+  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${fluxFile.file}`, t5, () =>
+    buildT5(t5, t5Tokenizer.length),
+  );
+  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${fluxFile.file}`, clip, () =>
+    buildCLIP(clip, clipTokenizer.length),
+  );
+  // Neither side is 1, which would fit any other.
+  const [height, width] = [2 * latentFactor, 3 * latentFactor];
+  const factor = `the factor ${latentFactor}`;
+  const channels = built(autoencoderFile, () => latentChannels(autoencoderFile));
+  gives([1, channels, 2, 3], factor, autoencoderFile, () => buildEncoder(autoencoderFile, height, width));
+  gives([1, 3, height, width], factor, autoencoderFile, () => buildDecoder(autoencoderFile, 2, 3));
+
+  const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
+  const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
+  const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
+  const sessions = { t5: cacheFor(t5), clip: cacheFor(clip) };
+  const transformer = openTransformer({
+    file: fluxFile,
+    arithmetic,
+    session: optionsFor(fluxFile),
+    capacity: capacityFor(fluxFile),
+    findAdapter: (name) => findAdapter(model, name),
+  });
+  const autoencoder = openAutoencoder(
+    autoencoderFile,
+    capacityFor(autoencoderFile),
+    { ...optionsFor(autoencoderFile), attention },
+    plan?.tileSide,
+  );
+
+  const texts = new Recent<string, TextConditioning>(4, (a, b) => a === b);
+  // What is edited and, for the fully tuned model, what is to change.
+  const images = new Recent<PlanarImage, Latent>(2, isSameImage);
+
+  async function encodeText(instruction: string): Promise<TextConditioning> {
+    if (plan?.inTurn) await transformer.release();
+    const row = t5Tokenizer.encode(instruction);
+    const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
+    const { text } = await t5Session.run({ tokens: row.ids }, 'text');
+    const { ids, end } = clipTokenizer.encode(instruction);
+    const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
+    const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
+    if (plan?.inTurn) {
+      await sessions.t5.release();
+      await sessions.clip.release();
+    }
+    return { text, textTokens: t5Tokenizer.length, vector };
+  }
+
+  return {
+    spec: {
+      id: model.id,
+      inputColumns: sizes.inputColumns,
+      maxSequence: model.maxSequence,
+      ...(plan && { fittingSequence: plan.fittingSequence }),
+      defaultContext: model.defaultContext,
+      defaultSteps: model.defaultSteps,
+      defaultGuidance: model.defaultGuidance,
+    },
+    provider,
+    encodeText: (instruction) => texts.get(instruction, () => encodeText(instruction)),
+    encodeImage: (image) => images.get(image, () => autoencoder.encode(image)),
+    decodeLatent: autoencoder.decode,
+    openAdapters: transformer.openAdapters,
+    stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
+    velocity: transformer.velocity,
+    release: async () => {
+      await transformer.release();
+      for (const cache of Object.values(sessions)) await cache.release();
+      await autoencoder.release();
+    },
+  };
+}
+
+function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
+  if (a.width !== b.width || a.height !== b.height) return false;
+  return a.data.every((value, i) => value === b.data[i]);
+}
+
+async function openWeights(model: ModelEntry) {
+  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
+  return {
+    transformer: await WeightsFile.open(
+      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
+    ),
+    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5')),
+    clip: await WeightsFile.open(at('clip')),
+    autoencoder: await WeightsFile.open(at('autoencoder')),
+  };
+}
+
+/**
+ * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
+ * @throws CodedError `model-missing`, `model-file-invalid`
+ */
+export async function measureModel(
+  model: ModelEntry,
+): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
+  const { transformer, t5, clip, autoencoder } = await openWeights(model);
+  const { width } = built(transformer, () => fluxSizes(transformer));
+  // The weights are the same whatever goes through them.
+  const weights = (file: WeightsFile, build: () => Model) => cardWeights(built(file, build).weightBytes);
+  return {
+    form: {
+      id: model.id,
+      transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
+      t5: weights(t5, () => buildT5(t5, 1)),
+      clip: weights(clip, () => buildCLIP(clip, 1)),
+      autoencoder: weights(autoencoder, () => buildDecoder(autoencoder, 1, 1)),
+    },
+    sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
+  };
+}
+
+/** What a network gives has to be what the others take. */
+function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): void {
+  const { name = '', shape = [] } = built(file, build).outputs[0] ?? {};
+  if (shape.join() === wanted.join()) return;
+  throw invalidFile(
+    `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
+  );
+}

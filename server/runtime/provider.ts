@@ -1,0 +1,30 @@
+import { CodedError } from '../../shared/errors.ts';
+import type { Provider } from './session.ts';
+
+export type { Provider };
+
+/** In the order in which they are tried: the fastest first. */
+export const providers: readonly Provider[] = ['cuda', 'dml', 'webgpu', 'cpu'];
+
+/** The providers to try, best first; the one that was asked for and nothing else, if one was. */
+export function candidates(
+  available: readonly string[],
+  wanted: Provider | undefined,
+  unusable: ReadonlySet<Provider>,
+): readonly Provider[] {
+  if (wanted === undefined) {
+    return providers.filter((provider) => available.includes(provider) && !unusable.has(provider));
+  }
+  if (!available.includes(wanted)) {
+    throw unavailable(wanted, `this ONNX Runtime has ${available.join(', ')} on this system`);
+  }
+  return [wanted];
+}
+
+export function unavailable(provider: Provider, reason: string, cause?: unknown): CodedError {
+  return new CodedError('provider-unavailable', {
+    detail: `The provider "${provider}" was asked for and cannot be used: ${reason}.`,
+    remedy: `${provider === 'cuda' ? 'On Linux “npm run cuda -- install” fetches what CUDA needs, and “npm run cuda -- status” says what is missing' : 'Install what is missing'}; or leave out --provider: then the best one that works is taken, the CPU last.`,
+    cause,
+  });
+}
