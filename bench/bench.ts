@@ -103,7 +103,7 @@ async function measured(job: Job): Promise<StepReport & { peakMegabytes: number 
   return { ...report, peakMegabytes: Math.round(peak) };
 }
 
-/** Megabytes: of the card as a whole, or of anonymous memory of the process, which the mapped weights are not part of. */
+/** Megabytes: of the GPU as a whole, or of anonymous memory of the process, which the mapped weights are not part of. */
 function memoryOf({ pid }: ChildProcess, provider: Provider): number {
   try {
     if (provider === 'cuda') {

@@ -18,11 +18,16 @@ const flags = new Command('npm start --')
   .opts<Flags>();
 
 // Not to stdout, which has the address and nothing else.
-const say = (text: string): void => console.error(text);
+const log = (text: string): void => console.error(text);
 
 try {
   const { provider } = flags;
-  const companion = await startCompanion({ home: homeFolder(), port: process.env.ACEPP_PORT, provider, say });
+  const companion = await startCompanion({
+    home: homeFolder(),
+    port: process.env.ACEPP_PORT,
+    provider,
+    announce: log,
+  });
   let isEnding = false;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {

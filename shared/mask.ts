@@ -54,7 +54,7 @@ export function binarise(mask: Mask, threshold = 128): Mask {
 }
 
 /** The mask grown by `radius` pixels to every side, with square corners; feather is kept and moves outwards. */
-export function grow(mask: Mask, radius: number): Mask {
+export function dilate(mask: Mask, radius: number): Mask {
   if (radius < 1) return mask;
   const { width, height } = mask;
   const across = new Uint8Array(mask.data.length);

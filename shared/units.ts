@@ -103,7 +103,7 @@ function floorTokens(length: number): number {
   return Math.max(1, Math.floor(length / tokenSide + 1e-6)) * tokenSide;
 }
 
-export interface Target {
+export interface TargetUnit {
   /** [3, h, w] in [-1, 1]; absent for a picture from nothing. */
   readonly image?: Planar;
   /** [1, h, w], 0 or 1; absent for all 1. */
@@ -125,7 +125,7 @@ export interface ConditionUnits {
  * @param withChange splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model takes it
  */
 export function joinUnits(
-  target: Target,
+  target: TargetUnit,
   references: readonly Planar[],
   layout: UnitLayout,
   { repaintingScale, withChange }: { readonly repaintingScale: number; readonly withChange: boolean },

@@ -32,7 +32,7 @@ export const modelFiles = {
   transformer: 'transformer.safetensors',
   t5: 't5.safetensors',
   clip: 'clip.safetensors',
-  autoencoder: 'ae.safetensors',
+  vae: 'ae.safetensors',
   t5Tokenizer: 't5/tokenizer.json',
   t5TokenizerConfig: 't5/tokenizer_config.json',
   clipTokenizer: 'clip/tokenizer.json',

@@ -4,21 +4,21 @@
  */
 
 /** A stored tensor, or one half of its rows. */
-export interface Part {
+export interface KeyPart {
   readonly name: string;
   readonly half?: 0 | 1;
 }
 
 /** By black-forest-labs' name, what it consists of in a file. */
-export type Layout = ReadonlyMap<string, readonly Part[]>;
+export type KeyMap = ReadonlyMap<string, readonly KeyPart[]>;
 
 /** The layout of a file that has tensors of these names. */
-export function layoutOf(names: readonly string[]): Layout {
+export function keyMapOf(names: readonly string[]): KeyMap {
   const doubles = countIndices(names, 'transformer_blocks');
   const singles = countIndices(names, 'single_transformer_blocks');
-  if (doubles + singles > 0) return fluxLayout(doubles, singles);
-  const isAutoencoder = names.some((name) => name.startsWith('encoder.down_blocks.'));
-  const rename = isAutoencoder ? autoencoderNames(names) : (name: string) => name;
+  if (doubles + singles > 0) return fluxKeyMap(doubles, singles);
+  const isVAE = names.some((name) => name.startsWith('encoder.down_blocks.'));
+  const rename = isVAE ? vaeNames(names) : (name: string) => name;
   return new Map(names.map((name) => [rename(name), [{ name }]]));
 }
 
@@ -77,9 +77,9 @@ const singleLinears = {
 const singleNorms = { 'norm.query_norm': 'attn.norm_q', 'norm.key_norm': 'attn.norm_k' } as const;
 
 /** A transformer of so many double and single blocks. */
-export function fluxLayout(doubles: number, singles: number): Layout {
-  const layout = new Map<string, readonly Part[]>();
-  const linear = (to: string, from: readonly Part[]) => {
+export function fluxKeyMap(doubles: number, singles: number): KeyMap {
+  const layout = new Map<string, readonly KeyPart[]>();
+  const linear = (to: string, from: readonly KeyPart[]) => {
     for (const kind of ['weight', 'bias']) {
       layout.set(
         `${to}.${kind}`,
@@ -117,7 +117,7 @@ export function fluxLayout(doubles: number, singles: number): Layout {
 }
 
 /** AutoencoderKL's names; it counts the levels of the decoder from the coarsest, black-forest-labs from the finest. */
-function autoencoderNames(names: readonly string[]): (name: string) => string {
+function vaeNames(names: readonly string[]): (name: string) => string {
   const levels = countIndices(names, 'decoder.up_blocks');
   const attention: Readonly<Record<string, string>> = {
     group_norm: 'norm',

@@ -1,6 +1,6 @@
 import { elementCount } from '../../shared/safetensors.ts';
 import { openStored } from './header.ts';
-import { type Layout, layoutOf } from './key-map.ts';
+import { type KeyMap, keyMapOf } from './key-map.ts';
 import { invalidFile, matrixShape, rowsOf, type StoredTensor, type StoredTensors } from './tensor.ts';
 
 export { invalidFile };
@@ -8,7 +8,7 @@ export { invalidFile };
 /** The weights of one network, of which the headers alone are read: one safetensors file, shards with their index, or a GGUF file. */
 export class WeightsFile {
   readonly #stored: StoredTensors;
-  readonly #layout: Layout;
+  readonly #keyMap: KeyMap;
   /** In black-forest-labs' names, whatever the file's own are. */
   readonly names: readonly string[];
   /** A network has biases everywhere or, as T5, nowhere: so a missing one is seen. */
@@ -20,8 +20,8 @@ export class WeightsFile {
     stored: StoredTensors,
   ) {
     this.#stored = stored;
-    this.#layout = layoutOf([...stored.tensors.keys()]);
-    this.names = [...this.#layout.keys()].filter((name) => this.has(name));
+    this.#keyMap = keyMapOf([...stored.tensors.keys()]);
+    this.names = [...this.#keyMap.keys()].filter((name) => this.has(name));
     this.hasBiases = this.names.some((name) => name.endsWith('.bias'));
   }
 
@@ -50,7 +50,7 @@ export class WeightsFile {
 
   /** Also where a part of it is missing. */
   has(name: string): boolean {
-    return this.#layout.get(name)?.some((part) => this.#stored.tensors.has(part.name)) ?? false;
+    return this.#keyMap.get(name)?.some((part) => this.#stored.tensors.has(part.name)) ?? false;
   }
 
   /**
@@ -58,7 +58,7 @@ export class WeightsFile {
    * @throws CodedError `model-file-invalid` if one of them is missing
    */
   parts(name: string): readonly StoredTensor[] {
-    const parts = this.#layout.get(name) ?? [{ name }];
+    const parts = this.#keyMap.get(name) ?? [{ name }];
     return parts.map((part) => {
       const tensor = this.#scaled(part.name);
       if (part.half === undefined) return tensor;

@@ -76,7 +76,7 @@ export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSi
 }
 
 /** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
-export class Pace {
+export class TransferRate {
   readonly #progress: Progress;
   #shown = 0;
   #samples: { readonly at: number; readonly bytes: number }[] = [];

@@ -8,7 +8,10 @@ import type { CodedError } from '../../shared/errors.ts';
  * @param held the error where process `pid` holds it
  * @returns its release
  */
-export async function hold(file: string, held: (pid: number) => CodedError): Promise<() => Promise<void>> {
+export async function lockFile(
+  file: string,
+  held: (pid: number) => CodedError,
+): Promise<() => Promise<void>> {
   const own = `${file}.${process.pid}`;
   await writeFile(own, `${process.pid}\n`, { mode: 0o600 });
   try {

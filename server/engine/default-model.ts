@@ -7,7 +7,7 @@ import type { Provider } from '../runtime/provider.ts';
  * without, and pocket last; on the CPU, where a step of a large model takes minutes, pocket alone.
  * @throws CodedError `model-missing` if there is none
  */
-export async function preferredModels(provider: Provider): Promise<readonly ModelEntry[]> {
+export async function defaultModels(provider: Provider): Promise<readonly ModelEntry[]> {
   const models = await listModels();
   const small = models.filter(({ id }) => id === pocket.id);
   // Quantized forms are chosen by what fits.

@@ -6,7 +6,7 @@ import { CodedError } from '../../shared/errors.ts';
 import type { EditEventBody, EditResult } from '../../shared/events.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
-import { knownReason, reasonOf } from '../runtime/error-diagnosis.ts';
+import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
@@ -192,7 +192,7 @@ export class Engine {
   async #withReason(error: CodedError): Promise<CodedError> {
     if (error.code !== 'provider-unavailable') return error;
     await delay(200);
-    const known = knownReason(this.#stderr.join(' '));
+    const known = knownDiagnosis(this.#stderr.join(' '));
     const reason = known ? `${known}.` : this.#lastWords();
     if (reason === '' || error.detail.includes(reason)) return error;
     return new CodedError(error.code, { detail: `${error.detail} ${reason}`, remedy: error.remedy });
@@ -248,7 +248,7 @@ export class Engine {
 
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
-    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reasonOf(reason)}.`);
+    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${diagnose(reason)}.`);
     const text = provider === 'cuda' ? cudaAdvice() : undefined;
     if (text) this.#job?.onEvent({ type: 'note', text });
   }

@@ -1,13 +1,13 @@
 import { CodedError } from '../../shared/errors.ts';
 import { formsOf, type ModelEntry } from '../catalogue/catalogue.ts';
-import type { ComputeType } from '../graph/precision.ts';
+import type { ComputeDType } from '../graph/precision.ts';
 import { bytesPerElement } from '../graph/value.ts';
 import { type DeviceMemory, deviceMemory } from '../runtime/device-memory.ts';
 import { measureModel } from '../runtime/load-networks.ts';
 import { gigabytes, type MemoryPlan, planMemory } from '../runtime/memory-plan.ts';
 import type { Provider } from '../runtime/provider.ts';
 
-export interface Fit {
+export interface MemoryPlacement {
   /** The model itself, or the same in fewer bits. */
   readonly form: ModelEntry;
   readonly plan?: MemoryPlan | undefined;
@@ -24,12 +24,12 @@ const small = 1e9;
  * @param memory of the device, which is asked if this is not given
  * @throws CodedError `out-of-memory` where not even the smallest form fits on a GPU
  */
-export async function fitModel(
+export async function placeInMemory(
   model: ModelEntry,
   provider: Provider,
-  type: ComputeType = 'float32',
+  type: ComputeDType = 'float32',
   memory?: DeviceMemory | undefined,
-): Promise<Fit> {
+): Promise<MemoryPlacement> {
   const { form: own, sizes: widths } = await measureModel(model);
   const sizes = { ...widths, bytesPerValue: bytesPerElement[type] };
   memory ??= await deviceMemory(provider);

@@ -11,17 +11,17 @@ import type { AdapterScale, Networks } from '../models/networks.ts';
 import { type EditHooks, runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
-import { reasonOf } from '../runtime/error-diagnosis.ts';
+import { diagnose } from '../runtime/error-diagnosis.ts';
 import { loadNetworks } from '../runtime/load-networks.ts';
 import { outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
-import { type Abilities, probe } from '../runtime/probe.ts';
+import { type Capabilities, probe } from '../runtime/probe.ts';
 import { candidates, type Provider, unavailable } from '../runtime/provider.ts';
 import { availableProviders } from '../runtime/session.ts';
-import { preferredModels } from './default-model.ts';
+import { defaultModels } from './default-model.ts';
 import { requestFile, resultFile } from './edit-files.ts';
-import { fitModel } from './memory-placement.ts';
+import { placeInMemory } from './memory-placement.ts';
 import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
-import { keepPace, readPace } from './step-timings.ts';
+import { readTimings, saveTimings } from './step-timings.ts';
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
 const unusable = new Set<Provider>(settings.unusable);
@@ -86,7 +86,7 @@ async function edit(folder: string): Promise<void> {
 
 async function adaptersFor({ task }: EditInput, { networks, model }: Loaded): Promise<AdapterScale[]> {
   // The fully tuned model was trained for all tasks and has no adapters of its own.
-  if (networks.spec.inputColumns !== 384) return [];
+  if (networks.spec.inChannels !== 384) return [];
   return chooseAdapters(task, await listAdapters(model));
 }
 
@@ -111,11 +111,11 @@ async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: s
       tell({ type: 'result', result });
     },
   };
-  const pace = await runEdit(networks, input, hooks, await readPace(provider, spec.id));
+  const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id));
   // Where blocks were left out, a step tells nothing of the next edit's.
   if (input.request.firstBlockCache !== undefined) return;
   // The layers are kept already: the edit does not fail for this.
-  await keepPace(provider, spec.id, pace).catch((cause) => console.error('paces.json:', cause));
+  await saveTimings(provider, spec.id, timings).catch((cause) => console.error('paces.json:', cause));
 }
 
 /** Lets the parent's messages in: they are read between two turns of the event loop. */
@@ -148,18 +148,18 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
-      let abilities: Abilities | undefined;
+      let capabilities: Capabilities | undefined;
       if (provider !== 'cpu') {
         tell({ type: 'trying', provider });
-        abilities = await probe(provider);
+        capabilities = await probe(provider);
         tell({ type: 'provider-works', provider });
       }
-      const models = asked ? [asked] : await preferredModels(provider);
-      return await loadOne(models, provider, abilities);
+      const models = asked ? [asked] : await defaultModels(provider);
+      return await loadOne(models, provider, capabilities);
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
-      const reason = reasonOf(innermostMessage(cause));
+      const reason = diagnose(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
       if (provider === 'cpu') throw cause;
       if (wanted !== undefined) throw unavailable(provider, reason, cause);
@@ -176,18 +176,18 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
 async function loadOne(
   models: readonly ModelEntry[],
   provider: Provider,
-  abilities: Abilities | undefined,
+  capabilities: Capabilities | undefined,
 ): Promise<Omit<Warm, 'wanted'>> {
   const [model, ...others] = models;
   try {
-    const { form, plan, note } = await fitModel(model!, provider, abilities?.transformer.type);
-    const networks = await loadNetworks(form, { provider, ...abilities, plan });
+    const { form, plan, note } = await placeInMemory(model!, provider, capabilities?.transformer.type);
+    const networks = await loadNetworks(form, { provider, ...capabilities, plan });
     if (note) tell({ type: 'event', event: { type: 'note', text: note } });
     return { networks, model: form };
   } catch (cause) {
     if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });
-    return loadOne(others, provider, abilities);
+    return loadOne(others, provider, capabilities);
   }
 }
 

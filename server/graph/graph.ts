@@ -2,7 +2,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { ByteRange } from '../disk/byte-range.ts';
 import { type Attribute, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
-import { type Arithmetic, type ComputeType, float32 } from './precision.ts';
+import { type ComputeDType, float32, type Precision } from './precision.ts';
 import { bytesPerElement, describe, type ElementType, isOpen, type Value } from './value.ts';
 
 /** What an operator gives, before it has a name. */
@@ -37,7 +37,7 @@ export interface ConvolutionOptions {
 
 interface Parts {
   readonly name: string;
-  readonly arithmetic: Arithmetic;
+  readonly precision: Precision;
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly initializers: Map<string, Initializer>;
@@ -60,10 +60,10 @@ export class Graph {
     this.#scope = scope;
   }
 
-  static create(name: string, arithmetic: Arithmetic = float32): Graph {
+  static create(name: string, precision: Precision = float32): Graph {
     const parts = {
       name,
-      arithmetic,
+      precision,
       inputs: [],
       outputs: [],
       initializers: new Map(),
@@ -75,8 +75,8 @@ export class Graph {
   }
 
   /** What is computed in: weights are cast to it, and constants are of it. */
-  get type(): ComputeType {
-    return this.#parts.arithmetic.type;
+  get type(): ComputeDType {
+    return this.#parts.precision.type;
   }
 
   /** The same graph; what is added through the result has `scope` before its name. */
@@ -416,7 +416,7 @@ export class Graph {
     if (bias && bias.shape.join() !== [1, heads, q![1], k![1]].join()) {
       throw this.#mismatch('MultiHeadAttention', 'bias', `${describe(queries)} and ${describe(bias)}`);
     }
-    if (this.#parts.arithmetic.attention === 'composed')
+    if (this.#parts.precision.attention === 'composed')
       return this.#composedAttention(queries, keys, values, options);
     const attributes = {
       num_heads: { int: heads },

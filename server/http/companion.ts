@@ -8,7 +8,7 @@ import { cudaAdvice } from '../runtime/environment.ts';
 import type { Provider } from '../runtime/provider.ts';
 import { buildApp } from './app.ts';
 import { listenOnLoopback } from './listen.ts';
-import { holdHome } from './lock-home.ts';
+import { lockHome } from './lock-home.ts';
 import { Tickets } from './page.ts';
 import { Pairings } from './pairing.ts';
 import { readToken } from './token.ts';
@@ -19,7 +19,7 @@ export interface CompanionOptions {
   readonly port?: string | undefined;
   readonly provider?: Provider | undefined;
   /** Says something to the person at the terminal. */
-  readonly say: (text: string) => void;
+  readonly announce: (text: string) => void;
 }
 
 export interface Companion {
@@ -34,10 +34,15 @@ export interface Companion {
  * Starts everything but the engine, which starts with the first edit.
  * @throws CodedError `port-busy`, `companion-running`, `request-invalid` for a port that is none
  */
-export async function startCompanion({ home, port, provider, say }: CompanionOptions): Promise<Companion> {
+export async function startCompanion({
+  home,
+  port,
+  provider,
+  announce,
+}: CompanionOptions): Promise<Companion> {
   const ports = port ? [readPort(port)] : manifest.ports;
   const log = pino({ base: null }, pino.destination({ fd: 2, sync: true }));
-  const release = await holdHome(home);
+  const release = await lockHome(home);
   try {
     // Not before the home is held: two that start at once would make a token each.
     const token = await readToken(home);
@@ -51,14 +56,14 @@ export async function startCompanion({ home, port, provider, say }: CompanionOpt
     const pairings = new Pairings({
       token,
       show: (code, seconds) =>
-        say(`A panel asks to be paired. If that is you, type ${code} there within ${seconds} seconds.`),
+        announce(`A panel asks to be paired. If that is you, type ${code} there within ${seconds} seconds.`),
     });
     const logError = (err: unknown, text: string) => log.error({ err }, text);
     const app = await buildApp({ jobs, engine, token, tickets, pairings, log: logError });
     const listening = await listenOnLoopback(ports, app.routing as RequestListener);
     const origin = `http://127.0.0.1:${listening.port}`;
     const advice = provider === undefined || provider === 'cuda' ? cudaAdvice() : undefined;
-    if (advice) say(advice);
+    if (advice) announce(advice);
     return {
       url: `${origin}/#token=${token}`,
       ticketURL: () => `${origin}/open/${tickets.issue()}`,

@@ -1,17 +1,17 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { hold } from '../disk/file-lock.ts';
+import { lockFile } from '../disk/file-lock.ts';
 
 /**
  * Holds a home for one companion: a second one would take the edits of the first for abandoned ones.
  * @returns its release
  * @throws CodedError `companion-running`
  */
-export async function holdHome(home: string): Promise<() => Promise<void>> {
+export async function lockHome(home: string): Promise<() => Promise<void>> {
   await mkdir(home, { recursive: true, mode: 0o700 });
   const file = path.join(home, 'companion.pid');
-  return hold(
+  return lockFile(
     file,
     (holder) =>
       new CodedError('companion-running', {

@@ -30,12 +30,12 @@ export const licences = {
   'nvidia-cuda': {
     title: 'NVIDIA CUDA Toolkit End User License Agreement',
     url: 'https://docs.nvidia.com/cuda/eula/',
-    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
   },
   'nvidia-cudnn': {
     title: 'NVIDIA cuDNN Software License Agreement',
     url: 'https://docs.nvidia.com/deeplearning/cudnn/latest/reference/eula.html',
-    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
   },
 } as const satisfies Record<string, Licence>;
 

@@ -11,7 +11,7 @@ const epsilon = 1e-5;
 /** All published CLIP text encoders have it. */
 const headSize = 64;
 
-/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `vector` [1, width]. */
+/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `pooled` [1, width]. */
 export function buildCLIP(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
   const graph = Graph.create('clip', { ...float32, attention });
   const net = new Layers(graph, file).at('text_model');
@@ -24,7 +24,7 @@ export function buildCLIP(file: WeightsFile, length: number, attention: Attentio
     const hidden = layer.linear('mlp.fc1', layer.layerNorm('layer_norm2', x, epsilon));
     x = graph.plus(x, layer.linear('mlp.fc2', graph.quickGelu(hidden)));
   }
-  graph.output('vector', net.layerNorm('final_layer_norm', graph.gather(x, end), epsilon));
+  graph.output('pooled', net.layerNorm('final_layer_norm', graph.gather(x, end), epsilon));
   return graph.finish();
 }
 

@@ -7,29 +7,29 @@ import type { Adapter } from '../checkpoints/lora/adapter.ts';
 import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
-import { type Arithmetic, float32 } from '../graph/precision.ts';
+import { float32, type Precision } from '../graph/precision.ts';
 import { openLength, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
   /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
-  readonly inputColumns: 384 | 448;
-  /** Hidden width D. */
-  readonly width: number;
+  readonly inChannels: 384 | 448;
+  /** Hidden size D. */
+  readonly hiddenSize: number;
   /** Double and single ones. */
   readonly blocks: number;
   readonly headSize: number;
-  readonly textWidth: number;
-  readonly vectorWidth: number;
+  readonly contextSize: number;
+  readonly pooledSize: number;
   /** Distilled for a guidance scalar, as FLUX.1-dev; schnell is not. */
   readonly hasGuidance: boolean;
 }
 
 /** Width of the timestep and guidance embeddings (model.py, `timestep_embedding(timesteps, 256)`). */
-export const embeddingWidth = 256;
+export const embeddingSize = 256;
 
 /** Packed latents: 16 channels of 2x2. */
-const outputColumns = 64;
+const outChannels = 64;
 
 /** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
 const epsilon = 1e-6;
@@ -42,48 +42,48 @@ const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 /** @throws CodedError `model-file-invalid` */
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
-  const [width = 0, columns = 0] = net.shape('img_in.weight');
+  const [hiddenSize = 0, columns = 0] = net.shape('img_in.weight');
   // A transformer of fewer columns that was taken further with the change image says so.
-  const inputColumns = file.number('input_columns', columns <= 384 ? 384 : 448);
-  const isKnown = inputColumns === 384 || inputColumns === 448;
-  if (!isKnown || !knownColumns.includes(columns) || columns > inputColumns) {
+  const inChannels = file.number('input_columns', columns <= 384 ? 384 : 448);
+  const isKnown = inChannels === 384 || inChannels === 448;
+  if (!isKnown || !knownColumns.includes(columns) || columns > inChannels) {
     throw invalidFile(
-      `${file.file} has ${columns} columns in "img_in.weight" for ${inputColumns} of the input; known are ${knownColumns.join(', ')}.`,
+      `${file.file} has ${columns} columns in "img_in.weight" for ${inChannels} of the input; known are ${knownColumns.join(', ')}.`,
     );
   }
   const [headSize = 0] = net.shape(`${headNorm}.scale`);
-  if (headSize === 0 || headSize % 16 !== 0 || width % headSize !== 0) {
+  if (headSize === 0 || headSize % 16 !== 0 || hiddenSize % headSize !== 0) {
     throw invalidFile(
-      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${width} columns and three axes.`,
+      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${hiddenSize} columns and three axes.`,
     );
   }
   return {
-    inputColumns,
-    width,
+    inChannels,
+    hiddenSize,
     blocks:
       net.list('double_blocks', 'img_mod.lin.weight').length +
       net.list('single_blocks', 'modulation.lin.weight').length,
     headSize,
-    textWidth: net.shape('txt_in.weight')[1]!,
-    vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,
+    contextSize: net.shape('txt_in.weight')[1]!,
+    pooledSize: net.shape('vector_in.in_layer.weight')[1]!,
     hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
 }
 
 /** Multiplications and additions of one evaluation: products with weights, and attention; the rest is below one percent. */
 export function operationsOf(
-  { width, blocks }: Pick<FluxSizes, 'width' | 'blocks'>,
+  { hiddenSize, blocks }: Pick<FluxSizes, 'hiddenSize' | 'blocks'>,
   tokens: number,
   textTokens: number,
 ): number {
   const joined = tokens + textTokens;
-  const products = 2 * 12 * width ** 2 * joined;
-  const attention = 4 * joined ** 2 * width;
+  const products = 2 * 12 * hiddenSize ** 2 * joined;
+  const attention = 4 * joined ** 2 * hiddenSize;
   return blocks * (products + attention);
 }
 
 /**
- * Inputs `image` [tokens, inputColumns], `text` [textTokens, textWidth], `vector` [1, vectorWidth], `timestep` and `guidance`
+ * Inputs `image` [tokens, inChannels], `text` [textTokens, contextSize], `pooled` [1, pooledSize], `timestep` and `guidance`
  * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
  * it; output `velocity` [tokens, 64]. All of them are float32, whatever is computed in.
  */
@@ -96,7 +96,7 @@ export function buildFlux(...made: FluxArguments): Model {
 }
 
 /** The tokens to build for: a composed attention goes through them in parts, which are counted then; otherwise any number of them. */
-export function builtLength({ attention }: Arithmetic, tokens: number): number {
+export function builtLength({ attention }: Precision, tokens: number): number {
   return attention === 'fused' ? openLength : tokens;
 }
 
@@ -105,7 +105,7 @@ type FluxArguments = [
   tokens: number,
   textTokens: number,
   adapters?: readonly Adapter[],
-  arithmetic?: Arithmetic,
+  precision?: Precision,
 ];
 
 // The same in three parts, for a cache that leaves the middle one out. What goes between them is float32.
@@ -132,9 +132,9 @@ export function buildFluxFirst(...made: FluxArguments): Model {
 export function buildFluxRest(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens, textTokens } = part;
-  const image = graph.given('begunImage', [tokens, sizes.width]);
-  const text = graph.given('begunText', [textTokens, sizes.width]);
-  const vector = graph.given('modulation', [1, sizes.width]);
+  const image = graph.given('begunImage', [tokens, sizes.hiddenSize]);
+  const text = graph.given('begunText', [textTokens, sizes.hiddenSize]);
+  const vector = graph.given('modulation', [1, sizes.hiddenSize]);
   const after = throughBlocks(part, { image, text }, vector, rotaryInputs(part), 1);
   graph.output('finishedImage', graph.cast(after, 'float32'));
   return graph.finish();
@@ -144,12 +144,12 @@ export function buildFluxRest(...made: FluxArguments): Model {
 export function buildFluxLast(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens } = part;
-  const image = graph.given('finishedImage', [tokens, sizes.width]);
-  graph.output('velocity', velocityOf(part, image, graph.given('modulation', [1, sizes.width])));
+  const image = graph.given('finishedImage', [tokens, sizes.hiddenSize]);
+  graph.output('velocity', velocityOf(part, image, graph.given('modulation', [1, sizes.hiddenSize])));
   return graph.finish();
 }
 
-interface Part {
+interface FluxGraph {
   readonly graph: Graph;
   readonly net: Layers;
   readonly sizes: FluxSizes;
@@ -157,8 +157,8 @@ interface Part {
   readonly textTokens: number;
 }
 
-function start([file, tokens, textTokens, adapters = [], arithmetic = float32]: FluxArguments): Part {
-  const graph = Graph.create('transformer', arithmetic);
+function start([file, tokens, textTokens, adapters = [], precision = float32]: FluxArguments): FluxGraph {
+  const graph = Graph.create('transformer', precision);
   const scaled = adapters.map((adapter) => ({
     adapter,
     scale: graph.given(adapterInput(adapter.id), [1]),
@@ -167,31 +167,31 @@ function start([file, tokens, textTokens, adapters = [], arithmetic = float32]: 
 }
 
 /** -> [tokens, D], [textTokens, D] and what modulates all blocks, [1, D] */
-function embedded({ graph, net, sizes, tokens, textTokens }: Part) {
-  const image = imageIn(net, graph.given('image', [tokens, sizes.inputColumns]));
-  const { width } = sizes;
-  const text = net.linear('txt_in', graph.given('text', [textTokens, sizes.textWidth]), width);
-  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingWidth]), width);
+function embedded({ graph, net, sizes, tokens, textTokens }: FluxGraph) {
+  const image = imageIn(net, graph.given('image', [tokens, sizes.inChannels]));
+  const { hiddenSize } = sizes;
+  const text = net.linear('txt_in', graph.given('text', [textTokens, sizes.contextSize]), hiddenSize);
+  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingSize]), hiddenSize);
   if (sizes.hasGuidance) {
-    const guidance = graph.given('guidance', [1, embeddingWidth]);
-    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, width));
+    const guidance = graph.given('guidance', [1, embeddingSize]);
+    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, hiddenSize));
   }
-  const pooled = graph.given('vector', [1, sizes.vectorWidth]);
+  const pooled = graph.given('pooled', [1, sizes.pooledSize]);
   return {
     image,
     text,
-    vector: graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width))),
+    vector: graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, hiddenSize))),
   };
 }
 
-function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: Part): Rotary {
+function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: FluxGraph): Rotary {
   const shape = [textTokens + tokens, headSize / 2];
   return { cosine: graph.given('cosine', shape), sine: graph.given('sine', shape), headSize };
 }
 
 /** @param begin the first double block to go through */
 function throughBlocks(
-  { graph, net, tokens, textTokens }: Part,
+  { graph, net, tokens, textTokens }: FluxGraph,
   streams: { readonly image: Value; readonly text: Value },
   vector: Value,
   rotary: Rotary,
@@ -208,10 +208,10 @@ function throughBlocks(
   return graph.rows(stream, textTokens, tokens);
 }
 
-function velocityOf({ graph, net, sizes: { width } }: Part, image: Value, vector: Value): Value {
+function velocityOf({ graph, net, sizes: { hiddenSize } }: FluxGraph, image: Value, vector: Value): Value {
   const final = net.at('final_layer');
-  const [shift, scale] = final.linears('adaLN_modulation.1', vector, [width, width]);
-  const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns);
+  const [shift, scale] = final.linears('adaLN_modulation.1', vector, [hiddenSize, hiddenSize]);
+  const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outChannels);
   return graph.cast(velocity, 'float32');
 }
 
@@ -235,22 +235,22 @@ function imageIn(net: Layers, input: Value): Value {
 }
 
 /** `MLPEmbedder`: [1, in] -> [1, D] */
-function embedder(net: Layers, x: Value, width: number): Value {
-  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), width);
+function embedder(net: Layers, x: Value, hiddenSize: number): Value {
+  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), hiddenSize);
 }
 
 /** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
 function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
   const g = net.graph;
-  const width = image.shape[1]!;
+  const hiddenSize = image.shape[1]!;
   const streams = [
     { name: 'txt', x: text },
     { name: 'img', x: image },
   ].map(({ name, x }) => {
     // [1, 6D] -> shift, scale and gate before attention, the same before the MLP
-    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector, 6 * width), 6);
+    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector, 6 * hiddenSize), 6);
     const input = modulated(g, x, modulation[0]!, modulation[1]!);
-    const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [width, width, width]); // 3 x [L, D]
+    const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [hiddenSize, hiddenSize, hiddenSize]); // 3 x [L, D]
     const norm = net.at(`${name}_attn.norm`);
     return { name, x, modulation, ...normalized(norm, q!, k!, rotary.headSize), v: v! };
   });
@@ -264,9 +264,9 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
 
   const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
     const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
-    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, width)));
+    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, hiddenSize)));
     const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
-    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, hidden, width)));
+    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, hidden, hiddenSize)));
   });
   // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
   return [newImage!, g.withinFloat16(newText!)];
@@ -275,23 +275,23 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
 /** `SingleStreamBlock`: attention and MLP side by side, with one projection in and one out. */
 function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Value {
   const g = net.graph;
-  const width = x.shape[1]!;
-  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * width), 3);
+  const hiddenSize = x.shape[1]!;
+  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * hiddenSize), 3);
   const input = modulated(g, x, shift!, scale!);
-  const mlp = net.shape('linear2.weight')[1]! - width;
-  const sizes = [width, width, width, mlp]; // 3 x [L, D] and, after its GELU, [L, M]
+  const mlp = net.shape('linear2.weight')[1]! - hiddenSize;
+  const sizes = [hiddenSize, hiddenSize, hiddenSize, mlp]; // 3 x [L, D] and, after its GELU, [L, M]
   const [q, k, v, hidden] = net.linears('linear1', input, sizes, 'gelu');
   const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
   const attended = attend(g, heads.q, heads.k, v!, rotary);
-  const output = net.linear('linear2', g.concat(1, [attended, hidden!]), width);
+  const output = net.linear('linear2', g.concat(1, [attended, hidden!]), hiddenSize);
   return g.withinFloat16(g.plus(x, g.times(gate!, output)));
 }
 
 /** `(1 + scale) * LayerNorm(x) + shift`, in one node: [L, D], [1, D], [1, D] -> [L, D] */
 function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
-  const width = [x.shape[1]!];
-  const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), width);
-  return g.layerNorm(x, factor, g.reshape(shift, width), epsilon);
+  const hiddenSize = [x.shape[1]!];
+  const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), hiddenSize);
+  return g.layerNorm(x, factor, g.reshape(shift, hiddenSize), epsilon);
 }
 
 /** `QKNorm`: each head of queries and keys by its root mean square. */
@@ -350,8 +350,8 @@ export function rotaryTables(
  * @returns [1, 256], cosines first
  */
 export function sinusoidalEmbedding(value: number): Float32Array {
-  const half = embeddingWidth / 2;
-  const embedding = new Float32Array(embeddingWidth);
+  const half = embeddingSize / 2;
+  const embedding = new Float32Array(embeddingSize);
   for (let i = 0; i < half; i++) {
     const angle = 1000 * value * Math.exp((-Math.log(10000) * i) / half);
     embedding[i] = Math.cos(angle);

@@ -8,12 +8,12 @@ export interface Networks {
   readonly spec: ModelSpec;
   /** The execution provider that runs them: `cpu`, `cuda`, `dml` or `webgpu`. */
   readonly provider: string;
-  /** T5 sequence [textTokens, textWidth] and CLIP's pooled vector [vectorWidth] of one instruction. */
-  encodeText(instruction: string): Promise<TextConditioning>;
+  /** T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction. */
+  encodePrompt(instruction: string): Promise<PromptEmbeddings>;
   /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */
-  encodeImage(image: PlanarImage): Promise<Latent>;
-  /** The inverse of `encodeImage`; values are not clipped. */
-  decodeLatent(latent: Latent): Promise<PlanarImage>;
+  vaeEncode(image: PlanarImage): Promise<Latent>;
+  /** The inverse of `vaeEncode`; values are not clipped. */
+  vaeDecode(latent: Latent): Promise<PlanarImage>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
@@ -30,7 +30,7 @@ export interface Networks {
 export interface ModelSpec {
   readonly id: string;
   /** Columns of `img_in`: 384 (fill and LoRA layout) or 448 (FFT: with the change image). */
-  readonly inputColumns: 384 | 448;
+  readonly inChannels: 384 | 448;
   /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
   /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
@@ -41,10 +41,10 @@ export interface ModelSpec {
   readonly defaultGuidance: number;
 }
 
-export interface TextConditioning {
+export interface PromptEmbeddings {
   readonly text: Float32Array;
   readonly textTokens: number;
-  readonly vector: Float32Array;
+  readonly pooled: Float32Array;
 }
 
 export interface PlanarImage {
@@ -63,12 +63,12 @@ export interface Latent {
 }
 
 export interface TransformerStep {
-  /** Packed noise and condition, [rows*columns, inputColumns]. */
+  /** Packed noise and condition, [rows*columns, inChannels]. */
   readonly input: Float32Array;
   /** Size of the joined grid in tokens; position ids are (0, row, column). */
   readonly rows: number;
   readonly columns: number;
-  readonly conditioning: TextConditioning;
+  readonly conditioning: PromptEmbeddings;
   /** Sigma in [0, 1]. */
   readonly sigma: number;
   /** FLUX's distilled guidance scalar. */

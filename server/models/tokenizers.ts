@@ -46,10 +46,10 @@ export interface TextTokenizer {
 
 /**
  * Special tokens that the authors add to T5's (inference/utils.py): the LoRA path knows `{image}` alone, the FFT path all.
- * @param inputColumns of the transformer: 448 is FFT
+ * @param inChannels of the transformer: 448 is FFT
  */
-export function authorsTokens(inputColumns: 384 | 448): readonly string[] {
-  if (inputColumns === 384) return ['{image}'];
+export function authorsTokens(inChannels: 384 | 448): readonly string[] {
+  if (inChannels === 384) return ['{image}'];
   const images = Array.from({ length: 9 }, (_, i) => `{image${i + 1}}`);
   return ['<img>', '{image}', '{caption}', '{mask}', '{ref_image}', ...images];
 }

@@ -16,7 +16,7 @@ const defaultScale = 0.3611;
 const defaultShift = 0.1159;
 
 /** Input `image` [1, 3, height, width], output `latent` [1, C, height / 8, width / 8]: the posterior's mean, shifted and scaled. */
-export function buildEncoder(
+export function buildVAEEncoder(
   file: WeightsFile,
   height: number,
   width: number,
@@ -29,7 +29,7 @@ export function buildEncoder(
 }
 
 /** Input `latent` [1, C, height, width], output `image` [1, 3, height * 8, width * 8]. */
-export function buildDecoder(
+export function buildVAEDecoder(
   file: WeightsFile,
   height: number,
   width: number,
@@ -44,7 +44,7 @@ export function buildDecoder(
 // and is small, and the levels in stages that can go tile by tile.
 
 /** Input `features` [1, F, height, width], output `latent` [1, C, height, width]. */
-export function buildEncoderMiddle(
+export function buildVAEEncoderMiddle(
   file: WeightsFile,
   height: number,
   width: number,
@@ -56,7 +56,7 @@ export function buildEncoderMiddle(
 }
 
 /** Input `latent` [1, C, height, width], output `features` [1, F, height, width]. */
-export function buildDecoderMiddle(
+export function buildVAEDecoderMiddle(
   file: WeightsFile,
   height: number,
   width: number,
@@ -85,8 +85,8 @@ export interface Stage {
 /** How far an output of a stage looks, in pixels of its input, as a multiple of 2 for what is made half as large. */
 export const stageReach = 2;
 
-/** From the image to the features of `buildEncoderMiddle`. */
-export function encoderStages(file: WeightsFile): Stage[] {
+/** From the image to the features of `buildVAEEncoderMiddle`. */
+export function vaeEncoderStages(file: WeightsFile): Stage[] {
   const at = stagesOf(file, 'encoder');
   const stages = [at.plain('conv_in')];
   start(file, 'encoder')
@@ -98,8 +98,8 @@ export function encoderStages(file: WeightsFile): Stage[] {
   return stages;
 }
 
-/** From the features of `buildDecoderMiddle` to the image. */
-export function decoderStages(file: WeightsFile): Stage[] {
+/** From the features of `buildVAEDecoderMiddle` to the image. */
+export function vaeDecoderStages(file: WeightsFile): Stage[] {
   const at = stagesOf(file, 'decoder');
   const levels = start(file, 'decoder').net.list('up', 'block.0.conv1.weight');
   const stages = levels
@@ -190,7 +190,7 @@ interface Part {
 }
 
 function start(file: WeightsFile, part: 'encoder' | 'decoder', attention: AttentionForm = 'fused'): Part {
-  const graph = Graph.create(`autoencoder's ${part}`, { ...float32, attention });
+  const graph = Graph.create(`VAE's ${part}`, { ...float32, attention });
   const groups = normGroups(file);
   const [channels = 0] = file.get(`${part}.norm_out.weight`).shape;
   if (!Number.isInteger(channels / groups)) {

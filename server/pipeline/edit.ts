@@ -5,15 +5,15 @@ import { matchSurroundings } from '../../shared/colour.ts';
 import type { EditEventBody, Stage } from '../../shared/events.ts';
 import type { Planar } from '../../shared/image.ts';
 import type { ConditionUnits } from '../../shared/units.ts';
-import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/networks.ts';
-import { cleanEstimate, eulerStep } from '../sampling/euler.ts';
+import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
+import { eulerStep, predictX0 } from '../sampling/euler.ts';
 import { FirstBlockCache } from '../sampling/first-block-cache.ts';
 import { randn } from '../sampling/noise.ts';
 import { schedule } from '../sampling/sigmas.ts';
-import { Estimate, type Pace, type Work } from './estimate.ts';
+import { Estimate, type StageTimings, type Work } from './estimate.ts';
 import type { EditInput } from './input.ts';
 import type { FinishedLayer } from './layer.ts';
-import { latentColumns, packInto, unpack, unshuffleMask } from './packing.ts';
+import { packedChannels, packInto, unpack, unshuffleMask } from './packing.ts';
 import {
   conditionUnits,
   type EditPlan,
@@ -23,7 +23,7 @@ import {
   readTarget,
   type TargetInputs,
 } from './plan.ts';
-import { PreviewPace, previewJPEG } from './preview.ts';
+import { PreviewThrottle, previewJPEG } from './preview.ts';
 import { stitchLayer } from './stitch.ts';
 
 export interface EditHooks {
@@ -44,8 +44,8 @@ export async function runEdit(
   networks: Networks,
   input: EditInput,
   hooks: EditHooks,
-  earlier?: Pace,
-): Promise<Pace> {
+  earlier?: StageTimings,
+): Promise<StageTimings> {
   const { spec } = networks;
   const { request } = input;
   const variants = request.variants ?? 1;
@@ -58,10 +58,10 @@ export async function runEdit(
   clock.enter('encoding', 0);
   for (const text of [...input.notes, ...plan.notes]) hooks.emit({ type: 'note', text });
   await hooks.checkpoint();
-  const conditioning = await networks.encodeText(request.instruction);
+  const conditioning = await networks.encodePrompt(request.instruction);
   await hooks.checkpoint();
   const target = readTarget(input, plan);
-  const units = conditionUnits(input, plan, target, spec.inputColumns === 448);
+  const units = conditionUnits(input, plan, target, spec.inChannels === 448);
   const condition = await packCondition(networks, units);
   const encoding = clock.leave();
   estimate.encoded(encoding);
@@ -88,7 +88,7 @@ export async function runEdit(
 
     clock.enter('decoding', variant, steps);
     await hooks.checkpoint();
-    const decoded = await networks.decodeLatent(targetLatent(x, plan));
+    const decoded = await networks.vaeDecode(targetLatent(x, plan));
     const decoding = clock.leave();
     estimate.decoded(decoding);
 
@@ -114,7 +114,7 @@ export async function runEdit(
       },
     });
   }
-  return estimate.pace();
+  return estimate.timings();
 }
 
 function workOf(networks: Networks, { layout: { joined, target } }: EditPlan): Work {
@@ -127,35 +127,35 @@ function workOf(networks: Networks, { layout: { joined, target } }: EditPlan): W
 }
 
 interface Condition {
-  /** Packed, [tokens, inputColumns]; the first 64 columns are the noise's. */
+  /** Packed, [tokens, inChannels]; the first 64 columns are the noise's. */
   readonly input: Float32Array;
-  readonly inputColumns: number;
+  readonly inChannels: number;
   readonly rows: number;
   readonly columns: number;
 }
 
 /** Everything but the noise: latents of what is shown, the change image (FFT) and the mask with all its pixels. */
 async function packCondition(networks: Networks, units: ConditionUnits): Promise<Condition> {
-  const { inputColumns } = networks.spec;
+  const { inChannels } = networks.spec;
   const rows = units.mask.height / 16;
   const columns = units.mask.width / 16;
-  const input = new Float32Array(rows * columns * inputColumns);
-  let offset = latentColumns;
+  const input = new Float32Array(rows * columns * inChannels);
+  let offset = packedChannels;
   const append = (latent: Latent) => {
-    packInto(input, inputColumns, offset, latent);
+    packInto(input, inChannels, offset, latent);
     offset += latent.channels * 4;
   };
-  append(await networks.encodeImage(units.edit));
-  if (units.change) append(await networks.encodeImage(units.change));
+  append(await networks.vaeEncode(units.edit));
+  if (units.change) append(await networks.vaeEncode(units.change));
   append(unshuffleMask(units.mask));
-  return { input, inputColumns, rows, columns };
+  return { input, inChannels, rows, columns };
 }
 
 interface DenoiseInputs {
   readonly input: EditInput;
   readonly plan: EditPlan;
   readonly target: TargetInputs;
-  readonly conditioning: TextConditioning;
+  readonly conditioning: PromptEmbeddings;
   readonly condition: Condition;
   readonly guidance: number;
   readonly cache: FirstBlockCache | undefined;
@@ -176,15 +176,15 @@ async function denoise(
   seed: number,
   { hooks, variant, variants, estimate }: DenoiseReport,
 ): Promise<Float32Array> {
-  const { rows, columns, inputColumns } = condition;
+  const { rows, columns, inChannels } = condition;
   const steps = sigmas.length - 1;
   const x = packedNoise(seed, rows, columns);
-  const pace = new PreviewPace();
+  const throttle = new PreviewThrottle();
   for (let step = 0; step < steps; step++) {
     await hooks.checkpoint();
     const started = performance.now();
     const sigma = sigmas[step]!;
-    placeNoise(condition.input, inputColumns, x);
+    placeNoise(condition.input, inChannels, x);
     const velocity = await networks.velocity({
       input: condition.input,
       rows,
@@ -195,15 +195,15 @@ async function denoise(
       adapters: input.request.adapters ?? [],
       ...(cache && { cache }),
     });
-    const wantsPreview = input.request.preview && step + 1 < steps && pace.isDue(performance.now());
-    const clean = wantsPreview ? cleanEstimate(x, velocity, sigma) : undefined;
+    const wantsPreview = input.request.preview && step + 1 < steps && throttle.isDue(performance.now());
+    const clean = wantsPreview ? predictX0(x, velocity, sigma) : undefined;
     eulerStep(x, velocity, sigma, sigmas[step + 1]!);
     const stepped = performance.now();
     let preview: string | undefined;
     if (clean) {
-      const decoded = await networks.decodeLatent(targetLatent(clean, plan));
+      const decoded = await networks.vaeDecode(targetLatent(clean, plan));
       preview = await previewJPEG(layerPart(overKnown(decoded, target), plan));
-      pace.made(stepped, performance.now());
+      throttle.made(stepped, performance.now());
     }
     estimate.stepped((stepped - started) / 1000, (performance.now() - stepped) / 1000);
     hooks.emit({
@@ -221,17 +221,17 @@ async function denoise(
 
 /** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
 function packedNoise(seed: number, rows: number, columns: number): Float32Array {
-  const channels = latentColumns / 4;
+  const channels = packedChannels / 4;
   const [height, width] = [rows * 2, columns * 2];
   const data = randn(seed, channels * height * width);
   const packed = new Float32Array(data.length);
-  packInto(packed, latentColumns, 0, { data, channels, width, height });
+  packInto(packed, packedChannels, 0, { data, channels, width, height });
   return packed;
 }
 
 function placeNoise(into: Float32Array, columns: number, x: Float32Array): void {
-  for (let token = 0; token * latentColumns < x.length; token++) {
-    into.set(x.subarray(token * latentColumns, (token + 1) * latentColumns), token * columns);
+  for (let token = 0; token * packedChannels < x.length; token++) {
+    into.set(x.subarray(token * packedChannels, (token + 1) * packedChannels), token * columns);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Latent } from '../models/networks.ts';
 
 /** Channels of one packed token of a 16-channel latent: 16 x 2 x 2. */
-export const latentColumns = 64;
+export const packedChannels = 64;
 
 /**
  * 2x2 patches as tokens: `c (h 2) (w 2) -> (h w) (c 2 2)`, written into columns `offset`... of `into`.
@@ -29,13 +29,13 @@ export function unpack(
   grid: { readonly rows: number; readonly columns: number },
   left = 0,
 ): Latent {
-  const channels = latentColumns / 4;
+  const channels = packedChannels / 4;
   const width = (grid.columns - left) * 2;
   const height = grid.rows * 2;
   const data = new Float32Array(channels * width * height);
   for (let row = 0; row < grid.rows; row++) {
     for (let column = left; column < grid.columns; column++) {
-      const token = (row * grid.columns + column) * latentColumns;
+      const token = (row * grid.columns + column) * packedChannels;
       for (let c = 0; c < channels; c++) {
         const to = (c * height + row * 2) * width + (column - left) * 2;
         data[to] = packed[token + c * 4]!;

@@ -2,7 +2,7 @@ import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import type { Bounds } from '../../shared/events.ts';
 import { columnsOf, type Planar, planar, type Raster, rowsOf } from '../../shared/image.ts';
-import { binarise, cutMask, filledMask, grow, type Mask, maskBounds } from '../../shared/mask.ts';
+import { binarise, cutMask, dilate, filledMask, type Mask, maskBounds } from '../../shared/mask.ts';
 import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';
 import { taskRules } from '../../shared/tasks.ts';
 import { type ConditionUnits, joinUnits, layOutUnits, type UnitLayout } from '../../shared/units.ts';
@@ -92,7 +92,7 @@ function workMask(mask: Mask | undefined, window: Bounds, size: Size): Planar {
   }
   // Grown by half a pixel of the model, so that no painted pixel falls between two samples.
   const half = Math.ceil((Math.max(window.width / size.width, window.height / size.height) - 1) / 2);
-  const painted = grow(binarise(cutMask(mask, window), 1), half);
+  const painted = dilate(binarise(cutMask(mask, window), 1), half);
   for (let y = 0; y < size.height; y++) {
     const row = nearestExact(y, window.height, size.height) * window.width;
     for (let x = 0; x < size.width; x++) {

@@ -18,7 +18,7 @@ export async function previewJPEG({ data, width, height }: Planar): Promise<stri
 }
 
 /** Says after which steps a preview is due: so often that they take a fifth of the time, however much one costs. */
-export class PreviewPace {
+export class PreviewThrottle {
   #cost = 0;
   #last = Number.NEGATIVE_INFINITY;
 

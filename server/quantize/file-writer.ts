@@ -6,7 +6,7 @@ import { bytesPerElement, type DType, elementCount } from '../../shared/safetens
 import { invalidFile, type StoredTensor } from '../checkpoints/tensor.ts';
 import { freeBytes, readAt, writeAt } from '../disk/read-range.ts';
 
-export interface RewriteOptions {
+export interface WriteOptions {
   /** Bytes of the result so far and in the end. */
   readonly onProgress?: (written: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -26,7 +26,7 @@ export interface Written {
 }
 
 /** What a stored tensor becomes: the results lie one after another in the file. */
-export interface Rewriting {
+export interface OutputTensor {
   readonly source: StoredTensor;
   readonly results: readonly Written[];
   /** Undefined where it is copied. */
@@ -44,7 +44,7 @@ export interface Conversion {
   readonly convert: (bytes: Uint8Array) => readonly Uint8Array[];
 }
 
-interface Part extends Rewriting {
+interface PlacedTensor extends OutputTensor {
   /** In the result, after the header. */
   readonly begin: number;
   readonly length: number;
@@ -53,13 +53,13 @@ interface Part extends Rewriting {
 type Metadata = Readonly<Record<string, string>>;
 
 /** Of the file that `rewrite` makes: what it begins with, and its bytes in all. */
-export interface Layout {
+export interface FileLayout {
   readonly header: Uint8Array;
   readonly bytes: number;
 }
 
-export function layoutOf(rewritings: readonly Rewriting[], metadata: Metadata): Layout {
-  const parts = place(rewritings);
+export function fileLayoutOf(outputs: readonly OutputTensor[], metadata: Metadata): FileLayout {
+  const parts = place(outputs);
   const header = encodeHeader(parts, metadata);
   return { header, bytes: header.length + parts.reduce((sum, { length }) => sum + length, 0) };
 }
@@ -69,14 +69,14 @@ export function layoutOf(rewritings: readonly Rewriting[], metadata: Metadata): 
  * the same bytes.
  * @throws CodedError `cancelled`, `disk-full`, `model-file-invalid`
  */
-export async function rewrite(
+export async function writeTensors(
   target: string,
-  rewritings: readonly Rewriting[],
+  outputs: readonly OutputTensor[],
   metadata: Metadata,
-  { onProgress, signal }: RewriteOptions,
+  { onProgress, signal }: WriteOptions,
 ): Promise<void> {
-  const parts = place(rewritings);
-  const { header, bytes: total } = layoutOf(rewritings, metadata);
+  const parts = place(outputs);
+  const { header, bytes: total } = fileLayoutOf(outputs, metadata);
   const partial = target + unfinished;
   await mkdir(path.dirname(target), { recursive: true });
   const kept = await keptBytes(partial, header);
@@ -106,9 +106,9 @@ export async function rewrite(
   await rename(partial, target);
 }
 
-function place(rewritings: readonly Rewriting[]): Part[] {
+function place(outputs: readonly OutputTensor[]): PlacedTensor[] {
   let begin = 0;
-  return rewritings.map((rewriting) => {
+  return outputs.map((rewriting) => {
     const length = rewriting.results.reduce((sum, result) => sum + bytesIn(result), 0);
     const part = { ...rewriting, begin, length };
     begin += length;
@@ -120,7 +120,7 @@ function bytesIn({ dtype, shape }: Written): number {
   return elementCount(shape) * bytesPerElement[dtype];
 }
 
-function encodeHeader(parts: readonly Part[], metadata: Metadata): Uint8Array {
+function encodeHeader(parts: readonly PlacedTensor[], metadata: Metadata): Uint8Array {
   const header: Record<string, object> = { __metadata__: { ...metadata, format: 'pt' } };
   for (const { results, begin: first } of parts) {
     let begin = first;
@@ -139,7 +139,10 @@ function encodeHeader(parts: readonly Part[], metadata: Metadata): Uint8Array {
 }
 
 /** The results of one part in pieces, in order. All but the first wait in memory: an eighth of its weights in bytes at most. */
-async function* resultsOf(part: Part, files: OpenFiles): AsyncGenerator<{ bytes: Uint8Array; at: number }> {
+async function* resultsOf(
+  part: PlacedTensor,
+  files: OpenFiles,
+): AsyncGenerator<{ bytes: Uint8Array; at: number }> {
   const { source, results, conversion } = part;
   const { data } = source;
   if (!conversion) {
@@ -190,7 +193,7 @@ async function keptBytes(partial: string, header: Uint8Array): Promise<number> {
 }
 
 /** Of the parts that are there, the last may be broken even if its length is right: power can fail before its bytes are on the disk. */
-function firstMissing(parts: readonly Part[], kept: number): number {
+function firstMissing(parts: readonly PlacedTensor[], kept: number): number {
   const whole = parts.findIndex(({ begin, length }) => begin + length > kept);
   return Math.max(0, (whole === -1 ? parts.length : whole) - 1);
 }

@@ -3,12 +3,12 @@ import { bytesOf, type DType } from '../../shared/safetensors.ts';
 import {
   type BlockCodes,
   type BlockType,
-  layoutOf,
+  blockLayoutOf,
   readBlocks,
   valuesOfBlocks,
 } from '../checkpoints/gguf/ggml-blocks.ts';
 import { asFloat16, float16Values } from '../checkpoints/numbers.ts';
-import { type Bits, roundRows8, zeroPoint8 } from './rounding.ts';
+import { type Bits, quantizeRows8, zeroPoint8 } from './rounding.ts';
 
 interface Form {
   readonly bits: Bits;
@@ -76,7 +76,7 @@ export function layerTensors(type: BlockType, rows: number, columns: number): La
 export function layerBytes(type: BlockType, bytes: Uint8Array, columns: number): Uint8Array[] {
   const { bits, block, zeroPoints, isFitted } = forms[type];
   if (isFitted) {
-    const { codes, scales } = roundRows8(valuesOfBlocks(type, bytes), block);
+    const { codes, scales } = quantizeRows8(valuesOfBlocks(type, bytes), block);
     return [codes, bytesOf(finite(asFloat16(scales)))];
   }
   const read = readBlocks(type, bytes);
@@ -88,7 +88,7 @@ export function layerBytes(type: BlockType, bytes: Uint8Array, columns: number):
     const zeros = new Uint8Array(rows * Math.ceil(columns / block / 2)).fill(0x88);
     return [packed(codes), bytesOf(scales), zeros];
   }
-  const shift = zeroPoint8 - layoutOf(type).centre!;
+  const shift = zeroPoint8 - blockLayoutOf(type).centre!;
   for (let i = 0; i < codes.length; i++) codes[i]! += shift;
   return [codes, bytesOf(scales)];
 }

@@ -8,7 +8,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { bytesOf, elementCount } from '../../shared/safetensors.ts';
 import {
   type BlockType,
-  layoutOf as blockLayoutOf,
+  blockLayoutOf,
   isBlockType,
   valuesOfBlocks,
 } from '../checkpoints/gguf/ggml-blocks.ts';
@@ -16,16 +16,16 @@ import { openStored } from '../checkpoints/header.ts';
 import { asFloats, isReadable } from '../checkpoints/numbers.ts';
 import type { StoredTensor, StoredTensors } from '../checkpoints/tensor.ts';
 import {
-  type Layout,
-  layoutOf,
-  type RewriteOptions,
-  type Rewriting,
-  rewrite,
+  type FileLayout,
+  fileLayoutOf,
+  type OutputTensor,
   sizeOf,
+  type WriteOptions,
   type Written,
+  writeTensors,
 } from './file-writer.ts';
 import { layerBits, layerBytes, layerTensors } from './ggml-layers.ts';
-import { type Bits, blockSize, roundRows } from './rounding.ts';
+import { type Bits, blockSize, quantizeRows } from './rounding.ts';
 
 /**
  * Writes `target`, which is there as a whole or not at all. What an ended run left in `target.partial` is gone on with, and ends in
@@ -36,7 +36,7 @@ export async function quantizeFile(
   source: string,
   target: string,
   bits: Bits,
-  options: RewriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<void> {
   if (await sizeOf(target)) return;
   const { file, stored } = await openStored(source);
@@ -47,24 +47,20 @@ export async function quantizeFile(
     });
   }
   const kept = becomesSmaller(stored, bits) ? bits : undefined;
-  await rewrite(target, rewritings(stored, kept), stored.metadata, options);
+  await writeTensors(target, outputs(stored, kept), stored.metadata, options);
 }
 
 /** Writes a GGUF file whose layers are in blocks in the form that the graphs compute with, as `quantizeFile` writes. */
-export async function writeBlocks(
-  source: string,
-  target: string,
-  options: RewriteOptions = {},
-): Promise<void> {
+export async function writeBlocks(source: string, target: string, options: WriteOptions = {}): Promise<void> {
   if (await sizeOf(target)) return;
   const { stored } = await openStored(source);
-  await rewrite(target, rewritings(stored, undefined), stored.metadata, options);
+  await writeTensors(target, outputs(stored, undefined), stored.metadata, options);
 }
 
 /** Bytes that `writeBlocks` writes in all. */
 export async function bytesOfBlocks(source: string): Promise<number> {
   const { stored } = await openStored(source);
-  return layoutOf(rewritings(stored, undefined), stored.metadata).bytes;
+  return fileLayoutOf(outputs(stored, undefined), stored.metadata).bytes;
 }
 
 /** Whether tensors are stored as no graph takes them, but can be written so. */
@@ -84,9 +80,9 @@ export function becomesSmaller(stored: StoredTensors, bits: Bits): boolean {
  * What `quantizeFile` would write: the header, and the bytes of the whole.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
-export async function quantizedLayout(source: string, bits: Bits): Promise<Layout> {
+export async function quantizedLayout(source: string, bits: Bits): Promise<FileLayout> {
   const { stored } = await openStored(source);
-  return layoutOf(rewritings(stored, bits), stored.metadata);
+  return fileLayoutOf(outputs(stored, bits), stored.metadata);
 }
 
 /** Layers outside the blocks are few, and all else passes through them: they keep 8 bits. */
@@ -100,8 +96,8 @@ function bitsFor({ name, dtype, shape }: StoredTensor, bits: Bits): Bits | undef
 }
 
 /** @param bits undefined where nothing is rounded, but blocks are written as they are computed with */
-function rewritings({ tensors }: StoredTensors, bits: Bits | undefined): Rewriting[] {
-  return [...tensors.values()].map((source): Rewriting => {
+function outputs({ tensors }: StoredTensors, bits: Bits | undefined): OutputTensor[] {
+  return [...tensors.values()].map((source): OutputTensor => {
     const rounded = bits && bitsFor(source, bits);
     if (rounded) return roundedLayer(source, rounded);
     const { name, dtype, shape } = source;
@@ -109,7 +105,7 @@ function rewritings({ tensors }: StoredTensors, bits: Bits | undefined): Rewriti
   });
 }
 
-function roundedLayer(source: StoredTensor, bits: Bits): Rewriting {
+function roundedLayer(source: StoredTensor, bits: Bits): OutputTensor {
   const { name, dtype, shape } = source;
   const [rows = 0, columns = 0] = shape;
   const blocks = columns / blockSize;
@@ -121,13 +117,13 @@ function roundedLayer(source: StoredTensor, bits: Bits): Rewriting {
     results.push({ name: `${name}.zero_points`, dtype: 'U8', shape: [rows, Math.ceil(blocks / 2)] });
   const convert = (bytes: Uint8Array) => {
     const weights = isBlockType(dtype) ? valuesOfBlocks(dtype, bytes) : asFloats(bytes, dtype);
-    const { codes, scales, zeroPoints } = roundRows(weights, columns, bits);
+    const { codes, scales, zeroPoints } = quantizeRows(weights, columns, bits);
     return [codes, bytesOf(scales), ...(zeroPoints ? [zeroPoints] : [])];
   };
   return { source, results, conversion: { rows, columns, convert } };
 }
 
-function blocksOf(source: StoredTensor, type: BlockType): Rewriting {
+function blocksOf(source: StoredTensor, type: BlockType): OutputTensor {
   const { name, shape } = source;
   if (shape.length === 2 && name.endsWith('.weight')) {
     const [rows = 0, columns = 0] = shape;

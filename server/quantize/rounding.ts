@@ -11,7 +11,7 @@ export type Rounding = 'fitted' | 'nearest';
 /** Columns that share a scale and, at 4 bits, a zero point. */
 export const blockSize = 64;
 
-export interface RoundedRows {
+export interface QuantizedRows {
   /** [rows, columns / 64, 64 * bits / 8]; of two codes of 4 bits the first lies in the low half of the byte. */
   readonly codes: Uint8Array;
   /** [rows, columns / 64] */
@@ -31,15 +31,15 @@ const fittings = 3;
  * @param weights [rows, columns], columns a multiple of 64
  * @throws RangeError where a weight is not a finite number
  */
-export function roundRows(
+export function quantizeRows(
   weights: Float32Array,
   columns: number,
   bits: Bits,
   rounding: Rounding = 'fitted',
-): RoundedRows {
+): QuantizedRows {
   const blocks = columns / blockSize;
   const rows = weights.length / columns;
-  if (bits === 8) return roundRows8(weights, blockSize);
+  if (bits === 8) return quantizeRows8(weights, blockSize);
   const codes = new Uint8Array(weights.length / 2);
   const scales = new Float32Array(rows * blocks);
   const rowBytes = Math.ceil(blocks / 2);
@@ -59,7 +59,7 @@ export function roundRows(
  * To 8 bits in blocks of another size, each of which gets the nearest of 255 values.
  * @throws RangeError where a weight is not a finite number
  */
-export function roundRows8(weights: Float32Array, size: number): RoundedRows {
+export function quantizeRows8(weights: Float32Array, size: number): QuantizedRows {
   const codes = new Uint8Array(weights.length);
   const scales = new Float32Array(weights.length / size);
   for (let block = 0; block < scales.length; block++) {
@@ -69,7 +69,7 @@ export function roundRows8(weights: Float32Array, size: number): RoundedRows {
 }
 
 /** The weights that rounded rows stand for: [rows, columns] */
-export function unroundRows({ codes, scales, zeroPoints }: RoundedRows, columns: number): Float32Array {
+export function dequantizeRows({ codes, scales, zeroPoints }: QuantizedRows, columns: number): Float32Array {
   const blocks = columns / blockSize;
   const rowBytes = Math.ceil(blocks / 2);
   return Float32Array.from({ length: scales.length * blockSize }, (_, i) => {

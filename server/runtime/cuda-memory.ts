@@ -1,12 +1,12 @@
-/** How ONNX Runtime's CUDA provider takes memory of a card, as counted by `npm run measure:cuda`. All in bytes. */
+/** How ONNX Runtime's CUDA provider takes memory of a GPU, as counted by `npm run measure:cuda`. All in bytes. */
 
 /** CUDA gives each allocation whole pages; small ones share them. */
 const page = 2 ** 21;
 const firstBlock = 2 ** 20;
 const largestBlock = 2 ** 30;
 
-/** The weights of a session on a card. */
-export interface CardWeights {
+/** The weights of a session on a GPU. */
+export interface GPUWeights {
   readonly bytes: number;
   /** Each has pages of its own, and `bytes` counts them; else they lie in the arena, beside what is computed. */
   readonly inPages: boolean;
@@ -16,7 +16,7 @@ export interface CardWeights {
  * Large weights fill their pages, and would leave gaps in the arena's blocks: 24 GB of 16 bits took 26 there. Those of 8 and 4 bits,
  * with their scales, would leave a tenth of their pages empty.
  */
-export function cardWeights(sizes: readonly number[]): CardWeights {
+export function gpuWeights(sizes: readonly number[]): GPUWeights {
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   const pages = sizes.reduce(
     (sum, size) => sum + (size > page / 2 ? Math.ceil(size / page) * page : size),
@@ -29,12 +29,12 @@ export function cardWeights(sizes: readonly number[]): CardWeights {
  * What a session takes, and keeps until it is released.
  * @param computing the most that is alive at a time besides the weights
  */
-export function sessionBytes({ bytes, inPages }: CardWeights, computing: number): number {
+export function sessionBytes({ bytes, inPages }: GPUWeights, computing: number): number {
   return inPages ? bytes + arenaBytes(computing) : arenaBytes(bytes + computing);
 }
 
 /** The most that a session may compute in, for what it takes to stay within a limit; negative where its weights do not. */
-export function computingWithin({ bytes, inPages }: CardWeights, limit: number): number {
+export function computingWithin({ bytes, inPages }: GPUWeights, limit: number): number {
   return inPages ? arenaWithin(limit - bytes) : arenaWithin(limit) - bytes;
 }
 

@@ -26,7 +26,7 @@ export async function driverVersion(): Promise<string | undefined> {
   return /^\d+[\d.]*/.exec((await askNvidiaSMI('driver_version')) ?? '')?.[0];
 }
 
-/** A line with what is asked of the card that computes. It comes with the driver, but not into every container. */
+/** A line with what is asked of the GPU that computes. It comes with the driver, but not into every container. */
 async function askNvidiaSMI(fields: string): Promise<string | undefined> {
   // CUDA's first device is the first of CUDA_VISIBLE_DEVICES, which nvidia-smi does not look at.
   const [device = '0'] = (process.env.CUDA_VISIBLE_DEVICES || '0').split(',');
@@ -37,7 +37,7 @@ async function askNvidiaSMI(fields: string): Promise<string | undefined> {
   );
 }
 
-/** `NVIDIA GeForce RTX 3060, 11237, 12288`: MiB. Undefined where a card, as in a vGPU, answers `[N/A]`. */
+/** `NVIDIA GeForce RTX 3060, 11237, 12288`: MiB. Undefined where a GPU, as in a vGPU, answers `[N/A]`. */
 export function readNvidiaSMI(line: string): DeviceMemory | undefined {
   const [, name, free, total] = /^(.+), (\d+), (\d+)\s*$/.exec(line) ?? [];
   if (!name) return undefined;

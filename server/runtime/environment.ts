@@ -7,7 +7,7 @@ import { homeFolder, projectRoot } from '../disk/paths.ts';
 export const ortSettings = {
   // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379).
   ORT_DISABLE_TELEMETRY: '1',
-  // Cards are counted as nvidia-smi does, so that the memory it tells is of the card that computes; CUDA's own order is by speed.
+  // GPUs are counted as nvidia-smi does, so that the memory it tells is of the GPU that computes; CUDA's own order is by speed.
   CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
   // Before compute capability 9.0, ONNX Runtime 1.29 takes flash attention in bfloat16 only from cuDNN, and only if it is told
   // to; else a kernel that is about half as fast.
@@ -76,11 +76,11 @@ function hasNvidiaCard(): boolean {
   return ['/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'].some((file) => existsSync(file));
 }
 
-/** What a person with an NVIDIA card may run for it to compute; undefined where all is there, or there is no card. */
+/** What a person with an NVIDIA GPU may run for it to compute; undefined where all is there, or there is no GPU. */
 export function cudaAdvice(): string | undefined {
   if (process.platform !== 'linux' || !hasNvidiaCard()) return undefined;
   // Put there by hand, or by onnxruntime-node's own script.
   const own = path.join(runtimeFolder(), 'libonnxruntime_providers_cuda.so');
   if (existsSync(cudaFolder()) || existsSync(own)) return undefined;
-  return 'This computer has an NVIDIA card: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
+  return 'This computer has an NVIDIA GPU: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
 }

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 
 /** Why a provider does not work, in the words of what lies beneath ONNX Runtime, if that is found in what it writes. */
-export function knownReason(said: string): string | undefined {
+export function knownDiagnosis(said: string): string | undefined {
   const text = oneLine(said);
   for (const pattern of [
     // The loader: a library that is missing.
@@ -17,8 +17,8 @@ export function knownReason(said: string): string | undefined {
 }
 
 /** The same, or else all of it as one line. */
-export function reasonOf(said: string): string {
-  return knownReason(said) ?? oneLine(said).replace(/\.$/, '');
+export function diagnose(said: string): string {
+  return knownDiagnosis(said) ?? oneLine(said).replace(/\.$/, '');
 }
 
 function oneLine(said: string): string {

@@ -2,22 +2,22 @@ import path from 'node:path';
 import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
-import { type Arithmetic, type AttentionForm, float32 } from '../graph/precision.ts';
+import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
 import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
-import type { Latent, Networks, PlanarImage, TextConditioning } from '../models/networks.ts';
+import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
-import { buildDecoder, buildEncoder, latentChannels } from '../models/vae.ts';
+import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
 import { computedFile } from '../quantize/quantized-cache.ts';
-import { cardWeights } from './cuda-memory.ts';
-import { Recent } from './lru-cache.ts';
+import { gpuWeights } from './cuda-memory.ts';
+import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
 import type { Provider } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
-import { latentFactor, openAutoencoder } from './vae-tiles.ts';
+import { latentFactor, openVAE } from './vae-tiles.ts';
 
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
@@ -27,7 +27,7 @@ export interface LoadOptions {
   /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
   readonly attention?: AttentionForm;
   /** Float32 with the same attention if not given. */
-  readonly transformer?: Arithmetic;
+  readonly transformer?: Precision;
   /** Where memory was planned; without it everything stays loaded. */
   readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
 }
@@ -38,16 +38,16 @@ export interface LoadOptions {
  */
 export async function loadNetworks(
   model: ModelEntry,
-  { provider, attention = 'fused', transformer: arithmetic = { ...float32, attention }, plan }: LoadOptions,
+  { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  const { transformer: fluxFile, t5, clip, autoencoder: autoencoderFile } = await openWeights(model);
+  const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
   const sizes = built(fluxFile, () => fluxSizes(fluxFile));
   const t5Tokenizer = await openTokenizer(
     at('t5Tokenizer'),
     at('t5TokenizerConfig'),
     defaultLength.t5,
-    authorsTokens(sizes.inputColumns),
+    authorsTokens(sizes.inChannels),
   );
   const clipTokenizer = await openTokenizer(
     at('clipTokenizer'),
@@ -57,18 +57,18 @@ export async function loadNetworks(
 
   // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
   built(fluxFile, () => buildFlux(fluxFile, 1, 1));
-  gives([t5Tokenizer.length, sizes.textWidth], `"txt_in.weight" of ${fluxFile.file}`, t5, () =>
+  gives([t5Tokenizer.length, sizes.contextSize], `"txt_in.weight" of ${fluxFile.file}`, t5, () =>
     buildT5(t5, t5Tokenizer.length),
   );
-  gives([1, sizes.vectorWidth], `"vector_in.in_layer.weight" of ${fluxFile.file}`, clip, () =>
+  gives([1, sizes.pooledSize], `"vector_in.in_layer.weight" of ${fluxFile.file}`, clip, () =>
     buildCLIP(clip, clipTokenizer.length),
   );
   // Neither side is 1, which would fit any other.
   const [height, width] = [2 * latentFactor, 3 * latentFactor];
   const factor = `the factor ${latentFactor}`;
-  const channels = built(autoencoderFile, () => latentChannels(autoencoderFile));
-  gives([1, channels, 2, 3], factor, autoencoderFile, () => buildEncoder(autoencoderFile, height, width));
-  gives([1, 3, height, width], factor, autoencoderFile, () => buildDecoder(autoencoderFile, 2, 3));
+  const channels = built(vaeFile, () => latentChannels(vaeFile));
+  gives([1, channels, 2, 3], factor, vaeFile, () => buildVAEEncoder(vaeFile, height, width));
+  gives([1, 3, height, width], factor, vaeFile, () => buildVAEDecoder(vaeFile, 2, 3));
 
   const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
   const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
@@ -76,41 +76,36 @@ export async function loadNetworks(
   const sessions = { t5: cacheFor(t5), clip: cacheFor(clip) };
   const transformer = openTransformer({
     file: fluxFile,
-    arithmetic,
+    precision,
     session: optionsFor(fluxFile),
     capacity: capacityFor(fluxFile),
     findAdapter: (name) => findAdapter(model, name),
   });
-  const autoencoder = openAutoencoder(
-    autoencoderFile,
-    capacityFor(autoencoderFile),
-    { ...optionsFor(autoencoderFile), attention },
-    plan?.tileSide,
-  );
+  const vae = openVAE(vaeFile, capacityFor(vaeFile), { ...optionsFor(vaeFile), attention }, plan?.tileSide);
 
-  const texts = new Recent<string, TextConditioning>(4, (a, b) => a === b);
+  const texts = new LRUCache<string, PromptEmbeddings>(4, (a, b) => a === b);
   // What is edited and, for the fully tuned model, what is to change.
-  const images = new Recent<PlanarImage, Latent>(2, isSameImage);
+  const images = new LRUCache<PlanarImage, Latent>(2, isSameImage);
 
-  async function encodeText(instruction: string): Promise<TextConditioning> {
+  async function encodePrompt(instruction: string): Promise<PromptEmbeddings> {
     if (plan?.inTurn) await transformer.release();
     const row = t5Tokenizer.encode(instruction);
     const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
     const { text } = await t5Session.run({ tokens: row.ids }, 'text');
     const { ids, end } = clipTokenizer.encode(instruction);
     const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
-    const { vector } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'vector');
+    const { pooled } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'pooled');
     if (plan?.inTurn) {
       await sessions.t5.release();
       await sessions.clip.release();
     }
-    return { text, textTokens: t5Tokenizer.length, vector };
+    return { text, textTokens: t5Tokenizer.length, pooled };
   }
 
   return {
     spec: {
       id: model.id,
-      inputColumns: sizes.inputColumns,
+      inChannels: sizes.inChannels,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
       defaultContext: model.defaultContext,
@@ -118,16 +113,16 @@ export async function loadNetworks(
       defaultGuidance: model.defaultGuidance,
     },
     provider,
-    encodeText: (instruction) => texts.get(instruction, () => encodeText(instruction)),
-    encodeImage: (image) => images.get(image, () => autoencoder.encode(image)),
-    decodeLatent: autoencoder.decode,
+    encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
+    vaeEncode: (image) => images.get(image, () => vae.encode(image)),
+    vaeDecode: vae.decode,
     openAdapters: transformer.openAdapters,
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
     velocity: transformer.velocity,
     release: async () => {
       await transformer.release();
       for (const cache of Object.values(sessions)) await cache.release();
-      await autoencoder.release();
+      await vae.release();
     },
   };
 }
@@ -145,7 +140,7 @@ async function openWeights(model: ModelEntry) {
     ),
     t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5')),
     clip: await WeightsFile.open(at('clip')),
-    autoencoder: await WeightsFile.open(at('autoencoder')),
+    vae: await WeightsFile.open(at('vae')),
   };
 }
 
@@ -156,19 +151,19 @@ async function openWeights(model: ModelEntry) {
 export async function measureModel(
   model: ModelEntry,
 ): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
-  const { transformer, t5, clip, autoencoder } = await openWeights(model);
-  const { width } = built(transformer, () => fluxSizes(transformer));
+  const { transformer, t5, clip, vae } = await openWeights(model);
+  const { hiddenSize } = built(transformer, () => fluxSizes(transformer));
   // The weights are the same whatever goes through them.
-  const weights = (file: WeightsFile, build: () => Model) => cardWeights(built(file, build).weightBytes);
+  const weights = (file: WeightsFile, build: () => Model) => gpuWeights(built(file, build).weightBytes);
   return {
     form: {
       id: model.id,
       transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
       t5: weights(t5, () => buildT5(t5, 1)),
       clip: weights(clip, () => buildCLIP(clip, 1)),
-      autoencoder: weights(autoencoder, () => buildDecoder(autoencoder, 1, 1)),
+      vae: weights(vae, () => buildVAEDecoder(vae, 1, 1)),
     },
-    sizes: { width, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
+    sizes: { hiddenSize, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };
 }
 

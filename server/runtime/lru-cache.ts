@@ -1,5 +1,5 @@
 /** The last results of something that takes long and is often asked for again: the same edit with another seed. */
-export class Recent<Key, Result> {
+export class LRUCache<Key, Result> {
   readonly #capacity: number;
   readonly #isSame: (a: Key, b: Key) => boolean;
   /** The last one first. */

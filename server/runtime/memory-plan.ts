@@ -1,23 +1,23 @@
 /**
  * What an edit may take of a device's memory, decided from sizes before anything is loaded. Nothing is computed here and
- * nothing asked of the device, so that every card can be tried in a test.
+ * nothing asked of the device, so that every GPU can be tried in a test.
  */
 import { CodedError } from '../../shared/errors.ts';
-import { type CardWeights, computingWithin, sessionBytes } from './cuda-memory.ts';
+import { computingWithin, type GPUWeights, sessionBytes } from './cuda-memory.ts';
 
-/** The same model in more or fewer bits, as its weights lie on a card. */
+/** The same model in more or fewer bits, as its weights lie on a GPU. */
 export interface WeightForm {
   /** Of the catalogue: `flux-fill`, `flux-fill-8bit`. */
   readonly id: string;
-  readonly transformer: CardWeights;
-  readonly t5: CardWeights;
-  readonly clip: CardWeights;
-  readonly autoencoder: CardWeights;
+  readonly transformer: GPUWeights;
+  readonly t5: GPUWeights;
+  readonly clip: GPUWeights;
+  readonly vae: GPUWeights;
 }
 
 export interface ActivationSizes {
-  /** Hidden width D of the transformer: 3072 in FLUX.1. */
-  readonly width: number;
+  /** Hidden size D of the transformer: 3072 in FLUX.1. */
+  readonly hiddenSize: number;
   /** Of what the transformer computes: 4 in float32, 2 in 16 bits. */
   readonly bytesPerValue: number;
   /** T5's tokens, which the transformer sees beside those of the picture. */
@@ -43,9 +43,9 @@ const overhead = 1.1e9;
 /** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
 const leastSequence = 1024;
 
-// What networks compute in, counted from what ONNX Runtime's CUDA provider asks a card for (`npm run measure:cuda`).
+// What networks compute in, counted from what ONNX Runtime's CUDA provider asks a GPU for (`npm run measure:cuda`).
 
-/** Rows of width D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
+/** Rows of hiddenSize D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
 const rowsPerToken = 20;
 /** The largest layer, 5 D -> D, as it is multiplied with: cast, or made of fewer bits. */
 const layerRows = 5;
@@ -98,7 +98,7 @@ function bytesOf(way: Way, sizes: ActivationSizes, sequence: number): number {
 
 /** Everything that is there beside the transformer. */
 function bytesBeside({ form, inTurn, tileSide }: Way): number {
-  const decoder = sessionBytes(form.autoencoder, autoencoderActivations(tileSide));
+  const decoder = sessionBytes(form.vae, vaeActivations(tileSide));
   return inTurn ? decoder : decoder + encoderBytes(form);
 }
 
@@ -108,15 +108,15 @@ function encoderBytes({ t5, clip }: WeightForm): number {
 
 /** @param sequence joined tokens of references and target */
 export function transformerActivations(sizes: ActivationSizes, sequence: number): number {
-  const { width, textTokens, bytesPerValue } = sizes;
-  return bytesPerToken(sizes) * (sequence + textTokens) + bytesPerValue * layerRows * width ** 2;
+  const { hiddenSize, textTokens, bytesPerValue } = sizes;
+  return bytesPerToken(sizes) * (sequence + textTokens) + bytesPerValue * layerRows * hiddenSize ** 2;
 }
 
-function bytesPerToken({ width, bytesPerValue }: ActivationSizes): number {
-  return bytesPerValue * rowsPerToken * width;
+function bytesPerToken({ hiddenSize, bytesPerValue }: ActivationSizes): number {
+  return bytesPerValue * rowsPerToken * hiddenSize;
 }
 
-export function autoencoderActivations(tileSide: number): number {
+export function vaeActivations(tileSide: number): number {
   const values = tileSide === tileSides[0] ? valuesPerPixel.whole : valuesPerPixel.tile;
   return 4 * values * (8 * tileSide) ** 2;
 }
@@ -127,7 +127,7 @@ function tooLarge(free: number, needed: number, form: WeightForm): CodedError {
   return new CodedError('out-of-memory', {
     detail: `The model "${form.id}" takes at least ${gigabytes(needed)} of memory, and ${gigabytes(free)} are free on this device.`,
     remedy: made
-      ? 'Close what else uses the graphics card, or choose the model "pocket".'
+      ? 'Close what else uses the GPU, or choose the model "pocket".'
       : `Make it smaller once with "npm run quantize -- --model ${base} --bits 4", or choose the model "pocket".`,
   });
 }

@@ -1,5 +1,5 @@
 import { Graph } from '../graph/graph.ts';
-import { type Arithmetic, type AttentionForm, type ComputeType, float32 } from '../graph/precision.ts';
+import { type AttentionForm, type ComputeDType, float32, type Precision } from '../graph/precision.ts';
 import type { Provider } from './provider.ts';
 import { type Arrays, Session } from './session.ts';
 
@@ -12,13 +12,13 @@ const heads = 2;
 const width = 256;
 
 /** Of the CPU's float32. TensorFloat-32 stays below the first; in 16 bits what comes out is rounded, and once on the way. */
-const attentionTolerance: Readonly<Record<ComputeType, number>> = {
+const attentionTolerance: Readonly<Record<ComputeDType, number>> = {
   float32: 2e-3,
   bfloat16: 6e-3,
   float16: 2e-3,
 };
 /** Of a block: some ten roundings one after the other. */
-const blockTolerance: Readonly<Record<ComputeType, number>> = {
+const blockTolerance: Readonly<Record<ComputeDType, number>> = {
   float32: 4e-3,
   bfloat16: 2e-2,
   float16: 4e-3,
@@ -29,7 +29,7 @@ const blockTolerance: Readonly<Record<ComputeType, number>> = {
  * WebGPU have no bfloat16. Text encoders and autoencoder are computed in float32 always: T5 goes beyond float16 too, and
  * ONNX Runtime has no bfloat16 for what the autoencoder needs.
  */
-const halfTypes: Readonly<Record<Provider, readonly ComputeType[]>> = {
+const halfTypes: Readonly<Record<Provider, readonly ComputeDType[]>> = {
   cuda: ['bfloat16', 'float16'],
   dml: ['float16'],
   webgpu: ['float16'],
@@ -37,10 +37,10 @@ const halfTypes: Readonly<Record<Provider, readonly ComputeType[]>> = {
 };
 
 /** What a provider computes rightly. */
-export interface Abilities {
+export interface Capabilities {
   /** Of text encoders and autoencoder, in float32. */
   readonly attention: AttentionForm;
-  readonly transformer: Arithmetic;
+  readonly transformer: Precision;
 }
 
 /**
@@ -48,13 +48,13 @@ export interface Abilities {
  * @throws what ONNX Runtime throws where the provider's library or its device is missing, or the device has no float16; the
  * reason may be on stderr only
  */
-export async function probe(provider: Provider): Promise<Abilities> {
+export async function probe(provider: Provider): Promise<Capabilities> {
   await checkFloat16(provider);
-  return abilitiesOf(provider);
+  return capabilitiesOf(provider);
 }
 
 /** The same, also where weights in float16 cannot be read. */
-export async function abilitiesOf(provider: Provider): Promise<Abilities> {
+export async function capabilitiesOf(provider: Provider): Promise<Capabilities> {
   const plain = await firstRight(provider, ['float32']);
   if (!plain) throw new Error('It computes attention wrongly');
   return {
@@ -80,8 +80,8 @@ async function checkFloat16(provider: Provider): Promise<void> {
  */
 async function firstRight(
   provider: Provider,
-  types: readonly ComputeType[],
-): Promise<Arithmetic | undefined> {
+  types: readonly ComputeDType[],
+): Promise<Precision | undefined> {
   for (const type of types) {
     for (const attention of ['fused', 'composed'] as const) {
       if (await isRight(provider, { type, attention })) return { type, attention };
@@ -90,14 +90,14 @@ async function firstRight(
   return undefined;
 }
 
-async function isRight(provider: Provider, arithmetic: Arithmetic): Promise<boolean> {
-  const { type } = arithmetic;
+async function isRight(provider: Provider, precision: Precision): Promise<boolean> {
+  const { type } = precision;
   try {
     for (const length of [tokens, manyTokens]) {
-      if ((await error(attentionSample(length), provider, arithmetic)) >= attentionTolerance[type])
+      if ((await error(attentionSample(length), provider, precision)) >= attentionTolerance[type])
         return false;
     }
-    return (await error(blockSample, provider, arithmetic)) < blockTolerance[type];
+    return (await error(blockSample, provider, precision)) < blockTolerance[type];
   } catch (cause) {
     // What fails in float32 is the provider itself, and says why.
     if (type === 'float32') throw cause;
@@ -123,7 +123,7 @@ const attentionSample = (length: number): Sample => ({
 const blockSample: Sample = {
   inputs: {
     x: [tokens, width],
-    vector: [1, width],
+    pooled: [1, width],
     into: [2 * width, width],
     out: [width, 2 * width],
     bias: [2 * width],
@@ -135,7 +135,7 @@ const blockSample: Sample = {
   build(graph) {
     const given = (name: string) => graph.given(name, this.inputs[name]!);
     const [x, into, bias] = [given('x'), given('into'), given('bias')];
-    const modulation = graph.silu(graph.linear(given('vector'), into, bias));
+    const modulation = graph.silu(graph.linear(given('pooled'), into, bias));
     const [shift, gate] = graph.split(modulation, 1, [width, width]);
     const input = graph.layerNorm(x, given('scale'), graph.reshape(shift!, [width]), 1e-6);
     const perHead = graph.reshape(input, [tokens, heads, width / heads]);
@@ -152,16 +152,16 @@ const blockSample: Sample = {
 };
 
 /** Relative to the CPU in float32. */
-async function error(sample: Sample, provider: Provider, arithmetic: Arithmetic): Promise<number> {
+async function error(sample: Sample, provider: Provider, precision: Precision): Promise<number> {
   const inputs = Object.fromEntries(
     Object.entries(sample.inputs).map(([name, shape], i) => [name, waves(shape, i)]),
   );
-  const outputOf = async (on: Provider, how: Arithmetic) => {
+  const outputOf = async (on: Provider, how: Precision) => {
     const graph = Graph.create('sample', how);
     sample.build(graph);
     return (await runOnce(graph, on, inputs, 'y')).y;
   };
-  return relativeError(await outputOf(provider, arithmetic), await outputOf('cpu', float32));
+  return relativeError(await outputOf(provider, precision), await outputOf('cpu', float32));
 }
 
 async function runOnce<Output extends string>(

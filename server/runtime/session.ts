@@ -3,7 +3,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { Model } from '../graph/encode.ts';
 import { closedShape, describe, isOpen, openLength, type Value } from '../graph/value.ts';
-import { cardWeights } from './cuda-memory.ts';
+import { gpuWeights } from './cuda-memory.ts';
 
 /** What computes: the names of ONNX Runtime's execution providers. */
 export type Provider = 'cuda' | 'dml' | 'webgpu' | 'cpu';
@@ -55,7 +55,7 @@ export class Session {
       extra: {
         session: {
           ...(provider === 'cuda' &&
-            cardWeights(model.weightBytes).inPages && { use_device_allocator_for_initializers: '1' }),
+            gpuWeights(model.weightBytes).inPages && { use_device_allocator_for_initializers: '1' }),
           model_external_initializers_file_folder_path: model.externalFolder,
           // Threads that wait would keep their cores busy, which the person's own programs need; an edit of pocket takes a
           // sixth less of the processor, and no longer.

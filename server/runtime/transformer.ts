@@ -1,7 +1,7 @@
 import { type Adapter, openAdapter } from '../checkpoints/lora/adapter.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
-import type { Arithmetic } from '../graph/precision.ts';
+import type { Precision } from '../graph/precision.ts';
 import {
   adapterInput,
   buildFlux,
@@ -21,7 +21,7 @@ import { SessionCache } from './session-cache.ts';
 
 export interface TransformerParts {
   readonly file: WeightsFile;
-  readonly arithmetic: Arithmetic;
+  readonly precision: Precision;
   readonly session: SessionOptions;
   /** Sessions that stay open, for sequences of different lengths. */
   readonly capacity: number;
@@ -30,7 +30,7 @@ export interface TransformerParts {
 }
 
 /** FLUX with its adapters: whole, or in three parts where a step may be taken from a cache. */
-export function openTransformer({ file, arithmetic, session, capacity, findAdapter }: TransformerParts) {
+export function openTransformer({ file, precision, session, capacity, findAdapter }: TransformerParts) {
   const sizes = fluxSizes(file);
   const sessions = {
     whole: new SessionCache(capacity, session),
@@ -67,18 +67,18 @@ export function openTransformer({ file, arithmetic, session, capacity, findAdapt
     const scaleInputs = Object.fromEntries(
       [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
     );
-    const length = builtLength(arithmetic, tokens);
+    const length = builtLength(precision, tokens);
     const get = (part: keyof typeof sessions, build: typeof buildFlux): Promise<Session> =>
       sessions[part].get(
         [length, textTokens, ...scales.keys()],
-        (): Model => build(file, length, textTokens, opened, arithmetic),
+        (): Model => build(file, length, textTokens, opened, precision),
       );
     return { get, common: { cosine, sine, ...scaleInputs } };
   }
 
-  function inputsOf({ input, conditioning: { text, vector }, sigma, guidance }: TransformerStep) {
-    const [timestep, strictness] = [sinusoidalEmbedding(sigma), sinusoidalEmbedding(guidance)];
-    return { image: input, text, vector, timestep, guidance: strictness };
+  function inputsOf({ input, conditioning: { text, pooled }, sigma, guidance }: TransformerStep) {
+    const [timestep, guidanceEmbedding] = [sinusoidalEmbedding(sigma), sinusoidalEmbedding(guidance)];
+    return { image: input, text, pooled, timestep, guidance: guidanceEmbedding };
   }
 
   async function velocity(step: TransformerStep): Promise<Float32Array> {

@@ -6,21 +6,22 @@
  * convolutions lie in main memory; on the device there is one tile.
  */
 
+import type { Size } from '../../shared/bounds.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { AttentionForm } from '../graph/precision.ts';
 import type { Latent, PlanarImage } from '../models/networks.ts';
 import {
-  buildDecoder,
-  buildDecoderMiddle,
-  buildEncoder,
-  buildEncoderMiddle,
-  decoderStages,
-  encoderStages,
+  buildVAEDecoder,
+  buildVAEDecoderMiddle,
+  buildVAEEncoder,
+  buildVAEEncoderMiddle,
   epsilon,
   latentChannels,
   normGroups,
   type Stage,
   stageReach,
+  vaeDecoderStages,
+  vaeEncoderStages,
 } from '../models/vae.ts';
 import type { SessionOptions } from './session.ts';
 import { Session } from './session.ts';
@@ -33,7 +34,7 @@ export const latentFactor = 8;
 const defaultSide = 128;
 
 /** Pixels to latents and back. */
-export interface Autoencoder {
+export interface VAE {
   /** [3, height, width] in [-1, 1], multiples of 16 -> [C, height / 8, width / 8], shifted and scaled. */
   encode(image: PlanarImage): Promise<Latent>;
   /** The inverse; values are not clipped. */
@@ -45,12 +46,12 @@ export interface Autoencoder {
  * @param capacity sessions that stay open in each direction, for pictures of different sizes
  * @param side pictures up to its square are not cut, in pixels of the latent; tiles are about as large
  */
-export function openAutoencoder(
+export function openVAE(
   file: WeightsFile,
   capacity: number,
   options: SessionOptions & { readonly attention?: AttentionForm | undefined },
   side = defaultSide,
-): Autoencoder {
+): VAE {
   const { attention } = options;
   const encoders = new SessionCache(capacity, options);
   const decoders = new SessionCache(capacity, options);
@@ -58,7 +59,7 @@ export function openAutoencoder(
   const groups = normGroups(file);
   const isSmall = (width: number, height: number) => width * height <= side * side;
 
-  /** A session keeps what it once took of a card, here gigabytes: there is one of the two at a time. */
+  /** A session keeps what it once took of a GPU, here gigabytes: there is one of the two at a time. */
   const makeRoom = async (other: SessionCache) => {
     if (options.provider === 'cuda') await other.release();
   };
@@ -69,15 +70,15 @@ export function openAutoencoder(
       const latentSize = { width: width / latentFactor, height: height / latentFactor };
       const { width: w, height: h } = latentSize;
       if (isSmall(w, h)) {
-        const session = await encoders.get([h, w], () => buildEncoder(file, height, width, attention));
+        const session = await encoders.get([h, w], () => buildVAEEncoder(file, height, width, attention));
         const { latent } = await session.run({ image: data }, 'latent');
         return { data: latent, channels, ...latentSize };
       }
       // So that no other session is open beside those of the stages.
       await encoders.release();
       const image = { data, channels: 3, width, height };
-      const features = await runStages(encoderStages(file), image, side, groups, options);
-      const middle = await Session.open(buildEncoderMiddle(file, h, w, attention), options);
+      const features = await runStages(vaeEncoderStages(file), image, side, groups, options);
+      const middle = await Session.open(buildVAEEncoderMiddle(file, h, w, attention), options);
       const { latent } = await middle.run({ features: features.data }, 'latent');
       await middle.release();
       return { data: latent, channels, ...latentSize };
@@ -88,17 +89,17 @@ export function openAutoencoder(
       const imageSize = { width: width * latentFactor, height: height * latentFactor };
       if (isSmall(width, height)) {
         const session = await decoders.get([height, width], () =>
-          buildDecoder(file, height, width, attention),
+          buildVAEDecoder(file, height, width, attention),
         );
         const { image } = await session.run({ latent: data }, 'image');
         return { data: image, ...imageSize };
       }
       await decoders.release();
-      const middle = await Session.open(buildDecoderMiddle(file, height, width, attention), options);
+      const middle = await Session.open(buildVAEDecoderMiddle(file, height, width, attention), options);
       const { features } = await middle.run({ latent: data }, 'features');
       await middle.release();
       const whole = { data: features, channels: features.length / (width * height), width, height };
-      const image = await runStages(decoderStages(file), whole, side, groups, options);
+      const image = await runStages(vaeDecoderStages(file), whole, side, groups, options);
       return { data: image.data, ...imageSize };
     },
 
@@ -214,11 +215,6 @@ async function runStage(
   } finally {
     await session.release();
   }
-}
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
 }
 
 /** A stretch of a tile: where it starts, and from where to where it is kept. */

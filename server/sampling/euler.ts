@@ -5,6 +5,6 @@ export function eulerStep(x: Float32Array, velocity: Float32Array, sigma: number
 }
 
 /** What the picture would be if the velocity stayed: `x - sigma * velocity`. */
-export function cleanEstimate(x: Float32Array, velocity: Float32Array, sigma: number): Float32Array {
+export function predictX0(x: Float32Array, velocity: Float32Array, sigma: number): Float32Array {
   return x.map((value, i) => value - sigma * velocity[i]!);
 }

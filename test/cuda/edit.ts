@@ -1,7 +1,7 @@
 /** One edit of FLUX.1-Fill-dev's shapes on CUDA, in this process, with a line in the log at each stage and step. */
 import { appendFileSync } from 'node:fs';
 import type { ModelEntry } from '../../server/catalogue/catalogue.ts';
-import type { ComputeType } from '../../server/graph/precision.ts';
+import type { ComputeDType } from '../../server/graph/precision.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
 import { readEditInput } from '../../server/pipeline/input.ts';
 import { loadNetworks } from '../../server/runtime/load-networks.ts';
@@ -14,7 +14,7 @@ export interface CardEdit {
   /** Pixels of the square that is made; references are as large. */
   readonly side: number;
   readonly references: number;
-  readonly type: ComputeType;
+  readonly type: ComputeDType;
   readonly log: string;
 }
 

@@ -50,10 +50,10 @@ export function compareSchedule(folder: string, line: LineOf<'schedule'>): Row[]
  */
 export async function compareUnits(folder: string, line: LineOf<'units'>): Promise<Row[]> {
   const input = await readEditInput(decodeContainer(readFileSync(path.join(folder, line.request))));
-  const inputColumns = line.withChange ? 448 : 384;
+  const inChannels = line.withChange ? 448 : 384;
   const spec = {
     id: 'reference',
-    inputColumns,
+    inChannels,
     maxSequence: 4096,
     defaultContext: 0.5,
     defaultSteps: 1,

@@ -5,7 +5,7 @@ import { linearFromSRGB, matchSurroundings, sRGBFromLinear } from '../../shared/
 import { composite } from '../../shared/composite.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import { type Planar, planar, type Raster, rowsOf, rowsOfPlanar } from '../../shared/image.ts';
-import { featherInward, grow, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
+import { dilate, featherInward, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
 import { resize, resizeNearest, resizeRows, resizeToPlanar } from '../../shared/resize.ts';
 import { chooseAdapters, chooseTask, resolveTask } from '../../shared/tasks.ts';
 import { joinUnits, layOutUnits } from '../../shared/units.ts';
@@ -77,9 +77,9 @@ describe('masks', () => {
     expect(maskBounds(maskOf(9, 7, () => false))).toBeUndefined();
   });
 
-  it('grow to every side by the radius', () => {
+  it('dilate to every side by the radius', () => {
     for (const radius of [1, 2, 5]) {
-      const grown = grow(
+      const grown = dilate(
         maskOf(20, 18, (x, y) => x === 9 && y === 8),
         radius,
       );

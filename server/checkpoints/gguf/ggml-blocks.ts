@@ -164,7 +164,7 @@ export const blockLayouts = {
 export type BlockType = keyof typeof blockLayouts;
 
 /** As the layouts are declared, not as each is. */
-export function layoutOf(type: BlockType): Layout {
+export function blockLayoutOf(type: BlockType): Layout {
   return blockLayouts[type];
 }
 
@@ -174,7 +174,7 @@ export function isBlockType(type: string): type is BlockType {
 
 /** @param bytes of whole blocks */
 export function readBlocks(type: BlockType, bytes: Uint8Array): BlockCodes {
-  const { weights, bytes: blockBytes, group, centre, read } = layoutOf(type);
+  const { weights, bytes: blockBytes, group, centre, read } = blockLayoutOf(type);
   const count = bytes.length / blockBytes;
   const codes = new Uint8Array(count * weights);
   const scales = new Float32Array(codes.length / group);
@@ -188,7 +188,7 @@ export function readBlocks(type: BlockType, bytes: Uint8Array): BlockCodes {
 
 /** The weights themselves, as llama.cpp computes them in float32. */
 export function valuesOfBlocks(type: BlockType, bytes: Uint8Array): Float32Array {
-  const { group, centre = 0 } = layoutOf(type);
+  const { group, centre = 0 } = blockLayoutOf(type);
   const { codes, scales, minimums } = readBlocks(type, bytes);
   const values = new Float32Array(codes.length);
   for (let i = 0; i < values.length; i++) {

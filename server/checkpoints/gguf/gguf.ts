@@ -7,7 +7,7 @@ import { CodedError } from '../../../shared/errors.ts';
 import { bytesPerElement, maxHeaderBytes } from '../../../shared/safetensors.ts';
 import { readAt } from '../../disk/read-range.ts';
 import type { StoredTensor, StoredTensors } from '../tensor.ts';
-import { type BlockType, blockLayouts, isBlockType, layoutOf } from './ggml-blocks.ts';
+import { type BlockType, blockLayoutOf, blockLayouts, isBlockType } from './ggml-blocks.ts';
 
 /** `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes none. */
 const architecture = 'flux';
@@ -139,7 +139,7 @@ async function readInfo(header: Header): Promise<TensorInfo> {
   return { name, shape, type, offset };
 }
 
-interface Place {
+interface TensorPlace {
   readonly file: string;
   /** Of the data of all tensors. */
   readonly begin: number;
@@ -148,7 +148,7 @@ interface Place {
   readonly header: Header;
 }
 
-function located(info: TensorInfo, { file, begin, size, alignment, header }: Place): StoredTensor {
+function located(info: TensorInfo, { file, begin, size, alignment, header }: TensorPlace): StoredTensor {
   const { name, shape, type, offset } = info;
   const dtype = readTypes[type];
   if (dtype === undefined) throw ofOtherType(file, name, type);
@@ -157,7 +157,7 @@ function located(info: TensorInfo, { file, begin, size, alignment, header }: Pla
     throw header.damaged(`"${name}" has the shape [${shape.join(', ')}]`);
   }
   const { weights, bytes } = isBlockType(dtype)
-    ? layoutOf(dtype)
+    ? blockLayoutOf(dtype)
     : { weights: 1, bytes: bytesPerElement[dtype] };
   if ((shape.at(-1) ?? 1) % weights !== 0) {
     throw header.damaged(

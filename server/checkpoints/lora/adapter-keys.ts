@@ -1,9 +1,9 @@
-import { countIndices, fluxLayout } from '../key-map.ts';
+import { countIndices, fluxKeyMap } from '../key-map.ts';
 import { isParameter, matrixShape } from '../tensor.ts';
 import type { WeightsFile } from '../weights-file.ts';
 
 /** Rows `begin`... of a tensor of the transformer, which an adapter knows as rows `from`... of one of its own. */
-export interface Place {
+export interface RowSpan {
   /** black-forest-labs' */
   readonly name: string;
   readonly begin: number;
@@ -12,9 +12,9 @@ export interface Place {
 }
 
 /** What an adapter may change under one name. */
-export interface Target {
+export interface AdapterTarget {
   readonly shape: readonly number[];
-  readonly places: readonly Place[];
+  readonly places: readonly RowSpan[];
 }
 
 /** What a key of an adapter says of a linear layer's weight, or `whole` for another value of the tensor itself. */
@@ -34,7 +34,7 @@ const alphaKey = /^(.+)\.alpha$/;
  * (`lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight` and `.alpha`), black-forest-labs
  * (`double_blocks.0.img_attn.qkv.lora_A.weight`, and whole tensors) and swift (the same after `model.`).
  */
-export function keyReader(targets: ReadonlyMap<string, Target>): (key: string) => AdapterKey {
+export function keyReader(targets: ReadonlyMap<string, AdapterTarget>): (key: string) => AdapterKey {
   // kohya joins by underscores what may have underscores itself, so its names can only be looked up.
   const kohya = new Map<string, string>();
   for (const name of targets.keys()) {
@@ -55,8 +55,8 @@ export function keyReader(targets: ReadonlyMap<string, Target>): (key: string) =
 }
 
 /** All that can be changed in a transformer, by its names in both layouts. */
-export function targetsOf(base: WeightsFile): ReadonlyMap<string, Target> {
-  const targets = new Map<string, Target>();
+export function targetsOf(base: WeightsFile): ReadonlyMap<string, AdapterTarget> {
+  const targets = new Map<string, AdapterTarget>();
   for (const name of base.names.filter(isParameter)) {
     const parts = base.parts(name);
     const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
@@ -66,7 +66,7 @@ export function targetsOf(base: WeightsFile): ReadonlyMap<string, Target> {
   }
   const doubles = countIndices(base.names, 'double_blocks');
   const singles = countIndices(base.names, 'single_blocks');
-  for (const [name, parts] of fluxLayout(doubles, singles)) {
+  for (const [name, parts] of fluxKeyMap(doubles, singles)) {
     const target = targets.get(name);
     if (!target) continue;
     const [rows = 0, ...columns] = target.shape;

@@ -413,7 +413,7 @@ describe('a model whose transformer is a GGUF file', () => {
 
   const velocityOf = async (entry: ModelEntry) => {
     const networks = await loadNetworks(entry, { provider: 'cpu' });
-    const conditioning = await networks.encodeText('a red circle');
+    const conditioning = await networks.encodePrompt('a red circle');
     const given = randn(2, 6 * 384);
     const step = { conditioning, input: given, rows: 2, columns: 3, sigma: 0.7, guidance: 4 };
     const velocity = await networks.velocity(step);

@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { hold } from '../../../server/disk/file-lock.ts';
+import { lockFile } from '../../../server/disk/file-lock.ts';
 import { CodedError } from '../../../shared/errors.ts';
 
 let folder = '';
@@ -18,13 +18,13 @@ const held = (pid: number) => new CodedError('companion-running', { detail: `Hel
 test('a file that a process left behind is taken over, and only the own one is removed', async () => {
   const file = path.join(folder, 'one.pid');
   await writeFile(file, '999999999\n');
-  const release = await hold(file, held);
+  const release = await lockFile(file, held);
   expect(await readFile(file, 'utf8')).toBe(`${process.pid}\n`);
   expect(await readdir(folder)).toEqual(['one.pid']);
   await writeFile(file, `${process.ppid}\n`);
   await release();
   expect(await readFile(file, 'utf8')).toBe(`${process.ppid}\n`);
-  await expect(hold(file, held)).rejects.toThrow(`Held by ${process.ppid}`);
+  await expect(lockFile(file, held)).rejects.toThrow(`Held by ${process.ppid}`);
 });
 
 test('of many that start at once over such a file, one holds it', async () => {
@@ -32,8 +32,8 @@ test('of many that start at once over such a file, one holds it', async () => {
   const holder = path.join(folder, 'holder.ts');
   await writeFile(
     holder,
-    `import { hold } from ${JSON.stringify(path.resolve('server/disk/file-lock.ts'))};
-     process.on('message', () => hold(process.argv[2], () => new Error('held')).then(() => process.send('held by me'), () => process.send('held')));
+    `import { lockFile } from ${JSON.stringify(path.resolve('server/disk/file-lock.ts'))};
+     process.on('message', () => lockFile(process.argv[2], () => new Error('held')).then(() => process.send('held by me'), () => process.send('held')));
      process.send('ready');`,
   );
   const children = Array.from({ length: 6 }, () => fork(holder, [file], { execArgv: ['--import', 'tsx'] }));

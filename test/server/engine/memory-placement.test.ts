@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { fluxTensors, writeWeights } from '../../../bench/weights.ts';
 import { findModel, modelsFolder } from '../../../server/catalogue/catalogue.ts';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import { preferredModels } from '../../../server/engine/default-model.ts';
-import { fitModel } from '../../../server/engine/memory-placement.ts';
+import { defaultModels } from '../../../server/engine/default-model.ts';
+import { placeInMemory } from '../../../server/engine/memory-placement.ts';
 
 const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
 let home: string;
@@ -28,7 +28,7 @@ describe('the model where a request names none', () => {
     await mkdir(path.join(modelsFolder(), 'b-adapted/adapters'), { recursive: true });
     await writeFile(path.join(modelsFolder(), 'b-adapted/adapters/subject.safetensors'), '');
     await mkdir(path.join(modelsFolder(), 'c-not-whole'));
-    const ids = async (provider: 'cpu' | 'cuda') => (await preferredModels(provider)).map(({ id }) => id);
+    const ids = async (provider: 'cpu' | 'cuda') => (await defaultModels(provider)).map(({ id }) => id);
     expect(await ids('cuda')).toEqual(['b-adapted', 'a-plain', 'pocket']);
     expect(await ids('cpu')).toEqual(['pocket']);
   });
@@ -48,21 +48,21 @@ describe('two gigabytes of weights', () => {
   }
 
   test('run as they are where there is room, and nothing is said of it', async () => {
-    const { form, plan, note } = await fitModel(await wide(), 'cuda', 'float32', memory(24));
+    const { form, plan, note } = await placeInMemory(await wide(), 'cuda', 'float32', memory(24));
     expect(form.id).toBe('wide');
     expect(plan).toMatchObject({ inTurn: false, tileSide: 128 });
     expect(note).toBeUndefined();
   });
 
-  test('are refused on a card of two, with the command that makes them smaller', async () => {
-    await expect(fitModel(await wide(), 'cuda', 'float32', memory(2))).rejects.toMatchObject({
+  test('are refused on a GPU of two, with the command that makes them smaller', async () => {
+    await expect(placeInMemory(await wide(), 'cuda', 'float32', memory(2))).rejects.toMatchObject({
       code: 'out-of-memory',
       remedy: expect.stringContaining('npm run quantize -- --model wide --bits 4'),
     });
   });
 
   test('run from the disk on a computer of one, and that is said', async () => {
-    const { form, plan, note } = await fitModel(await wide(), 'cpu', 'float32', memory(1));
+    const { form, plan, note } = await placeInMemory(await wide(), 'cpu', 'float32', memory(1));
     expect(form.id).toBe('wide');
     expect(plan).toBeUndefined();
     expect(note).toMatch(/“wide” has 2\.\d GB of weights and 1\.0 GB of memory are free: .* from the disk/);
@@ -72,7 +72,7 @@ describe('two gigabytes of weights', () => {
 test('a small model is not planned for', async () => {
   await symlink(tiny, path.join(modelsFolder(), 'tiny'), 'junction');
   const little = { name: 'A card', free: 1e6, total: 1e9 };
-  expect(await fitModel(await findModel('tiny'), 'cuda', 'float32', little)).toEqual({
+  expect(await placeInMemory(await findModel('tiny'), 'cuda', 'float32', little)).toEqual({
     form: await findModel('tiny'),
   });
 });

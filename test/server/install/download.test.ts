@@ -61,7 +61,7 @@ async function fetchIt(
   await download(hub, remote, destination, {
     signal,
     progress: options.progress ?? (() => {}),
-    say: (text) => said.push(text),
+    log: (text) => said.push(text),
     chunkBytes,
     firstDelayMs: 1,
   });

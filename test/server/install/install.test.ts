@@ -24,7 +24,7 @@ import { build } from 'esbuild';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import type { Part, PublishedModel } from '../../../server/install/published.ts';
+import type { PublishedFile, PublishedModel } from '../../../server/install/published.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
 import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
@@ -61,7 +61,7 @@ const adapter = Buffer.from(
 );
 
 const gated = 'lab/Fill';
-const part = (file: string, more: Partial<Part> = {}): Part => ({
+const part = (file: string, more: Partial<PublishedFile> = {}): PublishedFile => ({
   file,
   title: file,
   source: { repo: gated, path: file, revision: 'main', licence: 'flux-1-dev-non-commercial' },

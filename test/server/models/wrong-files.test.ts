@@ -27,7 +27,7 @@ async function told(): Promise<string> {
   }
 }
 
-const weights = ['transformer', 't5', 'clip', 'autoencoder'] as const;
+const weights = ['transformer', 't5', 'clip', 'vae'] as const;
 type Network = (typeof weights)[number];
 
 /** What is told when the tensors of a network's file are others. */

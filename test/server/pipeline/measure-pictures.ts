@@ -18,7 +18,7 @@ import { projectRoot } from '../../../server/disk/paths.ts';
 import { runEdit } from '../../../server/pipeline/edit.ts';
 import { readEditInput } from '../../../server/pipeline/input.ts';
 import { quantizeFile } from '../../../server/quantize/quantize.ts';
-import { blockSize, unroundRows } from '../../../server/quantize/rounding.ts';
+import { blockSize, dequantizeRows } from '../../../server/quantize/rounding.ts';
 import { loadNetworks } from '../../../server/runtime/load-networks.ts';
 import type { EditRequest } from '../../../shared/request.ts';
 import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
@@ -86,7 +86,7 @@ function widen(file: string): void {
     }
     const [rows = 0, blocks = 0] = tensor.shape;
     const columns = blocks * blockSize;
-    const weights = unroundRows({ codes: tensor.data, scales: asFloats(scales.data, 'F32') }, columns);
+    const weights = dequantizeRows({ codes: tensor.data, scales: asFloats(scales.data, 'F32') }, columns);
     wide.set(name, { dtype: 'F32', shape: [rows, columns], data: bytesOf(weights) });
   }
   writeFileSync(file, encodeContainer({ metadata, tensors: wide }));

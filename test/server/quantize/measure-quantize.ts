@@ -18,9 +18,9 @@ import { quantizeFile, writeBlocks } from '../../../server/quantize/quantize.ts'
 import {
   type Bits,
   blockSize,
+  dequantizeRows,
+  quantizeRows,
   type Rounding,
-  roundRows,
-  unroundRows,
 } from '../../../server/quantize/rounding.ts';
 import { randn } from '../../../server/sampling/noise.ts';
 import { blockTypes, drawBlocks, writeGGUF } from '../checkpoints/gguf-writer.ts';
@@ -114,10 +114,10 @@ function report(name: string, weights: Float32Array, columns: number): void {
   const line: Record<string, number | string> = { weights: name };
   for (const [bits, rounding] of kinds) {
     const started = performance.now();
-    const rounded = roundRows(weights, columns, bits, rounding);
+    const rounded = quantizeRows(weights, columns, bits, rounding);
     const seconds = (performance.now() - started) / 1000;
     const key = `${rounding}${bits}`;
-    line[key] = Number(relativeError(unroundRows(rounded, columns), weights).toFixed(5));
+    line[key] = Number(relativeError(dequantizeRows(rounded, columns), weights).toFixed(5));
     line[`${key}MillionsPerSecond`] = Number((weights.length / 1e6 / seconds).toFixed(1));
   }
   console.log(JSON.stringify(line));
@@ -145,7 +145,7 @@ async function reportErrors(file: string | undefined): Promise<void> {
       return Uint8Array.from(all);
     };
     if (dtype === 'U8' && scales && shape[2] === blockSize) {
-      const weights = unroundRows(
+      const weights = dequantizeRows(
         { codes: bytes(data), scales: asFloats(bytes(scales.data), 'F32') },
         shape[1]! * blockSize,
       );

@@ -11,7 +11,7 @@ import { Graph } from '../../../server/graph/graph.ts';
 import { Layers } from '../../../server/nn/layers.ts';
 import { quantizeFile } from '../../../server/quantize/quantize.ts';
 import { quantizedFile } from '../../../server/quantize/quantized-cache.ts';
-import { roundRows, unroundRows } from '../../../server/quantize/rounding.ts';
+import { dequantizeRows, quantizeRows } from '../../../server/quantize/rounding.ts';
 import { Session } from '../../../server/runtime/session.ts';
 import { randn } from '../../../server/sampling/noise.ts';
 import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
@@ -49,15 +49,15 @@ describe('rounding', () => {
     const heavy = weight.map((x, i) => x * Math.exp(weight[(i * 7 + 3) % weight.length]!));
     for (const weights of [weight, heavy]) {
       const error = (rounding: 'fitted' | 'nearest') =>
-        relativeError(unroundRows(roundRows(weights, columns, 4, rounding), columns), weights);
+        relativeError(dequantizeRows(quantizeRows(weights, columns, 4, rounding), columns), weights);
       expect(error('fitted')).toBeLessThan(0.985 * error('nearest'));
       expect(error('fitted')).toBeLessThan(0.15);
     }
   });
 
   test('8 bits are off by half a step at most', () => {
-    const rounded = roundRows(weight, columns, 8);
-    const values = unroundRows(rounded, columns);
+    const rounded = quantizeRows(weight, columns, 8);
+    const values = dequantizeRows(rounded, columns);
     for (const [i, value] of values.entries()) {
       const step = rounded.scales[Math.floor(i / 64)]!;
       expect(Math.abs(value - weight[i]!)).toBeLessThanOrEqual(0.501 * step);
@@ -65,7 +65,7 @@ describe('rounding', () => {
   });
 
   test.each([4, 8] as const)('zeros stay zeros in %i bits', (bits) => {
-    expect(unroundRows(roundRows(new Float32Array(128), 64, bits), 64)).toEqual(new Float32Array(128));
+    expect(dequantizeRows(quantizeRows(new Float32Array(128), 64, bits), 64)).toEqual(new Float32Array(128));
   });
 
   test('float16 and bfloat16 are read as what they are', () => {
@@ -94,7 +94,7 @@ describe.each([4, 8] as const)('a file in %i bits', (bits) => {
     const input = randn(9, 4 * columns);
     const results = await session.run({ x: input }, 'first', 'second');
     await session.release();
-    const values = unroundRows(roundRows(weight, columns, bits), columns);
+    const values = dequantizeRows(quantizeRows(weight, columns, bits), columns);
     const bias = randn(6, rows);
     const product = (begin: number, count: number) =>
       Float32Array.from({ length: 4 * count }, (_, i) => {
@@ -143,7 +143,7 @@ test('a process that is killed again and again ends in the same bytes', async ()
   await quantizeFile(large, whole, 4);
   const wanted = await readFile(whole);
   const target = path.join(folder, 'large.killed.safetensors');
-  const script = path.join(import.meta.dirname, 'measureQuantize.ts');
+  const script = path.join(import.meta.dirname, 'measure-quantize.ts');
   const sizeOf = (file: string) =>
     stat(file).then(
       ({ size }) => size,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { reasonOf } from '../../../server/runtime/error-diagnosis.ts';
+import { diagnose } from '../../../server/runtime/error-diagnosis.ts';
 
 test.each([
   [
@@ -17,5 +17,5 @@ test.each([
   ['it hangs', 'it hangs'],
   ['', ''],
 ])('%j', (said, reason) => {
-  expect(reasonOf(said)).toBe(reason);
+  expect(diagnose(said)).toBe(reason);
 });

@@ -25,7 +25,7 @@ describe('where memory is short', () => {
         await release();
       };
       open.add(name);
-      if (open.has('velocity') && (open.has('text') || open.has('vector'))) together.add(name);
+      if (open.has('velocity') && (open.has('text') || open.has('pooled'))) together.add(name);
       return session;
     });
     const run = async (inTurn: boolean) => {
@@ -34,7 +34,7 @@ describe('where memory is short', () => {
       expect(networks.spec.fittingSequence).toBe(99);
       const velocities = [];
       for (const instruction of ['a red circle', 'the blue circle']) {
-        const conditioning = await networks.encodeText(instruction);
+        const conditioning = await networks.encodePrompt(instruction);
         const input = new Float32Array(6 * 384).fill(0.5);
         velocities.push(
           await networks.velocity({ conditioning, input, rows: 2, columns: 3, sigma: 0.7, guidance: 4 }),
@@ -55,7 +55,7 @@ describe('where memory is short', () => {
 test('pictures of all sizes go through one session of the transformer: its weights are loaded once', async () => {
   const opened = vi.spyOn(Session, 'open');
   const networks = await loadNetworks(tinyModel, { provider: 'cpu' });
-  const conditioning = await networks.encodeText('a red circle');
+  const conditioning = await networks.encodePrompt('a red circle');
   for (const [rows, columns] of [
     [2, 3],
     [4, 4],
@@ -82,7 +82,7 @@ describe('a loaded model', () => {
     expect(networks.provider).toBe('cpu');
     expect(networks.spec).toEqual({
       id: 'tiny',
-      inputColumns: 384,
+      inChannels: 384,
       maxSequence: 4096,
       defaultSteps: 4,
       defaultGuidance: 4,
@@ -91,23 +91,23 @@ describe('a loaded model', () => {
   });
 
   it('encodes an instruction; another one is another conditioning', async () => {
-    const red = await networks.encodeText('a red circle');
-    const blue = await networks.encodeText('the blue circle');
-    expect([red.text.length, red.textTokens, red.vector.length]).toEqual([12 * 32, 12, 128]);
+    const red = await networks.encodePrompt('a red circle');
+    const blue = await networks.encodePrompt('the blue circle');
+    expect([red.text.length, red.textTokens, red.pooled.length]).toEqual([12 * 32, 12, 128]);
     expect(relativeError(red.text, blue.text)).toBeGreaterThan(0.01);
-    expect(relativeError(red.vector, blue.vector)).toBeGreaterThan(0.01);
-    expect(await networks.encodeText('a red circle')).toEqual(red);
+    expect(relativeError(red.pooled, blue.pooled)).toBeGreaterThan(0.01);
+    expect(await networks.encodePrompt('a red circle')).toEqual(red);
   });
 
   it('encodes what was encoded a moment ago no second time: the same edit with another seed', async () => {
-    const text = await networks.encodeText('a red circle');
+    const text = await networks.encodePrompt('a red circle');
     const image = { data: new Float32Array(3 * 32 * 32).fill(0.25), width: 32, height: 32 };
-    const latent = await networks.encodeImage(image);
+    const latent = await networks.vaeEncode(image);
     const run = vi.spyOn(Session.prototype, 'run');
-    expect(await networks.encodeText('a red circle')).toBe(text);
-    expect(await networks.encodeImage({ ...image, data: image.data.slice() })).toBe(latent);
+    expect(await networks.encodePrompt('a red circle')).toBe(text);
+    expect(await networks.vaeEncode({ ...image, data: image.data.slice() })).toBe(latent);
     expect(run).not.toHaveBeenCalled();
-    const other = await networks.encodeImage({ ...image, data: image.data.with(7, 0.5) });
+    const other = await networks.vaeEncode({ ...image, data: image.data.with(7, 0.5) });
     expect(other).not.toEqual(latent);
     expect(run).toHaveBeenCalledTimes(1);
     run.mockRestore();
@@ -117,16 +117,16 @@ describe('a loaded model', () => {
     const array = readArrays('autoencoder.safetensors');
     const image = { data: array('image').data, width: 64, height: 48 };
     const other = { data: new Float32Array(3 * 16 * 32), width: 32, height: 16 };
-    const small = await networks.encodeImage(other);
+    const small = await networks.vaeEncode(other);
     expect({ ...small, data: small.data.length }).toEqual({
       data: 16 * 2 * 4,
       channels: 16,
       width: 4,
       height: 2,
     });
-    const latent = await networks.encodeImage(image);
+    const latent = await networks.vaeEncode(image);
     expect(relativeError(latent.data, array('latent').data)).toBeLessThan(1e-4);
-    const decoded = await networks.decodeLatent(latent);
+    const decoded = await networks.vaeDecode(latent);
     expect([decoded.width, decoded.height]).toEqual([64, 48]);
     expect(relativeError(decoded.data, array('decoded').data)).toBeLessThan(1e-4);
   });
@@ -136,7 +136,7 @@ describe('a loaded model', () => {
     const conditioning = {
       text: array('text').data,
       textTokens: array('text').shape[0]!,
-      vector: array('vector').data,
+      pooled: array('vector').data,
     };
     const step = { conditioning, input: array('image').data, sigma: array('sigma').data[0]!, guidance: 4.5 };
     const [rows = 0, columns = 0] = array('grid').data;
@@ -203,7 +203,7 @@ describe('the adapters of a model', () => {
       conditioning: {
         text: array('text').data,
         textTokens: array('text').shape[0]!,
-        vector: array('vector').data,
+        pooled: array('vector').data,
       },
       input: array('image').data,
       rows: array('grid').data[0]!,

@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { readNvidiaSMI } from '../../../server/runtime/device-memory.ts';
 import {
   type ActivationSizes,
-  autoencoderActivations,
   planMemory,
   transformerActivations,
+  vaeActivations,
   type WeightForm,
 } from '../../../server/runtime/memory-plan.ts';
 import { CodedError } from '../../../shared/errors.ts';
@@ -16,7 +16,7 @@ const inBits = (perWeight: number) => {
     transformer: weights(11.9e9 * perWeight),
     t5: weights(4.63e9 * perWeight + 131e6 * 2),
     clip: { bytes: 246e6, inPages: false },
-    autoencoder: { bytes: 168e6, inPages: false },
+    vae: { bytes: 168e6, inPages: false },
   };
 };
 const forms: readonly WeightForm[] = [
@@ -25,13 +25,13 @@ const forms: readonly WeightForm[] = [
   { id: 'flux-fill-4bit', ...inBits(0.5 + 4.5 / 64) },
 ];
 const sizes: ActivationSizes = {
-  width: 3072,
+  hiddenSize: 3072,
   bytesPerValue: 2,
   textTokens: 512,
   maxSequence: 4096,
 };
 
-/** What a card of so many "GB" has free beside a screen: 94% of its GiB. */
+/** What a GPU of so many "GB" has free beside a screen: 94% of its GiB. */
 const card = (gigabytes: number) => gigabytes * 2 ** 30 * 0.94;
 
 function refused(run: () => unknown): CodedError {
@@ -43,7 +43,7 @@ function refused(run: () => unknown): CodedError {
   throw new Error('It was not refused.');
 }
 
-describe('FLUX.1-Fill-dev on cards of all sizes', () => {
+describe('FLUX.1-Fill-dev on GPUs of all sizes', () => {
   test.each([
     { size: 80, id: 'flux-fill', inTurn: false, tileSide: 128 },
     { size: 48, id: 'flux-fill', inTurn: false, tileSide: 128 },
@@ -123,7 +123,7 @@ test('references cost what tokens cost', () => {
   expect(transformerActivations(sizes, 8192) - alone).toBe(
     4096 * (alone - transformerActivations(sizes, 4095)),
   );
-  expect(autoencoderActivations(32) * 4).toBe(autoencoderActivations(64));
+  expect(vaeActivations(32) * 4).toBe(vaeActivations(64));
 });
 
 test.each([

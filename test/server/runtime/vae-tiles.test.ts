@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { describe, expect, it, test } from 'vitest';
 import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import { openAutoencoder, placeTiles, tileLength } from '../../../server/runtime/vae-tiles.ts';
+import { openVAE, placeTiles, tileLength } from '../../../server/runtime/vae-tiles.ts';
 import { boundsOf } from '../../../shared/bounds.ts';
 import { rowsOf } from '../../../shared/image.ts';
 import { resizeToPlanar } from '../../../shared/resize.ts';
@@ -54,9 +54,9 @@ describe('a picture that is larger than a tile', async () => {
     .raw()
     .toBuffer({ resolveWithObject: true });
   const image = resizeToPlanar(rowsOf({ ...size, channels: 3, data }, boundsOf(size)), size);
-  const whole = openAutoencoder(file, 1, options, 1000);
+  const whole = openVAE(file, 1, options, 1000);
   // 28 x 20 latent pixels in tiles of 12.
-  const tiled = openAutoencoder(file, 1, options, 12);
+  const tiled = openVAE(file, 1, options, 12);
   const latent = await whole.encode(image);
   const decoded = await whole.decode(latent);
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cleanEstimate, eulerStep } from '../../../server/sampling/euler.ts';
+import { eulerStep, predictX0 } from '../../../server/sampling/euler.ts';
 import { randn } from '../../../server/sampling/noise.ts';
 import { schedule, shiftExponent } from '../../../server/sampling/sigmas.ts';
 
@@ -62,7 +62,7 @@ describe('Euler’s method', () => {
     const noise = Float32Array.of(2, 1);
     const velocity = noise.map((value, i) => value - picture[i]!);
     const x = noise.slice();
-    expect(cleanEstimate(x, velocity, 1)).toEqual(picture);
+    expect(predictX0(x, velocity, 1)).toEqual(picture);
     const sigmas = schedule('authors', 4, 256);
     for (let i = 0; i < 4; i++) eulerStep(x, velocity, sigmas[i]!, sigmas[i + 1]!);
     x.forEach((value, i) => {
