@@ -60,7 +60,20 @@ const subcommands = new Map<string, Subcommand>([
       load: async () => (await import('./quantize.ts')).quantize,
     },
   ],
+  [
+    'graph',
+    {
+      description: "print the nodes and shapes of a network's ONNX graph",
+      load: async () => (await import('./graph.ts')).graph,
+    },
+  ],
 ]);
+
+// Who reads the first lines of a long output closes it: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
 
 const [name = '', ...args] = process.argv.slice(2);
 // `acepp help edit` is `acepp edit --help`.

@@ -6,11 +6,11 @@ import path from 'node:path';
 import { initializeCanvas, readPsd } from 'ag-psd';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectRoot } from '../../server/disk/paths.ts';
-import { composite } from '../../shared/composite.ts';
-import type { EditResult } from '../../shared/events.ts';
-import { installAdapted } from './adapted.ts';
-import { temporaryHome } from './http/running-companion.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
+import { composite } from '../../../shared/composite.ts';
+import type { EditResult } from '../../../shared/events.ts';
+import { installAdapted } from '../adapted.ts';
+import { temporaryHome } from '../http/running-companion.ts';
 
 initializeCanvas(
   () => {
