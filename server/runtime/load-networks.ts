@@ -4,7 +4,7 @@ import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
-import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
+import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
 import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
@@ -40,20 +40,9 @@ export async function loadNetworks(
   model: ModelEntry,
   { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
   const sizes = built(fluxFile, () => fluxSizes(fluxFile));
-  const t5Tokenizer = await openTokenizer(
-    at('t5Tokenizer'),
-    at('t5TokenizerConfig'),
-    defaultLength.t5,
-    authorsTokens(sizes.inChannels),
-  );
-  const clipTokenizer = await openTokenizer(
-    at('clipTokenizer'),
-    at('clipTokenizerConfig'),
-    defaultLength.clip,
-  );
+  const { t5: t5Tokenizer, clip: clipTokenizer } = await openTokenizers(model, sizes);
 
   // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
   built(fluxFile, () => buildFlux(fluxFile, 1, 1));
@@ -127,12 +116,27 @@ export async function loadNetworks(
   };
 }
 
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openTokenizers({ folder }: ModelEntry, { inChannels }: FluxSizes) {
+  const at = (name: keyof typeof modelFiles) => path.join(folder, modelFiles[name]);
+  return {
+    t5: await openTokenizer(
+      at('t5Tokenizer'),
+      at('t5TokenizerConfig'),
+      defaultLength.t5,
+      authorsTokens(inChannels),
+    ),
+    clip: await openTokenizer(at('clipTokenizer'), at('clipTokenizerConfig'), defaultLength.clip),
+  };
+}
+
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
 }
 
-async function openWeights(model: ModelEntry) {
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openWeights(model: ModelEntry) {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   return {
     transformer: await WeightsFile.open(
