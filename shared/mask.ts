@@ -1,5 +1,4 @@
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
 
 /** [height, width]: 255 = regenerate, 0 = keep, between = feather. */
 export interface Mask extends Size {

@@ -1,5 +1,5 @@
+import type { Bounds } from './bounds.ts';
 import { boundsOf, type Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
 import { type Planar, planar, type RowSource, rowsOfPlanar } from './image.ts';
 
 interface Kernel {

@@ -1,3 +1,4 @@
+import type { Provider } from '../../shared/protocol/provider.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
@@ -6,8 +7,8 @@ import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
  */
 export interface Networks {
   readonly spec: ModelSpec;
-  /** The execution provider that runs them: `cpu`, `cuda`, `dml` or `webgpu`. */
-  readonly provider: string;
+  /** The execution provider that runs them. */
+  readonly provider: Provider;
   /** T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction. */
   encodePrompt(instruction: string): Promise<PromptEmbeddings>;
   /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */

@@ -2,8 +2,8 @@
 
 import { moved } from '../../shared/bounds.ts';
 import { matchSurroundings } from '../../shared/colour.ts';
-import type { EditEventBody, Stage } from '../../shared/events.ts';
 import type { Planar } from '../../shared/image.ts';
+import type { EditEventBody, Stage } from '../../shared/protocol/events.ts';
 import type { ConditionUnits } from '../../shared/units.ts';
 import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
 import { eulerStep, predictX0 } from '../sampling/euler.ts';

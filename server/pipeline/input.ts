@@ -3,9 +3,9 @@ import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
-import { type RequestLayer, sortLayers } from '../../shared/layers.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
-import { type EditRequest, parseEditRequest, type Task } from '../../shared/request.ts';
+import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
+import { type EditRequest, parseEditRequest, type Task } from '../../shared/protocol/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 

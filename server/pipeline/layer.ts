@@ -1,4 +1,4 @@
-import type { EditResult } from '../../shared/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { bytesOf, type Container } from '../../shared/safetensors.ts';
 
 /** One finished variant: the pixels inside `result.bounds`, [h, w, 4], straight alpha. */

@@ -1,6 +1,6 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, moved, type Size } from '../../shared/bounds.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
-import type { Bounds } from '../../shared/events.ts';
 import { columnsOf, type Planar, planar, type Raster, rowsOf } from '../../shared/image.ts';
 import { binarise, cutMask, dilate, filledMask, type Mask, maskBounds } from '../../shared/mask.ts';
 import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';

@@ -1,4 +1,4 @@
-import type { Bounds } from '../../shared/events.ts';
+import type { Bounds } from '../../shared/bounds.ts';
 import { type Planar, rowsOfPlanar } from '../../shared/image.ts';
 import { cutMask, featherInward, isHardEdged, type Mask } from '../../shared/mask.ts';
 import { resizeRows } from '../../shared/resize.ts';

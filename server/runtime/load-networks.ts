@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
@@ -14,7 +15,6 @@ import { computedFile } from '../quantize/quantized-cache.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
-import type { Provider } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { latentFactor, openVAE } from './vae-tiles.ts';
