@@ -125,19 +125,3 @@ export function resize(image: Planar, size: Size, kernel: KernelName = 'bilinear
 export function nearestExact(i: number, input: number, output: number): number {
   return Math.min(input - 1, Math.floor((i + 0.5) * (input / output)));
 }
-
-/** Resizes a planar image like torch's `F.interpolate(mode='nearest-exact')`. */
-export function resizeNearest(image: Planar, size: Size): Planar {
-  if (image.width === size.width && image.height === size.height) return image;
-  const result = planar(image.channels, size);
-  let to = 0;
-  for (let c = 0; c < image.channels; c++) {
-    for (let y = 0; y < size.height; y++) {
-      const from = (c * image.height + nearestExact(y, image.height, size.height)) * image.width;
-      for (let x = 0; x < size.width; x++) {
-        result.data[to++] = image.data[from + nearestExact(x, image.width, size.width)]!;
-      }
-    }
-  }
-  return result;
-}

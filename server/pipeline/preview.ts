@@ -1,7 +1,23 @@
 import sharp from 'sharp';
-import type { Planar } from '../../shared/image.ts';
+import { moved } from '../../shared/bounds.ts';
+import { columnsOf, type Planar, planar } from '../../shared/image.ts';
+import type { TargetUnit } from '../../shared/units.ts';
+import type { PlanarImage } from '../models/networks.ts';
+import type { EditPlacement } from './resolve.ts';
 
 const longestSide = 512;
+
+/**
+ * The layer as it looks now.
+ * @param decoded the target, [3, h, w] in [-1, 1]
+ */
+export function layerPreview(
+  decoded: PlanarImage,
+  target: TargetUnit,
+  placement: EditPlacement,
+): Promise<string> {
+  return previewJPEG(layerPart(overKnown(decoded, target), placement));
+}
 
 /** A small JPEG of a picture, base64. @param image [3, h, w] in [-1, 1] */
 export async function previewJPEG({ data, width, height }: Planar): Promise<string> {
@@ -30,4 +46,33 @@ export class PreviewThrottle {
     this.#cost = end - start;
     this.#last = end;
   }
+}
+
+/** What was generated inside the mask, over what is known outside. */
+function overKnown(generated: PlanarImage, { image, mask }: TargetUnit): Planar {
+  const data = generated.data.slice();
+  if (image) {
+    for (let i = 0; i < data.length; i++) {
+      if (mask.data[i % mask.data.length] === 0) data[i] = image.data[i]!;
+    }
+  }
+  return { ...generated, channels: 3, data };
+}
+
+/** The part of a target-sized image that the layer covers, at least one pixel. */
+function layerPart(image: Planar, { output, layer }: EditPlacement): Planar {
+  const scaleX = image.width / output.width;
+  const scaleY = image.height / output.height;
+  const place = moved(layer, { left: -output.left, top: -output.top });
+  const left = Math.min(image.width - 1, Math.max(0, Math.floor(place.left * scaleX)));
+  const top = Math.min(image.height - 1, Math.max(0, Math.floor(place.top * scaleY)));
+  const width = Math.max(1, Math.min(image.width - left, Math.round(place.width * scaleX)));
+  const height = Math.max(1, Math.min(image.height - top, Math.round(place.height * scaleY)));
+  const columns = columnsOf(image, left, width);
+  const part = planar(image.channels, { width, height });
+  for (let c = 0; c < image.channels; c++) {
+    const from = (c * image.height + top) * width;
+    part.data.set(columns.data.subarray(from, from + width * height), c * width * height);
+  }
+  return part;
 }

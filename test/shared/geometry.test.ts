@@ -6,8 +6,8 @@ import { composite } from '../../shared/composite.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import { type Planar, planar, type Raster, rowsOf, rowsOfPlanar } from '../../shared/image.ts';
 import { dilate, featherInward, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
-import { resize, resizeNearest, resizeRows, resizeToPlanar } from '../../shared/resize.ts';
-import { chooseAdapters, chooseTask, resolveTask } from '../../shared/tasks.ts';
+import { nearestExact, resize, resizeRows, resizeToPlanar } from '../../shared/resize.ts';
+import { chooseTask, resolveTask } from '../../shared/tasks.ts';
 import { joinUnits, layOutUnits } from '../../shared/units.ts';
 
 /** Whole numbers from..to, the same in every run. */
@@ -130,8 +130,8 @@ describe('resizing', () => {
   });
 
   it('is torch’s nearest-exact', () => {
-    expect([...resizeNearest(row(0, 1, 2, 3, 4, 5, 6), { width: 3, height: 1 }).data]).toEqual([1, 3, 5]);
-    expect([...resizeNearest(row(0, 1, 2), { width: 6, height: 1 }).data]).toEqual([0, 0, 1, 1, 2, 2]);
+    expect([0, 1, 2].map((i) => nearestExact(i, 7, 3))).toEqual([1, 3, 5]);
+    expect([0, 1, 2, 3, 4, 5].map((i) => nearestExact(i, 3, 6))).toEqual([0, 0, 1, 1, 2, 2]);
   });
 
   it('gives a region as the same rows that the whole has', () => {
@@ -234,16 +234,6 @@ describe('the task', () => {
     expect(given(true, false, 1)).toBe('general-editing');
     expect(given(true, true, 0)).toBe('inpaint');
     expect(given(true, true, 1)).toBe('local-reference-editing');
-  });
-
-  it('brings the adapter that was trained for it, if it is there', () => {
-    const published = ['local-editing', 'portrait', 'subject'];
-    const one = (name: string) => [{ name, scale: 1 }];
-    expect(chooseAdapters('local-reference-editing', published)).toEqual(one('subject'));
-    expect(chooseAdapters('local-reference-editing', ['portrait'])).toEqual(one('portrait'));
-    expect(chooseAdapters('recolor', published)).toEqual(one('local-editing'));
-    expect(chooseAdapters('inpaint', published)).toEqual([]);
-    expect(chooseAdapters('reference-generation', ['my-own'])).toEqual([]);
   });
 
   it('says what it needs', () => {
