@@ -18,6 +18,8 @@ export interface UnitLayout {
   /** Size of the joined image; the target is its right end. */
   readonly joined: Size;
   readonly tokens: number;
+  /** The target's size if there were no references. */
+  readonly alone: Size;
 }
 
 export interface ReferencePlace {
@@ -28,6 +30,13 @@ export interface ReferencePlace {
   readonly slot: Size;
 }
 
+export interface LayoutOptions {
+  /** In tokens. */
+  readonly maxSequence: number;
+  /** References no taller than `keepPixelsRate` of the target stay at their size. */
+  readonly keepPixels: boolean;
+}
+
 /**
  * Decides the sizes at which a target and its references are put before the model: every reference is brought to the
  * target's height (or keeps its pixels, if it is not taller than 0.8 of it), and all are scaled down together until
@@ -35,11 +44,17 @@ export interface ReferencePlace {
  * token's edge and comes out pixel for pixel; there is no gutter, as the target alone is decoded. A small target without much
  * to see is scaled up to half of the model's native side.
  */
-export function layOutUnits(
+export function layOutUnits(target: Size, references: readonly Size[], options: LayoutOptions): UnitLayout {
+  const layout = fitUnits(target, references, options);
+  const alone = references.length === 0 ? layout : fitUnits(target, [], options);
+  return { ...layout, alone: alone.target };
+}
+
+function fitUnits(
   target: Size,
   references: readonly Size[],
-  options: { readonly maxSequence: number; readonly keepPixels: boolean },
-): UnitLayout {
+  options: LayoutOptions,
+): Omit<UnitLayout, 'alone'> {
   const shown = references.map((size) => {
     const crop = middleOf(size);
     const factor = referenceFactor(crop.height, target.height, options.keepPixels);
@@ -57,7 +72,7 @@ export function layOutUnits(
     scale *= 0.97;
   }
 
-  function layOutAt(factor: number): UnitLayout {
+  function layOutAt(factor: number): Omit<UnitLayout, 'alone'> {
     const height = floorTokens(target.height * factor);
     const places = shown.map(({ crop, width, height: own }) => ({
       crop,

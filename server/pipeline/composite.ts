@@ -1,9 +1,9 @@
 /** What was generated, as a layer of the document. */
 import { matchSurroundings } from '../../shared/colour.ts';
 import type { Bounds } from '../../shared/events.ts';
-import { type Planar, type Raster, rowsOfPlanar } from '../../shared/image.ts';
-import { cutMask, featherInward, filledMask, isHardEdged, type Mask } from '../../shared/mask.ts';
-import { resizeRows } from '../../shared/resize.ts';
+import type { Planar } from '../../shared/image.ts';
+import { filledMask, layerAlpha, type Mask } from '../../shared/mask.ts';
+import { resizeRows, rowsOfPlanar } from '../../shared/resize.ts';
 import type { TargetUnit } from '../../shared/units.ts';
 import type { PlanarImage } from '../models/networks.ts';
 import type { EditInput } from './input.ts';
@@ -17,10 +17,14 @@ export function compositeLayer(
   input: EditInput,
   edit: ResolvedEdit,
 ): FinishedLayer['pixels'] {
+  const { window, output, layer, layout } = edit;
+  const alpha = input.mask
+    ? layerAlpha(input.mask, layer, window.width / layout.target.width, input.edit)
+    : filledMask(layer);
   const generated = { ...decoded, channels: 3 };
   const matched = target.image ? matchSurroundings(generated, target.image, target.mask) : generated;
   const isDeep = input.edit?.data instanceof Uint16Array;
-  return stitchLayer(matched, edit.output, edit.layer, alphaOf(input, edit), isDeep);
+  return stitchLayer(matched, output, layer, alpha, isDeep);
 }
 
 /**
@@ -52,48 +56,4 @@ function stitchLayer(
     }
   });
   return isDeep ? (pixels as Uint16Array) : new Uint8Array(pixels.buffer);
-}
-
-/** The layer's straight alpha, of the size of `layer`. */
-function alphaOf(input: EditInput, { window, layer, layout }: ResolvedEdit): Mask {
-  if (!input.mask) return filledMask(layer);
-  const alpha = softenedMask(input.mask, layer, window.width / layout.target.width);
-  if (input.edit?.channels === 4) coverGround(alpha, cutMask(input.mask, layer), input.edit, layer);
-  return alpha;
-}
-
-/** Where the document shows nothing, a softened edge has nothing to go over to: as far as that, the layer covers it as painted. */
-function coverGround(alpha: Mask, painted: Mask, edit: Raster, { left, top }: Bounds): void {
-  const white = edit.data instanceof Uint16Array ? 65535 : 255;
-  for (let y = 0; y < alpha.height; y++) {
-    for (let x = 0; x < alpha.width; x++) {
-      const i = y * alpha.width + x;
-      const there = edit.data[((y + top) * edit.width + x + left) * 4 + 3]! / white;
-      alpha.data[i] = Math.max(alpha.data[i]!, Math.min(painted.data[i]!, Math.round(255 * (1 - there))));
-    }
-  }
-}
-
-/**
- * The layer's alpha: the person's mask, softened inwards where it ends abruptly, by about one and a half pixels of the model.
- * @param pixel size of a pixel of the model in the document
- */
-function softenedMask(mask: Mask, bounds: Bounds, pixel: number): Mask {
-  const painted = cutMask(mask, bounds);
-  // One pixel around, so that only the picture's own edge counts as an edge without a feather.
-  if (!isHardEdged(painted)) return painted;
-  const around = {
-    left: Math.max(0, bounds.left - 1),
-    top: Math.max(0, bounds.top - 1),
-    right: Math.min(mask.width, bounds.left + bounds.width + 1),
-    bottom: Math.min(mask.height, bounds.top + bounds.height + 1),
-  };
-  const outer = {
-    left: around.left,
-    top: around.top,
-    width: around.right - around.left,
-    height: around.bottom - around.top,
-  };
-  const soft = featherInward(cutMask(mask, outer), Math.max(2, Math.round(1.5 * pixel)));
-  return cutMask(soft, { ...bounds, left: bounds.left - outer.left, top: bounds.top - outer.top });
 }

@@ -1,32 +1,40 @@
 /** What the model is conditioned on (arXiv 2501.02487, equation 5): pictures and mask at its size, joined, encoded and packed. */
 import type { Size } from '../../shared/bounds.ts';
 import type { Bounds } from '../../shared/events.ts';
-import { type Planar, planar, rowsOf } from '../../shared/image.ts';
+import { type Planar, planar } from '../../shared/image.ts';
 import { binarise, cutMask, dilate, type Mask } from '../../shared/mask.ts';
-import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';
-import { type ConditionUnits, joinUnits, type TargetUnit } from '../../shared/units.ts';
+import { nearestExact, resizeToPlanar, rowsOf } from '../../shared/resize.ts';
+import { joinUnits, type TargetUnit } from '../../shared/units.ts';
 import { inChannels, type Latent, type Networks } from '../models/networks.ts';
 import type { EditInput } from './input.ts';
-import { packedChannels, packInto, unshuffleMask } from './packing.ts';
+import { type Grid, packedChannels, packInto, unshuffleMask } from './packing.ts';
 import type { ResolvedEdit } from './resolve.ts';
 
-export interface Condition {
+export interface Condition extends Grid {
   /** Packed, [tokens, inChannels]; the first 64 columns are the noise's. */
   readonly input: Float32Array;
   readonly inChannels: number;
-  /** Of the joined image, in tokens. */
-  readonly rows: number;
-  readonly columns: number;
 }
 
-/** The target's window and mask at the model's size. */
-export function readTarget(input: EditInput, { window, layout, task }: ResolvedEdit): TargetUnit {
+/** The pictures of an edit and its mask, at the sizes in the model. */
+export interface EditUnits {
+  readonly target: TargetUnit;
+  /** [3, h, w] in [-1, 1] */
+  readonly references: readonly Planar[];
+}
+
+export function readUnits(input: EditInput, { window, layout, task }: ResolvedEdit): EditUnits {
+  const references = input.references.map((reference, i) => {
+    const { crop, drawn } = layout.references[i]!;
+    return resizeToPlanar(rowsOf(reference, crop), drawn);
+  });
   const size = layout.target;
   const mask = workMask(input.mask, window, size);
-  if (!input.edit) return { mask };
+  if (!input.edit) return { target: { mask }, references };
   // Brought down with antialias, not by nearest neighbour as the authors do: what is kept around the mask has to look like the document after it is scaled back.
   const image = resizeToPlanar(rowsOf(input.edit, window), size);
-  return { image: task === 'recolor' ? greyInside(image, mask) : image, mask };
+  if (task === 'recolor') greyInside(image, mask);
+  return { target: { image, mask }, references };
 }
 
 /** [1, h, w]: 1 wherever the layer will show anything. */
@@ -50,39 +58,24 @@ function workMask(mask: Mask | undefined, window: Bounds, size: Size): Planar {
 }
 
 /** Recolouring shows the model grey inside the mask; a person need not make it so (luma of ITU-R BT.601). */
-function greyInside(image: Planar, mask: Planar): Planar {
-  const area = image.width * image.height;
-  const data = image.data.slice();
+function greyInside({ data, width, height }: Planar, mask: Planar): void {
+  const area = width * height;
   for (let i = 0; i < area; i++) {
     if (mask.data[i] === 0) continue;
     const grey = 0.299 * data[i]! + 0.587 * data[area + i]! + 0.114 * data[2 * area + i]!;
     for (let c = 0; c < 3; c++) data[c * area + i] = grey;
   }
-  return { ...image, data };
-}
-
-/** References and target joined, in pixels. */
-export function conditionUnits(
-  { references }: Pick<EditInput, 'references'>,
-  target: TargetUnit,
-  { layout, repaintingScale }: Pick<ResolvedEdit, 'layout' | 'repaintingScale'>,
-  withChange: boolean,
-): ConditionUnits {
-  const drawn = layout.references.map(({ crop, drawn }, i) =>
-    resizeToPlanar(rowsOf(references[i]!, crop), drawn),
-  );
-  return joinUnits(target, drawn, layout, { repaintingScale, withChange });
 }
 
 /** Everything but the noise: latents of what is shown, the change image (FFT) and the mask with all its pixels. */
 export async function encodeCondition(
   networks: Networks,
-  input: EditInput,
-  target: TargetUnit,
-  edit: ResolvedEdit,
+  { target, references }: EditUnits,
+  { layout, repaintingScale }: ResolvedEdit,
 ): Promise<Condition> {
   const channels = networks.spec.inChannels;
-  const units = conditionUnits(input, target, edit, channels === inChannels.fft);
+  const withChange = channels === inChannels.fft;
+  const units = joinUnits(target, references, layout, { repaintingScale, withChange });
   const rows = units.mask.height / 16;
   const columns = units.mask.width / 16;
   const packed = new Float32Array(rows * columns * channels);

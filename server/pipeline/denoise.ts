@@ -1,9 +1,8 @@
 /** Rectified flow from noise to the joined latent, as black-forest-labs/flux does it (sampling.py, `denoise`). */
 import type { Networks, TransformerStep } from '../models/networks.ts';
 import { eulerStep, predictX0 } from '../sampling/euler.ts';
-import { randn } from '../sampling/noise.ts';
 import type { Condition } from './condition.ts';
-import { packedChannels, packInto } from './packing.ts';
+import { packedChannels } from './packing.ts';
 
 export interface DenoisingStep {
   /** Steps done, from 1. */
@@ -33,16 +32,6 @@ export async function* denoise(
     latent = eulerStep(x, velocity, sigma, sigmas[step + 1]!);
     yield { step: step + 1, latent, predictX0: () => predictX0(x, velocity, sigma) };
   }
-}
-
-/** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
-export function packedNoise(seed: number, { rows, columns }: Condition): Float32Array {
-  const channels = packedChannels / 4;
-  const [height, width] = [rows * 2, columns * 2];
-  const data = randn(seed, channels * height * width);
-  const packed = new Float32Array(data.length);
-  packInto(packed, packedChannels, 0, { data, channels, width, height });
-  return packed;
 }
 
 /** Puts the noise before the condition of each token. The array is reused between steps. */

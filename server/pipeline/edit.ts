@@ -3,12 +3,13 @@ import type { Networks } from '../models/networks.ts';
 import { FirstBlockCache } from '../sampling/first-block-cache.ts';
 import { schedule } from '../sampling/sigmas.ts';
 import { compositeLayer } from './composite.ts';
-import { encodeCondition, readTarget } from './condition.ts';
+import { encodeCondition, readUnits } from './condition.ts';
 import { decodeTarget } from './decode.ts';
-import { denoise, packedNoise } from './denoise.ts';
+import { denoise } from './denoise.ts';
 import type { StageTimings } from './estimate.ts';
 import { type EditInput, sizesOf } from './input.ts';
 import { describeResult, type FinishedLayer } from './layer.ts';
+import { packedNoise } from './packing.ts';
 import { Progress, type ProgressHooks } from './progress.ts';
 import { resolveEdit } from './resolve.ts';
 
@@ -37,8 +38,8 @@ export async function runEdit(
   await progress.enter('encoding', 0);
   const conditioning = await networks.encodePrompt(edit.instruction);
   await hooks.checkpoint();
-  const target = readTarget(input, edit);
-  const condition = await encodeCondition(networks, input, target, edit);
+  const units = readUnits(input, edit);
+  const condition = await encodeCondition(networks, units, edit);
   const sigmas = schedule('authors', edit.steps, edit.layout.tokens);
 
   for (let variant = 0; variant < edit.variants; variant++) {
@@ -50,14 +51,14 @@ export async function runEdit(
     let latent = packedNoise(seed, condition);
     for await (const step of denoise(networks, condition, guide, sigmas, latent)) {
       latent = step.latent;
-      await progress.stepped(step, target);
+      await progress.stepped(step, units.target);
     }
 
     await progress.enter('decoding', variant);
     const decoded = await decodeTarget(networks, latent, edit.layout);
 
     await progress.enter('compositing', variant);
-    const pixels = compositeLayer(decoded, target, input, edit);
+    const pixels = compositeLayer(decoded, units.target, input, edit);
     progress.leave();
     const { provider } = networks;
     const made = {

@@ -1,6 +1,7 @@
 import sharp from 'sharp';
-import { moved } from '../../shared/bounds.ts';
-import { columnsOf, type Planar, planar } from '../../shared/image.ts';
+import { moved, type Size } from '../../shared/bounds.ts';
+import type { Bounds } from '../../shared/events.ts';
+import { cutPlanar, type Planar } from '../../shared/image.ts';
 import type { TargetUnit } from '../../shared/units.ts';
 import type { PlanarImage } from '../models/networks.ts';
 import type { EditPlacement } from './resolve.ts';
@@ -16,7 +17,8 @@ export function layerPreview(
   target: TargetUnit,
   placement: EditPlacement,
 ): Promise<string> {
-  return previewJPEG(layerPart(overKnown(decoded, target), placement));
+  const shown = overKnown(decoded, target);
+  return previewJPEG(cutPlanar(shown, layerPart(shown, placement)));
 }
 
 /** A small JPEG of a picture, base64. @param image [3, h, w] in [-1, 1] */
@@ -59,20 +61,17 @@ function overKnown(generated: PlanarImage, { image, mask }: TargetUnit): Planar 
   return { ...generated, channels: 3, data };
 }
 
-/** The part of a target-sized image that the layer covers, at least one pixel. */
-function layerPart(image: Planar, { output, layer }: EditPlacement): Planar {
-  const scaleX = image.width / output.width;
-  const scaleY = image.height / output.height;
+/** What the layer covers of a target-sized image, at least one pixel. */
+function layerPart({ width, height }: Size, { output, layer }: EditPlacement): Bounds {
+  const scaleX = width / output.width;
+  const scaleY = height / output.height;
   const place = moved(layer, { left: -output.left, top: -output.top });
-  const left = Math.min(image.width - 1, Math.max(0, Math.floor(place.left * scaleX)));
-  const top = Math.min(image.height - 1, Math.max(0, Math.floor(place.top * scaleY)));
-  const width = Math.max(1, Math.min(image.width - left, Math.round(place.width * scaleX)));
-  const height = Math.max(1, Math.min(image.height - top, Math.round(place.height * scaleY)));
-  const columns = columnsOf(image, left, width);
-  const part = planar(image.channels, { width, height });
-  for (let c = 0; c < image.channels; c++) {
-    const from = (c * image.height + top) * width;
-    part.data.set(columns.data.subarray(from, from + width * height), c * width * height);
-  }
-  return part;
+  const left = Math.min(width - 1, Math.max(0, Math.floor(place.left * scaleX)));
+  const top = Math.min(height - 1, Math.max(0, Math.floor(place.top * scaleY)));
+  return {
+    left,
+    top,
+    width: Math.max(1, Math.min(width - left, Math.round(place.width * scaleX))),
+    height: Math.max(1, Math.min(height - top, Math.round(place.height * scaleY))),
+  };
 }

@@ -81,7 +81,7 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
   const settings = mapValues(settled, ({ value }) => value) as unknown as EditSettings;
   const sources = mapValues(settled, ({ source }) => source);
   const placement = placeEdit(request, layers, settings);
-  return { ...settings, sources, ...placement, notes: sizeNotes(layers, settings, placement) };
+  return { ...settings, sources, ...placement, notes: sizeNotes(placement) };
 }
 
 interface Settled<T> {
@@ -142,14 +142,15 @@ function placeEdit(
 ): EditPlacement {
   const native = nativeSide(maxSequence);
   const whole = picture ?? { width: asked.width ?? native, height: asked.height ?? native };
+  const isEnlarged = task === 'super-resolution' && !painted && (asked.width || asked.height);
+  const enlarged = isEnlarged ? boundsOf(enlargedSize(whole, asked)) : undefined;
   const layer = painted ?? boundsOf(whole);
   const shares = references.reduce((sum, { width, height }) => sum + Math.min(4, width / height), 1);
   const least = nativeSide(maxSequence / shares);
   const window = picture ? cropWindow(layer, picture, { context, least }) : boundsOf(whole);
-  const isEnlarged = task === 'super-resolution' && !painted && (asked.width || asked.height);
-  const output = isEnlarged ? boundsOf(enlargedSize(whole, asked)) : window;
+  const output = enlarged ?? window;
   const layout = layOutUnits(output, references, { maxSequence, keepPixels });
-  return { window, output, layer: isEnlarged ? output : layer, layout };
+  return { window, output, layer: enlarged ?? layer, layout };
 }
 
 /** Super-resolution's size; where one side is asked for, the other follows. */
@@ -159,15 +160,13 @@ function enlargedSize(picture: Size, asked: Pick<EditRequest, 'width' | 'height'
 }
 
 /** What the size in the model costs, where it is below the picture's. */
-function sizeNotes({ references }: LayerSizes, options: EditSettings, placement: EditPlacement): string[] {
-  const { output, layout } = placement;
-  const { width, height } = layout.target;
-  if (width >= 0.9 * output.width && height >= 0.9 * output.height) return [];
-  const alone = layOutUnits(output, [], options).target;
+function sizeNotes({ output, layout: { target, alone } }: EditPlacement): string[] {
+  if (target.width >= 0.9 * output.width && target.height >= 0.9 * output.height) return [];
+  const worked = `${target.width} x ${target.height}`;
   return [
-    references.length > 0 && alone.width > width
-      ? `The references lower this edit to ${width} x ${height} pixels; without them it would be ${alone.width} x ${alone.height}.`
-      : `This edit is computed at ${width} x ${height} pixels and scaled to the picture’s ${output.width} x ${output.height}.`,
+    alone.width > target.width
+      ? `The references lower this edit to ${worked} pixels; without them it would be ${alone.width} x ${alone.height}.`
+      : `This edit is computed at ${worked} pixels and scaled to the picture’s ${output.width} x ${output.height}.`,
   ];
 }
 

@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { inChannels } from '../../server/models/networks.ts';
-import { conditionUnits, readTarget } from '../../server/pipeline/condition.ts';
+import { readUnits } from '../../server/pipeline/condition.ts';
 import { readEditInput, sizesOf } from '../../server/pipeline/input.ts';
 import { packInto, unshuffleMask } from '../../server/pipeline/packing.ts';
 import { resolveEdit } from '../../server/pipeline/resolve.ts';
 import { randn } from '../../server/sampling/noise.ts';
 import { schedule } from '../../server/sampling/sigmas.ts';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
-import { type Planar, planar, type Raster, rowsOf } from '../../shared/image.ts';
-import { nearestExact, resizeToPlanar } from '../../shared/resize.ts';
+import { type Planar, planar, type Raster } from '../../shared/image.ts';
+import { nearestExact, resizeToPlanar, rowsOf } from '../../shared/resize.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
 import { type ConditionUnits, joinUnits } from '../../shared/units.ts';
 import type { LineOf } from './lines.ts';
@@ -78,10 +78,15 @@ export async function compareUnits(folder: string, line: LineOf<'units'>): Promi
     return resizeToPlanar(rowsOf(reference, crop), drawn);
   });
   const repaintingScale = input.request.repaintingScale ?? 1;
-  const joined = joinUnits(target, references, layout, { repaintingScale, withChange: line.withChange });
+  const options = { repaintingScale, withChange: line.withChange };
+  const joined = joinUnits(target, references, layout, options);
   const rows = [compareJoined(folder, line, 'shared/units', joined)];
   if (layout.target.width === edit.window.width && layout.target.height === edit.window.height) {
-    const piped = conditionUnits(input, readTarget(input, edit), edit, line.withChange);
+    const units = readUnits(input, edit);
+    const piped = joinUnits(units.target, units.references, layout, {
+      ...options,
+      repaintingScale: edit.repaintingScale,
+    });
     rows.push(compareJoined(folder, line, 'server/pipeline', piped));
   }
   return rows;

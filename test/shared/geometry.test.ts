@@ -4,9 +4,9 @@ import { boundsOf, contains } from '../../shared/bounds.ts';
 import { linearFromSRGB, matchSurroundings, sRGBFromLinear } from '../../shared/colour.ts';
 import { composite } from '../../shared/composite.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
-import { type Planar, planar, type Raster, rowsOf, rowsOfPlanar } from '../../shared/image.ts';
+import { type Planar, planar, type Raster } from '../../shared/image.ts';
 import { dilate, featherInward, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
-import { nearestExact, resize, resizeRows, resizeToPlanar } from '../../shared/resize.ts';
+import { nearestExact, resizeRows, resizeToPlanar, rowsOf, rowsOfPlanar } from '../../shared/resize.ts';
 import { chooseTask, resolveTask } from '../../shared/tasks.ts';
 import { joinUnits, layOutUnits } from '../../shared/units.ts';
 
@@ -121,11 +121,11 @@ describe('resizing', () => {
     // torch.nn.functional.interpolate(torch.arange(10.) ** 2, size=4, mode='bilinear', antialias=True)
     const squares = Float32Array.from({ length: 10 }, (_, i) => i * i);
     const source = { channels: 1, width: 10, height: 1, data: squares };
-    const small = resize(source, { width: 4, height: 1 });
+    const small = resizeToPlanar(rowsOfPlanar(source), { width: 4, height: 1 });
     expect([...small.data].map((value) => Math.round(value * 1000) / 1000)).toEqual([
       1.727, 11.56, 34.24, 64.727,
     ]);
-    const large = resize(row(0, 10, 40), { width: 6, height: 1 });
+    const large = resizeToPlanar(rowsOfPlanar(row(0, 10, 40)), { width: 6, height: 1 });
     expect([...large.data]).toEqual([0, 2.5, 7.5, 17.5, 32.5, 40]);
   });
 

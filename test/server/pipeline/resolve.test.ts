@@ -34,7 +34,7 @@ describe('an edit is settled', () => {
   });
 
   it('as it was asked for, above what task and model want', () => {
-    const request = {
+    const request: Partial<EditRequest> = {
       task: 'local-editing',
       adapters: [],
       steps: 3,
@@ -46,7 +46,7 @@ describe('an edit is settled', () => {
       preview: true,
       firstBlockCache: 0,
       window: { maxSequence: 1024, context: 0 },
-    } as const;
+    };
     const { window, ...values } = request;
     expect(resolve(request)).toMatchObject({ ...values, ...window });
   });

@@ -63,7 +63,7 @@ describe('Euler’s method', () => {
     const velocity = noise.map((value, i) => value - picture[i]!);
     expect(predictX0(noise, velocity, 1)).toEqual(picture);
     const sigmas = schedule('authors', 4, 256);
-    let x = noise;
+    let x: Float32Array = noise;
     for (let i = 0; i < 4; i++) x = eulerStep(x, velocity, sigmas[i]!, sigmas[i + 1]!);
     x.forEach((value, i) => {
       expect(value).toBeCloseTo(picture[i]!, 6);
