@@ -48,6 +48,7 @@ async function main(): Promise<object> {
     for (const name of quantizedNetworks) {
       let shown = -5;
       await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
+        network: name,
         signal: controller.signal,
         onProgress: (written, total) => {
           const percent = Math.floor((100 * written) / total);
