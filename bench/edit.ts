@@ -18,7 +18,7 @@ import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { createClient } from '../plugins/panel/client/client.ts';
 import { projectRoot } from '../server/disk/paths.ts';
-import type { EditResult } from '../shared/events.ts';
+import type { EditResult } from '../shared/protocol/result.ts';
 import { encodeContainer, type Tensor } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';
 

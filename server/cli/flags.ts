@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CodedError } from '../../shared/errors.ts';
-import { controls, tasks } from '../../shared/request.ts';
+import { controls, tasks } from '../../shared/protocol/request.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
 import { wrongCommandLine } from './failure.ts';

@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { EditEvent } from '../../shared/events.ts';
+import type { EditEvent } from '../../shared/protocol/events.ts';
 import { writeDurably } from '../disk/durable.ts';
 import { rename } from '../disk/rename.ts';
 import { requestFile } from '../engine/edit-files.ts';

@@ -1,11 +1,18 @@
 import path from 'node:path';
-import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
+import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
 import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
-import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
+import {
+  inChannels,
+  type Latent,
+  type Networks,
+  type PlanarImage,
+  type PromptEmbeddings,
+} from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
 import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
@@ -14,7 +21,6 @@ import { computedFile } from '../quantize/quantized-cache.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
-import type { Provider } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { latentFactor, openVAE } from './vae-tiles.ts';
@@ -94,17 +100,16 @@ export async function loadNetworks(
   return {
     spec: {
       id: model.id,
+      family: model.family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill'),
       inChannels: sizes.inChannels,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
-      defaultContext: model.defaultContext,
-      defaultSteps: model.defaultSteps,
-      defaultGuidance: model.defaultGuidance,
     },
     provider,
     encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
     vaeEncode: (image) => images.get(image, () => vae.encode(image)),
     vaeDecode: vae.decode,
+    listAdapters: () => listAdapters(model),
     openAdapters: transformer.openAdapters,
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
     velocity: transformer.velocity,

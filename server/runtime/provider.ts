@@ -1,10 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
-import type { Provider } from './session.ts';
+import { type Provider, providers } from '../../shared/protocol/provider.ts';
 
-export type { Provider };
-
-/** In the order in which they are tried: the fastest first. */
-export const providers: readonly Provider[] = ['cuda', 'dml', 'webgpu', 'cpu'];
+export { type Provider, providers };
 
 /** The providers to try, best first; the one that was asked for and nothing else, if one was. */
 export function candidates(

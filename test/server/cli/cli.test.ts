@@ -8,7 +8,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../server/disk/paths.ts';
 import { composite } from '../../../shared/composite.ts';
-import type { EditResult } from '../../../shared/events.ts';
+import type { EditResult } from '../../../shared/protocol/result.ts';
 import { installAdapted } from '../adapted.ts';
 import { temporaryHome } from '../http/running-companion.ts';
 

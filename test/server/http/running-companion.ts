@@ -7,8 +7,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import type { Poll } from '../../../server/jobs/state.ts';
-import type { EditEvent } from '../../../shared/events.ts';
+import type { Poll } from '../../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 
 export interface Answer {
