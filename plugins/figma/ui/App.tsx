@@ -31,7 +31,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
   const attempt = (task: () => void | Promise<void>): void => {
     Promise.resolve().then(task).catch(session.fail);
   };
-  const [selected, second] = work.selection.value;
+  const [selected, second] = work.selection.value.nodes;
   const result = second ? undefined : selected;
   const recipe = parseRecipe(result?.recipe ?? '');
 
@@ -99,7 +99,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
           isPinned={work.pinned.value !== undefined}
           mask={mask}
           busy={busy}
-          hasSelection={work.selection.value.length > 0}
+          hasSelection={work.selection.value.count > 0}
           onPin={work.pin}
           onUseAsMask={() => attempt(work.useSelectionAsMask)}
           onPaintMask={() => attempt(work.paintMask)}
