@@ -65,7 +65,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
         <PictureView key="done" picture={below} candidate={shown}>
           {state.variants.length > 1 && below && (
             <button
-              class="secondary small"
+              class="secondary"
               type="button"
               {...on({
                 click: () =>
@@ -95,6 +95,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
       <header class="plugin-head">
         <EditLayer
           target={work.target.value}
+          size={work.size.value}
           obstacle={obstacle}
           isPinned={work.pinned.value !== undefined}
           mask={mask}
