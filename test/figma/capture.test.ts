@@ -202,9 +202,12 @@ describe('everything else is exported at three times its size (simulated)', () =
     expect((await capture(await photo({}, { blendMode: 'MULTIPLY' }))).picture.fill).toBeUndefined();
   });
 
-  test('an image that cannot be downloaded', async () => {
+  test.each([
+    ['at all', 0],
+    ['but for its size', 1],
+  ])('an image that cannot be downloaded %s', async (_, loads) => {
     const given = await photo({});
-    given.scene.isOnline = false;
+    given.scene.imageLoads = loads;
     expect((await capture(given)).picture.fill).toBeUndefined();
   });
 

@@ -284,6 +284,43 @@ describe('a result finds its place (simulated)', () => {
     expect(scene.snapshot()).toBe(before);
   });
 
+  test('what reaches beyond the source by a part of a pixel is cut there, and shows the same pixels', async () => {
+    const scene = new Scene();
+    const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 60, height: 20 });
+    const { sandbox } = drive(plugin.main, scene);
+    const captured = await sandbox.call('capture', node(source));
+    const picture = await png(31, 10, () => [9, 9, 9, 255]);
+    // Two units to a pixel, half a pixel of which lies beyond each side.
+    const bounds = { left: -1, top: 0, width: 62, height: 20 };
+    for (const shape of ['node', 'region'] as const) {
+      await sandbox.call('place', placing(captured, { shape, tiles: [{ picture, bounds }] }));
+      const result = [...scene.states.values()].at(-1)!;
+      expect(scene.box(result.id)).toEqual(scene.box(source));
+      const first = imagePoint(scene, result.id, { x: 0, y: 0 });
+      const last = imagePoint(scene, result.id, { x: 60, y: 20 });
+      expect(first.x * 31).toBeCloseTo(0.5, 9);
+      expect(last.x * 31).toBeCloseTo(30.5, 9);
+    }
+  });
+
+  test('with the round corners of its source', async () => {
+    const scene = new Scene();
+    const radii = [4, 0, 8, 2] as const;
+    const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, radii });
+    const { sandbox } = drive(plugin.main, scene);
+    const captured = await sandbox.call('capture', node(source));
+    const picture = await png(4, 4, () => [9, 9, 9, 255]);
+    const tile = (left: number) => ({ picture, bounds: { left, top: 0, width: 50, height: 100 } });
+    const whole = { picture, bounds: { left: 0, top: 0, width: 100, height: 100 } };
+    await sandbox.call('place', placing(captured, { tiles: [whole] }));
+    expect([...scene.states.values()].at(-1)!.radii).toEqual(radii);
+    await sandbox.call('place', placing(captured, { tiles: [tile(0), tile(50)] }));
+    const group = [...scene.states.values()].find(({ type }) => type === 'GROUP')!;
+    const [outline, ...tiles] = group.children.map((id) => scene.get(id));
+    expect(outline).toMatchObject({ isMask: true, radii });
+    expect(tiles.map(({ isMask }) => isMask)).toEqual([false, false]);
+  });
+
   test('nothing half done stays where Figma refuses a part of it', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid });

@@ -505,6 +505,30 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(changed).toBeGreaterThan(8000);
     }, 120_000);
 
+    test('a mask over a round corner changes nothing outside of the corner', async () => {
+      const { scene, photo } = await photoIn({ width: 200, height: 200 }, { width: 100, height: 100 });
+      scene.get(photo).radii = [40, 40, 40, 40];
+      const shape = scene.add(scene.page, 'RECTANGLE', {
+        width: 70,
+        height: 70,
+        fills: [{ type: 'SOLID', color: { r: 0, g: 0, b: 1 } }],
+      });
+      const { ui, button, ready, setNumbers, select } = await open(scene);
+      await ready();
+      select(shape);
+      await button('Use as mask').click();
+      select(photo);
+      await ui.getByLabel('Instruction').fill('a red circle');
+      await setNumbers({ Seed: 7, Steps: 1 });
+      await button('Run').click();
+      await button('Keep as layer').click({ timeout: 60_000 });
+      await button('Run').waitFor({ timeout: 30_000 });
+      const size = { width: 200, height: 200 };
+      const shown = await render(scene, scene.page, scene.box(photo), size);
+      const alphaAt = (x: number, y: number) => shown[(y * 200 + x) * 4 + 3];
+      expect([alphaAt(2, 2), alphaAt(15, 15), alphaAt(40, 40)]).toEqual([0, 0, 255]);
+    }, 60_000);
+
     test.each([
       [3, false],
       [3, true],

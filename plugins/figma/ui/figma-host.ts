@@ -93,7 +93,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
       const { left, top } = placement.bounds;
       const isWhole =
         !hasMask && left === 0 && top === 0 && layer.width === target.width && layer.height === target.height;
-      const placed = await tilesOf(layer, placement.bounds, grid, hasMask);
+      const placed = await tilesOf(layer, placement.bounds, grid, hasMask ? source : undefined);
       const said = await sandbox.call('place', {
         name: placement.name,
         source,
@@ -115,7 +115,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         const picture = { width: edit.width, height: edit.height, data: whole.data as Picture['data'] };
         pictures.push({
           name: `${placement.name} · seed ${placement.recipe.seed}`,
-          tiles: (await tilesOf(picture, { left: 0, top: 0 }, target.grid, false)).tiles,
+          tiles: (await tilesOf(picture, { left: 0, top: 0 }, target.grid)).tiles,
           recipe: recipeOf(placement, target.hasMask),
         });
       }

@@ -3,7 +3,8 @@ import type { Bounds } from '../../../shared/events.ts';
 import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import type { Picture } from '../../panel/host.ts';
 import { onGrid, type PixelGrid, type Size } from '../grid.ts';
-import type { Tile } from '../protocol.ts';
+import { isTranslation, multiply, scaling, translation } from '../matrix.ts';
+import type { Source, Tile } from '../protocol.ts';
 
 /** Figma takes no image with a longer side. */
 export const maxImageSide = 4096;
@@ -22,15 +23,15 @@ export interface Tiles {
 /**
  * A picture as PNG files that Figma takes.
  * @param at where its upper left pixel lies in the source's picture, in pixels
- * @param cutOut true: the picture becomes opaque, and its alpha a mask of its own
+ * @param cutTo the picture becomes opaque, and its alpha, within the outline of this source, a mask of its own
  */
 export async function tilesOf(
   picture: Picture,
   at: { readonly left: number; readonly top: number },
   grid: PixelGrid,
-  cutOut: boolean,
+  cutTo?: Source,
 ): Promise<Tiles> {
-  const shown = cutOut ? opaque(picture) : picture;
+  const shown = cutTo ? opaque(picture) : picture;
   const source = toCanvas(shown);
   const boundsOf = (part: Bounds) =>
     onGrid(grid, { ...part, left: at.left + part.left, top: at.top + part.top });
@@ -39,12 +40,38 @@ export async function tilesOf(
   for (const part of parts(picture, isOpaque(shown) ? overlap : 0)) {
     tiles.push({ picture: await encode(source, part), bounds: boundsOf(part) });
   }
-  if (!cutOut) return { tiles };
+  if (!cutTo) return { tiles };
   const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
   // One mask for all: soft as it is, it loses nothing where it has fewer pixels than the largest pictures.
   const scale = Math.min(1, maxImageSide / Math.max(picture.width, picture.height));
-  const mask = await encode(toCanvas(whiteWithAlpha(picture)), whole, scale);
+  const alpha = toCanvas(whiteWithAlpha(picture));
+  cutToOutline(alpha, at, grid, cutTo);
+  const mask = await encode(alpha, whole, scale);
   return { tiles, mask: { picture: mask, bounds: boundsOf(whole) } };
+}
+
+/** A mask may reach over round corners, and over what lies beside a turned layer: the result may not. */
+function cutToOutline(
+  canvas: HTMLCanvasElement,
+  at: { readonly left: number; readonly top: number },
+  grid: PixelGrid,
+  { bounds, transform, width, height, radii = [0, 0, 0, 0] }: Source,
+): void {
+  const isUpright = isTranslation(transform);
+  if (isUpright && radii.every((radius) => radius === 0)) return;
+  const [[a, c, e], [b, d, f]] = [
+    translation(-at.left, -at.top),
+    scaling(1 / grid.x, 1 / grid.y),
+    translation(-bounds.left - grid.left, -bounds.top - grid.top),
+    transform,
+  ].reduce(multiply);
+  const drawing = context(canvas);
+  drawing.globalCompositeOperation = 'destination-in';
+  drawing.setTransform(a, b, c, d, e, f);
+  drawing.beginPath();
+  drawing.roundRect(0, 0, width, height, [...radii]);
+  drawing.fill();
+  drawing.resetTransform();
 }
 
 /** Rectangles within the limit, as few as there can be. */

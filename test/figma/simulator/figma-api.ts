@@ -122,7 +122,7 @@ export class FigmaApi {
   private image(hash: string): Handle {
     const bytes = this.parts.scene.images.get(hash)!;
     const load = () => {
-      if (!this.parts.scene.isOnline) throw new Error('in getBytesAsync: Image could not be loaded');
+      if (this.parts.scene.imageLoads-- <= 0) throw new Error('in getBytesAsync: Image could not be loaded');
       return bytes;
     };
     return {

@@ -107,8 +107,8 @@ export function takesChildren(type: NodeType): boolean {
 export class Scene {
   readonly states = new Map<string, NodeState>();
   readonly images = new Map<string, Uint8Array>();
-  /** Whether images that are not on this machine yet can be fetched. */
-  isOnline = true;
+  /** How many more images can be fetched before the connection is lost. */
+  imageLoads = Number.POSITIVE_INFINITY;
   /** Whether Figma follows the orientation that a photo names: nothing public says, so a plugin has to survive both. */
   followsOrientation = false;
   /**
