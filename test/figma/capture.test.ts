@@ -158,8 +158,8 @@ describe('everything else is exported at three times its size (simulated)', () =
       {
         scaleMode: 'CROP',
         imageTransform: [
-          [0, 1, 0],
-          [-1, 0, 1],
+          [0.5, 0.1, 0.2],
+          [-0.1, 0.5, 0.3],
         ],
       },
     ],
