@@ -49,6 +49,10 @@ async function capture({ scene, id }: { scene: Scene; id: string }): Promise<Cap
   return sandbox.call('capture', node(id));
 }
 
+function isSame(file: Uint8Array, other: Uint8Array | undefined): boolean {
+  return other !== undefined && Buffer.compare(file, other) === 0;
+}
+
 /** How many of some points of the node a captured fill has in another colour than they are shown in. */
 async function differences(scene: Scene, id: string, file: Uint8Array, part: Bounds): Promise<number> {
   const { x, y, width, height } = scene.box(id);
@@ -82,7 +86,9 @@ describe('the fill’s own pixels are captured where they are what the node show
   ] as const)('%s', async (_, looks, fill, shown) => {
     const given = await photo(looks as Partial<NodeState>, fill as Partial<Paint>);
     const captured = await capture(given);
-    expect(captured.picture.file, 'the very file').toEqual(given.scene.images.get(given.imageHash));
+    expect(isSame(captured.picture.file, given.scene.images.get(given.imageHash)), 'the very file').toBe(
+      true,
+    );
     expect(captured.picture.fill?.size).toEqual(photoSize);
     if (shown) {
       for (const side of ['left', 'top', 'width', 'height'] as const)
@@ -99,7 +105,7 @@ describe('the fill’s own pixels are captured where they are what the node show
     const hidden: Paint = { type: 'SOLID', color: { r: 1, g: 0, b: 0 }, visible: false };
     scene.get(id).fills = [paint!, hidden];
     const captured = await capture({ scene, id });
-    expect(captured.picture.file).toEqual(scene.images.get(imageHash));
+    expect(isSame(captured.picture.file, scene.images.get(imageHash))).toBe(true);
     expect(captured.source.radii).toEqual([9, 0, 4, 0]);
   });
 

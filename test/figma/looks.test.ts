@@ -160,6 +160,9 @@ describe.skipIf(!chromium && !process.env.CI)(
       // 960x640 in a shape of 4:3.
       await one.ui.getByText('854 × 640').waitFor();
       await shoot(one, '8-selected');
+      await button(one, 'Advanced').click();
+      await shoot(one, '21-advanced');
+      await button(one, 'Advanced').click();
       await button(one, 'Pin').click();
       one.select(red, blue);
       await button(one, 'Add layer').click();
