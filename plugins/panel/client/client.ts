@@ -2,7 +2,7 @@ import axios, { type AxiosInstance, type AxiosRequestConfig, isAxiosError } from
 import { CodedError, errorStatus, type Problem } from '../../../shared/errors.ts';
 import type { EditEvent, EditResult, EditState } from '../../../shared/events.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { Pixels } from '../host.ts';
+import type { PastEdit, Pixels } from '../host.ts';
 
 export interface Health {
   readonly name: string;
@@ -30,6 +30,13 @@ export interface EditPoll {
   readonly next: number;
 }
 
+/** The newest first. */
+interface HistoryPage {
+  readonly edits: readonly PastEdit[];
+  /** The `before` of the next page. */
+  readonly next: string | null;
+}
+
 export interface EditLayer {
   readonly layer: Pixels;
   readonly bounds: EditResult['bounds'];
@@ -52,6 +59,8 @@ export interface Client {
   poll(id: string, after: number, wait: number): Promise<EditPoll>;
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
+  /** An edit of the past; undefined where the companion keeps it no longer. */
+  history(id: string): Promise<PastEdit | undefined>;
 }
 
 const secondsToAnswer = 15;
@@ -119,6 +128,16 @@ export function createClient(url: string, token: string | undefined): Client {
     cancel: async (id) => {
       await ask({ method: 'delete', url: `/v1/edits/${id}` });
     },
+    history: async (id) => {
+      let before: string | null | undefined;
+      do {
+        const page: HistoryPage = await ask({ url: '/v1/edits', params: before ? { before } : {} });
+        const found = page.edits.find((edit) => edit.id === id);
+        if (found) return found;
+        before = page.next;
+      } while (before);
+      return undefined;
+    },
   };
 }
 
@@ -130,7 +149,11 @@ async function send<T>(http: AxiosInstance, url: string, request: AxiosRequestCo
   }
 }
 
+/** UXP's words where a manifest does not let a plugin call an address; thrown by the request, or told by its error event. */
+const denial = /permission denied|manifest entry not found/i;
+
 function toCodedError(thrown: unknown, url: string): CodedError {
+  if (thrown instanceof Error && denial.test(thrown.message)) return denied(thrown, url);
   if (!isAxiosError<unknown>(thrown)) return CodedError.from(thrown);
   if (thrown.response === undefined) {
     return new CodedError('companion-gone', {
@@ -145,6 +168,16 @@ function toCodedError(thrown: unknown, url: string): CodedError {
     detail: `The companion answered with status ${thrown.response.status} and no reason.`,
     remedy: 'Check that the panel and the companion have the same version, then try again.',
     cause: thrown,
+  });
+}
+
+/** The host's own words: they say what no guess of ours could. */
+function denied(cause: Error, url: string): CodedError {
+  return new CodedError('local-access-denied', {
+    detail: `This program does not let the panel call ${url}: “${cause.message.trim()}”`,
+    remedy:
+      'Remove the panel, restart the program and install the panel again: an older manifest may still be in use. If the words stay the same, please report them.',
+    cause,
   });
 }
 
