@@ -9,21 +9,34 @@ const collision = 9;
 const delays = [50, 100, 200, 400, 800, 1600];
 
 let scopes = 0;
+/** Ends with the last scope of this plugin: the next one waits for it, instead of colliding with it. */
+let last: Promise<unknown> = Promise.resolve();
 
-/** Whether this plugin is at work in Photoshop. */
+/** Whether this plugin is at work in Photoshop, or about to be. */
 export function isModal(): boolean {
   return scopes > 0;
 }
 
 /**
- * Does something to Photoshop while nobody else does. Never wait for the network in here: Photoshop stands still.
+ * Does something to Photoshop while nobody else does. Never wait for the network in here, nor for another scope:
+ * Photoshop stands still.
  * @param name what Photoshop shows if it takes long
  * @throws CodedError `host-busy` while a dialog is open or another plugin works, `cancelled` by the person
  */
 export async function modally<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
+  scopes++;
+  const scope = last.then(() => enter(name, work));
+  last = scope.catch(() => undefined);
+  try {
+    return await scope;
+  } finally {
+    scopes--;
+  }
+}
+
+async function enter<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
   let context: ExecutionContext | undefined;
   for (const delay of [...delays, undefined]) {
-    scopes++;
     try {
       return await core.executeAsModal(
         (given) => {
@@ -36,10 +49,8 @@ export async function modally<T>(name: string, work: (context: ExecutionContext)
       if (context?.isCancelled) throw cancelled(name);
       if ((thrown as { number?: number } | undefined)?.number !== collision) throw thrown;
       if (delay === undefined) throw busy(thrown);
-    } finally {
-      scopes--;
+      await new Promise((resolve) => setTimeout(resolve, delay));
     }
-    await new Promise((resolve) => setTimeout(resolve, delay));
   }
   throw new Error('unreachable');
 }

@@ -146,7 +146,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     await page.getByRole('button', { name: 'Back' }).click();
     await page.evaluate(() => Object.assign(window, { isOld: true }));
     await panel!.photoshop((controls) => controls.invokeMenu('Reload'));
-    await page.waitForFunction(() => !('isOld' in window));
+    await expect.poll(() => page.evaluate(() => 'isOld' in window)).toBe(false);
     await ready();
   });
 });

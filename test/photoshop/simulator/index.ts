@@ -1,10 +1,11 @@
 /** Runs in the page before the plugin: `require` with the modules, and `simulator` for the tests. */
 import type { PanelEntry, UXPModule } from '../../../plugins/photoshop/api.ts';
-import { copyState, type DocumentState } from './documents.ts';
+import { copyState, type DocumentState, type LayerState } from './documents.ts';
 import { cutDown, cutStyles, flattenControls, type Network } from './dom.ts';
 import { createPhotoshop } from './photoshop.ts';
 import * as scenes from './scenes.ts';
 import { type OpenDocument, Simulator } from './simulator.ts';
+import { randomStack } from './stacks.ts';
 
 export interface PickableFile {
   readonly name: string;
@@ -32,6 +33,33 @@ function createControls(simulator: Simulator, network: Network) {
       marks.set(at().id, copyState(at().state));
       return document;
     },
+    openStack: (seed: number) => {
+      const { document, selection, chosen } = randomStack(seed);
+      scenes.openDocument(simulator, document);
+      scenes.select(at(), selection);
+      const all = scenes.everyLayer(at().state.layers);
+      at().state.active = chosen.map((place) => all[place]!.id);
+      marks.set(at().id, copyState(at().state));
+      return { ids: at().state.active, names: all.map(({ name }) => name) };
+    },
+    seenOf: (id: number) => scenes.seenOf(at(), id),
+    seenTogether: () => scenes.seenTogether(at()),
+    isPlain: (id: number) => scenes.isPlain(at(), id),
+    stateOf: (id: number) => {
+      const layer = simulator.layerOf(at(), id);
+      const { pixels, mask } = layer;
+      return {
+        ...layer,
+        pixels: { ...pixels, data: [...pixels.data] },
+        mask: mask && { ...mask, data: [...mask.data] },
+      };
+    },
+    /** Changes a layer as a person would, without the panel. */
+    edit: (id: number, change: Partial<LayerState>) => {
+      Object.assign(simulator.layerOf(at(), id), change);
+      simulator.notify();
+    },
+    activeIDs: () => at().state.active,
     select: (recipe?: scenes.SelectionRecipe) => scenes.select(at(), recipe),
     /** Paints a quick mask, as a person does; leaves Quick Mask mode where `recipe` is absent. */
     quickMask: (recipe?: scenes.SelectionRecipe) => {

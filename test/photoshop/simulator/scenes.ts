@@ -3,11 +3,14 @@ import type { Rectangle, Samples } from '../../../plugins/photoshop/api.ts';
 import { channelsOf, type Depth, type Mode, quantise, samples, whiteOf } from './colours.ts';
 import {
   asSRGB,
+  boundsOf,
+  find,
   flatten,
   fromSRGBPlane,
   heightOf,
   type Kind,
   type LayerState,
+  maskedPixels,
   type Plane,
   trimmed,
   widthOf,
@@ -311,4 +314,50 @@ export function randomScene(seed: number): { document: DocumentRecipe; selection
   const document = { width, height, mode, depth, profile, seed, layers, active: whole(0, layers.length - 1) };
   if (chance() < 0.2) return { document };
   return { document, selection: { bounds, feather: chance() < 0.5 ? whole(1, 6) : 0 } };
+}
+
+/** All layers of a document, each before what lies in it. */
+export function everyLayer(layers: readonly LayerState[]): LayerState[] {
+  return layers.flatMap((layer) => [layer, ...everyLayer(layer.children)]);
+}
+
+/** RGBA of 8 or 16 bits with its place. */
+export interface Seen {
+  readonly bounds: Rectangle;
+  readonly data: readonly number[];
+}
+
+/** What a layer or group shows alone, with its mask: what a reference of it has to be. Null where that is nothing. */
+export function seenOf(document: OpenDocument, id: number): Seen | null {
+  const { space } = document;
+  const layer = find(document.state.layers, id)!;
+  const alone: LayerState = { ...layer, visible: true, clipped: false };
+  const whole = boundsOf(alone);
+  const plane = alone.kind === 'group' ? flatten([alone], space, whole) : maskedPixels(alone, space);
+  if (widthOf(plane.bounds) === 0 || heightOf(plane.bounds) === 0) return null;
+  return { bounds: plane.bounds, data: [...asSRGB(plane, space, 8, true)] };
+}
+
+/** What everything shows together, over the whole canvas. */
+export function seenTogether(document: OpenDocument): Seen {
+  const bounds = canvasOf(document);
+  const depth = document.space.depth === 8 ? 8 : 16;
+  return {
+    bounds,
+    data: [...asSRGB(flatten(document.state.layers, document.space, bounds), document.space, depth, true)],
+  };
+}
+
+/** Whether a layer shows itself as it is: neither it nor a group around it is clipped, hidden or masked. */
+export function isPlain(document: OpenDocument, id: number): boolean {
+  const path = (layers: readonly LayerState[]): LayerState[] | undefined => {
+    for (const layer of layers) {
+      if (layer.id === id) return [layer];
+      const rest = path(layer.children);
+      if (rest) return [layer, ...rest];
+    }
+    return undefined;
+  };
+  const [own, ...groups] = path(document.state.layers)!.reverse();
+  return !own!.clipped && groups.every((group) => !group.clipped && group.visible && !group.mask);
 }
