@@ -51,6 +51,7 @@ async function run(args: readonly string[]): Promise<object> {
     for (const name of quantizedNetworks) {
       let shown = -5;
       await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
+        network: name,
         signal: controller.signal,
         onProgress: (written, total) => {
           const percent = Math.floor((100 * written) / total);
