@@ -1,5 +1,5 @@
 /** How each model expects an edit to be put to it: the one place where a value comes from that a request leaves open. */
-import type { Task } from './request.ts';
+import type { Task } from './protocol/request.ts';
 
 /** Models that were trained alike: FLUX.1-Fill-dev with or without ACE++'s adapters, ACE++ fully tuned, and the one that ships. */
 export type ModelFamily = 'fill' | 'fft' | 'pocket';

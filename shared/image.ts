@@ -1,5 +1,4 @@
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
 
 /** Pixels as documents keep them: [height, width, channels], sRGB, straight alpha where there are 4 channels. */
 export interface Raster extends Size {

@@ -1,5 +1,4 @@
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
 import { type Raster, whiteOf } from './image.ts';
 
 /** [height, width]: 255 = regenerate, 0 = keep, between = feather. */

@@ -1,5 +1,5 @@
+import type { Bounds } from './bounds.ts';
 import { boundsOf, type Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
 import { type Planar, planar, type Raster, whiteOf } from './image.ts';
 
 /** Rows that can be read one after the other, so that no picture needs a float copy of itself. */

@@ -1,5 +1,5 @@
 import { CodedError } from './errors.ts';
-import type { EditRequest, Task } from './request.ts';
+import type { EditRequest, Task } from './protocol/request.ts';
 
 /** What came with a request. */
 export interface Given {

@@ -2,9 +2,8 @@
  * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and target laid
  * side by side, images and masks alike.
  */
-import type { Size } from './bounds.ts';
+import type { Bounds, Size } from './bounds.ts';
 import { maxAspect, nativeSide, tokenSide } from './crop-window.ts';
-import type { Bounds } from './events.ts';
 import { type Planar, planar, sideBySide } from './image.ts';
 
 /** A reference that keeps its pixels is scaled down to this share of the target's height at most (`keepPixelsRate`). */

@@ -98,7 +98,7 @@ export async function findModel(id: string): Promise<ModelEntry> {
   if (await isWritten(model)) return model;
   throw new CodedError('model-missing', {
     detail: `The blocks of ${path.join(model.folder, asGGUF(modelFiles.transformer))} are not yet written as they are computed with.`,
-    remedy: `Run "npm run models -- install ${id}" once, or "npm run quantize -- --model ${id} --bits 8", which also makes the text encoder smaller.`,
+    remedy: `Run "acepp models install ${id}" once, or "acepp quantize --model ${id} --bits 8", which also makes the text encoder smaller.`,
   });
 }
 
@@ -112,14 +112,14 @@ export async function findInstalled(id: string): Promise<ModelEntry> {
   if (!model) {
     throw new CodedError('model-unknown', {
       detail: `There is no model "${id}"; known are ${known.map((entry) => entry.id).join(', ')}.`,
-      remedy: `Leave out the model, or install it: "npm run models -- list" says which there are.`,
+      remedy: `Leave out the model, or install it: "acepp models list" says which there are.`,
     });
   }
   const missing = await missingFiles(model);
   if (missing.length > 0) {
     throw new CodedError('model-missing', {
       detail: `The model "${id}" is not complete: ${model.folder} has no ${missing.join(', ')}.`,
-      remedy: `Go on with "npm run models -- install ${id}", put the missing files there, or choose another model.`,
+      remedy: `Go on with "acepp models install ${id}", put the missing files there, or choose another model.`,
     });
   }
   return model;
@@ -146,7 +146,7 @@ async function knownModels(): Promise<ModelEntry[]> {
   return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!.filter(({ id }) => !taken.has(id))])];
 }
 
-/** `<id>-8bit` and `<id>-4bit`, where `npm run quantize` has made them of the model's files as they are now. */
+/** `<id>-8bit` and `<id>-4bit`, where `acepp quantize` has made them of the model's files as they are now. */
 async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   const variants: ModelEntry[] = [];
   for (const bits of [8, 4] as const) {
@@ -191,11 +191,11 @@ export async function quantizedFiles(
   { folder }: ModelEntry,
   bits: Bits,
 ): Promise<Record<QuantizedNetwork, string>> {
-  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits);
+  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits, name);
   return { transformer: await at('transformer'), t5: await at('t5') };
 }
 
-/** What `npm run quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
+/** What `acepp quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
 export async function quantizedOnlyOf(id: string): Promise<string[]> {
   const models = (await knownModels()).filter((model) => !model.quantized && model.id !== pocket.id);
   const written = async (model: ModelEntry): Promise<string[]> => {

@@ -3,7 +3,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody, EditResult } from '../../shared/events.ts';
+import type { EngineStatus } from '../../shared/protocol/answers.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
@@ -36,12 +38,6 @@ export interface EngineLimits {
 const defaultLimits: EngineLimits = { silence: 1800, probe: 60, cancel: 10, idle: 600 };
 const stderrLines = 40;
 
-export interface EngineStatus {
-  readonly state: 'stopped' | 'starting' | 'running' | 'idle';
-  readonly provider: string | null;
-  readonly model: string | null;
-}
-
 interface Job {
   readonly id: string;
   readonly folder: string;
@@ -60,7 +56,7 @@ export class Engine {
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: string; model: string } | undefined;
+  #loaded: { provider: Provider; model: string } | undefined;
   #trying: Provider | undefined;
   /** The end of stderr, the oldest line first. */
   #stderr: string[] = [];

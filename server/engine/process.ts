@@ -72,7 +72,7 @@ async function edit(folder: string): Promise<void> {
       return await editOn(loaded, input, folder);
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
-      const failed = warm?.networks.provider as Provider | undefined;
+      const failed = warm?.networks.provider;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
       setAside(failed, cause.detail);

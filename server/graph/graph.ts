@@ -53,6 +53,7 @@ interface Parts {
   /** Casts of weights; they precede all other nodes: then ONNX Runtime runs each just before its use. */
   readonly casts: Map<string, { readonly node: Node; readonly value: Value }>;
   readonly nodes: Node[];
+  readonly values: Map<string, Value>;
   readonly taken: Map<string, number>;
 }
 
@@ -78,6 +79,7 @@ export class Graph {
       initializers: new Map(),
       casts: new Map(),
       nodes: [],
+      values: new Map(),
       taken: new Map(),
     };
     return new Graph(parts, '');
@@ -96,7 +98,7 @@ export class Graph {
   input(name: string, type: ElementType, shape: readonly number[]): Value {
     const value = { name, type, shape };
     this.#parts.inputs.push(value);
-    return value;
+    return this.#keep(value);
   }
 
   output(name: string, value: Value): void {
@@ -126,9 +128,15 @@ export class Graph {
 
   /** The model, ready for ONNX Runtime. */
   finish(): Model {
-    const { name, inputs, outputs, initializers, casts, nodes } = this.#parts;
+    const { name, inputs, outputs, initializers, casts, nodes, values } = this.#parts;
     const allNodes = [...[...casts.values()].map(({ node }) => node), ...nodes];
-    return encodeModel(name, { inputs, outputs, initializers: [...initializers.values()], nodes: allNodes });
+    return encodeModel(name, {
+      inputs,
+      outputs,
+      initializers: [...initializers.values()],
+      nodes: allNodes,
+      values,
+    });
   }
 
   /** Adds any node. The thin methods below check their inputs and say what comes out. */
@@ -192,7 +200,7 @@ export class Graph {
       attributes,
     } as const;
     casts.set(name, { node, value });
-    return value;
+    return this.#keep(value);
   }
 
   // Activations.
@@ -535,7 +543,13 @@ export class Graph {
       outputs: outputs.map((output) => output.name),
       attributes,
     });
+    for (const value of outputs) this.#keep(value);
     return outputs;
+  }
+
+  #keep(value: Value): Value {
+    this.#parts.values.set(value.name, value);
+    return value;
   }
 
   #initializer(initializer: Initializer): Value {
@@ -543,7 +557,7 @@ export class Graph {
     const known = initializers.get(initializer.value.name);
     if (!known) {
       initializers.set(initializer.value.name, initializer);
-      return initializer.value;
+      return this.#keep(initializer.value);
     }
     if (known.value.shape.join() !== initializer.value.shape.join()) {
       const what = `${describe(known.value)} and ${describe(initializer.value)}`;
@@ -615,6 +629,6 @@ export class Graph {
 
 function castTo(type: ElementType): { readonly attributes: Readonly<Record<string, Attribute>> } {
   // TensorProto.DataType
-  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17 };
+  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17, float8e5m2: 19 };
   return { attributes: { to: { int: codes[type] } } };
 }

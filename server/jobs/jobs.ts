@@ -2,21 +2,14 @@ import { rm, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import PQueue from 'p-queue';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEvent, EditEventBody } from '../../shared/events.ts';
-import type { EditRequest } from '../../shared/request.ts';
+import type { Accepted, EditLife, History, Poll } from '../../shared/protocol/answers.ts';
+import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
+import type { EditRequest } from '../../shared/protocol/request.ts';
 import { resultFile } from '../engine/edit-files.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type Received, readRequest, receive } from './intake.ts';
 import { LiveEdit } from './live-edit.ts';
-import {
-  type Accepted,
-  type EditLife,
-  type EditRecord,
-  type History,
-  isOver,
-  lifeAfter,
-  type Poll,
-} from './state.ts';
+import { type EditRecord, isOver, lifeAfter } from './state.ts';
 import { Store } from './store.ts';
 
 /** Edits that may wait; more are refused, as nobody waits that long. */

@@ -1,5 +1,5 @@
 import { EventEmitter, once } from 'node:events';
-import type { EditEvent, EditEventBody } from '../../shared/events.ts';
+import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
 import type { Store } from './store.ts';
 
 /** The events of an edit that is not over yet: numbered, written in order, and waited for. */

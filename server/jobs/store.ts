@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { EditEvent } from '../../shared/events.ts';
+import type { EditEvent } from '../../shared/protocol/events.ts';
 import { writeDurably } from '../disk/durable.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import type { Received } from './intake.ts';

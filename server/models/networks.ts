@@ -1,4 +1,5 @@
 import type { ModelFamily } from '../../shared/conventions.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
@@ -7,8 +8,8 @@ import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
  */
 export interface Networks {
   readonly spec: ModelSpec;
-  /** The execution provider that runs them: `cpu`, `cuda`, `dml` or `webgpu`. */
-  readonly provider: string;
+  /** The execution provider that runs them. */
+  readonly provider: Provider;
   /** T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction. */
   encodePrompt(instruction: string): Promise<PromptEmbeddings>;
   /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */

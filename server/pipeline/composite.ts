@@ -1,6 +1,7 @@
 /** What was generated, as a layer of the document. */
+
+import type { Bounds } from '../../shared/bounds.ts';
 import { matchSurroundings } from '../../shared/colour.ts';
-import type { Bounds } from '../../shared/events.ts';
 import type { Planar } from '../../shared/image.ts';
 import { filledMask, layerAlpha, type Mask } from '../../shared/mask.ts';
 import { resizeRows, rowsOfPlanar } from '../../shared/resize.ts';

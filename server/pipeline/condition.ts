@@ -1,6 +1,5 @@
 /** What the model is conditioned on (arXiv 2501.02487, equation 5): pictures and mask at its size, joined, encoded and packed. */
-import type { Size } from '../../shared/bounds.ts';
-import type { Bounds } from '../../shared/events.ts';
+import type { Bounds, Size } from '../../shared/bounds.ts';
 import { type Planar, planar } from '../../shared/image.ts';
 import { binarise, cutMask, dilate, type Mask } from '../../shared/mask.ts';
 import { nearestExact, resizeToPlanar, rowsOf } from '../../shared/resize.ts';

@@ -1,5 +1,5 @@
 import { moved } from '../../shared/bounds.ts';
-import type { EditResult } from '../../shared/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { bytesOf, type Container } from '../../shared/safetensors.ts';
 import type { EditInput } from './input.ts';
 import type { ResolvedEdit } from './resolve.ts';

@@ -1,6 +1,6 @@
 import sharp from 'sharp';
+import type { Bounds } from '../../shared/bounds.ts';
 import { moved, type Size } from '../../shared/bounds.ts';
-import type { Bounds } from '../../shared/events.ts';
 import { cutPlanar, type Planar } from '../../shared/image.ts';
 import type { TargetUnit } from '../../shared/units.ts';
 import type { PlanarImage } from '../models/networks.ts';

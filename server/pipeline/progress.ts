@@ -1,6 +1,6 @@
 /** What an edit reports while it runs: stages, steps with their previews, the time left; and what each stage took. */
 import { moved } from '../../shared/bounds.ts';
-import type { EditEventBody, Stage } from '../../shared/events.ts';
+import type { EditEventBody, Stage } from '../../shared/protocol/events.ts';
 import type { TargetUnit } from '../../shared/units.ts';
 import type { Networks } from '../models/networks.ts';
 import { decodeTarget } from './decode.ts';

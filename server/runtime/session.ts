@@ -1,12 +1,10 @@
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import { CodedError } from '../../shared/errors.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { Model } from '../graph/encode.ts';
 import { closedShape, describe, isOpen, openLength, type Value } from '../graph/value.ts';
 import { gpuWeights } from './cuda-memory.ts';
-
-/** What computes: the names of ONNX Runtime's execution providers. */
-export type Provider = 'cuda' | 'dml' | 'webgpu' | 'cpu';
 
 /** The providers that this build of ONNX Runtime knows on this system; whether one works shows when a session is opened. */
 export async function availableProviders(): Promise<string[]> {
@@ -55,7 +53,9 @@ export class Session {
       extra: {
         session: {
           ...(provider === 'cuda' &&
-            gpuWeights(model.weightBytes).inPages && { use_device_allocator_for_initializers: '1' }),
+            gpuWeights(model.weights.map(({ length }) => length)).inPages && {
+              use_device_allocator_for_initializers: '1',
+            }),
           model_external_initializers_file_folder_path: model.externalFolder,
           // Threads that wait would keep their cores busy, which the person's own programs need; an edit of pocket takes a
           // sixth less of the processor, and no longer.

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { History, Poll } from '../../../server/jobs/state.ts';
-import type { EditEvent } from '../../../shared/events.ts';
+import type { History, Poll } from '../../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 

@@ -7,8 +7,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import type { Poll } from '../../../server/jobs/state.ts';
-import type { EditEvent } from '../../../shared/events.ts';
+import type { Poll } from '../../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 
 export interface Answer {
@@ -57,8 +57,8 @@ export class RunningCompanion {
   ): Promise<RunningCompanion> {
     const home = options.home ?? (await temporaryHome());
     const env = { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(await freePort()), CI: 'true' };
-    const main = path.join(projectRoot, 'dist/server/main.js');
-    const args = [main, '--provider', 'cpu', ...(options.args ?? [])];
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const args = [program, 'start', '--provider', 'cpu', ...(options.args ?? [])];
     const child = spawn(process.execPath, args, {
       env: { ...env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resultFile } from '../../../server/engine/edit-files.ts';
 import { Jobs, type JobsParts } from '../../../server/jobs/jobs.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditResult } from '../../../shared/events.ts';
+import type { EditResult } from '../../../shared/protocol/result.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
 
 const result = (seed: number): EditResult => ({

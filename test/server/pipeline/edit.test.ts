@@ -7,8 +7,8 @@ import { readEditInput } from '../../../server/pipeline/input.ts';
 import { encodeLayer, type FinishedLayer } from '../../../server/pipeline/layer.ts';
 import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditEventBody } from '../../../shared/events.ts';
 import type { Raster } from '../../../shared/image.ts';
+import type { EditEventBody } from '../../../shared/protocol/events.ts';
 import type { Container, Tensor } from '../../../shared/safetensors.ts';
 import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
 

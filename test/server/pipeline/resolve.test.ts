@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type InstalledModel, type LayerSizes, resolveEdit } from '../../../server/pipeline/resolve.ts';
-import type { EditRequest } from '../../../shared/request.ts';
+import type { EditRequest } from '../../../shared/protocol/request.ts';
 
 const published = ['local-editing', 'portrait', 'subject'];
 const fill: InstalledModel = { id: 'fill', family: 'fill', maxSequence: 4096, adapters: published };
