@@ -27,7 +27,7 @@ async function main(): Promise<object> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
   try {
     await writeFile(requestFile(folder), request);
-    const [result] = await engine.run(id, folder, (event) => progress.show(event));
+    const [result] = await engine.run({ id, folder, runs: 1 }, (event) => progress.show(event));
     if (out) {
       isNeeded = true;
       await writeResult(resultFile(folder, 0), out, flags);

@@ -59,6 +59,8 @@ export interface EditResult {
   readonly model: string;
   readonly adapters: readonly { readonly name: string; readonly scale: number }[];
   readonly provider: string;
+  /** How often the edit was started, where a crash or a restart made it more than once. */
+  readonly runs?: number;
   /** Size in pixels at which the model worked, references not counted. */
   readonly workSize: { readonly width: number; readonly height: number };
   /** Seconds by stage. */
