@@ -6,8 +6,8 @@ import { type ComputeDType, float32, type Precision } from '../server/graph/prec
 import { closedShape } from '../server/graph/value.ts';
 import { buildFlux, builtLength, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
 import { probe } from '../server/runtime/probe.ts';
-import type { Provider } from '../server/runtime/session.ts';
 import { Session } from '../server/runtime/session.ts';
+import type { Provider } from '../shared/protocol/provider.ts';
 import { elementCount } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';
 import type { FluxShape } from './weights.ts';

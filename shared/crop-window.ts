@@ -1,5 +1,4 @@
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
 
 /** Pixels of one token along a side: the autoencoder's factor 8, times the 2x2 packing. */
 export const tokenSide = 16;

@@ -56,6 +56,8 @@ export const errorStatus = {
   'host-busy': 409,
   /** The program around the panel lets it reach nothing on this machine. */
   'local-access-denied': 403,
+  /** What another process sent is not in the form of the protocol. */
+  'message-invalid': 502,
   'companion-gone': 503,
   'companion-running': 409,
   'port-busy': 503,
@@ -63,16 +65,6 @@ export const errorStatus = {
 } as const;
 
 export type ErrorCode = keyof typeof errorStatus;
-
-/** RFC 9457 problem details as they travel over HTTP and in the events of a failed edit. */
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly code: ErrorCode;
-  readonly detail: string;
-  readonly remedy: string;
-}
 
 export interface ErrorParts {
   /** What is wrong, with the offending value in it. */
@@ -97,7 +89,8 @@ export class CodedError extends Error {
     this.remedy = parts.remedy;
   }
 
-  toProblem(): Problem {
+  /** RFC 9457 problem details: `Problem` of `shared/protocol/problem.ts`. */
+  toProblem() {
     return {
       type: `urn:acepp:${this.code}`,
       title: this.code.replaceAll('-', ' '),
@@ -109,7 +102,7 @@ export class CodedError extends Error {
   }
 
   /** The error that a problem document describes: the other side of `toProblem`. */
-  static fromProblem(problem: Problem): CodedError {
+  static fromProblem(problem: Pick<CodedError, 'code' | 'detail' | 'remedy'>): CodedError {
     return new CodedError(problem.code, { detail: problem.detail, remedy: problem.remedy });
   }
 

@@ -1,5 +1,5 @@
 /** What the sandbox, which sees the document, and the panel, which sees the companion, tell each other. */
-import type { Bounds } from '../../shared/events.ts';
+import type { Bounds } from '../../shared/bounds.ts';
 import type { Matrix } from './matrix.ts';
 
 /** A selected node, as the panel shows it. */

@@ -1,4 +1,4 @@
-import type { EditRequest } from '../../shared/request.ts';
+import type { EditRequest } from '../../shared/protocol/request.ts';
 
 /** What a result was made of; it is kept with the result, so that the same can be run again. */
 export interface Recipe {

@@ -1,6 +1,7 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import type { CodedError } from '../../shared/errors.ts';
-import type { Bounds, EditResult } from '../../shared/events.ts';
-import type { EditRequest } from '../../shared/request.ts';
+import type { EditRequest } from '../../shared/protocol/request.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 
 /** Pixels with straight alpha: RGBA U8, `[height, width, 4]`. */
 export interface Picture {

@@ -1,6 +1,6 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, intersect, type Size } from '../../shared/bounds.ts';
 import { tokenSide } from '../../shared/crop-window.ts';
-import type { Bounds } from '../../shared/events.ts';
 
 /** Around the mask, the least number of pixels that the companion gets to see, so that its own window always fits. */
 const leastContext = 1024;

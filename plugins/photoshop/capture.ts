@@ -1,6 +1,6 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, intersect, moved } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { Bounds } from '../../shared/events.ts';
 import { maskBounds } from '../../shared/mask.ts';
 import type { Capture, Pixels } from '../panel/host.ts';
 import { surroundings } from '../panel/surroundings.ts';

@@ -1,5 +1,5 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { intersect } from '../../shared/bounds.ts';
-import type { Bounds } from '../../shared/events.ts';
 import type { Pixels } from '../panel/host.ts';
 import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
 import { isGroup, leavesOf } from './documents.ts';

@@ -3,9 +3,11 @@
  * scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer. A name or a
  * hidden text layer would show, and plugin storage would not travel with the file.
  */
+
+import type { Bounds } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { Bounds, EditResult } from '../../shared/events.ts';
-import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import { action } from './modules.ts';

@@ -1,5 +1,5 @@
 import { boundsOf } from '../../shared/bounds.ts';
-import type { EditRequest, Task } from '../../shared/request.ts';
+import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { taskRules } from '../../shared/tasks.ts';
 import { activeDocument } from './documents.ts';
 import { inOneStep, modally } from './modal.ts';

@@ -16,12 +16,12 @@ export interface InstallerRun {
 }
 
 /**
- * Runs `npm run <name> -- <command>`. Results go to stdout; progress, licences and errors to stderr.
+ * Runs `acepp <name> <command>`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export async function runInstaller(
   name: string,
-  argv: readonly string[],
+  args: readonly string[],
   define: (command: Command, run: InstallerRun) => void,
 ): Promise<number> {
   const ended = new AbortController();
@@ -33,10 +33,10 @@ export async function runInstaller(
     });
   }
   const run: InstallerRun = { progress: new Progress(), signal: ended.signal, exitCode: 0 };
-  const command = new Command(`npm run ${name} --`).configureOutput({ writeErr: () => {} }).exitOverride();
+  const command = new Command(`acepp ${name}`).configureOutput({ writeErr: () => {} }).exitOverride();
   define(command, run);
   try {
-    await command.parseAsync([...argv]);
+    await command.parseAsync([...args], { from: 'user' });
   } catch (thrown) {
     run.progress.end();
     if (ended.signal.aborted) {

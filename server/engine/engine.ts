@@ -3,7 +3,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody, EditResult } from '../../shared/events.ts';
+import type { EngineStatus } from '../../shared/protocol/answers.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
@@ -50,12 +52,6 @@ const defaultLimits: EngineLimits = {
 };
 const stderrLines = 40;
 
-export interface EngineStatus {
-  readonly state: 'stopped' | 'starting' | 'running' | 'idle';
-  readonly provider: string | null;
-  readonly model: string | null;
-}
-
 /** An edit to run. */
 export interface EngineEdit {
   readonly id: string;
@@ -82,7 +78,7 @@ export class Engine {
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: string; model: string } | undefined;
+  #loaded: { provider: Provider; model: string } | undefined;
   #trying: Provider | undefined;
   /** The end of stderr, the oldest line first. */
   #stderr: string[] = [];

@@ -1,6 +1,8 @@
 /** What the companion and its engine process say to each other over IPC (structured clone). */
-import type { Problem } from '../../shared/errors.ts';
-import type { EditEventBody, EditResult } from '../../shared/events.ts';
+
+import type { EditEventBody } from '../../shared/protocol/events.ts';
+import type { Problem } from '../../shared/protocol/problem.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import type { Provider } from '../runtime/provider.ts';
 
 export type ToEngine =
@@ -17,7 +19,7 @@ export type FromEngine =
   | { readonly type: 'trying'; readonly provider: Provider }
   | { readonly type: 'provider-failed'; readonly provider: Provider; readonly reason: string }
   | { readonly type: 'provider-works'; readonly provider: Provider }
-  | { readonly type: 'loaded'; readonly provider: string; readonly model: string }
+  | { readonly type: 'loaded'; readonly provider: Provider; readonly model: string }
   | { readonly type: 'event'; readonly event: EditEventBody }
   /** A variant lies on disk. */
   | { readonly type: 'result'; readonly result: EditResult }

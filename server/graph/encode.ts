@@ -50,6 +50,8 @@ export interface GraphParts {
   readonly outputs: readonly Value[];
   readonly initializers: readonly Initializer[];
   readonly nodes: readonly Node[];
+  /** Type and shape of everything that a node takes or gives, by name. */
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 /** An ONNX model whose weights stay where they are. */
@@ -61,6 +63,9 @@ export interface Model {
   readonly outputs: readonly Value[];
   /** Bytes of each weight that lies in a file. */
   readonly weightBytes: readonly number[];
+  /** For people who look at it; `bytes` has the same nodes, without the shapes between them. */
+  readonly nodes: readonly Node[];
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 const dataType: Readonly<Record<ElementType, DataType>> = {
@@ -111,6 +116,8 @@ export function encodeModel(name: string, parts: GraphParts): Model {
     inputs: parts.inputs,
     outputs: parts.outputs,
     weightBytes: parts.initializers.flatMap(({ data }) => (data instanceof Uint8Array ? [] : [data.length])),
+    nodes: parts.nodes,
+    values: parts.values,
   };
 }
 

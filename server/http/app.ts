@@ -8,8 +8,8 @@ import Fastify, {
 
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
+import type { EngineStatus } from '../../shared/protocol/answers.ts';
 import { listAdapters, listModels } from '../catalogue/catalogue.ts';
-import type { EngineStatus } from '../engine/engine.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';

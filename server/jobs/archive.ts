@@ -1,9 +1,10 @@
 import { CodedError } from '../../shared/errors.ts';
+import type { EditLife, History } from '../../shared/protocol/answers.ts';
 import { resultFile } from '../engine/edit-files.ts';
 import { type HistoryBudget, historyPage, mustBeOver, overBudget } from './history.ts';
 import type { EditRecord } from './record.ts';
 import { bytesOf, openResult, type ResultFile, readResult, thumbnail } from './results.ts';
-import { type EditLife, type EndedLife, type History, isOver } from './state.ts';
+import { type EndedLife, isOver } from './state.ts';
 import type { Store } from './store.ts';
 
 const millisecondsBetweenCleanings = 3_600_000;

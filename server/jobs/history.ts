@@ -1,6 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
+import type { EditSummary, History } from '../../shared/protocol/answers.ts';
 import type { EditRecord } from './record.ts';
-import { type EditSummary, type History, isOver } from './state.ts';
+import { isOver } from './state.ts';
 
 const pageLength = 50;
 const day = 86_400_000;

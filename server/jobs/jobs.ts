@@ -2,8 +2,9 @@ import { rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import PQueue from 'p-queue';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEvent } from '../../shared/events.ts';
-import type { EditRequest } from '../../shared/request.ts';
+import type { Accepted, History, Poll } from '../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../shared/protocol/events.ts';
+import type { EditRequest } from '../../shared/protocol/request.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import { Archive } from './archive.ts';
 import { type HistoryBudget, historyPage } from './history.ts';
@@ -12,15 +13,7 @@ import { LiveEdit } from './live-edit.ts';
 import type { EditQueue, QueuedEdit, QueueListener } from './queue.ts';
 import type { EditRecord } from './record.ts';
 import { bytesOf } from './results.ts';
-import {
-  type Accepted,
-  type EndedLife,
-  type History,
-  isOver,
-  lastEvent,
-  lifeAfter,
-  type Poll,
-} from './state.ts';
+import { type EndedLife, isOver, lastEvent, lifeAfter } from './state.ts';
 import { Store } from './store.ts';
 
 /** Edits that may wait; more are refused, as nobody waits that long. */

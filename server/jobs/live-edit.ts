@@ -1,4 +1,4 @@
-import type { EditEvent, EditEventBody } from '../../shared/events.ts';
+import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
 import type { Store } from './store.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody } from '../../shared/events.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
 import type { EndedLife } from './state.ts';
 
 /** An edit as a queue carries it: what it is lies in its folder. */

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { appendFile, copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
-import type { EditEvent } from '../../shared/events.ts';
+import type { EditEvent } from '../../shared/protocol/events.ts';
 import { asDiskError, syncFolder, writeAtomically, writeDurably } from '../disk/durable.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import type { Received } from './intake.ts';

@@ -1,11 +1,18 @@
 import path from 'node:path';
-import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
+import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
-import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
-import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
+import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
+import {
+  inChannels,
+  type Latent,
+  type Networks,
+  type PlanarImage,
+  type PromptEmbeddings,
+} from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
 import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
@@ -14,7 +21,6 @@ import { computedFile } from '../quantize/quantized-cache.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
-import type { Provider } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { latentFactor, openVAE } from './vae-tiles.ts';
@@ -40,20 +46,9 @@ export async function loadNetworks(
   model: ModelEntry,
   { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
   const sizes = built(fluxFile, () => fluxSizes(fluxFile));
-  const t5Tokenizer = await openTokenizer(
-    at('t5Tokenizer'),
-    at('t5TokenizerConfig'),
-    defaultLength.t5,
-    authorsTokens(sizes.inChannels),
-  );
-  const clipTokenizer = await openTokenizer(
-    at('clipTokenizer'),
-    at('clipTokenizerConfig'),
-    defaultLength.clip,
-  );
+  const { t5: t5Tokenizer, clip: clipTokenizer } = await openTokenizers(model, sizes);
 
   // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
   built(fluxFile, () => buildFlux(fluxFile, 1, 1));
@@ -105,17 +100,16 @@ export async function loadNetworks(
   return {
     spec: {
       id: model.id,
+      family: model.family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill'),
       inChannels: sizes.inChannels,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
-      defaultContext: model.defaultContext,
-      defaultSteps: model.defaultSteps,
-      defaultGuidance: model.defaultGuidance,
     },
     provider,
     encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
     vaeEncode: (image) => images.get(image, () => vae.encode(image)),
     vaeDecode: vae.decode,
+    listAdapters: () => listAdapters(model),
     openAdapters: transformer.openAdapters,
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
     velocity: transformer.velocity,
@@ -127,12 +121,27 @@ export async function loadNetworks(
   };
 }
 
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openTokenizers({ folder }: ModelEntry, { inChannels }: FluxSizes) {
+  const at = (name: keyof typeof modelFiles) => path.join(folder, modelFiles[name]);
+  return {
+    t5: await openTokenizer(
+      at('t5Tokenizer'),
+      at('t5TokenizerConfig'),
+      defaultLength.t5,
+      authorsTokens(inChannels),
+    ),
+    clip: await openTokenizer(at('clipTokenizer'), at('clipTokenizerConfig'), defaultLength.clip),
+  };
+}
+
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
 }
 
-async function openWeights(model: ModelEntry) {
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openWeights(model: ModelEntry) {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   return {
     transformer: await WeightsFile.open(

@@ -1,10 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
-import type { Provider } from './session.ts';
+import { type Provider, providers } from '../../shared/protocol/provider.ts';
 
-export type { Provider };
-
-/** In the order in which they are tried: the fastest first. */
-export const providers: readonly Provider[] = ['cuda', 'dml', 'webgpu', 'cpu'];
+export { type Provider, providers };
 
 /** The providers to try, best first; the one that was asked for and nothing else, if one was. */
 export function candidates(
@@ -24,7 +21,7 @@ export function candidates(
 export function unavailable(provider: Provider, reason: string, cause?: unknown): CodedError {
   return new CodedError('provider-unavailable', {
     detail: `The provider "${provider}" was asked for and cannot be used: ${reason}.`,
-    remedy: `${provider === 'cuda' ? 'On Linux “npm run cuda -- install” fetches what CUDA needs, and “npm run cuda -- status” says what is missing' : 'Install what is missing'}; or leave out --provider: then the best one that works is taken, the CPU last.`,
+    remedy: `${provider === 'cuda' ? 'On Linux “acepp cuda install” fetches what CUDA needs, and “acepp cuda status” says what is missing' : 'Install what is missing'}; or leave out --provider: then the best one that works is taken, the CPU last.`,
     cause,
   });
 }

@@ -1,12 +1,10 @@
 import { InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import { CodedError } from '../../shared/errors.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { Model } from '../graph/encode.ts';
 import { closedShape, describe, isOpen, openLength, type Value } from '../graph/value.ts';
 import { gpuWeights } from './cuda-memory.ts';
-
-/** What computes: the names of ONNX Runtime's execution providers. */
-export type Provider = 'cuda' | 'dml' | 'webgpu' | 'cpu';
 
 /** The providers that this build of ONNX Runtime knows on this system; whether one works shows when a session is opened. */
 export async function availableProviders(): Promise<string[]> {

@@ -3,7 +3,7 @@ import { createDocument } from '../../plugins/browser/document.ts';
 import { createHistory } from '../../plugins/browser/history.ts';
 import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
 import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
-import type { EditResult } from '../../shared/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 
 const emptyMask = (width: number, height: number) => ({
   width,

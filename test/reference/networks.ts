@@ -13,10 +13,11 @@ import {
 } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
 import type { Capabilities } from '../../server/runtime/probe.ts';
-import { type Arrays, type Provider, Session } from '../../server/runtime/session.ts';
+import { type Arrays, Session } from '../../server/runtime/session.ts';
 import { openTransformer } from '../../server/runtime/transformer.ts';
 import { openVAE } from '../../server/runtime/vae-tiles.ts';
 import { FirstBlockCache } from '../../server/sampling/first-block-cache.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinAbsolute, withinRelative } from './measure.ts';
 import { roundedAfterEachNode } from './rounded.ts';

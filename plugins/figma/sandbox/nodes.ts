@@ -1,5 +1,5 @@
+import type { Bounds } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { Bounds } from '../../../shared/events.ts';
 import type { SelectedNode } from '../protocol.ts';
 
 /** What can be exported and lies somewhere. */

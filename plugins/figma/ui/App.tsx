@@ -1,6 +1,6 @@
 import { useEffect } from 'preact/hooks';
 import { CodedError } from '../../../shared/errors.ts';
-import { parseEditRequest } from '../../../shared/request.ts';
+import { parseEditRequest } from '../../../shared/protocol/request.ts';
 import { Panel } from '../../panel/app.tsx';
 import { on } from '../../panel/components/on.ts';
 import type { Connection } from '../../panel/models/connection.ts';

@@ -1,7 +1,7 @@
 import { effect } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { Bounds } from '../../../shared/events.ts';
+import type { Bounds } from '../../../shared/bounds.ts';
 import { type PaintMask, type Point, strokeLine } from '../../panel/canvas/brush.ts';
 import { toCanvas } from '../../panel/canvas/decode.ts';
 import { createMaskOverlay } from '../../panel/canvas/mask-overlay.ts';

@@ -1,7 +1,7 @@
 import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
-import { parseEditRequest } from '../../../shared/request.ts';
+import { parseEditRequest } from '../../../shared/protocol/request.ts';
 import { decodeReference } from '../../panel/canvas/decode.ts';
 import { pickFiles } from '../../panel/canvas/pick.ts';
 import type { Host, Picture, Pixels, Placement, Reference } from '../../panel/host.ts';

@@ -1,4 +1,4 @@
-import type { Bounds } from '../../../shared/events.ts';
+import type { Bounds } from '../../../shared/bounds.ts';
 import { context, newCanvas } from '../../panel/canvas/decode.ts';
 import type { ExportedNode } from '../protocol.ts';
 

@@ -1,5 +1,5 @@
+import type { Bounds } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { Bounds } from '../../../shared/events.ts';
 import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import type { Picture } from '../../panel/host.ts';
 import type { Tile } from '../protocol.ts';

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
-import { maxVariants } from '../../../shared/request.ts';
-import type { ModelInfo } from '../client/client.ts';
+import type { ModelInfo } from '../../../shared/protocol/answers.ts';
+import { maxVariants } from '../../../shared/protocol/request.ts';
 import { type AdvancedSettings, noAdapter } from '../models/settings.ts';
 import { on } from './on.ts';
 import { SelectRow } from './SelectRow.tsx';

@@ -1,7 +1,8 @@
 import { signal } from '@preact/signals';
 import manifest from '../../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../../shared/errors.ts';
-import { type Client, createClient, type Health, type ModelInfo } from '../client/client.ts';
+import type { Health, ModelInfo } from '../../../shared/protocol/answers.ts';
+import { type Client, createClient } from '../client/client.ts';
 import type { Host } from '../host.ts';
 
 export type ConnectionState =
@@ -93,10 +94,11 @@ async function meet(client: Client, token: string | undefined): Promise<Connecti
     health = await client.health();
   } catch (thrown) {
     const error = CodedError.from(thrown);
-    const isCompanion = error.code !== 'companion-gone' && error.code !== 'internal';
+    // What says nothing that a companion says is another program.
+    const isCompanion = !['companion-gone', 'internal', 'message-invalid'].includes(error.code);
     return isCompanion ? { kind: 'refused', error } : undefined;
   }
-  if (health?.name !== manifest.name) return undefined;
+  if (health.name !== manifest.name) return undefined;
   if (health.protocol !== manifest.protocol) return { kind: 'refused', error: otherVersion(health) };
   if (token === undefined) return { kind: 'unpaired' };
   try {

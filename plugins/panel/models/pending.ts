@@ -1,4 +1,4 @@
-import { type EditRequest, parseEditRequest } from '../../../shared/request.ts';
+import { type EditRequest, parseEditRequest } from '../../../shared/protocol/request.ts';
 import type { Host } from '../host.ts';
 
 /** What is needed to follow an edit and to place its result, apart from what the companion keeps. */

@@ -1,7 +1,9 @@
 import { signal } from '@preact/signals';
+import type { Bounds } from '../../../shared/bounds.ts';
 import { moved } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { Bounds, EditEvent, EditResult, Stage } from '../../../shared/events.ts';
+import type { EditEvent, Stage } from '../../../shared/protocol/events.ts';
+import type { EditResult } from '../../../shared/protocol/result.ts';
 import { encodeEdit } from '../client/body.ts';
 import type { Client } from '../client/client.ts';
 import type { Host, Placement } from '../host.ts';

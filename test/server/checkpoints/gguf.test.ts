@@ -407,7 +407,7 @@ describe('a model whose transformer is a GGUF file', () => {
     await expect(findModel(id)).rejects.toMatchObject({
       code: 'model-missing',
       detail: expect.stringContaining('transformer.gguf'),
-      remedy: expect.stringContaining(`npm run models -- install ${id}`),
+      remedy: expect.stringContaining(`acepp models install ${id}`),
     });
   });
 

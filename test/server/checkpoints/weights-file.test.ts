@@ -263,7 +263,7 @@ describe('the catalogue', () => {
   it('finds a model that a person has put into the models folder', async () => {
     await put('mine', tinyModel.folder);
     expect((await listModels()).map((model) => model.id)).toContain('mine');
-    expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096, defaultGuidance: 50 });
+    expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096 });
   });
 
   it('names the files that a model lacks, and does not list it', async () => {

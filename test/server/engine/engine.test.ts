@@ -7,7 +7,7 @@ import { requestFile } from '../../../server/engine/edit-files.ts';
 import { Engine, type EngineLimits } from '../../../server/engine/engine.ts';
 import { candidates, type Provider } from '../../../server/runtime/provider.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditEventBody } from '../../../shared/events.ts';
+import type { EditEventBody } from '../../../shared/protocol/events.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { resultFile } from '../../../server/engine/edit-files.ts';
 import type { LocalQueueParts } from '../../../server/jobs/local-queue.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditResult } from '../../../shared/events.ts';
+import type { EditResult } from '../../../shared/protocol/result.ts';
 
 export const result = (seed: number, runs = 1): EditResult => ({
   variant: 0,

@@ -20,7 +20,7 @@ import { readEditInput } from '../../../server/pipeline/input.ts';
 import { quantizeFile } from '../../../server/quantize/quantize.ts';
 import { blockSize, dequantizeRows } from '../../../server/quantize/rounding.ts';
 import { loadNetworks } from '../../../server/runtime/load-networks.ts';
-import type { EditRequest } from '../../../shared/request.ts';
+import type { EditRequest } from '../../../shared/protocol/request.ts';
 import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { psnr } from '../../reference/formulas.ts';
 

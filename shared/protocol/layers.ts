@@ -1,4 +1,4 @@
-import { CodedError } from './errors.ts';
+import { CodedError } from '../errors.ts';
 import { maxReferences } from './request.ts';
 
 /** What one tensor of a request stands for. */

@@ -1,25 +1,31 @@
-/** `npm run edit`: one edit without the page, by the same engine and pipeline. */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { printOneLine } from './cli/failure.ts';
-import { readFlags } from './cli/flags.ts';
-import { outFile, writeResult } from './cli/output.ts';
-import { Progress } from './cli/progress.ts';
-import { encodeRequest } from './cli/request.ts';
-import { requestFile, resultFile } from './engine/edit-files.ts';
-import { Engine } from './engine/engine.ts';
+import { requestFile, resultFile } from '../engine/edit-files.ts';
+import { Engine } from '../engine/engine.ts';
+import { printOneLine } from './failure.ts';
+import { readFlags } from './flags.ts';
+import { isLogged, type LogLevel } from './log-level.ts';
+import { outFile, writeResult } from './output.ts';
+import { Progress } from './progress.ts';
+import { encodeRequest } from './request.ts';
 
-await printOneLine('edit', main);
+/** `acepp edit`: one edit without the page, by the same engine and pipeline. */
+export function edit(args: readonly string[]): Promise<number> {
+  return printOneLine('edit', () => run(args));
+}
 
-async function main(): Promise<object> {
-  const flags = readFlags();
+async function run(args: readonly string[]): Promise<object> {
+  const flags = readFlags(args);
   const out = flags.out === undefined ? undefined : await outFile(flags.out);
   const request = await encodeRequest(flags);
   const folder = await mkdtemp(path.join(tmpdir(), 'acepp-edit-'));
   const progress = new Progress();
-  const engine = new Engine({ provider: flags.provider, log: (text) => progress.line(text) });
+  const log = (level: LogLevel) => (text: string) => {
+    if (isLogged(level, flags.logLevel)) progress.line(text);
+  };
+  const engine = new Engine({ provider: flags.provider, log: log('warn'), trace: log('debug') });
   const id = randomUUID();
   /** While the finished layer is nowhere else. */
   let isNeeded = false;
