@@ -191,7 +191,7 @@ export async function quantizedFiles(
   { folder }: ModelEntry,
   bits: Bits,
 ): Promise<Record<QuantizedNetwork, string>> {
-  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits);
+  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits, name);
   return { transformer: await at('transformer'), t5: await at('t5') };
 }
 

@@ -69,7 +69,7 @@ async function printedGraph(
     if (!value) throw new Error(`the graph takes "${name}", which nothing gives`);
     return value;
   };
-  const bytes = graph.weightBytes.reduce((sum, size) => sum + size, 0);
+  const bytes = graph.weights.reduce((sum, { length }) => sum + length, 0);
   const json: PrintedGraph = {
     network,
     model,
@@ -83,7 +83,7 @@ async function printedGraph(
       inputs: inputs.map((input) => (input === '' ? null : asTensor(valueNamed(input)))),
       outputs: outputs.map((output) => asTensor(valueNamed(output))),
     })),
-    weights: { count: graph.weightBytes.length, bytes },
+    weights: { count: graph.weights.length, bytes },
   };
   const shown = (name: string) => (name === '' ? 'none' : describe(valueNamed(name)));
   const lines = [
@@ -94,7 +94,7 @@ async function printedGraph(
         `${name}: ${op}(${inputs.map(shown).join(', ')}) -> ${outputs.map(shown).join(', ')}`,
     ),
     ...graph.outputs.map((value) => `output ${value.name}: ${describe(value)}`),
-    `${graph.nodes.length} nodes, ${graph.weightBytes.length} weights of ${(bytes / 1e6).toFixed(1)} MB`,
+    `${graph.nodes.length} nodes, ${graph.weights.length} weights of ${(bytes / 1e6).toFixed(1)} MB`,
   ];
   return { json, text: lines.join('\n') };
 }

@@ -1,6 +1,7 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
+import { rename } from './rename.ts';
 
 /** A file's bytes, not as a Buffer: its `slice` would be no copy, as that of plain bytes is. */
 export async function readBytes(file: string): Promise<Uint8Array> {

@@ -612,6 +612,6 @@ export class Graph {
 
 function castTo(type: ElementType): { readonly attributes: Readonly<Record<string, Attribute>> } {
   // TensorProto.DataType
-  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17 };
+  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17, float8e5m2: 19 };
   return { attributes: { to: { int: codes[type] } } };
 }

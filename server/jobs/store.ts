@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { appendFile, copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, copyFile, link, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import type { EditEvent } from '../../shared/protocol/events.ts';
 import { asDiskError, syncFolder, writeAtomically, writeDurably } from '../disk/durable.ts';
+import { rename } from '../disk/rename.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import type { Received } from './intake.ts';
 import { type EditRecord, type FirstRecord, fromFirst, parseEvent, parseRecord } from './record.ts';
@@ -47,7 +48,7 @@ export class Store {
   /** Makes the folders, and removes what was on its way in when a companion ended. */
   async open(): Promise<void> {
     try {
-      await rm(this.#incoming, { recursive: true, force: true });
+      await rm(this.#incoming, { recursive: true, force: true, maxRetries: 5 });
       await mkdir(this.#incoming, { recursive: true, mode: 0o700 });
     } catch (cause) {
       throw asDiskError(cause);
@@ -92,13 +93,13 @@ export class Store {
     const folder = this.folderOf(record.id);
     try {
       // What is left of an edit that never got its state.
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
       await mkdir(folder, { mode: 0o700 });
       await rename(received.file, requestFile(folder));
       await this.save(record);
       await syncFolder(this.#folder);
     } catch (cause) {
-      await rm(folder, { recursive: true, force: true }).catch(() => {});
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
       throw asDiskError(cause);
     }
   }
@@ -164,8 +165,8 @@ export class Store {
     const file = this.#eventsFile(id);
     await writeDurably(file, lines.join('')).catch(async (error) => {
       // A folder of that name is in the way.
-      await rm(file, { recursive: true, force: true });
-      await rm(`${file}.tmp`, { recursive: true, force: true });
+      await rm(file, { recursive: true, force: true, maxRetries: 5 });
+      await rm(`${file}.tmp`, { recursive: true, force: true, maxRetries: 5 });
       await writeDurably(file, lines.join('')).catch(() => Promise.reject(error));
     });
   }
@@ -183,11 +184,11 @@ export class Store {
   async remove(id: string): Promise<void> {
     if (!uuid.test(id)) throw new Error(`"${id}" is no edit`);
     const removed = path.join(this.#incoming, `${id}.removed`);
-    await rm(removed, { recursive: true, force: true });
+    await rm(removed, { recursive: true, force: true, maxRetries: 5 });
     await rename(this.folderOf(id), removed).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw asDiskError(error);
     });
-    await rm(removed, { recursive: true, force: true });
+    await rm(removed, { recursive: true, force: true, maxRetries: 5 });
   }
 
   /** Removes what writes have left that never came to their end, unless they began after `before` (ms since 1970). */
@@ -196,7 +197,7 @@ export class Store {
     for (const name of await readdir(folder)) {
       const file = path.join(folder, name);
       if (!name.endsWith('.tmp') || (await stat(file)).mtimeMs >= before) continue;
-      await rm(file, { recursive: true, force: true });
+      await rm(file, { recursive: true, force: true, maxRetries: 5 });
     }
   }
 
