@@ -10,6 +10,7 @@ import { isLogged, type LogLevel } from './log-level.ts';
 import { outFile, writeResult } from './output.ts';
 import { Progress } from './progress.ts';
 import { encodeRequest } from './request.ts';
+import { endingSignals } from './signals.ts';
 
 /** `acepp edit`: one edit without the page, by the same engine and pipeline. */
 export function edit(args: readonly string[]): Promise<number> {
@@ -30,10 +31,10 @@ async function run(args: readonly string[]): Promise<object> {
   /** While the finished layer is nowhere else. */
   let isNeeded = false;
   const interrupt = () => engine.cancel(id);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, interrupt);
+  for (const signal of endingSignals) process.on(signal, interrupt);
   try {
     await writeFile(requestFile(folder), request);
-    const [result] = await engine.run(id, folder, (event) => progress.show(event));
+    const [result] = await engine.run({ id, folder, runs: 1 }, (event) => progress.show(event));
     if (out) {
       isNeeded = true;
       await writeResult(resultFile(folder, 0), out, flags);
@@ -43,6 +44,6 @@ async function run(args: readonly string[]): Promise<object> {
   } finally {
     progress.end();
     await engine.stop();
-    if (!isNeeded) await rm(folder, { recursive: true, force: true });
+    if (!isNeeded) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

@@ -7,6 +7,7 @@ import type { Licence } from '../install/licences.ts';
 import { sizeText, timeText } from '../install/text.ts';
 import { wrongCommandLine } from './failure.ts';
 import { Progress } from './progress.ts';
+import { endingSignals } from './signals.ts';
 
 export interface InstallerRun {
   readonly progress: Progress;
@@ -25,7 +26,7 @@ export async function runInstaller(
   define: (command: Command, run: InstallerRun) => void,
 ): Promise<number> {
   const ended = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const signal of endingSignals) {
     process.on(signal, () => {
       // The second Ctrl-C does not wait.
       if (ended.signal.aborted) process.exit(130);

@@ -13,6 +13,7 @@ import { quantizedFolder } from '../quantize/quantized-cache.ts';
 import type { Bits } from '../quantize/rounding.ts';
 import { printOneLine } from './failure.ts';
 import { Progress } from './progress.ts';
+import { endingSignals } from './signals.ts';
 
 /** `acepp quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
 export function quantize(args: readonly string[]): Promise<number> {
@@ -37,7 +38,7 @@ async function run(args: readonly string[]): Promise<object> {
     });
   }
   const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
+  for (const signal of endingSignals) process.on(signal, () => controller.abort());
   const files = await quantizedFiles(model, bits);
   if (path.dirname(files.transformer) !== quantizedFolder()) {
     throw new CodedError('model-file-invalid', {

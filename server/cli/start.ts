@@ -6,6 +6,7 @@ import { startCompanion } from '../http/companion.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
 import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
+import { endingSignals } from './signals.ts';
 
 interface Flags {
   readonly provider?: Provider;
@@ -28,7 +29,7 @@ export async function start(args: readonly string[]): Promise<number> {
       announce: (text) => console.error(text),
     });
     let isEnding = false;
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    for (const signal of endingSignals) {
       process.on(signal, () => {
         // The second Ctrl-C does not wait.
         if (isEnding) process.exit(1);
@@ -73,7 +74,8 @@ function openBrowser(url: string): void {
     process.platform === 'darwin'
       ? ['open', url]
       : process.platform === 'win32'
-        ? ['cmd', '/c', 'start', '""', url]
+        ? // Not by `cmd /c start ""`: cmd does not read the quotes as Node writes them.
+          ['rundll32', 'url.dll,FileProtocolHandler', url]
         : ['xdg-open', url];
   spawn(command!, args, { stdio: 'ignore', detached: true, windowsHide: true })
     .on('error', () => {})

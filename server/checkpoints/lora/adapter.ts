@@ -6,9 +6,9 @@ import { readAt } from '../../disk/read-range.ts';
 import { findNotFinite } from '../finite.ts';
 import { isBlockType } from '../gguf/ggml-blocks.ts';
 import { readHeader } from '../header.ts';
+import { listed } from '../name-list.ts';
 import { asNumbers } from '../numbers.ts';
 import { describeTensor, rowsOf, type StoredTensor, type StoredTensors } from '../tensor.ts';
-import { listed } from '../unused.ts';
 import type { WeightsFile } from '../weights-file.ts';
 import {
   type AdaptedNetwork,
