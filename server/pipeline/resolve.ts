@@ -10,7 +10,7 @@ import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { layOutUnits, type UnitLayout } from '../../shared/units.ts';
-import type { AdapterScale, ModelSpec } from '../models/networks.ts';
+import type { AdapterDefaults, AdapterScale, ModelSpec } from '../models/networks.ts';
 
 /** What came with a request. */
 export interface LayerSizes {
@@ -24,6 +24,8 @@ export interface LayerSizes {
 /** A model, and the adapters that are installed for it. */
 export type InstalledModel = Pick<ModelSpec, 'id' | 'family' | 'maxSequence' | 'fittingSequence'> & {
   readonly adapters: readonly string[];
+  /** By name, steps and guidance that some of them were made for. */
+  readonly adapterDefaults?: Readonly<Record<string, AdapterDefaults>>;
 };
 
 /** Every value of an edit. Nothing below reads the request again. */
@@ -50,10 +52,10 @@ export interface EditSettings {
 }
 
 /**
- * Where a value comes from: the request, the layers that came with it, what the task or the model wants, what the device's memory
- * allows, or the protocol's default.
+ * Where a value comes from: the request, the layers that came with it, what the task, the model or an adapter wants, what the device's
+ * memory allows, or the protocol's default.
  */
-export type Source = 'asked' | 'layers' | 'task' | 'model' | 'device' | 'default';
+export type Source = 'asked' | 'layers' | 'task' | 'model' | 'adapter' | 'device' | 'default';
 
 /** Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's pixels. */
 export interface EditPlacement {
@@ -81,7 +83,12 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
   const settings = valuesOf(settled);
   const sources = sourcesOf(settled);
   const placement = placeEdit(request, layers, settings);
-  return { ...settings, sources, ...placement, notes: sizeNotes(placement) };
+  return {
+    ...settings,
+    sources,
+    ...placement,
+    notes: [...adapterNotes(settings, sources), ...sizeNotes(placement)],
+  };
 }
 
 interface Settled<T> {
@@ -100,13 +107,19 @@ function settle(request: EditRequest, layers: LayerSizes, model: InstalledModel)
   const convention = conventions[model.family];
   const { repaintingScale, adapters } = convention.tasks[task];
   const adapter = adapters.find((name) => model.adapters.includes(name));
+  const used = or(request.adapters, adapter === undefined ? [] : [{ name: adapter, scale: 1 }], 'task');
+  const wanted = wantedByAdapters(used.value, model);
   return {
     model: { value: model.id, source: request.model === undefined ? 'default' : 'asked' },
     task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
     instruction: { value: request.instruction, source: 'asked' },
-    adapters: or(request.adapters, adapter === undefined ? [] : [{ name: adapter, scale: 1 }], 'task'),
-    steps: or(request.steps, convention.steps, 'model'),
-    guidance: or(request.guidance, convention.guidance, 'model'),
+    adapters: used,
+    steps: or(request.steps, wanted.steps ?? convention.steps, wanted.steps ? 'adapter' : 'model'),
+    guidance: or(
+      request.guidance,
+      wanted.guidance ?? convention.guidance,
+      wanted.guidance === undefined ? 'model' : 'adapter',
+    ),
     repaintingScale: or(request.repaintingScale, repaintingScale, 'task'),
     keepPixels: or(request.keepPixels, convention.keepPixels, 'model'),
     maxSequence: fitting(or(request.window?.maxSequence, model.maxSequence, 'model'), model.fittingSequence),
@@ -116,6 +129,23 @@ function settle(request: EditRequest, layers: LayerSizes, model: InstalledModel)
     preview: or(request.preview, false, 'default'),
     firstBlockCache: or<number | 'off'>(request.firstBlockCache, 'off', 'default'),
   };
+}
+
+/** What the first of the adapters wants that wants anything. */
+function wantedByAdapters(
+  adapters: readonly AdapterScale[],
+  { adapterDefaults = {} }: InstalledModel,
+): AdapterDefaults {
+  const own = adapters.filter(({ scale }) => scale !== 0).map(({ name }) => adapterDefaults[name]);
+  return own.find((defaults) => defaults !== undefined) ?? {};
+}
+
+function adapterNotes({ steps, guidance }: EditSettings, sources: ResolvedEdit['sources']): string[] {
+  const parts = [
+    sources.steps === 'adapter' && `${steps} steps`,
+    sources.guidance === 'adapter' && `guidance ${guidance}`,
+  ].filter(Boolean);
+  return parts.length === 0 ? [] : [`An adapter sets ${parts.join(' and ')}.`];
 }
 
 /** How many layers an edit makes; they are told of before a model is loaded that settles the rest. */
