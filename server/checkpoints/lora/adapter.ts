@@ -119,7 +119,7 @@ function factors(metadata: Readonly<Record<string, string>>, file: string) {
   if (text === undefined) return () => 1;
   let config: v.InferOutput<typeof loraConfig>;
   try {
-    const entries = Object.entries(JSON.parse(text) as object);
+    const entries = Object.entries(v.parse(v.record(v.string(), v.unknown()), JSON.parse(text)));
     const bare = entries.map(([key, value]) => [key.replace(/^transformer\./, ''), value]);
     config = v.parse(loraConfig, Object.fromEntries(bare));
   } catch (cause) {
