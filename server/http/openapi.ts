@@ -78,7 +78,7 @@ export function openAPIDocument(): object {
     info: {
       title: `The companion of ${manifest.name}`,
       version: manifest.version,
-      description: 'Words to it are in docs/protocol.md. Clients ignore fields that they do not know.',
+      description: 'docs/protocol.md explains it. Ignore fields that you do not know.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: manifest.ports.map((port) => ({ url: `http://127.0.0.1:${port}` })),
