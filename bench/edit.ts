@@ -59,7 +59,8 @@ console.error(`warm: ${warm.seconds.toFixed(2)} s${beside(warm.seconds, python?.
 async function coldEdit(): Promise<number> {
   const args = ['--image', picture, '--mask', mask, '--reference', reference, '--instruction', instruction];
   const command = [
-    path.join(projectRoot, 'dist/server/edit.js'),
+    path.join(projectRoot, 'dist/server/acepp.js'),
+    'edit',
     ...args,
     '--provider',
     'cpu',
@@ -76,8 +77,8 @@ async function coldEdit(): Promise<number> {
 }
 
 async function warmEdit(): Promise<{ seconds: number; result: EditResult }> {
-  const main = path.join(projectRoot, 'dist/server/main.js');
-  const companion = spawn(process.execPath, [main, '--provider', 'cpu'], {
+  const program = path.join(projectRoot, 'dist/server/acepp.js');
+  const companion = spawn(process.execPath, [program, 'start', '--provider', 'cpu'], {
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
   });

@@ -28,6 +28,8 @@ export const errorStatus = {
   'provider-unavailable': 503,
   'engine-died': 500,
   'engine-hung': 500,
+  /** A network computed NaN or infinity, from its weights or because its precision does not reach. */
+  'not-finite': 500,
   'out-of-memory': 507,
   'disk-full': 507,
   'licence-not-accepted': 403,

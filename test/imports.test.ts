@@ -58,8 +58,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'shared',
   ],
   'server/cli': ['server', 'shared'],
-  // The entry files.
-  server: ['server', 'shared'],
 };
 
 /** The one source of name, version and ports, and what is served as the description of the protocol. */

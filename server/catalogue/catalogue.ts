@@ -1,5 +1,6 @@
 import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { ModelFamily } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { asGGUF, standIns } from '../checkpoints/header.ts';
 import { homeFolder, projectRoot } from '../disk/paths.ts';
@@ -14,12 +15,10 @@ export interface ModelEntry {
   readonly folder: string;
   /** Files that are taken in place of those in the folder. */
   readonly quantized?: Readonly<Record<QuantizedNetwork, string>>;
+  /** Where it is not told by the transformer's columns. */
+  readonly family?: ModelFamily;
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
-  /** Context around the mask that it is shown, as a share of the mask's longer side. */
-  readonly defaultContext: number;
-  readonly defaultSteps: number;
-  readonly defaultGuidance: number;
 }
 
 /** The networks whose size matters: of the 34 GB of FLUX.1-Fill-dev they are all but 0.4. */
@@ -44,15 +43,12 @@ export const pocket: ModelEntry = {
   id: 'pocket',
   title: 'Pocket: small, ships with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
+  family: 'pocket',
   maxSequence: 144,
-  // As it was trained (training/samples.py): what it makes is some two thirds of the window.
-  defaultContext: 0.25,
-  defaultSteps: 12,
-  defaultGuidance: 4,
 };
 
 /** What ACE++ and FLUX.1-Fill-dev were made for: config/ace_plus_fft.yaml and FluxFillPipeline. */
-const fluxDefaults = { maxSequence: 4096, defaultContext: 0.5, defaultSteps: 28, defaultGuidance: 50 };
+const fluxMaxSequence = 4096;
 
 /** What may be a model's id, and so the name of its folder. */
 export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
@@ -102,7 +98,7 @@ export async function findModel(id: string): Promise<ModelEntry> {
   if (await isWritten(model)) return model;
   throw new CodedError('model-missing', {
     detail: `The blocks of ${path.join(model.folder, asGGUF(modelFiles.transformer))} are not yet written as they are computed with.`,
-    remedy: `Run "npm run models -- install ${id}" once, or "npm run quantize -- --model ${id} --bits 8", which also makes the text encoder smaller.`,
+    remedy: `Run "acepp models install ${id}" once, or "acepp quantize --model ${id} --bits 8", which also makes the text encoder smaller.`,
   });
 }
 
@@ -116,14 +112,14 @@ export async function findInstalled(id: string): Promise<ModelEntry> {
   if (!model) {
     throw new CodedError('model-unknown', {
       detail: `There is no model "${id}"; known are ${known.map((entry) => entry.id).join(', ')}.`,
-      remedy: `Leave out the model, or install it: "npm run models -- list" says which there are.`,
+      remedy: `Leave out the model, or install it: "acepp models list" says which there are.`,
     });
   }
   const missing = await missingFiles(model);
   if (missing.length > 0) {
     throw new CodedError('model-missing', {
       detail: `The model "${id}" is not complete: ${model.folder} has no ${missing.join(', ')}.`,
-      remedy: `Go on with "npm run models -- install ${id}", put the missing files there, or choose another model.`,
+      remedy: `Go on with "acepp models install ${id}", put the missing files there, or choose another model.`,
     });
   }
   return model;
@@ -138,14 +134,19 @@ async function knownModels(): Promise<ModelEntry[]> {
   const entries = await readdir(modelsFolder(), { withFileTypes: true }).catch(() => []);
   const own = entries
     .filter((entry) => !entry.isFile() && modelId.test(entry.name) && entry.name !== pocket.id)
-    .map(({ name: id }) => ({ id, title: id, folder: path.join(modelsFolder(), id), ...fluxDefaults }))
+    .map(({ name: id }) => ({
+      id,
+      title: id,
+      folder: path.join(modelsFolder(), id),
+      maxSequence: fluxMaxSequence,
+    }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const taken = new Set(own.map(({ id }) => id));
   const variants = await Promise.all(own.map(quantizedVariants));
   return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!.filter(({ id }) => !taken.has(id))])];
 }
 
-/** `<id>-8bit` and `<id>-4bit`, where `npm run quantize` has made them of the model's files as they are now. */
+/** `<id>-8bit` and `<id>-4bit`, where `acepp quantize` has made them of the model's files as they are now. */
 async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   const variants: ModelEntry[] = [];
   for (const bits of [8, 4] as const) {
@@ -190,11 +191,11 @@ export async function quantizedFiles(
   { folder }: ModelEntry,
   bits: Bits,
 ): Promise<Record<QuantizedNetwork, string>> {
-  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits);
+  const at = (name: QuantizedNetwork) => quantizedFile(path.join(folder, modelFiles[name]), bits, name);
   return { transformer: await at('transformer'), t5: await at('t5') };
 }
 
-/** What `npm run quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
+/** What `acepp quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
 export async function quantizedOnlyOf(id: string): Promise<string[]> {
   const models = (await knownModels()).filter((model) => !model.quantized && model.id !== pocket.id);
   const written = async (model: ModelEntry): Promise<string[]> => {

@@ -1,10 +1,13 @@
-import { access, type FileHandle, open } from 'node:fs/promises';
+import { access, type FileHandle, open, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
 import { maxHeaderBytes, parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
 import { readAt } from '../disk/read-range.ts';
+import { type NetworkName, selectNetwork } from './bundle.ts';
 import { readGGUF } from './gguf/gguf.ts';
+import { joinSplit } from './gguf/split.ts';
+import { listed } from './name-list.ts';
 import { invalidFile, type StoredTensor, type StoredTensors } from './tensor.ts';
 
 /** What an index of shards adds to the name of the file that it stands for. */
@@ -48,12 +51,17 @@ function exists(file: string): Promise<boolean> {
 
 /**
  * Reads and checks the header of `file`, or of what lies in its place.
+ * @param network the one to take of an all-in-one checkpoint; without it all tensors, under the file's own names
  * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
  */
-export async function openStored(file: string): Promise<{ file: string; stored: StoredTensors }> {
+export async function openStored(
+  file: string,
+  network?: NetworkName,
+): Promise<{ file: string; stored: StoredTensors }> {
   const resolved = await resolveFile(file);
   const read = resolved.endsWith(indexSuffix) ? readShards : isGGUF(resolved) ? readGGUFHeader : readHeader;
-  return { file: resolved, stored: await read(resolved) };
+  const stored = await read(resolved);
+  return { file: resolved, stored: network ? selectNetwork(stored, network, resolved) : stored };
 }
 
 /**
@@ -105,6 +113,12 @@ export async function readShards(index: string): Promise<StoredTensors> {
     }
     tensors.set(name, tensor);
   }
+  for (const [shard, { tensors: held }] of shards) {
+    const left = [...held.keys()].filter((name) => parsed.weight_map[name] === undefined);
+    if (left.length === 0) continue;
+    const place = path.join(path.dirname(index), shard);
+    throw invalidFile(`${index} leaves out tensors of ${place}: ${listed(left)}.`);
+  }
   const texts = Object.entries(parsed.metadata).map(([key, value]) => [key, String(value)]);
   const metadata = Object.assign(
     {},
@@ -115,7 +129,14 @@ export async function readShards(index: string): Promise<StoredTensors> {
   return { tensors, metadata, bytes };
 }
 
-function readGGUFHeader(file: string): Promise<StoredTensors> {
+/** With all parts of a split file, wherever the first lies. */
+async function readGGUFHeader(file: string): Promise<StoredTensors> {
+  const first = await readOneGGUF(file);
+  if (!first.split) return first;
+  return joinSplit(file, await realpath(file), first, readOneGGUF);
+}
+
+function readOneGGUF(file: string) {
   return withFile(file, async (handle) => readGGUF(handle, (await handle.stat()).size, file));
 }
 

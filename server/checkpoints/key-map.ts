@@ -17,10 +17,20 @@ export function keyMapOf(names: readonly string[]): KeyMap {
   const doubles = countIndices(names, 'transformer_blocks');
   const singles = countIndices(names, 'single_transformer_blocks');
   if (doubles + singles > 0) return fluxKeyMap(doubles, singles);
-  const isVAE = names.some((name) => name.startsWith('encoder.down_blocks.'));
-  const rename = isVAE ? vaeNames(names) : (name: string) => name;
+  const rename = renamer(names);
   return new Map(names.map((name) => [rename(name), [{ name }]]));
 }
+
+function renamer(names: readonly string[]): (name: string) => string {
+  if (names.some((name) => name.startsWith('encoder.down_blocks.'))) return vaeNames(names);
+  // transformers 5 saves CLIPTextModel without the name of its only member (modeling_clip.py).
+  if (names.includes('embeddings.token_embedding.weight')) {
+    return (name) => (clipMembers.test(name) ? `text_model.${name}` : name);
+  }
+  return (name) => name;
+}
+
+const clipMembers = /^(?:embeddings|encoder|final_layer_norm)\./;
 
 /** One more than the largest N of the names `prefix.N.`... */
 export function countIndices(names: Iterable<string>, prefix: string): number {

@@ -1,10 +1,51 @@
-import type { DType } from '../../shared/safetensors.ts';
+import { bytesPerElement, type DType } from '../../shared/safetensors.ts';
+import { type Float8, float8Values } from './float8.ts';
 
 /** The types of weights that are read as numbers here; ONNX Runtime reads all others. */
 const readableTypes = ['F32', 'F16', 'BF16'] as const;
 
 export function isReadable(dtype: string): dtype is (typeof readableTypes)[number] {
   return readableTypes.some((type) => type === dtype);
+}
+
+/** Little-endian bytes of any type as numbers; what a double cannot hold of an integer is rounded. */
+export function asNumbers(bytes: Uint8Array, dtype: DType): Float32Array | Float64Array {
+  if (isReadable(dtype)) return asFloats(aligned(bytes), dtype);
+  if (dtype === 'F8_E4M3' || dtype === 'F8_E5M2') {
+    const values = float8Table(dtype);
+    return Float32Array.from(bytes, (byte) => values[byte]!);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const size = bytesPerElement[dtype];
+  const read = readers[dtype];
+  return Float64Array.from({ length: bytes.length / size }, (_, i) => read(view, i * size));
+}
+
+const readers: Readonly<
+  Record<Exclude<DType, (typeof readableTypes)[number] | Float8>, (view: DataView, at: number) => number>
+> = {
+  F64: (view, at) => view.getFloat64(at, true),
+  I64: (view, at) => Number(view.getBigInt64(at, true)),
+  U64: (view, at) => Number(view.getBigUint64(at, true)),
+  I32: (view, at) => view.getInt32(at, true),
+  U32: (view, at) => view.getUint32(at, true),
+  I16: (view, at) => view.getInt16(at, true),
+  U16: (view, at) => view.getUint16(at, true),
+  I8: (view, at) => view.getInt8(at),
+  U8: (view, at) => view.getUint8(at),
+  BOOL: (view, at) => view.getUint8(at),
+};
+
+/** Typed arrays of larger elements begin at multiples of their size. */
+function aligned(bytes: Uint8Array): Uint8Array {
+  return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+}
+
+const float8Tables: { [dtype in Float8]?: readonly number[] } = {};
+
+function float8Table(dtype: Float8): readonly number[] {
+  float8Tables[dtype] ??= float8Values(dtype);
+  return float8Tables[dtype];
 }
 
 /** Of 2^16 and beyond there is no float16; half a step below, it is rounded to infinity. */

@@ -57,10 +57,14 @@ export function describeTensor({ dtype, shape }: StoredTensor): string {
   return `${dtype} [${shape.join(', ')}]`;
 }
 
-export function invalidFile(detail: string, cause?: unknown): CodedError {
+export function invalidFile(
+  detail: string,
+  cause?: unknown,
+  remedy = 'Install the model again; its file is incomplete, or made for something else.',
+): CodedError {
   return new CodedError('model-file-invalid', {
     detail,
-    remedy: 'Install the model again; its file is incomplete, or made for something else.',
+    remedy,
     cause,
   });
 }

@@ -1,4 +1,5 @@
 import { elementCount } from '../../shared/safetensors.ts';
+import type { NetworkName } from './bundle.ts';
 import { openStored } from './header.ts';
 import { type KeyMap, keyMapOf } from './key-map.ts';
 import { invalidFile, matrixShape, rowsOf, type StoredTensor, type StoredTensors } from './tensor.ts';
@@ -27,16 +28,22 @@ export class WeightsFile {
 
   /**
    * Reads and checks the header of `file`, or of what lies in its place: shards with their index, or a GGUF file.
+   * @param network the one to take of an all-in-one checkpoint
    * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
    */
-  static async open(file: string): Promise<WeightsFile> {
-    const opened = await openStored(file);
+  static async open(file: string, network?: NetworkName): Promise<WeightsFile> {
+    const opened = await openStored(file, network);
     return new WeightsFile(opened.file, opened.stored);
   }
 
   /** Size of the whole file, or of all shards. */
   get bytes(): number {
     return this.#stored.bytes;
+  }
+
+  /** By the file's own names. */
+  get tensors(): ReadonlyMap<string, StoredTensor> {
+    return this.#stored.tensors;
   }
 
   /** Where the tensors lie: the file, or all shards. */
@@ -101,9 +108,8 @@ export class WeightsFile {
       const zeroPoints = this.#stored.tensors.get(`${name}.zero_points`);
       return { ...tensor, scale: this.#tensor(`${name}.scales`), ...(zeroPoints && { zeroPoints }) };
     }
-    if (tensor.dtype !== 'F8_E4M3') return tensor;
-    // `X.weight_scale` and, in ComfyUI's files, `X.scale_weight`; many files of this type have neither.
-    const known = [`${name}_scale`, name.replace(/\.weight$/, '.scale_weight')];
+    if (tensor.dtype !== 'F8_E4M3' && tensor.dtype !== 'F8_E5M2') return tensor;
+    const known = scaleNames(name);
     const scaleName = known.find((other) => other !== name && this.#stored.tensors.has(other));
     if (scaleName === undefined) return tensor;
     const scale = this.#tensor(scaleName);
@@ -116,4 +122,13 @@ export class WeightsFile {
     }
     return { ...tensor, scale };
   }
+}
+
+/**
+ * What the scale of a float8 weight may be called; many files have none. All are multiplied with: `weight_scale` (diffusers;
+ * ComfyUI, comfy/ops.py), `scale_weight` (ComfyUI's older files), and `weight_scale_inv`, which in spite of its name is the inverse
+ * of what the weight was multiplied with (deepseek-ai/DeepSeek-V3, inference/fp8_cast_bf16.py, `weight_dequant`).
+ */
+function scaleNames(name: string): readonly string[] {
+  return [`${name}_scale`, `${name}_scale_inv`, name.replace(/\.weight$/, '.scale_weight')];
 }

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
+import path from 'node:path';
 import type { Command } from 'commander';
-import { homeFolder } from '../disk/paths.ts';
+import { homeFolder, projectRoot } from '../disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
 import { type Archive, oldestDriver } from '../install/cuda-archives.ts';
 import { sizeText } from '../install/text.ts';
@@ -12,15 +13,15 @@ import { ask, type InstallerRun, runInstaller, TransferRate } from './installer.
 import type { Grain } from './models.ts';
 
 /**
- * `npm run cuda -- install | status | remove`: what an NVIDIA GPU needs on Linux and in WSL2.
+ * `acepp cuda install | status | remove`: what an NVIDIA GPU needs on Linux and in WSL2.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runCUDA(
-  argv: readonly string[],
+  args: readonly string[],
   archives: readonly Archive[],
   grain: Grain = {},
 ): Promise<number> {
-  return runInstaller('cuda', argv, (command, run) => define(command, archives, grain, run));
+  return runInstaller('cuda', args, (command, run) => define(command, archives, grain, run));
 }
 
 function define(command: Command, archives: readonly Archive[], grain: Grain, run: InstallerRun): void {
@@ -52,7 +53,7 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
     .action(async () => {
       requireLinux();
       console.log(
-        (await isInstalled()) ? `Installed in ${cudaFolder()}` : 'Not installed: npm run cuda -- install',
+        (await isInstalled()) ? `Installed in ${cudaFolder()}` : 'Not installed: acepp cuda install',
       );
       console.log(await checked());
     });
@@ -105,7 +106,7 @@ function adviceFor(driver: string | undefined): string | undefined {
 
 function tried(): Promise<Capabilities> {
   return new Promise((resolve, reject) => {
-    const child = fork(process.argv[1]!, [checkCommand], {
+    const child = fork(path.join(projectRoot, 'dist/server/acepp.js'), ['cuda', checkCommand], {
       env: engineEnvironment(),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });

@@ -28,15 +28,15 @@ export interface Grain {
 }
 
 /**
- * `npm run models -- list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
+ * `acepp models list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runModels(
-  argv: readonly string[],
+  args: readonly string[],
   models: readonly PublishedModel[],
   grain: Grain = {},
 ): Promise<number> {
-  return runInstaller('models', argv, (command, run) => defineModels(command, models, grain, run));
+  return runInstaller('models', args, (command, run) => defineModels(command, models, grain, run));
 }
 
 function defineModels(
@@ -51,7 +51,7 @@ function defineModels(
     if (model) return model;
     throw new CodedError('model-unknown', {
       detail: `There is no model "${id}" to install; there are ${models.map((published) => published.id).join(', ')}.`,
-      remedy: 'See "npm run models -- list".',
+      remedy: 'See "acepp models list".',
     });
   };
 
@@ -116,7 +116,7 @@ function defineModels(
         }
         if (findings.some(({ isRight }) => !isRight)) {
           run.exitCode = 1;
-          console.log(`Mend it with: npm run models -- install ${model.id}`);
+          console.log(`Mend it with: acepp models install ${model.id}`);
         }
       }
     });
@@ -167,7 +167,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
   }
   lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
   lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
-  lines.push('Install one with: npm run models -- install <model>');
+  lines.push('Install one with: acepp models install <model>');
   // At once, for who reads no more than the first lines.
   console.log(lines.join('\n'));
 }

@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { composite } from '../../shared/composite.ts';
@@ -8,6 +8,7 @@ import { readResult } from '../../shared/protocol/result-container.ts';
 import { layeredPSD, type Pixels } from '../../shared/psd.ts';
 import { type Container, decodeContainer } from '../../shared/safetensors.ts';
 import { readBytes } from '../disk/durable.ts';
+import { rename } from '../disk/rename.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { type Flags, fromPerson, wrongFlags } from './flags.ts';
 

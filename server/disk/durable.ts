@@ -1,5 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { CodedError } from '../../shared/errors.ts';
+import { rename } from './rename.ts';
 
 /** A file's bytes, not as a Buffer: its `slice` would be no copy, as that of plain bytes is. */
 export async function readBytes(file: string): Promise<Uint8Array> {

@@ -5,13 +5,13 @@
 import { CodedError } from '../../shared/errors.ts';
 import { jsonIn, parseMessage } from '../../shared/parse.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
-import { chooseAdapters } from '../../shared/tasks.ts';
-import { findModel, listAdapters, type ModelEntry } from '../catalogue/catalogue.ts';
+import { findModel, type ModelEntry } from '../catalogue/catalogue.ts';
 import { readBytes, writeDurably } from '../disk/durable.ts';
-import type { AdapterScale, Networks } from '../models/networks.ts';
+import type { Networks } from '../models/networks.ts';
 import { type EditHooks, runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
+import { variantsOf } from '../pipeline/resolve.ts';
 import { diagnose } from '../runtime/error-diagnosis.ts';
 import { loadNetworks } from '../runtime/load-networks.ts';
 import { outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
@@ -33,7 +33,6 @@ const unusable = new Set<Provider>(settings.unusable);
 
 interface Warm {
   readonly networks: Networks;
-  readonly model: ModelEntry;
   /** What the request asked for, which may be nothing, and the model another form of it. */
   readonly wanted: string | undefined;
 }
@@ -76,9 +75,7 @@ async function edit(folder: string): Promise<void> {
   for (;;) {
     try {
       const loaded = await networksFor(input);
-      const adapters = input.request.adapters ?? (await adaptersFor(input, loaded));
-      await loaded.networks.openAdapters(adapters.map(({ name }) => name));
-      return await editOn(loaded, { ...input, request: { ...input.request, adapters } }, folder);
+      return await editOn(loaded, input, folder);
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
       const failed = warm?.networks.provider;
@@ -90,15 +87,8 @@ async function edit(folder: string): Promise<void> {
   }
 }
 
-async function adaptersFor({ task }: EditInput, { networks, model }: Loaded): Promise<AdapterScale[]> {
-  // The fully tuned model was trained for all tasks and has no adapters of its own.
-  if (networks.spec.inChannels !== 384) return [];
-  return chooseAdapters(task, await listAdapters(model));
-}
-
 interface Loaded {
   readonly networks: Networks;
-  readonly model: ModelEntry;
   /** What loading them took, if this edit is the first that they are there for. */
   readonly seconds?: number;
 }
@@ -118,8 +108,7 @@ async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: s
     },
   };
   const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id));
-  // Where blocks were left out, a step tells nothing of the next edit's.
-  if (input.request.firstBlockCache !== undefined) return;
+  if (!timings) return;
   // The layers are kept already: the edit does not fail for this.
   await saveTimings(provider, spec.id, timings).catch((cause) => console.error('paces.json:', cause));
 }
@@ -134,7 +123,7 @@ async function checkpoint(): Promise<void> {
 
 async function networksFor({ request }: EditInput): Promise<Loaded> {
   if (warm && warm.wanted === request.model) return warm;
-  const variants = request.variants ?? 1;
+  const variants = variantsOf(request);
   tell({ type: 'event', event: { type: 'stage', stage: 'loading', variant: 0, variants } });
   const started = performance.now();
   await release();
@@ -189,7 +178,7 @@ async function loadOne(
     const { form, plan, note } = await placeInMemory(model!, provider, capabilities?.transformer.type);
     const networks = await loadNetworks(form, { provider, ...capabilities, plan });
     if (note) tell({ type: 'event', event: { type: 'note', text: note } });
-    return { networks, model: form };
+    return { networks };
   } catch (cause) {
     if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });

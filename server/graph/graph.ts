@@ -44,6 +44,7 @@ interface Parts {
   /** Casts of weights; they precede all other nodes: then ONNX Runtime runs each just before its use. */
   readonly casts: Map<string, { readonly node: Node; readonly value: Value }>;
   readonly nodes: Node[];
+  readonly values: Map<string, Value>;
   readonly taken: Map<string, number>;
 }
 
@@ -69,6 +70,7 @@ export class Graph {
       initializers: new Map(),
       casts: new Map(),
       nodes: [],
+      values: new Map(),
       taken: new Map(),
     };
     return new Graph(parts, '');
@@ -87,7 +89,7 @@ export class Graph {
   input(name: string, type: ElementType, shape: readonly number[]): Value {
     const value = { name, type, shape };
     this.#parts.inputs.push(value);
-    return value;
+    return this.#keep(value);
   }
 
   output(name: string, value: Value): void {
@@ -117,9 +119,15 @@ export class Graph {
 
   /** The model, ready for ONNX Runtime. */
   finish(): Model {
-    const { name, inputs, outputs, initializers, casts, nodes } = this.#parts;
+    const { name, inputs, outputs, initializers, casts, nodes, values } = this.#parts;
     const allNodes = [...[...casts.values()].map(({ node }) => node), ...nodes];
-    return encodeModel(name, { inputs, outputs, initializers: [...initializers.values()], nodes: allNodes });
+    return encodeModel(name, {
+      inputs,
+      outputs,
+      initializers: [...initializers.values()],
+      nodes: allNodes,
+      values,
+    });
   }
 
   /** Adds any node. The thin methods below check their inputs and say what comes out. */
@@ -181,7 +189,7 @@ export class Graph {
       attributes,
     } as const;
     casts.set(name, { node, value });
-    return value;
+    return this.#keep(value);
   }
 
   // Activations.
@@ -519,7 +527,12 @@ export class Graph {
       outputs: names,
       attributes,
     });
-    return outputs.map(({ type, shape }, i) => ({ name: names[i]!, type, shape }));
+    return outputs.map(({ type, shape }, i) => this.#keep({ name: names[i]!, type, shape }));
+  }
+
+  #keep(value: Value): Value {
+    this.#parts.values.set(value.name, value);
+    return value;
   }
 
   #initializer(initializer: Initializer): Value {
@@ -527,7 +540,7 @@ export class Graph {
     const known = initializers.get(initializer.value.name);
     if (!known) {
       initializers.set(initializer.value.name, initializer);
-      return initializer.value;
+      return this.#keep(initializer.value);
     }
     if (known.value.shape.join() !== initializer.value.shape.join()) {
       const what = `${describe(known.value)} and ${describe(initializer.value)}`;
@@ -599,6 +612,6 @@ export class Graph {
 
 function castTo(type: ElementType): { readonly attributes: Readonly<Record<string, Attribute>> } {
   // TensorProto.DataType
-  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17 };
+  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17, float8e5m2: 19 };
   return { attributes: { to: { int: codes[type] } } };
 }

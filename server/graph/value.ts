@@ -1,11 +1,19 @@
 /** Element types that the graphs use. */
-export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'float8e4m3' | 'int64' | 'uint8';
+export type ElementType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'float8e4m3'
+  | 'float8e5m2'
+  | 'int64'
+  | 'uint8';
 
 export const bytesPerElement: Readonly<Record<ElementType, number>> = {
   float32: 4,
   float16: 2,
   bfloat16: 2,
   float8e4m3: 1,
+  float8e5m2: 1,
   int64: 8,
   uint8: 1,
 };

@@ -4,10 +4,11 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } f
 
 import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
+import { conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EngineStatus } from '../../shared/protocol/answers.ts';
+import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
-import { listAdapters, listModels } from '../catalogue/catalogue.ts';
+import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
 import { readBytes } from '../disk/durable.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -111,18 +112,22 @@ export async function buildApp({
 
   serveRoute(app, routes.history, ({ query }) => jobs.history(query.before));
 
-  serveRoute(app, routes.models, async () => {
-    const models = await listModels();
-    return {
-      models: await Promise.all(
-        models.map(async (entry) => ({ ...entry, adapters: await listAdapters(entry) })),
-      ),
-    };
-  });
+  serveRoute(app, routes.models, async () => ({
+    models: await Promise.all((await listModels()).map(describeModel)),
+  }));
 
   await servePage(app, token, tickets);
   await app.ready();
   return app;
+}
+
+/** A model with the values that count where a request leaves them open. */
+async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
+  const { id, title, maxSequence } = entry;
+  // Of a model that the hub publishes, only its transformer shows the family: `fill` and `fft` have the same numbers.
+  const { steps, guidance, context } = conventions[entry.family ?? 'fill'];
+  const defaults = { defaultContext: context, defaultSteps: steps, defaultGuidance: guidance };
+  return { id, title, maxSequence, ...defaults, adapters: await listAdapters(entry) };
 }
 
 /** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */

@@ -18,6 +18,8 @@ export interface CompanionOptions {
   /** Text of `ACEPP_PORT`: that port and no other. */
   readonly port?: string | undefined;
   readonly provider?: Provider | undefined;
+  /** Of stderr; `debug` includes the engine's own trace. */
+  readonly logLevel: pino.Level;
   /** Says something to the person at the terminal. */
   readonly announce: (text: string) => void;
 }
@@ -38,10 +40,11 @@ export async function startCompanion({
   home,
   port,
   provider,
+  logLevel,
   announce,
 }: CompanionOptions): Promise<Companion> {
   const ports = port ? [readPort(port)] : manifest.ports;
-  const log = pino({ base: null }, pino.destination({ fd: 2, sync: true }));
+  const log = pino({ base: null, level: logLevel }, pino.destination({ fd: 2, sync: true }));
   const release = await lockHome(home);
   try {
     // Not before the home is held: two that start at once would make a token each.
@@ -49,7 +52,7 @@ export async function startCompanion({
     const engine = new Engine({
       provider,
       log: (text) => log.warn(text),
-      trace: (line) => log.info({ engine: line }),
+      trace: (line) => log.debug({ engine: line }),
     });
     const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
     const tickets = new Tickets();

@@ -1,8 +1,9 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { asDiskError } from '../disk/durable.ts';
 import { writeAt } from '../disk/read-range.ts';
+import { rename } from '../disk/rename.ts';
 import { Chunks } from './chunks.ts';
 import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
 import type { RemoteFile } from './hub.ts';

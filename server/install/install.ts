@@ -1,9 +1,10 @@
-import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { modelFiles, modelsFolder } from '../catalogue/catalogue.ts';
 import { isGGUF } from '../checkpoints/header.ts';
 import { freeBytes } from '../disk/read-range.ts';
+import { rename } from '../disk/rename.ts';
 import { unfinished } from '../quantize/file-writer.ts';
 import { bytesOfBlocks, writeBlocks } from '../quantize/quantize.ts';
 import { unwrittenFile } from '../quantize/quantized-cache.ts';

@@ -1,5 +1,6 @@
-import { rename, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { rename } from '../disk/rename.ts';
 import { readChunks } from './chunks.ts';
 import { bytesOfFile, hashFor, parseDigest } from './digest.ts';
 import { chunksSuffix, partSuffix } from './download.ts';

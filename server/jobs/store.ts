@@ -1,7 +1,8 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { EditEvent } from '../../shared/protocol/events.ts';
 import { writeDurably } from '../disk/durable.ts';
+import { rename } from '../disk/rename.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import type { Received } from './intake.ts';
 import type { EditRecord } from './state.ts';
@@ -28,7 +29,7 @@ export class Store {
 
   /** Makes the folders, and removes what was on its way in when a companion ended. */
   async open(): Promise<void> {
-    await rm(this.incoming, { recursive: true, force: true });
+    await rm(this.incoming, { recursive: true, force: true, maxRetries: 5 });
     await mkdir(this.incoming, { recursive: true, mode: 0o700 });
   }
 
@@ -50,7 +51,7 @@ export class Store {
   async create(record: EditRecord, received: Received): Promise<void> {
     const folder = this.folderOf(record.id);
     // What is left of an edit that never got its state.
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     await mkdir(folder, { mode: 0o700 });
     await rename(received.file, requestFile(folder));
     await this.save(record);
@@ -83,7 +84,7 @@ export class Store {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.folderOf(id), { recursive: true, force: true });
+    await rm(this.folderOf(id), { recursive: true, force: true, maxRetries: 5 });
   }
 
   #eventsFile(id: string): string {

@@ -1,6 +1,7 @@
 /** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
 
-import type { WeightsFile } from '../checkpoints/weights-file.ts';
+import { countIndices } from '../checkpoints/key-map.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
@@ -10,6 +11,28 @@ import { Layers } from '../nn/layers.ts';
 const epsilon = 1e-5;
 /** All published CLIP text encoders have it. */
 const headSize = 64;
+
+/** CLIP ViT-L/14, FLUX's (openai/clip-vit-large-patch14, config.json). */
+const vitL = { width: 768, layers: 12, vocabulary: 49408 } as const;
+
+/**
+ * Checks that a file is a text encoder of CLIP and fits its tokenizer.
+ * @param tokens ids that the tokenizer may give
+ * @throws CodedError `model-file-invalid`
+ */
+export function checkCLIP(file: WeightsFile, tokens: number): void {
+  const net = new Layers(Graph.create('clip'), file).at('text_model');
+  const [rows = 0, width = 0] = net.shape('embeddings.token_embedding.weight');
+  const layers = countIndices(file.names, 'text_model.encoder.layers');
+  const isVitL = width === vitL.width;
+  const wanted = isVitL ? vitL : { layers: Math.max(1, layers), vocabulary: rows };
+  if (rows >= tokens && rows === wanted.vocabulary && layers === wanted.layers) return;
+  throw invalidFile(
+    `${file.file} has ${rows} tokens and ${layers} layers; ${isVitL ? `CLIP ViT-L/14 has ${vitL.vocabulary} and ${vitL.layers}` : `its tokenizer has ${tokens} tokens`}.`,
+    undefined,
+    'Use the text encoder of CLIP ViT-L/14: "clip_l.safetensors".',
+  );
+}
 
 /** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `pooled` [1, width]. */
 export function buildCLIP(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {

@@ -37,14 +37,24 @@ const epsilon = 1e-6;
 /** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image. */
 const knownColumns = [64, 384, 448];
 
+/** FLUX.1 (black-forest-labs/flux, util.py): 19 double and 38 single blocks, 3072 wide. */
+const flux1 = { hiddenSize: 3072, doubles: 19, singles: 38 } as const;
+
 const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 
 /** @throws CodedError `model-file-invalid` */
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
   const [hiddenSize = 0, columns = 0] = net.shape('img_in.weight');
-  // A transformer of fewer columns that was taken further with the change image says so.
-  const inChannels = file.number('input_columns', columns <= 384 ? 384 : 448);
+  // A transformer of fewer columns that was trained for editing says so.
+  const inChannels = file.number('input_columns', columns);
+  if (inChannels === 64) {
+    throw invalidFile(
+      `${file.file} has 64 columns in "img_in.weight": it makes pictures from text, as FLUX.1-dev and FLUX.1-schnell do, and cannot edit.`,
+      undefined,
+      'Use FLUX.1-Fill-dev or ACE++ FFT. A model of 64 columns that was trained for editing has to say "input_columns": "384" or "448" in its metadata.',
+    );
+  }
   const isKnown = inChannels === 384 || inChannels === 448;
   if (!isKnown || !knownColumns.includes(columns) || columns > inChannels) {
     throw invalidFile(
@@ -60,14 +70,32 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   return {
     inChannels,
     hiddenSize,
-    blocks:
-      net.list('double_blocks', 'img_mod.lin.weight').length +
-      net.list('single_blocks', 'modulation.lin.weight').length,
+    blocks: countBlocks(file, net, hiddenSize),
     headSize,
     contextSize: net.shape('txt_in.weight')[1]!,
     pooledSize: net.shape('vector_in.in_layer.weight')[1]!,
     hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
+}
+
+/** Double and single ones: as many as the metadata says, as FLUX.1 has where a file is as wide, and of each kind one at least. */
+function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number {
+  const is = {
+    double_blocks: net.list('double_blocks', 'img_mod.lin.weight').length,
+    single_blocks: net.list('single_blocks', 'modulation.lin.weight').length,
+  };
+  const isFlux1 = hiddenSize === flux1.hiddenSize;
+  const wanted = {
+    double_blocks: file.number('double_blocks', isFlux1 ? flux1.doubles : Math.max(1, is.double_blocks)),
+    single_blocks: file.number('single_blocks', isFlux1 ? flux1.singles : Math.max(1, is.single_blocks)),
+  };
+  for (const kind of ['double_blocks', 'single_blocks'] as const) {
+    if (is[kind] === wanted[kind]) continue;
+    throw invalidFile(
+      `${file.file} has ${is[kind]} of the ${wanted[kind]} "${kind}" that the network has: it is incomplete, or another model.`,
+    );
+  }
+  return is.double_blocks + is.single_blocks;
 }
 
 /** Multiplications and additions of one evaluation: products with weights, and attention; the rest is below one percent. */

@@ -1,3 +1,4 @@
+import type { ModelFamily } from '../../shared/conventions.ts';
 import type { Provider } from '../../shared/protocol/provider.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
@@ -15,6 +16,8 @@ export interface Networks {
   vaeEncode(image: PlanarImage): Promise<Latent>;
   /** The inverse of `vaeEncode`; values are not clipped. */
   vaeDecode(latent: Latent): Promise<PlanarImage>;
+  /** Names of the adapters that are installed for the model. */
+  listAdapters(): Promise<readonly string[]>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
@@ -28,18 +31,19 @@ export interface Networks {
   release(): Promise<void>;
 }
 
+/** Columns of `img_in` by what a token shows the model: noise, edit image and mask, and with ACE++ fully tuned the change image. */
+export const inChannels = { inpaint: 384, fft: 448 } as const;
+export type InChannels = (typeof inChannels)[keyof typeof inChannels];
+
 export interface ModelSpec {
   readonly id: string;
-  /** Columns of `img_in`: 384 (fill and LoRA layout) or 448 (FFT: with the change image). */
-  readonly inChannels: 384 | 448;
+  /** Settles how an edit is put to it. */
+  readonly family: ModelFamily;
+  readonly inChannels: InChannels;
   /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
   /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
   readonly fittingSequence?: number;
-  /** Context around the mask, as a share of the mask's longer side, where the request names none. */
-  readonly defaultContext: number;
-  readonly defaultSteps: number;
-  readonly defaultGuidance: number;
 }
 
 export interface PromptEmbeddings {

@@ -1,6 +1,7 @@
 /** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
 
-import type { WeightsFile } from '../checkpoints/weights-file.ts';
+import { countIndices } from '../checkpoints/key-map.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
@@ -11,12 +12,48 @@ const epsilon = 1e-6;
 /** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */
 const maxDistance = 128;
 
+/** T5 v1.1 XXL, FLUX's (google/t5-v1_1-xxl, config.json: `d_model`, `num_layers`, `vocab_size`). */
+const xxl = { width: 4096, blocks: 24, vocabulary: 32128 } as const;
+
+const table = (net: Layers) => (net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens');
+
+/**
+ * Checks that a file is T5 v1.1 and fits its tokenizer.
+ * @param tokens ids that the tokenizer may give
+ * @throws CodedError `model-file-invalid`
+ */
+export function checkT5(file: WeightsFile, tokens: number): void {
+  const net = new Layers(Graph.create('t5'), file);
+  const [rows = 0, width = 0] = net.shape(`${table(net)}.weight`);
+  const blocks = countIndices(file.names, 'encoder.block');
+  const bias = 'layer.0.SelfAttention.relative_attention_bias.weight';
+  const biases = Array.from({ length: blocks }, (_, i) => `encoder.block.${i}.${bias}`);
+  const whatItIs = `${file.file} has ${rows} tokens, ${blocks} blocks and`;
+  if (biases.slice(1).some((name) => file.has(name))) {
+    throw notT5(`${whatItIs} a relative bias in each block: it is umT5, not T5 v1.1.`);
+  }
+  if (rows < tokens) throw notT5(`${whatItIs} its tokenizer has ${tokens} tokens.`);
+  if (width === xxl.width && (blocks !== xxl.blocks || rows !== xxl.vocabulary)) {
+    throw notT5(
+      `${whatItIs} ${width} columns; T5-XXL has ${xxl.vocabulary} tokens and ${xxl.blocks} blocks.`,
+    );
+  }
+}
+
+function notT5(detail: string) {
+  return invalidFile(
+    detail,
+    undefined,
+    'Use the encoder of T5 v1.1 XXL: "t5xxl_fp16.safetensors" or "t5xxl_fp8_e4m3fn.safetensors".',
+  );
+}
+
 /** Input `tokens` int64 [length], output `text` [length, width]. Padding is attended to, as FLUX was trained. */
 export function buildT5(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
   const graph = Graph.create('t5', { ...float32, attention });
   const net = new Layers(graph, file);
   const tokens = graph.input('tokens', 'int64', [length]);
-  let x = net.embedding(net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens', tokens); // [length, width]
+  let x = net.embedding(table(net), tokens); // [length, width]
   const encoder = net.at('encoder');
   const bias = relativeBias(encoder.at('block.0.layer.0.SelfAttention'), length);
   for (const block of encoder.list('block', 'layer.0.SelfAttention.q.weight')) {

@@ -40,6 +40,8 @@ const sensibleLength = 4096;
 export interface TextTokenizer {
   /** Tokens in a row. */
   readonly length: number;
+  /** One more than the greatest id that it gives. */
+  readonly vocabulary: number;
   /** Longer texts lose their end, but not the end-of-text token. */
   encode(text: string): { readonly ids: BigInt64Array; readonly end: number };
 }
@@ -84,6 +86,7 @@ export async function openTokenizer(
   }
   return {
     length,
+    vocabulary: 1 + [...complete.get_vocab().values()].reduce((most, id) => Math.max(most, id), padding),
     encode(text) {
       const all = tokensOf(text);
       const ids = all.length > length ? [...all.slice(0, length - 1), end] : all;

@@ -4,7 +4,7 @@
  */
 
 import { elementCount } from '../../shared/safetensors.ts';
-import { float8Values } from '../checkpoints/float8.ts';
+import { type Float8, float8Values, isFloat8 } from '../checkpoints/float8.ts';
 import { invalidFile, matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { ElementType, Value } from '../graph/value.ts';
@@ -14,6 +14,7 @@ const elementType: Partial<Record<StoredTensor['dtype'], ElementType>> = {
   F16: 'float16',
   BF16: 'bfloat16',
   F8_E4M3: 'float8e4m3',
+  F8_E5M2: 'float8e5m2',
   U8: 'uint8',
 };
 
@@ -62,7 +63,7 @@ export function takenRows(graph: Graph, table: StoredTensor, indices: Value): Va
   if (table.zeroPoints) {
     throw invalidFile(`${table.data.file} has "${table.name}" in 4 bits, but it is a table.`);
   }
-  if (table.dtype === 'F8_E4M3') return takenFloat8(graph, table, indices);
+  if (isFloat8(table.dtype)) return takenFloat8(graph, table, table.dtype, indices);
   const rows = graph.cast(graph.gather(stored(graph, table), indices), graph.type);
   if (table.dtype !== 'U8') return rows;
   // [L, blocks, block] - 128, times [L, blocks, 1]
@@ -73,9 +74,14 @@ export function takenRows(graph: Graph, table: StoredTensor, indices: Value): Va
 }
 
 /** ONNX Runtime gathers no float8: so the bytes, and then the 256 values that a byte can mean. */
-function takenFloat8(graph: Graph, { name, shape, data, scale }: StoredTensor, indices: Value): Value {
+function takenFloat8(
+  graph: Graph,
+  { name, shape, data, scale }: StoredTensor,
+  dtype: Float8,
+  indices: Value,
+): Value {
   const codes = graph.gather(graph.weight(`${name}:bytes`, 'uint8', shape, data), indices);
-  const taken = graph.gather(graph.floats(float8Values()), graph.cast(codes, 'int64'));
+  const taken = graph.gather(graph.floats(float8Values(dtype)), graph.cast(codes, 'int64'));
   if (!scale) return taken;
   const scales = float8Scales(graph, scale);
   const isOne = elementCount(scales.shape) === 1;

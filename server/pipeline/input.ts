@@ -1,20 +1,17 @@
-import { randomInt } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
-import { type EditRequest, parseEditRequest, type Task } from '../../shared/protocol/request.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
+import type { LayerSizes } from './resolve.ts';
 
-/** An edit request with everything decoded and checked. */
+/** An edit request as it came, with its pictures decoded and checked. */
 export interface EditInput {
   readonly request: EditRequest;
-  readonly task: Task;
-  /** The request's, or one drawn by chance. */
-  readonly seed: number;
   readonly edit?: Raster;
   /** Of the edit image's size; absent where all is to be regenerated. */
   readonly mask?: Mask;
@@ -41,12 +38,11 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     mask: layers.mask !== undefined,
     references: layers.references.length,
   });
-  const seed = request.seed ?? randomInt(2 ** 32);
   const references: Raster[] = [];
   for (const [i, layer] of layers.references.entries()) {
     references.push(await decodePicture(layer, `reference ${i + 1}`));
   }
-  const nothing = { request, task, seed, references, origin: { left: 0, top: 0 }, notes: [] };
+  const nothing = { request, references, origin: { left: 0, top: 0 }, notes: [] };
   if (!layers.edit) return nothing;
 
   const edit = await decodePicture(layers.edit, 'picture');
@@ -62,6 +58,11 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     });
   }
   return { ...nothing, edit, mask, notes: note ? [note] : [] };
+}
+
+/** All that an edit is settled by. */
+export function sizesOf({ edit, mask, references }: EditInput): LayerSizes {
+  return { picture: edit, painted: mask && maskBounds(mask), references };
 }
 
 type Layer = RequestLayer<Tensor>;

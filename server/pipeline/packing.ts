@@ -1,4 +1,11 @@
 import type { Latent } from '../models/networks.ts';
+import { randn } from '../sampling/noise.ts';
+
+/** The joined image in tokens. */
+export interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+}
 
 /** Channels of one packed token of a 16-channel latent: 16 x 2 x 2. */
 export const packedChannels = 64;
@@ -23,12 +30,18 @@ export function packInto(into: Float32Array, columns: number, offset: number, la
   }
 }
 
+/** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
+export function packedNoise(seed: number, { rows, columns }: Grid): Float32Array {
+  const channels = packedChannels / 4;
+  const [height, width] = [rows * 2, columns * 2];
+  const data = randn(seed, channels * height * width);
+  const packed = new Float32Array(data.length);
+  packInto(packed, packedChannels, 0, { data, channels, width, height });
+  return packed;
+}
+
 /** The inverse of packing, for the token columns `left`...: `(h w) (c 2 2) -> c (h 2) (w 2)`. */
-export function unpack(
-  packed: Float32Array,
-  grid: { readonly rows: number; readonly columns: number },
-  left = 0,
-): Latent {
+export function unpack(packed: Float32Array, grid: Grid, left = 0): Latent {
   const channels = packedChannels / 4;
   const width = (grid.columns - left) * 2;
   const height = grid.rows * 2;

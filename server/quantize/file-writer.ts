@@ -1,10 +1,11 @@
 /** Writes a safetensors file tensor by tensor from those of others, so that it can be ended and gone on with. */
-import { type FileHandle, mkdir, open, rename, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { bytesPerElement, type DType, elementCount } from '../../shared/safetensors.ts';
 import { invalidFile, type StoredTensor } from '../checkpoints/tensor.ts';
 import { freeBytes, readAt, writeAt } from '../disk/read-range.ts';
+import { rename } from '../disk/rename.ts';
 
 export interface WriteOptions {
   /** Bytes of the result so far and in the end. */

@@ -6,6 +6,7 @@
  */
 import { CodedError } from '../../shared/errors.ts';
 import { bytesOf, elementCount } from '../../shared/safetensors.ts';
+import type { NetworkName } from '../checkpoints/bundle.ts';
 import {
   type BlockType,
   blockLayoutOf,
@@ -27,6 +28,9 @@ import {
 import { layerBits, layerBytes, layerTensors } from './ggml-layers.ts';
 import { type Bits, blockSize, quantizeRows } from './rounding.ts';
 
+/** `network` is the one to take of an all-in-one checkpoint. */
+type QuantizeOptions = WriteOptions & { readonly network?: NetworkName };
+
 /**
  * Writes `target`, which is there as a whole or not at all. What an ended run left in `target.partial` is gone on with, and ends in
  * the same bytes. Nothing is done where `target` is there. A file in blocks that have no more bits is written by `writeBlocks`.
@@ -36,10 +40,10 @@ export async function quantizeFile(
   source: string,
   target: string,
   bits: Bits,
-  options: WriteOptions = {},
+  options: QuantizeOptions = {},
 ): Promise<void> {
   if (await sizeOf(target)) return;
-  const { file, stored } = await openStored(source);
+  const { file, stored } = await openStored(source, options.network);
   if (!isInBlocks(stored) && !becomesSmaller(stored, bits)) {
     throw new CodedError('model-file-invalid', {
       detail: `${file} has no linear layers in blocks as float32, float16 or bfloat16.`,

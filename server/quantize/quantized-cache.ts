@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access, open, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { NetworkName } from '../checkpoints/bundle.ts';
 import { indexSuffix, isGGUF, openStored, resolveFile } from '../checkpoints/header.ts';
 import type { StoredTensors } from '../checkpoints/tensor.ts';
 import { homeFolder } from '../disk/paths.ts';
@@ -19,8 +20,8 @@ const version = 1;
  * form of `computedFile`.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
-export async function quantizedFile(source: string, bits: Bits): Promise<string> {
-  const { file, stored } = await openStored(source);
+export async function quantizedFile(source: string, bits: Bits, network?: NetworkName): Promise<string> {
+  const { file, stored } = await openStored(source, network);
   if (becomesSmaller(stored, bits)) return cached(file, stored, `${bits}bit`);
   return isInBlocks(stored) ? cached(file, stored, 'blocks') : file;
 }

@@ -19,7 +19,7 @@ export const ortSettings = {
 /** Which libraries go together: another set is another folder. */
 export const cudaRelease = 'onnxruntime-1.29.0-cuda-13.0.3';
 
-/** Where `npm run cuda -- install` puts ONNX Runtime's CUDA provider and NVIDIA's libraries; there as a whole, or not at all. */
+/** Where `acepp cuda install` puts ONNX Runtime's CUDA provider and NVIDIA's libraries; there as a whole, or not at all. */
 export function cudaFolder(): string {
   return path.join(homeFolder(), 'cuda', cudaRelease);
 }
@@ -82,5 +82,5 @@ export function cudaAdvice(): string | undefined {
   // Put there by hand, or by onnxruntime-node's own script.
   const own = path.join(runtimeFolder(), 'libonnxruntime_providers_cuda.so');
   if (existsSync(cudaFolder()) || existsSync(own)) return undefined;
-  return 'This computer has an NVIDIA GPU: “npm run cuda -- install” fetches what lets it compute (1.3 GB).';
+  return 'This computer has an NVIDIA GPU: “acepp cuda install” fetches what lets it compute (1.3 GB).';
 }

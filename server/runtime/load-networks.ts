@@ -1,18 +1,27 @@
 import path from 'node:path';
 import type { Provider } from '../../shared/protocol/provider.ts';
-import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import type { NetworkName } from '../checkpoints/bundle.ts';
+import { requireAllUsed } from '../checkpoints/unused.ts';
 import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
-import { buildCLIP } from '../models/clip.ts';
-import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
-import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
-import { buildT5 } from '../models/t5.ts';
+import { buildCLIP, checkCLIP } from '../models/clip.ts';
+import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
+import {
+  inChannels,
+  type Latent,
+  type Networks,
+  type PlanarImage,
+  type PromptEmbeddings,
+} from '../models/networks.ts';
+import { buildT5, checkT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
 import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
 import { computedFile } from '../quantize/quantized-cache.ts';
 import { gpuWeights } from './cuda-memory.ts';
+import { requireFinite } from './finite-results.ts';
 import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
 import { SessionCache } from './session-cache.ts';
@@ -40,35 +49,39 @@ export async function loadNetworks(
   model: ModelEntry,
   { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
   const sizes = built(fluxFile, () => fluxSizes(fluxFile));
-  const t5Tokenizer = await openTokenizer(
-    at('t5Tokenizer'),
-    at('t5TokenizerConfig'),
-    defaultLength.t5,
-    authorsTokens(sizes.inChannels),
-  );
-  const clipTokenizer = await openTokenizer(
-    at('clipTokenizer'),
-    at('clipTokenizerConfig'),
-    defaultLength.clip,
-  );
+  const { t5: t5Tokenizer, clip: clipTokenizer } = await openTokenizers(model, sizes);
 
-  // Each graph once, so that a file which is not whole or made for something else is told before anything large is loaded.
-  built(fluxFile, () => buildFlux(fluxFile, 1, 1));
-  gives([t5Tokenizer.length, sizes.contextSize], `"txt_in.weight" of ${fluxFile.file}`, t5, () =>
-    buildT5(t5, t5Tokenizer.length),
+  // Each graph once, so that a file which is incomplete or made for something else is refused before anything large is loaded.
+  checked(
+    'transformer',
+    fluxFile,
+    built(fluxFile, () => buildFlux(fluxFile, 1, 1)),
   );
-  gives([1, sizes.pooledSize], `"vector_in.in_layer.weight" of ${fluxFile.file}`, clip, () =>
-    buildCLIP(clip, clipTokenizer.length),
+  built(t5, () => checkT5(t5, t5Tokenizer.vocabulary));
+  built(clip, () => checkCLIP(clip, clipTokenizer.vocabulary));
+  const t5Model = gives(
+    [t5Tokenizer.length, sizes.contextSize],
+    `"txt_in.weight" of ${fluxFile.file}`,
+    t5,
+    () => buildT5(t5, t5Tokenizer.length),
   );
+  checked('t5', t5, t5Model);
+  const clipModel = gives(
+    [1, sizes.pooledSize],
+    `"vector_in.in_layer.weight" of ${fluxFile.file}`,
+    clip,
+    () => buildCLIP(clip, clipTokenizer.length),
+  );
+  checked('clip', clip, clipModel);
   // Neither side is 1, which would fit any other.
   const [height, width] = [2 * latentFactor, 3 * latentFactor];
   const factor = `the factor ${latentFactor}`;
   const channels = built(vaeFile, () => latentChannels(vaeFile));
-  gives([1, channels, 2, 3], factor, vaeFile, () => buildVAEEncoder(vaeFile, height, width));
-  gives([1, 3, height, width], factor, vaeFile, () => buildVAEDecoder(vaeFile, 2, 3));
+  const encoder = gives([1, channels, 2, 3], factor, vaeFile, () => buildVAEEncoder(vaeFile, height, width));
+  const decoder = gives([1, 3, height, width], factor, vaeFile, () => buildVAEDecoder(vaeFile, 2, 3));
+  checked('vae', vaeFile, encoder, decoder);
 
   const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
   const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
@@ -87,14 +100,24 @@ export async function loadNetworks(
   // What is edited and, for the fully tuned model, what is to change.
   const images = new LRUCache<PlanarImage, Latent>(2, isSameImage);
 
+  const encoding = { type: 'float32', provider } as const;
+
+  async function encodeImage(image: PlanarImage): Promise<Latent> {
+    const latent = await vae.encode(image);
+    await requireFinite(latent.data, { ...encoding, stage: 'The VAE encoder', file: vaeFile });
+    return latent;
+  }
+
   async function encodePrompt(instruction: string): Promise<PromptEmbeddings> {
     if (plan?.inTurn) await transformer.release();
     const row = t5Tokenizer.encode(instruction);
     const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
     const { text } = await t5Session.run({ tokens: row.ids }, 'text');
+    await requireFinite(text, { ...encoding, stage: 'The T5 text encoder', file: t5 });
     const { ids, end } = clipTokenizer.encode(instruction);
     const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
     const { pooled } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'pooled');
+    await requireFinite(pooled, { ...encoding, stage: 'The CLIP text encoder', file: clip });
     if (plan?.inTurn) {
       await sessions.t5.release();
       await sessions.clip.release();
@@ -105,20 +128,28 @@ export async function loadNetworks(
   return {
     spec: {
       id: model.id,
+      family: model.family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill'),
       inChannels: sizes.inChannels,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
-      defaultContext: model.defaultContext,
-      defaultSteps: model.defaultSteps,
-      defaultGuidance: model.defaultGuidance,
     },
     provider,
     encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
-    vaeEncode: (image) => images.get(image, () => vae.encode(image)),
-    vaeDecode: vae.decode,
+    vaeEncode: (image) => images.get(image, () => encodeImage(image)),
+    vaeDecode: async (latent) => {
+      const image = await vae.decode(latent);
+      await requireFinite(image.data, { ...encoding, stage: 'The VAE decoder', file: vaeFile });
+      return image;
+    },
+    listAdapters: () => listAdapters(model),
     openAdapters: transformer.openAdapters,
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
-    velocity: transformer.velocity,
+    velocity: async (step) => {
+      const velocity = await transformer.velocity(step);
+      const stage = `The transformer, at sigma ${step.sigma.toFixed(3)},`;
+      await requireFinite(velocity, { stage, file: fluxFile, type: precision.type, provider });
+      return velocity;
+    },
     release: async () => {
       await transformer.release();
       for (const cache of Object.values(sessions)) await cache.release();
@@ -127,20 +158,36 @@ export async function loadNetworks(
   };
 }
 
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openTokenizers({ folder }: ModelEntry, { inChannels }: FluxSizes) {
+  const at = (name: keyof typeof modelFiles) => path.join(folder, modelFiles[name]);
+  return {
+    t5: await openTokenizer(
+      at('t5Tokenizer'),
+      at('t5TokenizerConfig'),
+      defaultLength.t5,
+      authorsTokens(inChannels),
+    ),
+    clip: await openTokenizer(at('clipTokenizer'), at('clipTokenizerConfig'), defaultLength.clip),
+  };
+}
+
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
 }
 
-async function openWeights(model: ModelEntry) {
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openWeights(model: ModelEntry) {
   const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
   return {
     transformer: await WeightsFile.open(
       model.quantized?.transformer ?? (await computedFile(at('transformer'))),
+      'transformer',
     ),
-    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5')),
-    clip: await WeightsFile.open(at('clip')),
-    vae: await WeightsFile.open(at('vae')),
+    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5'), 't5'),
+    clip: await WeightsFile.open(at('clip'), 'clip'),
+    vae: await WeightsFile.open(at('vae'), 'vae'),
   };
 }
 
@@ -154,7 +201,8 @@ export async function measureModel(
   const { transformer, t5, clip, vae } = await openWeights(model);
   const { hiddenSize } = built(transformer, () => fluxSizes(transformer));
   // The weights are the same whatever goes through them.
-  const weights = (file: WeightsFile, build: () => Model) => gpuWeights(built(file, build).weightBytes);
+  const weights = (file: WeightsFile, build: () => Model) =>
+    gpuWeights(built(file, build).weights.map(({ length }) => length));
   return {
     form: {
       id: model.id,
@@ -167,10 +215,20 @@ export async function measureModel(
   };
 }
 
+/** A tensor that no graph of a network takes means that the file is another network. */
+function checked(network: NetworkName, file: WeightsFile, ...models: readonly Model[]): void {
+  requireAllUsed(
+    file,
+    network,
+    models.flatMap(({ weights }) => weights),
+  );
+}
+
 /** What a network gives has to be what the others take. */
-function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): void {
-  const { name = '', shape = [] } = built(file, build).outputs[0] ?? {};
-  if (shape.join() === wanted.join()) return;
+function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): Model {
+  const model = built(file, build);
+  const { name = '', shape = [] } = model.outputs[0] ?? {};
+  if (shape.join() === wanted.join()) return model;
   throw invalidFile(
     `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
   );

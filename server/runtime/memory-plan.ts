@@ -128,7 +128,7 @@ function tooLarge(free: number, needed: number, form: WeightForm): CodedError {
     detail: `The model "${form.id}" takes at least ${gigabytes(needed)} of memory, and ${gigabytes(free)} are free on this device.`,
     remedy: made
       ? 'Close what else uses the GPU, or choose the model "pocket".'
-      : `Make it smaller once with "npm run quantize -- --model ${base} --bits 4", or choose the model "pocket".`,
+      : `Make it smaller once with "acepp quantize --model ${base} --bits 4", or choose the model "pocket".`,
   });
 }
 

@@ -21,7 +21,7 @@ export function candidates(
 export function unavailable(provider: Provider, reason: string, cause?: unknown): CodedError {
   return new CodedError('provider-unavailable', {
     detail: `The provider "${provider}" was asked for and cannot be used: ${reason}.`,
-    remedy: `${provider === 'cuda' ? 'On Linux “npm run cuda -- install” fetches what CUDA needs, and “npm run cuda -- status” says what is missing' : 'Install what is missing'}; or leave out --provider: then the best one that works is taken, the CPU last.`,
+    remedy: `${provider === 'cuda' ? 'On Linux “acepp cuda install” fetches what CUDA needs, and “acepp cuda status” says what is missing' : 'Install what is missing'}; or leave out --provider: then the best one that works is taken, the CPU last.`,
     cause,
   });
 }

@@ -53,7 +53,9 @@ export class Session {
       extra: {
         session: {
           ...(provider === 'cuda' &&
-            gpuWeights(model.weightBytes).inPages && { use_device_allocator_for_initializers: '1' }),
+            gpuWeights(model.weights.map(({ length }) => length)).inPages && {
+              use_device_allocator_for_initializers: '1',
+            }),
           model_external_initializers_file_folder_path: model.externalFolder,
           // Threads that wait would keep their cores busy, which the person's own programs need; an edit of pocket takes a
           // sixth less of the processor, and no longer.

@@ -72,7 +72,7 @@ export interface Companion {
   stop(): Promise<void>;
 }
 
-export const companionFile = path.join(projectRoot, 'dist/server/main.js');
+const program = path.join(projectRoot, 'dist/server/acepp.js');
 
 /** Starts the built companion with a folder and a port of its own. */
 export async function startCompanion(): Promise<Companion> {
@@ -104,7 +104,7 @@ export async function startCompanion(): Promise<Companion> {
 }
 
 function start(home: string, port: number): Promise<{ child: ChildProcess; link: string }> {
-  const child = spawn(process.execPath, [companionFile, '--no-browser'], {
+  const child = spawn(process.execPath, [program, 'start', '--no-browser'], {
     env: { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

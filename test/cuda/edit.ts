@@ -8,7 +8,7 @@ import { loadNetworks } from '../../server/runtime/load-networks.ts';
 import type { MemoryPlan } from '../../server/runtime/memory-plan.ts';
 import type { Container, Tensor } from '../../shared/safetensors.ts';
 
-export interface CardEdit {
+export interface GPUEdit {
   readonly model: ModelEntry;
   readonly plan: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'>;
   /** Pixels of the square that is made; references are as large. */
@@ -18,7 +18,7 @@ export interface CardEdit {
   readonly log: string;
 }
 
-async function main({ model, plan, side, references, type, log }: CardEdit): Promise<void> {
+async function main({ model, plan, side, references, type, log }: GPUEdit): Promise<void> {
   const mark = (text: string) => appendFileSync(log, `stage ${text}\n`);
   mark('loading');
   const networks = await loadNetworks(model, {
@@ -74,4 +74,4 @@ function sample(side: number, references: number, grey: number): Container {
   };
 }
 
-await main(JSON.parse(process.argv[2]!) as CardEdit);
+await main(JSON.parse(process.argv[2]!) as GPUEdit);

@@ -34,12 +34,12 @@ import { engineEnvironment, ortSettings } from '../../server/runtime/environment
 import { measureModel } from '../../server/runtime/load-networks.ts';
 import { gigabytes, planMemory } from '../../server/runtime/memory-plan.ts';
 import { buildStandIn } from './build.ts';
-import type { CardEdit } from './edit.ts';
+import type { GPUEdit } from './edit.ts';
 import { readTrace, type StageTrace } from './trace.ts';
 
 const self = path.dirname(fileURLToPath(import.meta.url));
 const flags = new Command('npm run measure:cuda --')
-  .option('--GPUs <sizes>', 'GB of memory', (text) => text.split(',').map(Number), [80, 32, 24, 16, 12])
+  .option('--gpus <sizes>', 'GB of memory', (text) => text.split(',').map(Number), [80, 32, 24, 16, 12])
   .option('--side <pixels>', 'of the square that is made', Number, 1024)
   .option('--references <count>', 'of the same size', Number, 0)
   .option('--capability <number>', 'of the GPU: 75 for 7.5', Number, 90)
@@ -47,7 +47,7 @@ const flags = new Command('npm run measure:cuda --')
   .option('--real', 'on the GPU of this machine; memory as nvidia-smi tells it')
   .parse()
   .opts<{
-    GPUs: number[];
+    gpus: number[];
     side: number;
     references: number;
     capability: number;
@@ -60,7 +60,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const libraries = flags.real ? '' : buildStandIn();
 const forms = await writeForms();
 const measured = await Promise.all(forms.map(measureModel));
-for (const size of flags.GPUs) await measureCard(size);
+for (const size of flags.gpus) await measureGPU(size);
 
 /** FLUX.1-Fill-dev and its quantized forms, of zeros: they take no place on the disk. */
 async function writeForms(): Promise<ModelEntry[]> {
@@ -95,7 +95,7 @@ async function writeForms(): Promise<ModelEntry[]> {
   return forms;
 }
 
-async function measureCard(size: number): Promise<void> {
+async function measureGPU(size: number): Promise<void> {
   // What is free beside a screen, and what CUDA takes for itself, which the stand-ins do not.
   const free = size * 2 ** 30 * 0.94;
   const { sizes } = measured[0]!;
@@ -105,7 +105,7 @@ async function measureCard(size: number): Promise<void> {
     { ...sizes, bytesPerValue: 2 },
   );
   const log = path.join(folder, `${size}.log`);
-  const edit: CardEdit = {
+  const edit: GPUEdit = {
     model: forms.find(({ id }) => id === plan.form.id)!,
     plan,
     side: flags.side,
@@ -145,7 +145,7 @@ async function measureCard(size: number): Promise<void> {
 }
 
 /** @returns what went wrong */
-async function run(edit: CardEdit, free: number): Promise<string | undefined> {
+async function run(edit: GPUEdit, free: number): Promise<string | undefined> {
   const env = flags.real
     ? engineEnvironment()
     : {

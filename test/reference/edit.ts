@@ -23,9 +23,6 @@ export async function compareEdit(folder: string, line: LineOf<'edit'>, how: How
     title: line.model,
     folder: path.join(folder, line.model),
     maxSequence: 4096,
-    defaultContext: 0.5,
-    defaultSteps: 28,
-    defaultGuidance: 50,
   };
   const networks = await loadNetworks(model, how);
   const { watched, latents, pictures } = watch(networks);

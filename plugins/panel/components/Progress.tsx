@@ -34,7 +34,7 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
         <div class="progress-bar" style={{ width: `${share * 100}%` }} />
       </div>
       <p class="progress-words">
-        <span>{reconnecting ? 'Reconnecting to the companion…' : said || ' '}</span>
+        <span>{reconnecting ? 'Reconnecting to the companion…' : said}</span>
         <span class="time-left">{timeLeft(state)}</span>
       </p>
     </div>

@@ -71,11 +71,24 @@ const windowBytes = 2 ** 16;
 const leastKeyBytes = 13;
 const leastTensorBytes = 24;
 
+/** Which part of a split file this is, as llama.cpp's gguf-split writes it (`split.no`, `split.count`, `split.tensors.count`). */
+export interface GGUFSplit {
+  /** From 0. */
+  readonly part: number;
+  readonly parts: number;
+  /** Tensors of all parts. */
+  readonly tensors: number;
+}
+
+export interface GGUFHeader extends StoredTensors {
+  readonly split?: GGUFSplit | undefined;
+}
+
 /**
  * Reads and checks the header of a GGUF file of FLUX.
  * @throws CodedError `model-file-invalid` with the file, the value, and what to do
  */
-export async function readGGUF(handle: FileHandle, size: number, file: string): Promise<StoredTensors> {
+export async function readGGUF(handle: FileHandle, size: number, file: string): Promise<GGUFHeader> {
   const header = new Header(handle, size, file);
   const magic = await header.uint32('its first four bytes');
   if (magic !== 0x46554747) throw header.damaged('it does not begin with "GGUF"');
@@ -88,7 +101,7 @@ export async function readGGUF(handle: FileHandle, size: number, file: string): 
   }
   const tensorCount = await header.count('its number of tensors', leastTensorBytes);
   const keyCount = await header.count('its number of keys', leastKeyBytes);
-  const { network, alignment } = await readKeys(header, keyCount);
+  const { network, alignment, split } = await readKeys(header, keyCount);
   if (network !== undefined && network !== architecture) throw ofOther(file, network);
   const infos: TensorInfo[] = [];
   for (let i = 0; i < tensorCount; i++) infos.push(await readInfo(header));
@@ -99,7 +112,7 @@ export async function readGGUF(handle: FileHandle, size: number, file: string): 
     if (tensors.has(tensor.name)) throw header.damaged(`it has two tensors "${tensor.name}"`);
     tensors.set(tensor.name, tensor);
   }
-  return { tensors, metadata: {}, bytes: size };
+  return { tensors, metadata: {}, bytes: size, split };
 }
 
 interface TensorInfo {
@@ -111,22 +124,41 @@ interface TensorInfo {
   readonly offset: number;
 }
 
-/** All values but two are passed over: those of language models have whole vocabularies. */
-async function readKeys(header: Header, count: number): Promise<{ network?: string; alignment: number }> {
+interface Keys {
+  readonly network?: string;
+  readonly alignment: number;
+  readonly split?: GGUFSplit | undefined;
+}
+
+/** Most values are skipped: those of language models have whole vocabularies. */
+async function readKeys(header: Header, count: number): Promise<Keys> {
   let network: string | undefined;
   let alignment = 32;
+  const split = new Map<string, number>();
   for (let i = 0; i < count; i++) {
     const key = await header.text('a key');
     const type = await header.uint32(`the type of "${key}"`);
     if (key === 'general.architecture' && type === stringType) network = await header.text(`"${key}"`);
     else if (key === 'general.alignment' && type === uint32Type) alignment = await header.uint32(`"${key}"`);
-    else await header.skipValue(type, key);
+    else if (key.startsWith('split.') && splitTypes[type] !== undefined) {
+      split.set(key, await header[splitTypes[type]](`"${key}"`));
+    } else await header.skipValue(type, key);
   }
   if (alignment === 0 || alignment % 8 !== 0 || alignment > maxHeaderBytes) {
     throw header.damaged(`"general.alignment" is ${alignment}, which is no multiple of 8 that could be one`);
   }
-  return { ...(network !== undefined && { network }), alignment };
+  const [parts = 1, part = 0, tensors = 0] = ['count', 'no', 'tensors.count'].map((key) =>
+    split.get(`split.${key}`),
+  );
+  return {
+    ...(network !== undefined && { network }),
+    alignment,
+    ...(parts > 1 && { split: { part, parts, tensors } }),
+  };
 }
+
+/** gguf-split writes uint16 and int32; other writers have taken uint32. */
+const splitTypes: Readonly<Record<number, 'uint16' | 'uint32'>> = { 2: 'uint16', 4: 'uint32', 5: 'uint32' };
 
 async function readInfo(header: Header): Promise<TensorInfo> {
   const name = await header.text('the name of a tensor');
@@ -189,6 +221,10 @@ class Header {
     this.#handle = handle;
     this.#size = size;
     this.#file = file;
+  }
+
+  async uint16(what: string): Promise<number> {
+    return (await this.#take(2, what)).getUint16(0, true);
   }
 
   async uint32(what: string): Promise<number> {

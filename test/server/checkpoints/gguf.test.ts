@@ -407,7 +407,7 @@ describe('a model whose transformer is a GGUF file', () => {
     await expect(findModel(id)).rejects.toMatchObject({
       code: 'model-missing',
       detail: expect.stringContaining('transformer.gguf'),
-      remedy: expect.stringContaining(`npm run models -- install ${id}`),
+      remedy: expect.stringContaining(`acepp models install ${id}`),
     });
   });
 
@@ -461,5 +461,53 @@ describe('a model whose transformer is a GGUF file', () => {
     await quantizeFile(source, await quantizedFile(source, 4), 4);
     const four = { id: `${id}-4bit`, quantized: { transformer: await quantizedFile(source, 4) } };
     expect(await formsOf(model)).toMatchObject([{ id }, eight, four]);
+  });
+});
+
+describe('a GGUF file in parts', () => {
+  const uint16 = (value: number): Buffer => {
+    const bytes = Buffer.alloc(2);
+    bytes.writeUInt16LE(value);
+    return bytes;
+  };
+  const splitKeys = (part: number, parts: number, tensors: number) => ({
+    'split.no': Buffer.concat([uint32(2), uint16(part)]),
+    'split.count': Buffer.concat([uint32(2), uint16(parts)]),
+    'split.tensors.count': Buffer.concat([uint32(5), uint32(tensors)]),
+  });
+  const put = async (name: string, tensors: Record<string, GGUFTensor>, keys: Record<string, Buffer>) => {
+    const place = path.join(folder, 'parts');
+    await mkdir(place, { recursive: true });
+    await writeFile(path.join(place, name), encodeGGUF(tensors, { keys }));
+    return path.join(place, name);
+  };
+  const [first, second] = Object.entries(small).map((entry) => Object.fromEntries([entry]));
+
+  it('is read as one, also through a link to its first part', async () => {
+    const file = await put('flux-00001-of-00002.gguf', first!, splitKeys(0, 2, 2));
+    await put('flux-00002-of-00002.gguf', second!, splitKeys(1, 2, 2));
+    const link = path.join(folder, 'linked.gguf');
+    await symlink(file, link);
+    for (const place of [file, link]) {
+      const weights = await WeightsFile.open(place);
+      expect([...weights.names].sort()).toEqual(Object.keys(small).sort());
+      expect(weights.get(`${layer}.bias`).data.file).toMatch(/flux-00002-of-00002\.gguf$/);
+    }
+  });
+
+  it('is refused with the part that is missing', async () => {
+    const file = await put('half-00001-of-00003.gguf', first!, splitKeys(0, 3, 3));
+    await put('half-00003-of-00003.gguf', second!, splitKeys(2, 3, 3));
+    await expect(openStored(file)).rejects.toMatchObject(
+      invalid(/part 1 of 3 of a GGUF file; missing: .*half-00002-of-00003\.gguf/),
+    );
+  });
+
+  it('is refused under a name that does not lead to the others, and when it has too few tensors', async () => {
+    const alone = await put('renamed.gguf', first!, splitKeys(0, 2, 2));
+    await expect(openStored(alone)).rejects.toMatchObject(invalid(/part 1 of 2 .*"-00001-of-00002\.gguf"/));
+    const file = await put('few-00001-of-00002.gguf', first!, splitKeys(0, 2, 9));
+    await put('few-00002-of-00002.gguf', second!, splitKeys(1, 2, 9));
+    await expect(openStored(file)).rejects.toMatchObject(invalid(/have 2 tensors, but should have 9/));
   });
 });

@@ -99,6 +99,14 @@ describe('shards', () => {
     expect(file.bytes).toBeGreaterThan(2 * (8 + 8));
   });
 
+  it('are refused when the index leaves out a tensor of theirs', async () => {
+    const shards = { one: ['a', 'forgotten'], two: ['b'] };
+    await expect(put({ a: 'one.safetensors', b: 'two.safetensors' }, shards)).rejects.toMatchObject({
+      code: 'model-file-invalid',
+      detail: expect.stringMatching(/index\.json leaves out tensors of .*one\.safetensors: "forgotten"/),
+    });
+  });
+
   it.each<[string, object, RegExp]>([
     ['lacks a tensor', { a: 'one.safetensors', b: 'one.safetensors' }, /one\.safetensors has no tensor "b"/],
     ['lies elsewhere', { a: '../one.safetensors' }, /the shard "\.\.\/one\.safetensors"/],
@@ -167,11 +175,11 @@ describe('a linear layer', () => {
 
   it('refuses a type that cannot be computed with', async () => {
     const weights = {
-      'layer.weight': { dtype: 'F8_E5M2', shape: [1, 64], data: new Uint8Array(64) },
+      'layer.weight': { dtype: 'I16', shape: [1, 64], data: new Uint8Array(128) },
     } as const;
     await expect(compute(weights)).rejects.toMatchObject({
       code: 'model-file-invalid',
-      detail: expect.stringMatching(/weights\.safetensors has "layer\.weight" as F8_E5M2/),
+      detail: expect.stringMatching(/weights\.safetensors has "layer\.weight" as I16/),
     });
   });
 });
@@ -196,6 +204,7 @@ describe('float8', () => {
   it.each<[string, Record<string, Tensor>, readonly number[]]>([
     ['without a scale', {}, [1, 1]],
     ['with one scale', { 'layer.weight_scale': floats(Float32Array.of(0.5), []) }, [0.5, 0.5]],
+    ['with DeepSeek’s scale', { 'layer.weight_scale_inv': floats(Float32Array.of(0.25), []) }, [0.25, 0.25]],
     ['with ComfyUI’s scale', { 'layer.scale_weight': floats(Float32Array.of(3), [1]) }, [3, 3]],
     ['with a scale for each row', { 'layer.weight_scale': floats(Float32Array.of(2, 4), [2, 1]) }, [2, 4]],
   ])('is read in place %s: as a layer, as an embedding and as a parameter', async (_, scales, wanted) => {
@@ -219,6 +228,32 @@ describe('float8', () => {
     expect([...parameter]).toEqual([...first!, ...second!]);
     expect([...rows]).toEqual([...second!, ...first!]);
     expect([...product]).toEqual(values.flatMap((_, i) => [first![i], second![i]]));
+  });
+
+  it('of the other kind, E5M2, is read as well', async () => {
+    // OCP 8-bit floating point, E5M2: bytes and their values.
+    const e5m2 = [0, 2 ** -16, 2 ** -14, 1, 1.5, 57344, -1, -57344];
+    const bytes = Uint8Array.of(0x00, 0x01, 0x04, 0x3c, 0x3e, 0x7b, 0xbc, 0xfb);
+    const file = await WeightsFile.open(
+      await write({
+        'layer.weight': { dtype: 'F8_E5M2', shape: [1, 8], data: bytes },
+        'layer.scale_weight': floats(Float32Array.of(2), []),
+      }),
+    );
+    const graph = Graph.create('float8');
+    const layers = new Layers(graph, file);
+    graph.output('product', layers.linear('layer', graph.input('x', 'float32', [8, 8])));
+    graph.output('rows', layers.embedding('layer', graph.input('ids', 'int64', [1])));
+    const session = await Session.open(graph.finish(), { provider: 'cpu', copiesWeights: false });
+    const { product, rows } = await session.run(
+      { x: identity, ids: BigInt64Array.of(0n) },
+      'product',
+      'rows',
+    );
+    await session.release();
+    const wanted = e5m2.map((value) => 2 * value);
+    expect([...product]).toEqual(wanted);
+    expect([...rows]).toEqual(wanted);
   });
 
   it('with scales that fit no row is refused with both', async () => {
@@ -263,7 +298,7 @@ describe('the catalogue', () => {
   it('finds a model that a person has put into the models folder', async () => {
     await put('mine', tinyModel.folder);
     expect((await listModels()).map((model) => model.id)).toContain('mine');
-    expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096, defaultGuidance: 50 });
+    expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096 });
   });
 
   it('names the files that a model lacks, and does not list it', async () => {

@@ -57,7 +57,7 @@ describe('two gigabytes of weights', () => {
   test('are refused on a GPU of two, with the command that makes them smaller', async () => {
     await expect(placeInMemory(await wide(), 'cuda', 'float32', memory(2))).rejects.toMatchObject({
       code: 'out-of-memory',
-      remedy: expect.stringContaining('npm run quantize -- --model wide --bits 4'),
+      remedy: expect.stringContaining('acepp quantize --model wide --bits 4'),
     });
   });
 

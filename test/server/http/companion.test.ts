@@ -258,7 +258,14 @@ describe('a running companion', () => {
 
   it('names what can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
-    expect(models).toContainEqual(expect.objectContaining({ id: 'tiny', adapters: [] }));
+    const flux = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50, defaultContext: 0.5 };
+    expect(models).toContainEqual({ id: 'tiny', title: 'tiny', ...flux, adapters: [] });
+    expect(models[0]).toMatchObject({
+      id: 'pocket',
+      defaultSteps: 12,
+      defaultGuidance: 4,
+      defaultContext: 0.25,
+    });
   });
 });
 

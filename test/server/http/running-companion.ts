@@ -57,8 +57,8 @@ export class RunningCompanion {
   ): Promise<RunningCompanion> {
     const home = options.home ?? (await temporaryHome());
     const env = { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(await freePort()), CI: 'true' };
-    const main = path.join(projectRoot, 'dist/server/main.js');
-    const args = [main, '--provider', 'cpu', ...(options.args ?? [])];
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const args = [program, 'start', '--provider', 'cpu', ...(options.args ?? [])];
     const child = spawn(process.execPath, args, {
       env: { ...env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

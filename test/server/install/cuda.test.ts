@@ -198,23 +198,27 @@ it.each([
   expect(() => requireLinux('linux', 'x64')).not.toThrow();
 });
 
-describe.runIf(process.platform === 'linux')('npm run cuda -- status', () => {
+describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   /** As nvidia-smi answers, on a machine that has this GPU. */
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });
     const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "NVIDIA GeForce RTX 4070, 11000, 12282";; esac`;
     if (driver) await writeFile(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
-    const { stdout } = await promisify(execFile)(process.execPath, ['dist/server/cuda.js', 'status'], {
-      cwd: projectRoot,
-      env: { ...process.env, PATH: `${bin}:/bin` },
-    });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['dist/server/acepp.js', 'cuda', 'status'],
+      {
+        cwd: projectRoot,
+        env: { ...process.env, PATH: `${bin}:/bin` },
+      },
+    );
     return stdout;
   };
 
   it('says that no GPU is there', async () => {
     expect(await status()).toBe(
-      `Not installed: npm run cuda -- install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
+      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
     );
   });
 

@@ -71,7 +71,7 @@ async function joined(): Promise<string> {
     const data = parts.map((part) => bytes.subarray(part.data.offset, part.data.offset + part.data.length));
     tensors.set(name, { dtype: 'BF16', shape: parts[0]!.shape.with(0, rows), data: Buffer.concat(data) });
   }
-  return write('joined.safetensors', { metadata: {}, tensors });
+  return write('joined.safetensors', { metadata: { input_columns: '384' }, tensors });
 }
 
 class Transformer {

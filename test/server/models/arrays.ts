@@ -13,9 +13,6 @@ export const tinyModel: ModelEntry = {
   title: 'tiny',
   folder: path.join(arraysFolder, 'tiny'),
   maxSequence: 4096,
-  defaultContext: 0.5,
-  defaultSteps: 4,
-  defaultGuidance: 4,
 };
 
 /** The float32 tensors of a file, with their shapes. */

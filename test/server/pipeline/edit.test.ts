@@ -22,11 +22,9 @@ function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { 
     sizes,
     spec: {
       id: 'plain',
+      family: 'fill',
       inChannels,
       maxSequence: 64,
-      defaultContext: 0.5,
-      defaultSteps: 4,
-      defaultGuidance: 50,
     },
     provider: 'cpu',
     async encodePrompt() {
@@ -51,6 +49,9 @@ function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { 
         image[i] = data[(c * height + ((Math.floor(i / w) % h) >> 3)) * width + ((i % w) >> 3)]!;
       }
       return { data: image, width: w, height: h };
+    },
+    async listAdapters() {
+      return [];
     },
     async openAdapters() {},
     stepOperations: (tokens) => tokens,
@@ -83,7 +84,9 @@ const box = (height: number, width: number, [l, t, r, b]: number[]) =>
 
 function asking(tensors: Record<string, Tensor>, request: object = {}): Container {
   return {
-    metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, ...request }) },
+    metadata: {
+      request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, steps: 4, ...request }),
+    },
     tensors: new Map(Object.entries(tensors)),
   };
 }

@@ -82,11 +82,9 @@ describe('a loaded model', () => {
     expect(networks.provider).toBe('cpu');
     expect(networks.spec).toEqual({
       id: 'tiny',
+      family: 'fill',
       inChannels: 384,
       maxSequence: 4096,
-      defaultSteps: 4,
-      defaultGuidance: 4,
-      defaultContext: 0.5,
     });
   });
 

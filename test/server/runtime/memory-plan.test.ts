@@ -75,7 +75,7 @@ describe('FLUX.1-Fill-dev on GPUs of all sizes', () => {
 
   test('12 GB without a quantized form: the remedy is the command that makes one', () => {
     const error = refused(() => planMemory(card(12), forms.slice(0, 1), sizes));
-    expect(error.remedy).toContain('npm run quantize -- --model flux-fill --bits 4');
+    expect(error.remedy).toContain('acepp quantize --model flux-fill --bits 4');
   });
 
   test('a text encoder that is larger than all that comes after it has to fit as well', () => {

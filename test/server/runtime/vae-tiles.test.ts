@@ -5,8 +5,7 @@ import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
 import { projectRoot } from '../../../server/disk/paths.ts';
 import { openVAE, placeTiles, tileLength } from '../../../server/runtime/vae-tiles.ts';
 import { boundsOf } from '../../../shared/bounds.ts';
-import { rowsOf } from '../../../shared/image.ts';
-import { resizeToPlanar } from '../../../shared/resize.ts';
+import { resizeToPlanar, rowsOf } from '../../../shared/resize.ts';
 
 describe('tiles', () => {
   it('cover every pixel once and keep nothing within reach of an edge that is not the picture’s', () => {

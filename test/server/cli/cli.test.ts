@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,11 +6,11 @@ import path from 'node:path';
 import { initializeCanvas, readPsd } from 'ag-psd';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { projectRoot } from '../../server/disk/paths.ts';
-import { composite } from '../../shared/composite.ts';
-import type { EditResult } from '../../shared/protocol/result.ts';
-import { installAdapted } from './adapted.ts';
-import { temporaryHome } from './http/running-companion.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
+import { composite } from '../../../shared/composite.ts';
+import type { EditResult } from '../../../shared/protocol/result.ts';
+import { installAdapted } from '../adapted.ts';
+import { temporaryHome } from '../http/running-companion.ts';
 
 initializeCanvas(
   () => {
@@ -51,10 +51,10 @@ interface Told {
   readonly stderr: string;
 }
 
-/** `npm run edit` runs it in the project's folder and names the person's in INIT_CWD. */
+/** `acepp edit` runs it in the project's folder and names the person's in INIT_CWD. */
 function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; stderr: () => string } {
-  const edit = path.join(projectRoot, 'dist/server/edit.js');
-  const child = spawn(process.execPath, [edit, '--provider', 'cpu', ...flags], {
+  const program = path.join(projectRoot, 'dist/server/acepp.js');
+  const child = spawn(process.execPath, [program, 'edit', '--provider', 'cpu', ...flags], {
     cwd: projectRoot,
     env: { ...process.env, ACEPP_HOME: home, INIT_CWD: folder, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -240,4 +240,49 @@ describe('the command line', () => {
     expect(await readdir(temporary)).toEqual([]);
     expect(await readdir(folder)).not.toContain('never.png');
   });
+});
+
+describe('acepp', () => {
+  const acepp = (...args: string[]) =>
+    spawnSync(process.execPath, [path.join(projectRoot, 'dist/server/acepp.js'), ...args], {
+      encoding: 'utf8',
+    });
+
+  it.each<[string, string[]]>([
+    ['without a name', []],
+    ['with an unknown name', ['paint']],
+    ['start with an unknown flag', ['start', '--paint']],
+    ['start with something else', ['start', 'paint']],
+    ['models without a name', ['models']],
+    ['cuda with an unknown name', ['cuda', 'paint']],
+  ])('%s names the help that helps', (_, args) => {
+    const { status, stdout, stderr } = acepp(...args);
+    expect([status, stdout]).toEqual([1, '']);
+    const [command] = args;
+    const help = command && command !== 'paint' ? `acepp ${command} --help` : 'acepp --help';
+    expect(stderr).toMatch(/^request-invalid: The command line is wrong: /);
+    expect(stderr).toContain(`See "${help}".`);
+    const shown = acepp(...help.split(' ').slice(1));
+    expect([shown.status, shown.stderr]).toEqual([0, '']);
+    expect(shown.stdout).toContain(`Usage: ${help.replace(' --help', '')} `);
+  });
+
+  it('shows the help of each of its commands', () => {
+    const names = [...acepp('--help').stdout.matchAll(/^ {2}(\w+) .*$/gm)].flatMap(([, name]) => name ?? []);
+    expect(names).toContain('edit');
+    for (const name of names.filter((other) => other !== 'help')) {
+      expect(acepp('help', name).stdout).toContain(`Usage: acepp ${name} `);
+    }
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'shows what ONNX Runtime writes with --log-level debug, and nothing of it without',
+    async () => {
+      // Its CUDA library is not in the package for the CPU: ONNX Runtime reports that on stderr.
+      const withoutCUDA = [...fill, '--provider', 'cuda'];
+      const foreign = /\[E:onnxruntime/;
+      expect((await edit(...withoutCUDA)).stderr).not.toMatch(foreign);
+      expect((await edit(...withoutCUDA, '--log-level', 'debug')).stderr).toMatch(foreign);
+    },
+  );
 });

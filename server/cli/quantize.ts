@@ -1,31 +1,34 @@
-/** `npm run quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
 import path from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { CodedError } from '../shared/errors.ts';
+import { CodedError } from '../../shared/errors.ts';
 import {
   findInstalled,
   formsOf,
   modelFiles,
   quantizedFiles,
   quantizedNetworks,
-} from './catalogue/catalogue.ts';
-import { printOneLine } from './cli/failure.ts';
-import { Progress } from './cli/progress.ts';
-import { quantizeFile } from './quantize/quantize.ts';
-import { quantizedFolder } from './quantize/quantized-cache.ts';
-import type { Bits } from './quantize/rounding.ts';
+} from '../catalogue/catalogue.ts';
+import { quantizeFile } from '../quantize/quantize.ts';
+import { quantizedFolder } from '../quantize/quantized-cache.ts';
+import type { Bits } from '../quantize/rounding.ts';
+import { printOneLine } from './failure.ts';
+import { Progress } from './progress.ts';
+import { endingSignals } from './signals.ts';
 
-await printOneLine('quantize', main);
+/** `acepp quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
+export function quantize(args: readonly string[]): Promise<number> {
+  return printOneLine('quantize', () => run(args));
+}
 
-async function main(): Promise<object> {
-  const { model: id, bits } = new Command('npm run --silent quantize --')
+async function run(args: readonly string[]): Promise<object> {
+  const { model: id, bits } = new Command('acepp quantize')
     .description('Writes a model in fewer bits, once; then it is found as <id>-4bit or <id>-8bit.')
     .requiredOption('--model <id>', 'of the catalogue')
     .requiredOption('--bits <4|8>', 'of each weight', asBits)
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride()
-    .parse()
+    .parse([...args], { from: 'user' })
     .opts<{ model: string; bits: Bits }>();
   const model = await findInstalled(id);
   if (model.quantized) {
@@ -35,7 +38,7 @@ async function main(): Promise<object> {
     });
   }
   const controller = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => controller.abort());
+  for (const signal of endingSignals) process.on(signal, () => controller.abort());
   const files = await quantizedFiles(model, bits);
   if (path.dirname(files.transformer) !== quantizedFolder()) {
     throw new CodedError('model-file-invalid', {
@@ -48,6 +51,7 @@ async function main(): Promise<object> {
     for (const name of quantizedNetworks) {
       let shown = -5;
       await quantizeFile(`${model.folder}/${modelFiles[name]}`, files[name], bits, {
+        network: name,
         signal: controller.signal,
         onProgress: (written, total) => {
           const percent = Math.floor((100 * written) / total);
