@@ -9,13 +9,17 @@ import { editResultSchema } from '../../shared/protocol/result.ts';
 const provider = v.picklist(providers);
 
 export const toEngineSchema = v.variant('type', [
-  /** Runs the request in `folder`; its results are written there. */
-  v.object({ type: v.literal('run'), id: v.string(), folder: v.string() }),
+  /** Runs the request in `folder`; its results are written there. `runs` counts how often, with this time. */
+  v.object({ type: v.literal('run'), id: v.string(), folder: v.string(), runs: v.number() }),
   v.object({ type: v.literal('cancel') }),
+  /** Asks for a sign of life. */
+  v.object({ type: v.literal('ping') }),
 ]);
 export type ToEngine = Immutable<v.InferOutput<typeof toEngineSchema>>;
 
 export const fromEngineSchema = v.variant('type', [
+  /** The process listens, and has what it was sent before: after its start, for each `run` and for each `ping`. */
+  v.object({ type: v.literal('alive') }),
   /** A provider is tried with a tiny graph. If nothing follows, its library hangs or has killed the process. */
   v.object({ type: v.literal('trying'), provider }),
   v.object({ type: v.literal('provider-failed'), provider, reason: v.string() }),

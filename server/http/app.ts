@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 
 import openapi from '../../docs/openapi.json' with { type: 'json' };
@@ -7,9 +5,7 @@ import manifest from '../../manifest.json' with { type: 'json' };
 import { conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
-import { decodeContainer } from '../../shared/safetensors.ts';
 import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
-import { readBytes } from '../disk/durable.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
@@ -38,6 +34,7 @@ export async function buildApp({
   pairings,
   log,
 }: AppParts): Promise<FastifyInstance> {
+  const { archive } = jobs;
   const app = Fastify({
     bodyLimit: maxRequestBytes,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
@@ -98,19 +95,25 @@ export async function buildApp({
   });
 
   serveRoute(app, routes.result, async ({ params, query, request, reply }) => {
-    const file = jobs.resultFile(params.id, query.variant);
+    const { id } = params;
+    const { variant } = query;
     reply.header('vary', 'Origin, Accept');
+    reply.raw.once('finish', () => {
+      if (reply.statusCode === 200)
+        void archive.fetched(id).catch((error) => log(error, 'not noted as fetched'));
+    });
     if (!request.headers.accept?.includes('image/png')) {
-      reply.type('application/octet-stream').header('content-length', (await stat(file)).size);
-      return createReadStream(file);
+      const { handle, size } = await archive.openResult(id, variant);
+      reply.type('application/octet-stream').header('content-length', size);
+      return handle.createReadStream({ start: 0 });
     }
-    const result = decodeContainer(await readBytes(file), 'The result');
+    const result = await archive.readResult(id, variant);
     const { bounds = '', seed = '' } = result.metadata;
     reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
     return layerPNG(result);
   });
 
-  serveRoute(app, routes.history, ({ query }) => jobs.history(query.before));
+  serveRoute(app, routes.history, ({ query }) => archive.history(query.before, query.q));
 
   serveRoute(app, routes.models, async () => ({
     models: await Promise.all((await listModels()).map(describeModel)),

@@ -166,7 +166,7 @@ export const routes = {
     path: '/v1/edits',
     summary: 'A page of 50 edits, the newest first',
     params: {},
-    query: { before: v.optional(v.pipe(v.string(), v.toLowerCase())) },
+    query: { before: v.optional(v.pipe(v.string(), v.toLowerCase())), q: v.optional(v.string()) },
     status: 200,
     answer: historySchema,
     errors: ['not-found'],

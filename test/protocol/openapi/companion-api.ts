@@ -244,6 +244,7 @@ export interface components {
             }[];
             /** @enum {string} */
             provider: "cuda" | "dml" | "webgpu" | "cpu";
+            runs?: number;
             workSize: {
                 width: number;
                 height: number;
@@ -256,6 +257,7 @@ export interface components {
             id: string;
             created: string;
             request: components["schemas"]["KeptRequest"];
+            pinned: boolean;
         } & ({
             /** @constant */
             state: "queued";
@@ -321,9 +323,6 @@ export interface components {
             id: string;
             title: string;
             maxSequence: number;
-            defaultContext: number;
-            defaultSteps: number;
-            defaultGuidance: number;
             adapters: string[];
         };
         Models: {
@@ -351,7 +350,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
+            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "edit-not-over" | "edit-crashed" | "result-damaged" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "disk-unwritable" | "home-unsafe" | "config-invalid" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
             detail: string;
             remedy: string;
         };
@@ -854,6 +853,7 @@ export interface operations {
         parameters: {
             query?: {
                 before?: string;
+                q?: string;
             };
             header?: never;
             path?: never;
