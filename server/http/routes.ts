@@ -159,7 +159,7 @@ export const routes = {
     query: { variant: v.optional(wholeNumber, '0') },
     status: 200,
     answer: 'layer',
-    errors: ['not-found', 'edit-not-done'],
+    errors: ['not-found', 'edit-not-done', 'result-damaged'],
   },
   history: {
     method: 'GET',

@@ -323,6 +323,9 @@ export interface components {
             id: string;
             title: string;
             maxSequence: number;
+            defaultContext: number;
+            defaultSteps: number;
+            defaultGuidance: number;
             adapters: string[];
         };
         Models: {
@@ -838,7 +841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `internal` */
+            /** @description `internal`, `result-damaged` */
             500: {
                 headers: {
                     [name: string]: unknown;
