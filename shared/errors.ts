@@ -19,6 +19,11 @@ export const errorStatus = {
   'not-found': 404,
   'edit-conflict': 409,
   'edit-not-done': 409,
+  'edit-not-over': 409,
+  /** The engine died three times while it ran this edit, so it isn't tried again. */
+  'edit-crashed': 500,
+  /** A result is missing or cut short on the companion's disk. */
+  'result-damaged': 500,
   'queue-full': 429,
   'model-unknown': 422,
   'model-missing': 422,
@@ -32,6 +37,11 @@ export const errorStatus = {
   'not-finite': 500,
   'out-of-memory': 507,
   'disk-full': 507,
+  /** The disk is read-only, failing, or the folder belongs to somebody else. */
+  'disk-unwritable': 500,
+  /** ACEPP_HOME can be changed by other users, or its token can be guessed. */
+  'home-unsafe': 500,
+  'config-invalid': 500,
   'licence-not-accepted': 403,
   /** The hub that models are fetched from does not give a file: the remedy says what it wants. */
   'hub-refused': 403,

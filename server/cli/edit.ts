@@ -34,7 +34,7 @@ async function run(args: readonly string[]): Promise<object> {
   for (const signal of endingSignals) process.on(signal, interrupt);
   try {
     await writeFile(requestFile(folder), request);
-    const [result] = await engine.run(id, folder, (event) => progress.show(event));
+    const [result] = await engine.run({ id, folder, runs: 1 }, (event) => progress.show(event));
     if (out) {
       isNeeded = true;
       await writeResult(resultFile(folder, 0), out, flags);

@@ -6,10 +6,15 @@ import type { EditResult } from '../../shared/protocol/result.ts';
 import type { Provider } from '../runtime/provider.ts';
 
 export type ToEngine =
-  /** Runs the request in `folder`; its results are written there. */
-  { readonly type: 'run'; readonly id: string; readonly folder: string } | { readonly type: 'cancel' };
+  /** Runs the request in `folder`; its results are written there. `runs` counts how often, with this time. */
+  | { readonly type: 'run'; readonly id: string; readonly folder: string; readonly runs: number }
+  | { readonly type: 'cancel' }
+  /** Asks for a sign of life. */
+  | { readonly type: 'ping' };
 
 export type FromEngine =
+  /** The process listens, and has what it was sent before: after its start, for each `run` and for each `ping`. */
+  | { readonly type: 'alive' }
   /** A provider is tried with a tiny graph. If nothing follows, its library hangs or has killed the process. */
   | { readonly type: 'trying'; readonly provider: Provider }
   | { readonly type: 'provider-failed'; readonly provider: Provider; readonly reason: string }

@@ -39,18 +39,19 @@ let isCancelled = false;
 
 process.on('message', (message: ToEngine) => {
   if (message.type === 'cancel') isCancelled = true;
-  else if (!running) void run(message.folder);
+  else tell({ type: 'alive' });
+  if (message.type === 'run' && !running) void run(message);
 });
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C reaches the whole group of processes: the parent decides what happens to the edit.
 process.on('SIGINT', () => {});
 
-async function run(folder: string): Promise<void> {
+async function run({ folder, runs }: { folder: string; runs: number }): Promise<void> {
   running = true;
   isCancelled = false;
   let answer: FromEngine = { type: 'finished' };
   try {
-    await edit(folder);
+    await edit(folder, runs);
   } catch (thrown) {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     const isMemory = !(thrown instanceof CodedError) && saysOutOfMemory(message);
@@ -63,13 +64,13 @@ async function run(folder: string): Promise<void> {
   tell(answer);
 }
 
-async function edit(folder: string): Promise<void> {
+async function edit(folder: string, runs: number): Promise<void> {
   const input = await readEditInput(decodeContainer(await readBytes(requestFile(folder))));
   await checkpoint();
   for (;;) {
     try {
       const loaded = await networksFor(input);
-      return await editOn(loaded, input, folder);
+      return await editOn(loaded, input, { folder, runs });
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
       const failed = warm?.networks.provider;
@@ -87,7 +88,11 @@ interface Loaded {
   readonly seconds?: number;
 }
 
-async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: string): Promise<void> {
+async function editOn(
+  { networks, seconds }: Loaded,
+  input: EditInput,
+  { folder, runs }: { folder: string; runs: number },
+): Promise<void> {
   await checkpoint();
   const loading = seconds === undefined ? {} : { loading: seconds };
   const { provider, spec } = networks;
@@ -95,7 +100,8 @@ async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: s
     emit: (event) => tell({ type: 'event', event }),
     checkpoint,
     deliver: async (layer) => {
-      const result = { ...layer.result, timings: { ...loading, ...layer.result.timings } };
+      const timings = { ...loading, ...layer.result.timings };
+      const result = { ...layer.result, ...(runs > 1 && { runs }), timings };
       const content = encodeContainer(encodeLayer({ ...layer, result }));
       await writeDurably(resultFile(folder, result.variant), content);
       tell({ type: 'result', result });

@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import Fastify, {
   type FastifyError,
@@ -11,9 +9,7 @@ import Fastify, {
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import type { EngineStatus } from '../../shared/protocol/answers.ts';
-import { decodeContainer } from '../../shared/safetensors.ts';
 import { listAdapters, listModels } from '../catalogue/catalogue.ts';
-import { readBytes } from '../disk/durable.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
@@ -45,6 +41,7 @@ export async function buildApp({
   pairings,
   log,
 }: AppParts): Promise<FastifyInstance> {
+  const { archive } = jobs;
   const app = Fastify({
     bodyLimit: maxRequestBytes,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
@@ -105,22 +102,28 @@ export async function buildApp({
   });
 
   app.get<WithId>('/v1/edits/:id/result', async (request, reply) => {
-    const file = jobs.resultFile(editId(request), queryNumber(request, 'variant'));
+    const id = editId(request);
+    const variant = queryNumber(request, 'variant');
     reply.header('vary', 'Origin, Accept');
+    reply.raw.once('finish', () => {
+      if (reply.statusCode === 200)
+        void archive.fetched(id).catch((error) => log(error, 'not noted as fetched'));
+    });
     if (!request.headers.accept?.includes('image/png')) {
+      const { handle, size } = await archive.openResult(id, variant);
       return reply
         .type('application/octet-stream')
-        .header('content-length', (await stat(file)).size)
-        .send(createReadStream(file));
+        .header('content-length', size)
+        .send(handle.createReadStream({ start: 0 }));
     }
-    const result = decodeContainer(await readBytes(file), 'The result');
+    const result = await archive.readResult(id, variant);
     const { bounds = '', seed = '' } = result.metadata;
     reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
     return layerPNG(result);
   });
 
-  app.get<{ Querystring: { before?: string } }>('/v1/edits', (request) =>
-    jobs.history(request.query.before?.toLowerCase()),
+  app.get('/v1/edits', (request) =>
+    archive.history(queryText(request, 'before')?.toLowerCase(), queryText(request, 'q')),
   );
 
   app.get('/v1/models', async () => ({
@@ -167,9 +170,19 @@ async function pairingCode(request: FastifyRequest): Promise<string> {
   });
 }
 
+/** A value of the query; twice the same name makes it a list, which nothing here takes. */
+function queryText(request: FastifyRequest, name: string): string | undefined {
+  const value = (request.query as Record<string, unknown>)[name];
+  if (value === undefined || typeof value === 'string') return value;
+  throw new CodedError('request-invalid', {
+    detail: `"${name}" is given more than once: ${JSON.stringify(value)}.`,
+    remedy: `Give "${name}" once.`,
+  });
+}
+
 function queryNumber(request: FastifyRequest, name: string): number {
-  const value = (request.query as Record<string, unknown>)[name] ?? '0';
-  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value);
+  const value = queryText(request, name) ?? '0';
+  if (/^\d{1,9}$/.test(value)) return Number(value);
   throw new CodedError('request-invalid', {
     detail: `"${name}" is ${JSON.stringify(value)}, which is not a whole number.`,
     remedy: `Write it as digits, such as ${name}=0.`,

@@ -4,6 +4,7 @@ import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { Engine } from '../engine/engine.ts';
 import { Jobs } from '../jobs/jobs.ts';
+import { LocalQueue } from '../jobs/local-queue.ts';
 import { cudaAdvice } from '../runtime/environment.ts';
 import type { Provider } from '../runtime/provider.ts';
 import { buildApp } from './app.ts';
@@ -54,7 +55,14 @@ export async function startCompanion({
       log: (text) => log.warn(text),
       trace: (line) => log.debug({ engine: line }),
     });
-    const jobs = await Jobs.open({ home, engine, log: (text) => log.warn(text) });
+    const logFailure = (text: string, err?: unknown) => log.warn({ err }, text);
+    const jobs = await Jobs.open({
+      home,
+      openQueue: (listener) => new LocalQueue({ engine, listener, log: logFailure }),
+      budget: { days: 90, bytes: 10e9 },
+      announce,
+      log: logFailure,
+    });
     const tickets = new Tickets();
     const pairings = new Pairings({
       token,

@@ -1,28 +1,14 @@
 import type { EditLife } from '../../shared/protocol/answers.ts';
-import type { EditEvent } from '../../shared/protocol/events.ts';
-import type { EditRequest } from '../../shared/protocol/request.ts';
+import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
 
-/** What is kept of an edit in its `state.json`. */
-export interface EditRecord {
-  readonly id: string;
-  /** ISO 8601. */
-  readonly created: string;
-  /** Of the request's body: the same id with another one is a conflict. */
-  readonly sha256: string;
-  /** Edits that were before it when it came. */
-  readonly position: number;
-  readonly request: EditRequest;
-  /** Of the request and its results on disk. */
-  readonly bytes: number;
-  readonly life: EditLife;
-}
+export type EndedLife = Exclude<EditLife, { readonly state: 'queued' | 'running' }>;
 
-export function isOver(life: EditLife): boolean {
+export function isOver(life: EditLife): life is EndedLife {
   return life.state !== 'queued' && life.state !== 'running';
 }
 
 /** The life that an edit's last event tells of, if that event ends it. */
-export function lifeAfter(event: EditEvent | undefined): EditLife | undefined {
+export function lifeAfter(event: EditEvent | undefined): EndedLife | undefined {
   switch (event?.type) {
     case 'done':
       return { state: 'done', results: event.results };
@@ -32,5 +18,17 @@ export function lifeAfter(event: EditEvent | undefined): EditLife | undefined {
       return { state: 'cancelled' };
     default:
       return undefined;
+  }
+}
+
+/** The event that tells how an edit ended. */
+export function lastEvent(life: EndedLife): EditEventBody {
+  switch (life.state) {
+    case 'done':
+      return { type: 'done', results: life.results };
+    case 'failed':
+      return { type: 'failed', problem: life.problem };
+    case 'cancelled':
+      return { type: 'cancelled' };
   }
 }

@@ -2,6 +2,7 @@ import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
+import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
@@ -21,9 +22,6 @@ export interface EditInput {
   /** What the person should know of how the input was taken. */
   readonly notes: readonly string[];
 }
-
-/** Beyond this, a picture is refused before it is decoded: the documents of hosts end at 10,000 x 10,000 or less. */
-export const maxPixels = 100_000_000;
 
 /**
  * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
@@ -46,6 +44,7 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   if (!layers.edit) return nothing;
 
   const edit = await decodePicture(layers.edit, 'picture');
+  refuseLargeResult(request, edit);
   if (!layers.mask) {
     if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
     return { ...nothing, edit };
@@ -79,14 +78,6 @@ async function decodePicture({ tensor, encoded }: Layer, what: string): Promise<
   }
   refuseLarge({ width, height }, what);
   return { width, height, channels, data: tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data };
-}
-
-function refuseLarge({ width, height }: Size, what: string): void {
-  if (width * height <= maxPixels) return;
-  throw new CodedError('too-large', {
-    detail: `The ${what} has ${width} x ${height} pixels; the limit is ${maxPixels / 1e6} million.`,
-    remedy: 'Send only the part around the mask, or a smaller picture.',
-  });
 }
 
 /** Opens an encoded file and reads its header; what the decoder throws becomes `image-invalid`. */

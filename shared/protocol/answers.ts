@@ -34,10 +34,6 @@ export const modelSchema = v.object({
   title: v.string(),
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   maxSequence: v.number(),
-  /** Context around the mask, as a share of the mask's longer side. */
-  defaultContext: v.number(),
-  defaultSteps: v.number(),
-  defaultGuidance: v.number(),
   /** Names of the adapters beside it. */
   adapters: v.array(v.string()),
 });
@@ -85,7 +81,13 @@ export type Cancelled = Immutable<v.InferOutput<typeof cancelSchema>>;
 
 /** An edit in the history. */
 export const editSummarySchema = v.intersect([
-  v.object({ id: v.string(), created: v.string(), request: keptRequestSchema }),
+  v.object({
+    id: v.string(),
+    created: v.string(),
+    request: keptRequestSchema,
+    /** Kept whatever the budget says. */
+    pinned: v.boolean(),
+  }),
   editLifeSchema,
 ]);
 export type EditSummary = Immutable<v.InferOutput<typeof editSummarySchema>>;

@@ -17,6 +17,8 @@ export const editResultSchema = v.object({
   model: v.string(),
   adapters: v.array(adapterSchema),
   provider: v.picklist(providers),
+  /** How often the edit was started, where a crash or a restart made it more than once. */
+  runs: v.exactOptional(v.number()),
   /** Size in pixels at which the model worked, references not counted. */
   workSize: v.object({ width: v.number(), height: v.number() }),
   /** Seconds by stage. */

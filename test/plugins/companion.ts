@@ -25,9 +25,6 @@ export class ScriptedCompanion {
       id: 'pocket',
       title: 'Pocket',
       maxSequence: 144,
-      defaultContext: 0.25,
-      defaultSteps: 12,
-      defaultGuidance: 4,
       adapters: [],
     },
   ];

@@ -20,11 +20,11 @@ export function InstructionField({ value, references, onChange }: InstructionFie
         value={value}
         {...on({ input: (event) => onChange((event.target as HTMLTextAreaElement).value) })}
       />
-      {references > 0 && (
-        <p class="hint">
-          {`Say {image1}${references > 1 ? ` to {image${references}}` : ''} where you mean a reference.`}
-        </p>
-      )}
+      <p class={references === 0 ? 'hint idle' : 'hint'}>
+        {references === 0
+          ? ' '
+          : `Say {image1}${references > 1 ? ` to {image${references}}` : ''} where you mean a reference.`}
+      </p>
     </section>
   );
 }

@@ -20,8 +20,9 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
   // Why it cannot run now is more to the point than how the last run ended.
   const said = isShown(state) ? words(state) : obstacle || words(state);
+  const isIdle = !isShown(state) && !said && !reconnecting;
   return (
-    <div class="progress" aria-live="polite">
+    <div class={isIdle ? 'progress idle' : 'progress'} aria-live="polite">
       <div
         class="progress-track"
         role="progressbar"

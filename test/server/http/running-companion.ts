@@ -126,8 +126,8 @@ export class RunningCompanion {
   /** Polls until an event is the one that is looked for, or the edit is over; gives all events so far. */
   async follow(id: string, until: (event: EditEvent) => boolean = () => false): Promise<EditEvent[]> {
     const events: EditEvent[] = [];
-    for (;;) {
-      const poll = (await this.ask(`/v1/edits/${id}?after=${events.length}&wait=20`)).json<Poll>();
+    for (let after = 0; ; after = events.at(-1)?.seq ?? 0) {
+      const poll = (await this.ask(`/v1/edits/${id}?after=${after}&wait=20`)).json<Poll>();
       events.push(...poll.events);
       if (poll.events.some(until) || !['queued', 'running'].includes(poll.state)) return events;
     }
