@@ -15,9 +15,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
-import { engineEnvironment } from '../server/engine/environment.ts';
-import { type Provider, providers } from '../server/engine/provider.ts';
-import { projectRoot } from '../server/paths.ts';
+import { projectRoot } from '../server/disk/paths.ts';
+import { engineEnvironment } from '../server/runtime/environment.ts';
+import { type Provider, providers } from '../server/runtime/provider.ts';
 import type { Job, StepReport } from './step.ts';
 import { type FluxShape, fluxTensors, writeWeights } from './weights.ts';
 
@@ -103,7 +103,7 @@ async function measured(job: Job): Promise<StepReport & { peakMegabytes: number 
   return { ...report, peakMegabytes: Math.round(peak) };
 }
 
-/** Megabytes: of the card as a whole, or of anonymous memory of the process, which the mapped weights are not part of. */
+/** Megabytes: of the GPU as a whole, or of anonymous memory of the process, which the mapped weights are not part of. */
 function memoryOf({ pid }: ChildProcess, provider: Provider): number {
   try {
     if (provider === 'cuda') {

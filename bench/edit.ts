@@ -17,8 +17,8 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { Command } from 'commander';
 import { createClient } from '../plugins/panel/client/client.ts';
-import { projectRoot } from '../server/paths.ts';
-import type { EditResult } from '../shared/events.ts';
+import { projectRoot } from '../server/disk/paths.ts';
+import type { EditResult } from '../shared/protocol/result.ts';
 import { encodeContainer, type Tensor } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';
 
@@ -59,7 +59,8 @@ console.error(`warm: ${warm.seconds.toFixed(2)} s${beside(warm.seconds, python?.
 async function coldEdit(): Promise<number> {
   const args = ['--image', picture, '--mask', mask, '--reference', reference, '--instruction', instruction];
   const command = [
-    path.join(projectRoot, 'dist/server/edit.js'),
+    path.join(projectRoot, 'dist/server/acepp.js'),
+    'edit',
     ...args,
     '--provider',
     'cpu',
@@ -76,8 +77,8 @@ async function coldEdit(): Promise<number> {
 }
 
 async function warmEdit(): Promise<{ seconds: number; result: EditResult }> {
-  const main = path.join(projectRoot, 'dist/server/main.js');
-  const companion = spawn(process.execPath, [main, '--provider', 'cpu'], {
+  const program = path.join(projectRoot, 'dist/server/acepp.js');
+  const companion = spawn(process.execPath, [program, 'start', '--provider', 'cpu'], {
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
   });

@@ -1,12 +1,14 @@
 /** Times steps of one transformer in this process and sends a `StepReport` to its parent. */
-import { probe } from '../server/engine/probe.ts';
-import { type Arithmetic, type ComputeType, float32 } from '../server/graph/arithmetic.ts';
+
+import { WeightsFile } from '../server/checkpoints/weights-file.ts';
 import { Graph } from '../server/graph/graph.ts';
-import type { Provider } from '../server/graph/session.ts';
-import { Session } from '../server/graph/session.ts';
-import { closedShape, elementCount } from '../server/graph/value.ts';
+import { type ComputeDType, float32, type Precision } from '../server/graph/precision.ts';
+import { closedShape } from '../server/graph/value.ts';
 import { buildFlux, builtLength, fluxSizes, operationsOf, rotaryTables } from '../server/models/flux.ts';
-import { WeightsFile } from '../server/weights/file.ts';
+import { probe } from '../server/runtime/probe.ts';
+import { Session } from '../server/runtime/session.ts';
+import type { Provider } from '../shared/protocol/provider.ts';
+import { elementCount } from '../shared/safetensors.ts';
 import { median, stopwatch } from './clock.ts';
 import type { FluxShape } from './weights.ts';
 
@@ -22,8 +24,8 @@ export interface Job {
 export interface StepReport {
   readonly shape: FluxShape & {
     readonly headSize: number;
-    readonly textWidth: number;
-    readonly vectorWidth: number;
+    readonly contextSize: number;
+    readonly pooledSize: number;
   };
   /** Of references and target; the text's come on top. */
   readonly tokens: number;
@@ -33,7 +35,7 @@ export interface StepReport {
   /** Multiplications and additions of one step. */
   readonly flops: number;
   /** What is computed in: the best that the provider does rightly. */
-  readonly type: ComputeType;
+  readonly type: ComputeDType;
   /** Of a chain of plain products in the same type and provider, FLOP per second. */
   readonly productRate: number;
   /** Seconds by stage. */
@@ -41,12 +43,12 @@ export interface StepReport {
 }
 
 /** What the pipeline gives T5: 512 tokens for FLUX.1, 40 for pocket. */
-const textTokensOf = (textWidth: number) => (textWidth === 4096 ? 512 : 40);
+const textTokensOf = (contextSize: number) => (contextSize === 4096 ? 512 : 40);
 
 async function main({ file, provider, side, references, steps }: Job): Promise<StepReport> {
   const weights = await WeightsFile.open(file);
   const sizes = fluxSizes(weights);
-  const { width, headSize, textWidth, vectorWidth } = sizes;
+  const { hiddenSize: width, headSize, contextSize, pooledSize } = sizes;
   const count = (list: string) =>
     new Set(weights.names.filter((name) => name.startsWith(list)).map((name) => name.split('.')[1])).size;
   const shape = {
@@ -54,17 +56,17 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
     double: count('double_blocks.'),
     single: count('single_blocks.'),
     headSize,
-    textWidth,
-    vectorWidth,
+    contextSize,
+    pooledSize,
   };
   const grid = { rows: side / 16, columns: (1 + references) * (side / 16) };
   const tokens = grid.rows * grid.columns;
-  const textTokens = textTokensOf(textWidth);
+  const textTokens = textTokensOf(contextSize);
 
-  const arithmetic = provider === 'cpu' ? float32 : (await probe(provider)).transformer;
-  const productRate = await productsPerSecond(provider, width, arithmetic);
+  const precision = provider === 'cpu' ? float32 : (await probe(provider)).transformer;
+  const productRate = await productsPerSecond(provider, width, precision);
   const clock = stopwatch();
-  const model = buildFlux(weights, builtLength(arithmetic, tokens), textTokens, [], arithmetic);
+  const model = buildFlux(weights, builtLength(precision, tokens), textTokens, [], precision);
   const building = clock();
   const session = await Session.open(model, { provider, copiesWeights: weights.bytes <= 128 * 2 ** 20 });
   const opening = clock();
@@ -90,17 +92,17 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
     textTokens,
     secondsPerStep: median(times),
     flops: operationsOf(sizes, tokens, textTokens),
-    type: arithmetic.type,
+    type: precision.type,
     productRate,
     startUp: { building, opening, 'first step': first },
   };
 }
 
 /** `x W W W W`, W [D, D] given once: nothing but products, and hardly anything to copy. */
-async function productsPerSecond(provider: Provider, width: number, arithmetic: Arithmetic): Promise<number> {
+async function productsPerSecond(provider: Provider, width: number, precision: Precision): Promise<number> {
   const rows = 4096;
   const chain = 8;
-  const graph = Graph.create('products', arithmetic);
+  const graph = Graph.create('products', precision);
   let x = graph.given('x', [rows, width]);
   const w = graph.given('w', [width, width]);
   for (let i = 0; i < chain; i++) x = graph.linear(x, w, undefined);

@@ -1,7 +1,7 @@
 /** Files of FLUX's layout in any size, with weights that mean nothing: for measuring what only depends on shapes. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
-import { embeddingWidth } from '../server/models/flux.ts';
+import { embeddingSize } from '../server/models/flux.ts';
 
 export interface FluxShape {
   /** Hidden width, a multiple of 128. */
@@ -11,9 +11,9 @@ export interface FluxShape {
 }
 
 export const headSize = 128;
-export const textWidth = 4096;
-export const vectorWidth = 768;
-const inputColumns = 384;
+export const contextSize = 4096;
+export const pooledSize = 768;
+const inChannels = 384;
 
 /** Names and shapes as black-forest-labs stores them. */
 export function fluxTensors({ width, double, single }: FluxShape): Record<string, readonly number[]> {
@@ -26,12 +26,12 @@ export function fluxTensors({ width, double, single }: FluxShape): Record<string
     shapes[`${name}.query_norm.scale`] = [headSize];
     shapes[`${name}.key_norm.scale`] = [headSize];
   };
-  linear('img_in', width, inputColumns);
-  linear('txt_in', width, textWidth);
+  linear('img_in', width, inChannels);
+  linear('txt_in', width, contextSize);
   for (const [name, inputs] of [
-    ['time_in', embeddingWidth],
-    ['guidance_in', embeddingWidth],
-    ['vector_in', vectorWidth],
+    ['time_in', embeddingSize],
+    ['guidance_in', embeddingSize],
+    ['vector_in', pooledSize],
   ] as const) {
     linear(`${name}.in_layer`, width, inputs);
     linear(`${name}.out_layer`, width, width);
@@ -60,7 +60,7 @@ export function fluxTensors({ width, double, single }: FluxShape): Record<string
 
 /** T5 v1.1 XXL's encoder, as ComfyUI keeps it. */
 export function t5Tensors(): Record<string, readonly number[]> {
-  const [width, hidden, heads, blocks] = [textWidth, 10240, 64, 24];
+  const [width, hidden, heads, blocks] = [contextSize, 10240, 64, 24];
   const shapes: Record<string, readonly number[]> = {
     'shared.weight': [32128, width],
     'encoder.final_layer_norm.weight': [width],
@@ -80,7 +80,7 @@ export function t5Tensors(): Record<string, readonly number[]> {
 
 /** The text encoder of CLIP ViT-L/14. */
 export function clipTensors(): Record<string, readonly number[]> {
-  const width = vectorWidth;
+  const width = pooledSize;
   const shapes: Record<string, readonly number[]> = {
     'text_model.embeddings.token_embedding.weight': [49408, width],
     'text_model.embeddings.position_embedding.weight': [77, width],
@@ -102,7 +102,7 @@ export function clipTensors(): Record<string, readonly number[]> {
 }
 
 /** FLUX.1's autoencoder: 128 channels times 1, 2, 4 and 4, with 16 in the latent. */
-export function autoencoderTensors(): Record<string, readonly number[]> {
+export function vaeTensors(): Record<string, readonly number[]> {
   const shapes: Record<string, readonly number[]> = {};
   const convolution = (name: string, outputs: number, inputs: number, kernel = 3) =>
     Object.assign(shapes, {

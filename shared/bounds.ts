@@ -1,9 +1,19 @@
-import type { Bounds } from './events.ts';
+import * as v from 'valibot';
+import type { Immutable } from './immutable.ts';
 
 export interface Size {
   readonly width: number;
   readonly height: number;
 }
+
+/** A rectangle in pixels of the edit image, or in units of a Figma page; `left` and `top` may be negative. */
+export const boundsSchema = v.object({
+  left: v.number(),
+  top: v.number(),
+  width: v.number(),
+  height: v.number(),
+});
+export type Bounds = Immutable<v.InferOutput<typeof boundsSchema>>;
 
 /** The whole of a picture, as bounds in itself. */
 export function boundsOf(size: Size): Bounds {

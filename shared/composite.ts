@@ -1,5 +1,5 @@
+import type { Bounds } from './bounds.ts';
 import { boundsOf, intersect } from './bounds.ts';
-import type { Bounds } from './events.ts';
 import { type Raster, whiteOf } from './image.ts';
 
 /**

@@ -19,6 +19,11 @@ export const errorStatus = {
   'not-found': 404,
   'edit-conflict': 409,
   'edit-not-done': 409,
+  'edit-not-over': 409,
+  /** The engine died three times while it ran this edit, so it isn't tried again. */
+  'edit-crashed': 500,
+  /** A result is missing or cut short on the companion's disk. */
+  'result-damaged': 500,
   'queue-full': 429,
   'model-unknown': 422,
   'model-missing': 422,
@@ -28,8 +33,15 @@ export const errorStatus = {
   'provider-unavailable': 503,
   'engine-died': 500,
   'engine-hung': 500,
+  /** A network computed NaN or infinity, from its weights or because its precision does not reach. */
+  'not-finite': 500,
   'out-of-memory': 507,
   'disk-full': 507,
+  /** The disk is read-only, failing, or the folder belongs to somebody else. */
+  'disk-unwritable': 500,
+  /** ACEPP_HOME can be changed by other users, or its token can be guessed. */
+  'home-unsafe': 500,
+  'config-invalid': 500,
   'licence-not-accepted': 403,
   /** The hub that models are fetched from does not give a file: the remedy says what it wants. */
   'hub-refused': 403,
@@ -46,6 +58,8 @@ export const errorStatus = {
   'host-busy': 409,
   /** The program around the panel lets it reach nothing on this machine. */
   'local-access-denied': 403,
+  /** What another process sent is not in the form of the protocol. */
+  'message-invalid': 502,
   'companion-gone': 503,
   'companion-running': 409,
   'port-busy': 503,
@@ -53,16 +67,6 @@ export const errorStatus = {
 } as const;
 
 export type ErrorCode = keyof typeof errorStatus;
-
-/** RFC 9457 problem details as they travel over HTTP and in the events of a failed edit. */
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly code: ErrorCode;
-  readonly detail: string;
-  readonly remedy: string;
-}
 
 export interface ErrorParts {
   /** What is wrong, with the offending value in it. */
@@ -87,7 +91,8 @@ export class CodedError extends Error {
     this.remedy = parts.remedy;
   }
 
-  toProblem(): Problem {
+  /** RFC 9457 problem details: `Problem` of `shared/protocol/problem.ts`. */
+  toProblem() {
     return {
       type: `urn:acepp:${this.code}`,
       title: this.code.replaceAll('-', ' '),
@@ -99,7 +104,7 @@ export class CodedError extends Error {
   }
 
   /** The error that a problem document describes: the other side of `toProblem`. */
-  static fromProblem(problem: Problem): CodedError {
+  static fromProblem(problem: Pick<CodedError, 'code' | 'detail' | 'remedy'>): CodedError {
     return new CodedError(problem.code, { detail: problem.detail, remedy: problem.remedy });
   }
 

@@ -1,5 +1,5 @@
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
+import { type Raster, whiteOf } from './image.ts';
 
 /** [height, width]: 255 = regenerate, 0 = keep, between = feather. */
 export interface Mask extends Size {
@@ -54,7 +54,7 @@ export function binarise(mask: Mask, threshold = 128): Mask {
 }
 
 /** The mask grown by `radius` pixels to every side, with square corners; feather is kept and moves outwards. */
-export function grow(mask: Mask, radius: number): Mask {
+export function dilate(mask: Mask, radius: number): Mask {
   if (radius < 1) return mask;
   const { width, height } = mask;
   const across = new Uint8Array(mask.data.length);
@@ -159,4 +159,49 @@ export function featherInward(mask: Mask, radius: number): Mask {
     return Math.max(1, Math.round(value * depth * depth * (3 - 2 * depth)));
   });
   return { width, height, data };
+}
+
+/**
+ * The straight alpha of a layer at `bounds`: the person's mask, softened where it ends abruptly.
+ * @param pixel size of a pixel of the model in the document
+ * @param picture the document, if there is one: its transparent ground is covered as painted
+ */
+export function layerAlpha(mask: Mask, bounds: Bounds, pixel: number, picture?: Raster): Mask {
+  const painted = cutMask(mask, bounds);
+  const alpha = softened(mask, painted, bounds, pixel);
+  return picture?.channels === 4 ? coveringGround(alpha, painted, picture, bounds) : alpha;
+}
+
+/** Softened inwards where the mask ends abruptly, by about one and a half pixels of the model. */
+function softened(mask: Mask, painted: Mask, bounds: Bounds, pixel: number): Mask {
+  // One pixel around, so that only the picture's own edge counts as an edge without a feather.
+  if (!isHardEdged(painted)) return painted;
+  const around = {
+    left: Math.max(0, bounds.left - 1),
+    top: Math.max(0, bounds.top - 1),
+    right: Math.min(mask.width, bounds.left + bounds.width + 1),
+    bottom: Math.min(mask.height, bounds.top + bounds.height + 1),
+  };
+  const outer = {
+    left: around.left,
+    top: around.top,
+    width: around.right - around.left,
+    height: around.bottom - around.top,
+  };
+  const soft = featherInward(cutMask(mask, outer), Math.max(2, Math.round(1.5 * pixel)));
+  return cutMask(soft, { ...bounds, left: bounds.left - outer.left, top: bounds.top - outer.top });
+}
+
+/** Where the document shows nothing, a softened edge has nothing to go over to: as far as that, the layer covers it as painted. */
+function coveringGround(alpha: Mask, painted: Mask, edit: Raster, { left, top }: Bounds): Mask {
+  const white = whiteOf(edit);
+  const data = new Uint8Array(alpha.data.length);
+  for (let y = 0; y < alpha.height; y++) {
+    for (let x = 0; x < alpha.width; x++) {
+      const i = y * alpha.width + x;
+      const there = edit.data[((y + top) * edit.width + x + left) * 4 + 3]! / white;
+      data[i] = Math.max(alpha.data[i]!, Math.min(painted.data[i]!, Math.round(255 * (1 - there))));
+    }
+  }
+  return { ...alpha, data };
 }

@@ -1,6 +1,5 @@
 import { writePsdUint8Array } from 'ag-psd';
-import type { Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
 
 /** [height, width, 4], 8 bits, straight alpha. */
 export interface Pixels extends Size {

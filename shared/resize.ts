@@ -1,6 +1,53 @@
+import type { Bounds } from './bounds.ts';
 import { boundsOf, type Size } from './bounds.ts';
-import type { Bounds } from './events.ts';
-import { type Planar, planar, type RowSource, rowsOfPlanar } from './image.ts';
+import { type Planar, planar, type Raster, whiteOf } from './image.ts';
+
+/** Rows that can be read one after the other, so that no picture needs a float copy of itself. */
+export interface RowSource extends Size {
+  readonly channels: number;
+  /** Writes row `y` as [width, channels] into `into`. */
+  row(y: number, into: Float32Array): void;
+}
+
+/**
+ * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge the nearest pixel is
+ * repeated; transparent pixels are seen as on white paper, the way hosts show them.
+ */
+export function rowsOf(picture: Raster, part: Bounds): RowSource {
+  const { data, width, height, channels } = picture;
+  const white = whiteOf(picture);
+  return {
+    width: part.width,
+    height: part.height,
+    channels: 3,
+    row(y, into) {
+      const start = Math.min(height - 1, Math.max(0, y + part.top)) * width;
+      for (let x = 0; x < part.width; x++) {
+        const from = (start + Math.min(width - 1, Math.max(0, x + part.left))) * channels;
+        const alpha = channels === 4 ? data[from + 3]! / white : 1;
+        for (let c = 0; c < 3; c++) {
+          into[x * 3 + c] = ((data[from + c]! / white) * alpha + 1 - alpha) * 2 - 1;
+        }
+      }
+    },
+  };
+}
+
+/** A planar image as rows. */
+export function rowsOfPlanar(image: Planar): RowSource {
+  const { width, height, channels, data } = image;
+  return {
+    width,
+    height,
+    channels,
+    row(y, into) {
+      for (let c = 0; c < channels; c++) {
+        const from = (c * height + y) * width;
+        for (let x = 0; x < width; x++) into[x * channels + c] = data[from + x]!;
+      }
+    },
+  };
+}
 
 interface Kernel {
   readonly support: number;
@@ -101,7 +148,7 @@ export function resizeRows(
   }
 }
 
-/** Resizes rows into a planar image of `size`, with antialias. */
+/** Resizes rows into a planar image of `size`, with antialias, like torch's `F.interpolate(antialias=True)`. */
 export function resizeToPlanar(source: RowSource, size: Size, kernel: KernelName = 'bilinear'): Planar {
   const image = planar(source.channels, size);
   const area = size.width * size.height;
@@ -115,29 +162,7 @@ export function resizeToPlanar(source: RowSource, size: Size, kernel: KernelName
   return image;
 }
 
-/** Resizes a planar image with antialias, like torch's `F.interpolate(mode='bilinear', antialias=True)`. */
-export function resize(image: Planar, size: Size, kernel: KernelName = 'bilinear'): Planar {
-  if (image.width === size.width && image.height === size.height) return image;
-  return resizeToPlanar(rowsOfPlanar(image), size, kernel);
-}
-
 /** The source element of an output element, like torch's `mode='nearest-exact'`. */
 export function nearestExact(i: number, input: number, output: number): number {
   return Math.min(input - 1, Math.floor((i + 0.5) * (input / output)));
-}
-
-/** Resizes a planar image like torch's `F.interpolate(mode='nearest-exact')`. */
-export function resizeNearest(image: Planar, size: Size): Planar {
-  if (image.width === size.width && image.height === size.height) return image;
-  const result = planar(image.channels, size);
-  let to = 0;
-  for (let c = 0; c < image.channels; c++) {
-    for (let y = 0; y < size.height; y++) {
-      const from = (c * image.height + nearestExact(y, image.height, size.height)) * image.width;
-      for (let x = 0; x < size.width; x++) {
-        result.data[to++] = image.data[from + nearestExact(x, image.width, size.width)]!;
-      }
-    }
-  }
-  return result;
 }

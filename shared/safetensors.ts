@@ -26,6 +26,11 @@ export const bytesPerElement = {
 
 export type DType = keyof typeof bytesPerElement;
 
+/** Elements of a tensor of this shape; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
 /** Where a tensor lies; offsets count from the first byte after the header. */
 export interface TensorInfo {
   readonly dtype: DType;

@@ -1,5 +1,5 @@
 import { CodedError } from './errors.ts';
-import type { EditRequest, Task } from './request.ts';
+import type { EditRequest, Task } from './protocol/request.ts';
 
 /** What came with a request. */
 export interface Given {
@@ -9,98 +9,74 @@ export interface Given {
 }
 
 interface TaskRule {
-  /** How much of what is under the mask is hidden from the model: 1 hides it, 0 shows it (the paper's table of tasks). */
-  readonly repaintingScale: number;
   readonly edit: 'needed' | 'none';
   readonly mask: 'needed' | 'optional' | 'none';
   readonly references: 'needed' | 'optional' | 'none';
   /** Whether an empty instruction has a plain meaning: go on with the picture, or make it better. */
   readonly mayBeSilent: boolean;
-  /** Published ACE++ adapters that were trained for it, the most general first; none where FLUX.1-Fill does it by itself. */
-  readonly adapters: readonly string[];
 }
 
 export const taskRules: Readonly<Record<Task, TaskRule>> = {
   'text-to-image': {
-    repaintingScale: 1,
     edit: 'none',
     mask: 'none',
     references: 'none',
     mayBeSilent: false,
-    adapters: [],
   },
   'reference-generation': {
-    repaintingScale: 1,
     edit: 'none',
     mask: 'none',
     references: 'needed',
     mayBeSilent: false,
-    adapters: ['subject', 'portrait'],
   },
   'local-editing': {
-    repaintingScale: 0.5,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: false,
-    adapters: ['local-editing'],
   },
   inpaint: {
-    repaintingScale: 1,
     edit: 'needed',
     mask: 'needed',
     references: 'optional',
     mayBeSilent: true,
-    adapters: [],
   },
   // Without a mask it is the transparent part, or what `width` and `height` add around the picture.
   outpaint: {
-    repaintingScale: 1,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: true,
-    adapters: [],
   },
   'local-reference-editing': {
-    repaintingScale: 1,
     edit: 'needed',
     mask: 'needed',
     references: 'needed',
     mayBeSilent: false,
-    adapters: ['subject', 'portrait'],
   },
   'general-editing': {
-    repaintingScale: 0,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: false,
-    adapters: [],
   },
   recolor: {
-    repaintingScale: 0,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: false,
-    adapters: ['local-editing'],
   },
   'super-resolution': {
-    repaintingScale: 0,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: true,
-    adapters: [],
   },
   control: {
-    repaintingScale: 0,
     edit: 'needed',
     mask: 'optional',
     references: 'optional',
     mayBeSilent: false,
-    adapters: ['local-editing'],
   },
 };
 
@@ -109,15 +85,6 @@ export function chooseTask(given: Given): Task {
   if (!given.edit) return given.references > 0 ? 'reference-generation' : 'text-to-image';
   if (!given.mask) return 'general-editing';
   return given.references > 0 ? 'local-reference-editing' : 'inpaint';
-}
-
-/**
- * The adapters of a task, at their full strength, where a request leaves them to the companion: the first that is there.
- * @param known names of the adapters that lie beside the model
- */
-export function chooseAdapters(task: Task, known: readonly string[]): { name: string; scale: number }[] {
-  const name = taskRules[task].adapters.find((adapter) => known.includes(adapter));
-  return name === undefined ? [] : [{ name, scale: 1 }];
 }
 
 /**

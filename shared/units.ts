@@ -2,11 +2,9 @@
  * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and target laid
  * side by side, images and masks alike.
  */
-import type { Size } from './bounds.ts';
-import { maxAspect, nativeSide, tokenSide } from './cropWindow.ts';
-import type { Bounds } from './events.ts';
+import type { Bounds, Size } from './bounds.ts';
+import { maxAspect, nativeSide, tokenSide } from './crop-window.ts';
 import { type Planar, planar, sideBySide } from './image.ts';
-import { resize, resizeNearest } from './resize.ts';
 
 /** A reference that keeps its pixels is scaled down to this share of the target's height at most (`keepPixelsRate`). */
 export const keepPixelsRate = 0.8;
@@ -19,6 +17,8 @@ export interface UnitLayout {
   /** Size of the joined image; the target is its right end. */
   readonly joined: Size;
   readonly tokens: number;
+  /** The target's size if there were no references. */
+  readonly alone: Size;
 }
 
 export interface ReferencePlace {
@@ -29,6 +29,13 @@ export interface ReferencePlace {
   readonly slot: Size;
 }
 
+export interface LayoutOptions {
+  /** In tokens. */
+  readonly maxSequence: number;
+  /** References no taller than `keepPixelsRate` of the target stay at their size. */
+  readonly keepPixels: boolean;
+}
+
 /**
  * Decides the sizes at which a target and its references are put before the model: every reference is brought to the
  * target's height (or keeps its pixels, if it is not taller than 0.8 of it), and all are scaled down together until
@@ -36,11 +43,17 @@ export interface ReferencePlace {
  * token's edge and comes out pixel for pixel; there is no gutter, as the target alone is decoded. A small target without much
  * to see is scaled up to half of the model's native side.
  */
-export function layOutUnits(
+export function layOutUnits(target: Size, references: readonly Size[], options: LayoutOptions): UnitLayout {
+  const layout = fitUnits(target, references, options);
+  const alone = references.length === 0 ? layout : fitUnits(target, [], options);
+  return { ...layout, alone: alone.target };
+}
+
+function fitUnits(
   target: Size,
   references: readonly Size[],
-  options: { readonly maxSequence: number; readonly keepPixels: boolean },
-): UnitLayout {
+  options: LayoutOptions,
+): Omit<UnitLayout, 'alone'> {
   const shown = references.map((size) => {
     const crop = middleOf(size);
     const factor = referenceFactor(crop.height, target.height, options.keepPixels);
@@ -58,7 +71,7 @@ export function layOutUnits(
     scale *= 0.97;
   }
 
-  function layOutAt(factor: number): UnitLayout {
+  function layOutAt(factor: number): Omit<UnitLayout, 'alone'> {
     const height = floorTokens(target.height * factor);
     const places = shown.map(({ crop, width, height: own }) => ({
       crop,
@@ -103,11 +116,11 @@ function floorTokens(length: number): number {
   return Math.max(1, Math.floor(length / tokenSide + 1e-6)) * tokenSide;
 }
 
-export interface Target {
+export interface TargetUnit {
   /** [3, h, w] in [-1, 1]; absent for a picture from nothing. */
-  readonly image?: Planar;
-  /** [1, h, w], 0 or 1; absent for all 1. */
-  readonly mask?: Planar;
+  readonly image?: Planar | undefined;
+  /** [1, h, w]: 1 = generate, 0 = keep. */
+  readonly mask: Planar;
 }
 
 export interface ConditionUnits {
@@ -120,57 +133,51 @@ export interface ConditionUnits {
 }
 
 /**
- * Joins references and target into what the model is conditioned on.
- * @param references [3, h, w] in [-1, 1], each already cropped to its place's `crop`
+ * Joins references and target into what the model is conditioned on. Nothing is resized here: all of them have the sizes of `layout`.
+ * @param references [3, h, w] in [-1, 1], as they are drawn
  * @param withChange splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model takes it
  */
 export function joinUnits(
-  target: Target,
+  { image, mask }: TargetUnit,
   references: readonly Planar[],
   layout: UnitLayout,
   { repaintingScale, withChange }: { readonly repaintingScale: number; readonly withChange: boolean },
 ): ConditionUnits {
   const size = layout.target;
   const area = size.width * size.height;
-  const mask = target.mask ? resizeNearest(target.mask, size) : filled(planar(1, size), 1);
   const edit = planar(3, size);
   const change = planar(3, size);
-  const image = target.image ? resizeNearest(target.image, size).data : undefined;
   for (let i = 0; image && i < edit.data.length; i++) {
     const generate = mask.data[i % area]!;
-    const shown = image[i]! * (1 - generate * repaintingScale);
+    const shown = image.data[i]! * (1 - generate * repaintingScale);
     change.data[i] = withChange ? shown * generate : 0;
     edit.data[i] = withChange ? shown * (1 - generate) : shown;
   }
-  const placed = references.map((reference, i) => onBlack(reference, layout.references[i]!));
-  const blank = layout.references.map(({ slot }) => planar(1, slot));
-  const noChange = layout.references.map(({ slot }) => planar(3, slot));
+  const slots = layout.references.map(({ slot }) => slot);
+  const placed = slots.map((slot, i) => centred(references[i]!, slot));
+  const empty = (channels: number) => slots.map((slot) => planar(channels, slot));
   return {
     edit: sideBySide([...placed, edit]),
-    mask: sideBySide([...blank, mask]),
-    ...(withChange && { change: sideBySide([...noChange, change]) }),
+    mask: sideBySide([...empty(1), mask]),
+    ...(withChange && { change: sideBySide([...empty(3), change]) }),
   };
 }
 
-function onBlack(reference: Planar, { drawn, slot }: ReferencePlace): Planar {
-  const image = resize(reference, drawn);
-  if (slot.width === drawn.width && slot.height === drawn.height) return image;
-  const place = filled(planar(3, slot), -1);
-  const left = Math.floor((slot.width - drawn.width) / 2);
-  const top = Math.floor((slot.height - drawn.height) / 2);
+/** A reference in the middle of its slot, on black. */
+function centred(reference: Planar, slot: Size): Planar {
+  if (reference.width === slot.width && reference.height === slot.height) return reference;
+  const place = planar(3, slot);
+  place.data.fill(-1);
+  const left = Math.floor((slot.width - reference.width) / 2);
+  const top = Math.floor((slot.height - reference.height) / 2);
   for (let c = 0; c < 3; c++) {
-    for (let y = 0; y < drawn.height; y++) {
-      const from = (c * drawn.height + y) * drawn.width;
+    for (let y = 0; y < reference.height; y++) {
+      const from = (c * reference.height + y) * reference.width;
       place.data.set(
-        image.data.subarray(from, from + drawn.width),
+        reference.data.subarray(from, from + reference.width),
         (c * slot.height + top + y) * slot.width + left,
       );
     }
   }
   return place;
-}
-
-function filled(image: Planar, value: number): Planar {
-  image.data.fill(value);
-  return image;
 }

@@ -28,7 +28,7 @@ class Companion:
         for name, path in self.models.items():
             (folder / name).symlink_to(path.resolve())
         environment = {**os.environ, "ACEPP_HOME": self.home.name}
-        command = ["node", "dist/server/main.js", "--no-browser", "--provider", "cpu"]
+        command = ["node", "dist/server/acepp.js", "start", "--no-browser", "--provider", "cpu"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
         for line in self.process.stdout:
             if link := re.search(r"(http://\S+?)/?#token=(\S+)", line):

@@ -1,7 +1,7 @@
 import { computed, signal } from '@preact/signals';
+import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { Bounds } from '../../shared/events.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
 import { type PaintMask, type Point, putPatch, strokeLine, union } from '../panel/canvas/brush.ts';
 import type { Capture, Picture, Pixels, Placement } from '../panel/host.ts';

@@ -1,5 +1,5 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { composite } from '../../shared/composite.ts';
-import type { Bounds } from '../../shared/events.ts';
 import type { Picture } from '../panel/host.ts';
 
 export interface Placed {

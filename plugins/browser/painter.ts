@@ -1,4 +1,4 @@
-import type { Bounds } from '../../shared/events.ts';
+import type { Bounds } from '../../shared/bounds.ts';
 import type { Point } from '../panel/canvas/brush.ts';
 import { context, newCanvas, toCanvas } from '../panel/canvas/decode.ts';
 import { createMaskOverlay } from '../panel/canvas/mask-overlay.ts';

@@ -1,26 +1,32 @@
 /**
  * The recipe lies in the layer's own XMP packet: the one place for foreign data of a layer that Adobe documents for
  * scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer. A name or a
- * hidden text layer would show, and plugin storage would not travel with the file.
+ * hidden text layer would show, and plugin storage would not travel with the file. Photoshop does not always write it
+ * (wherever it does not, see recipe-notes.ts).
  */
-import { CodedError } from '../../shared/errors.ts';
-import type { Bounds, EditResult } from '../../shared/events.ts';
-import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
+import * as v from 'valibot';
+import { boundsSchema } from '../../shared/bounds.ts';
+import type { Immutable } from '../../shared/immutable.ts';
+import { readJSON } from '../../shared/parse.ts';
+import { editRequestSchema } from '../../shared/protocol/request.ts';
+import { editResultSchema } from '../../shared/protocol/result.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
-import { action } from './modules.ts';
+import { play } from './descriptors.ts';
 import { decodeUTF8, encodeUTF8 } from './utf8.ts';
 
 const namespace = 'https://aceplusplus.org/ns/layers/1.0/';
 const property = 'XMPMetadataAsUTF8';
 
-export interface Recipe {
-  readonly request: EditRequest;
-  readonly result: EditResult;
+const recipeSchema = v.object({
+  request: editRequestSchema,
+  result: editResultSchema,
   /** In document pixels. */
-  readonly bounds: Bounds;
-}
+  bounds: boundsSchema,
+});
+export type Recipe = Immutable<v.InferOutput<typeof recipeSchema>>;
 
+/** @throws Error with Photoshop's words: some documents take no XMP for their layers (error -1715) */
 export async function writeRecipe(
   document: PhotoshopDocument,
   layer: Layer,
@@ -34,9 +40,10 @@ export async function writeRecipe(
   });
 }
 
-/** Undefined for a layer that was not made here. */
+/** Undefined for a layer that was not made here: Photoshop gives no XMP then, or throws. */
 export async function readRecipe(document: PhotoshopDocument, layer: Layer): Promise<Recipe | undefined> {
-  const found = (await play({ _obj: 'get', _target: targetOf(document, layer) }))[property];
+  const answer = await play({ _obj: 'get', _target: targetOf(document, layer) }).catch(() => undefined);
+  const found = answer?.[property];
   return typeof found === 'string' ? fromXMP(found) : undefined;
 }
 
@@ -46,18 +53,6 @@ function targetOf(document: PhotoshopDocument, layer: Layer): readonly object[] 
     { _ref: 'layer', _id: layer.id },
     { _ref: 'document', _id: document.id },
   ];
-}
-
-async function play(command: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
-  const [answer = {}] = await action.batchPlay([{ ...command, _options: { dialogOptions: 'silent' } }], {});
-  // batchPlay resolves with its errors.
-  if (answer._obj === 'error' || (typeof answer.result === 'number' && answer.result < 0)) {
-    throw new CodedError('internal', {
-      detail: `Photoshop did not take the recipe of the layer: ${String(answer.message)}.`,
-      remedy: 'Try again; the result is kept until you discard it.',
-    });
-  }
-  return answer;
 }
 
 /** As Base64, because Photoshop writes packets anew: as an attribute or an element, with its own escapes. */
@@ -76,9 +71,9 @@ function fromXMP(packet: string): Recipe | undefined {
   if (!value) return undefined;
   try {
     const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
-    const recipe = JSON.parse(decodeUTF8(bytes)) as Recipe;
-    return { ...recipe, request: parseEditRequest(JSON.stringify(recipe.request)) };
+    return readJSON(recipeSchema, decodeUTF8(bytes));
   } catch {
+    // It was cut off, which Base64 or UTF-8 shows.
     return undefined;
   }
 }

@@ -1,6 +1,6 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, intersect } from '../../shared/bounds.ts';
 import { linearFromSRGB } from '../../shared/colour.ts';
-import type { Bounds } from '../../shared/events.ts';
 import type { Mask } from '../../shared/mask.ts';
 import type { Pixels } from '../panel/host.ts';
 import type { PhotoshopImageData, Read, Rectangle, Samples } from './api.ts';

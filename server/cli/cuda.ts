@@ -1,46 +1,47 @@
 import { fork } from 'node:child_process';
+import path from 'node:path';
 import type { Command } from 'commander';
-import { deviceMemory, driverVersion } from '../engine/deviceMemory.ts';
-import { cudaFolder, engineEnvironment } from '../engine/environment.ts';
-import { type Abilities, probe } from '../engine/probe.ts';
-import { reasonOf } from '../engine/reason.ts';
+import { homeFolder, projectRoot } from '../disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
-import { type Archive, oldestDriver } from '../install/cudaArchives.ts';
+import { type Archive, oldestDriver } from '../install/cuda-archives.ts';
 import { sizeText } from '../install/text.ts';
-import { homeFolder } from '../paths.ts';
-import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
+import { deviceMemory, driverVersion } from '../runtime/device-memory.ts';
+import { cudaFolder, engineEnvironment } from '../runtime/environment.ts';
+import { diagnose } from '../runtime/error-diagnosis.ts';
+import { type Capabilities, probe } from '../runtime/probe.ts';
+import { ask, type InstallerRun, runInstaller, TransferRate } from './installer.ts';
 import type { Grain } from './models.ts';
 
 /**
- * `npm run cuda -- install | status | remove`: what an NVIDIA card needs on Linux and in WSL2.
+ * `acepp cuda install | status | remove`: what an NVIDIA GPU needs on Linux and in WSL2.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runCUDA(
-  argv: readonly string[],
+  args: readonly string[],
   archives: readonly Archive[],
   grain: Grain = {},
 ): Promise<number> {
-  return runInstaller('cuda', argv, (command, run) => define(command, archives, grain, run));
+  return runInstaller('cuda', args, (command, run) => define(command, archives, grain, run));
 }
 
 function define(command: Command, archives: readonly Archive[], grain: Grain, run: InstallerRun): void {
   const { progress, signal } = run;
-  command.description("ONNX Runtime's CUDA provider and NVIDIA's libraries, for a card on Linux or in WSL2.");
+  command.description("ONNX Runtime's CUDA provider and NVIDIA's libraries, for a GPU on Linux or in WSL2.");
   command
     .command('install')
     .description('fetches and unpacks them; goes on where it was ended')
     .option('--accept-licence', 'you have read the licences that are shown, and accept them')
     .action(async ({ acceptLicence }: { acceptLicence?: boolean }) => {
       requireLinux();
-      // Before a gigabyte is fetched for no card.
-      progress.line((await card()).text);
-      const pace = new Pace(progress);
+      // Before a gigabyte is fetched for no GPU.
+      progress.line((await describeGPU()).text);
+      const rate = new TransferRate(progress);
       await installCUDA(archives, {
         ...grain,
         home: homeFolder(),
         ask: (licence) => ask(licence, acceptLicence === true, signal),
-        progress: (state) => pace.show(state),
-        say: (text) => progress.line(text),
+        progress: (state) => rate.show(state),
+        log: (text) => progress.line(text),
         signal,
       });
       progress.end();
@@ -48,11 +49,11 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
     });
   command
     .command('status')
-    .description('what is installed, the card and its driver, and whether the card computes')
+    .description('what is installed, the GPU and its driver, and whether the GPU computes')
     .action(async () => {
       requireLinux();
       console.log(
-        (await isInstalled()) ? `Installed in ${cudaFolder()}` : 'Not installed: npm run cuda -- install',
+        (await isInstalled()) ? `Installed in ${cudaFolder()}` : 'Not installed: acepp cuda install',
       );
       console.log(await checked());
     });
@@ -71,9 +72,9 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
 
 const checkCommand = 'check';
 
-/** Whether the card computes, and if not, what to do. */
+/** Whether the GPU computes, and if not, what to do. */
 async function checked(): Promise<string> {
-  const { text, advice } = await card();
+  const { text, advice } = await describeGPU();
   if (advice) return text;
   try {
     const { transformer } = await tried();
@@ -85,12 +86,12 @@ async function checked(): Promise<string> {
 }
 
 /** Which one there is, and what its driver lacks. */
-async function card(): Promise<{ text: string; advice: string | undefined }> {
+async function describeGPU(): Promise<{ text: string; advice: string | undefined }> {
   const driver = await driverVersion();
   const memory = await deviceMemory('cuda');
   const name = memory
     ? `${memory.name}, ${sizeText(memory.free)} of ${sizeText(memory.total)} free, driver ${driver}.`
-    : 'No NVIDIA card with a driver was found.';
+    : 'No NVIDIA GPU with a driver was found.';
   const advice = adviceFor(driver);
   return { text: [name, advice].filter(Boolean).join(' '), advice };
 }
@@ -103,9 +104,9 @@ function adviceFor(driver: string | undefined): string | undefined {
   return `CUDA 13 needs driver ${oldestDriver} or newer. ${install}`;
 }
 
-function tried(): Promise<Abilities> {
+function tried(): Promise<Capabilities> {
   return new Promise((resolve, reject) => {
-    const child = fork(process.argv[1]!, [checkCommand], {
+    const child = fork(path.join(projectRoot, 'dist/server/acepp.js'), ['cuda', checkCommand], {
       env: engineEnvironment(),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
@@ -113,10 +114,10 @@ function tried(): Promise<Abilities> {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-2000);
     });
-    child.once('message', (abilities) => resolve(abilities as Abilities));
+    child.once('message', (capabilities) => resolve(capabilities as Capabilities));
     child.once('close', (code, signal) => {
       const how = signal ?? `code ${code}`;
-      reject(new Error(reasonOf(said) || `the process that tried ended with ${how}`));
+      reject(new Error(diagnose(said) || `the process that tried ended with ${how}`));
     });
   });
 }

@@ -1,25 +1,29 @@
 import { CommanderError } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 
-/** @param command of `npm run` */
+/** @param command of `acepp`, empty where none is named */
 export function wrongCommandLine(command: string, what: string): CodedError {
   return new CodedError('request-invalid', {
     detail: `The command line is wrong: ${what.replace(/^error: /, '').replace(/\.?$/, '.')}`,
-    remedy: `See "npm run --silent ${command} -- --help".`,
+    remedy: `See "${['acepp', command, '--help'].filter(Boolean).join(' ')}".`,
   });
 }
 
-/** Runs a command that prints one line of JSON on stdout and nothing else, also where it fails. */
-export async function printOneLine(command: string, main: () => Promise<object>): Promise<void> {
+/**
+ * Runs a command that prints one line of JSON on stdout and nothing else, also where it fails.
+ * @returns the exit code
+ */
+export async function printOneLine(command: string, main: () => Promise<object>): Promise<number> {
   try {
     console.log(JSON.stringify(await main()));
+    return 0;
   } catch (thrown) {
     // Help was asked for, and is on stdout.
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) process.exit(0);
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
     const error =
       thrown instanceof CommanderError ? wrongCommandLine(command, thrown.message) : CodedError.from(thrown);
     console.error(`${error.code}: ${error.message}`);
     console.log(JSON.stringify({ error: error.toProblem() }));
-    process.exitCode = 1;
+    return 1;
   }
 }

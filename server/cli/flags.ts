@@ -1,9 +1,11 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { CodedError } from '../../shared/errors.ts';
-import { controls, tasks } from '../../shared/request.ts';
-import { type Provider, providers } from '../engine/provider.ts';
+import { controls, tasks } from '../../shared/protocol/request.ts';
+import { projectRoot } from '../disk/paths.ts';
+import { type Provider, providers } from '../runtime/provider.ts';
 import { wrongCommandLine } from './failure.ts';
+import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
   readonly image?: string;
@@ -22,13 +24,14 @@ export interface Flags {
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
   readonly out?: string;
+  readonly logLevel: LogLevel;
 }
 
 /**
- * The flags of `npm run edit`.
+ * The flags of `acepp edit`.
  * @throws CommanderError, also after help was shown
  */
-export function readFlags(): Flags {
+export function readFlags(args: readonly string[]): Flags {
   const whole = (text: string) => {
     if (!/^\d+$/.test(text)) throw new InvalidArgumentError('It must be a whole number.');
     return Number(text);
@@ -43,7 +46,7 @@ export function readFlags(): Flags {
     if (name === undefined) throw new InvalidArgumentError('It must be NAME or NAME=SCALE.');
     return [...before, { name, scale: scale === undefined ? 1 : decimal(scale) }];
   };
-  const command = new Command('npm run --silent edit --')
+  const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
     .option('--image <file>', 'picture to edit')
     .option('--mask <file>', 'white where the picture may change')
@@ -66,17 +69,19 @@ export function readFlags(): Flags {
     .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
     .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
     .option('--out <file>', 'the layer as .png, or a layered .psd')
+    .addOption(logLevelOption())
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  return command.parse().opts<Flags>();
+  return command.parse([...args], { from: 'user' }).opts<Flags>();
 }
 
 export function wrongFlags(message: string): CodedError {
   return wrongCommandLine('edit', message);
 }
 
-/** npm runs in the package's folder; what a person types is relative to where they are. */
+/** A file as a person names it: relative to where they are, which npm keeps while it runs a script in the project's folder. */
 export function fromPerson(file: string): string {
-  return path.resolve(process.env.INIT_CWD ?? process.cwd(), file);
+  const isScript = path.relative(projectRoot, process.cwd()) === '';
+  return path.resolve((isScript && process.env.INIT_CWD) || process.cwd(), file);
 }

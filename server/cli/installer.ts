@@ -7,6 +7,7 @@ import type { Licence } from '../install/licences.ts';
 import { sizeText, timeText } from '../install/text.ts';
 import { wrongCommandLine } from './failure.ts';
 import { Progress } from './progress.ts';
+import { endingSignals } from './signals.ts';
 
 export interface InstallerRun {
   readonly progress: Progress;
@@ -16,16 +17,16 @@ export interface InstallerRun {
 }
 
 /**
- * Runs `npm run <name> -- <command>`. Results go to stdout; progress, licences and errors to stderr.
+ * Runs `acepp <name> <command>`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export async function runInstaller(
   name: string,
-  argv: readonly string[],
+  args: readonly string[],
   define: (command: Command, run: InstallerRun) => void,
 ): Promise<number> {
   const ended = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  for (const signal of endingSignals) {
     process.on(signal, () => {
       // The second Ctrl-C does not wait.
       if (ended.signal.aborted) process.exit(130);
@@ -33,10 +34,10 @@ export async function runInstaller(
     });
   }
   const run: InstallerRun = { progress: new Progress(), signal: ended.signal, exitCode: 0 };
-  const command = new Command(`npm run ${name} --`).configureOutput({ writeErr: () => {} }).exitOverride();
+  const command = new Command(`acepp ${name}`).configureOutput({ writeErr: () => {} }).exitOverride();
   define(command, run);
   try {
-    await command.parseAsync([...argv]);
+    await command.parseAsync([...args], { from: 'user' });
   } catch (thrown) {
     run.progress.end();
     if (ended.signal.aborted) {
@@ -76,7 +77,7 @@ export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSi
 }
 
 /** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
-export class Pace {
+export class TransferRate {
   readonly #progress: Progress;
   #shown = 0;
   #samples: { readonly at: number; readonly bytes: number }[] = [];

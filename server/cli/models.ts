@@ -1,19 +1,19 @@
 import { type Command, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
+import { findInstalled, isWritten, listModels, modelsFolder } from '../catalogue/catalogue.ts';
+import { homeFolder } from '../disk/paths.ts';
+import { freeBytes } from '../disk/read-range.ts';
 import { modelFolder } from '../install/folder.ts';
 import { Hub, officialEndpoint } from '../install/hub.ts';
 import { installModel } from '../install/install.ts';
 import { acceptedLicences, type Licence, licences } from '../install/licences.ts';
-import { type ListedPart, listParts, type PartState } from '../install/list.ts';
+import { type FileState, type ListedFile, listFiles } from '../install/list.ts';
 import { type PublishedModel, type T5Precision, t5Precisions } from '../install/published.ts';
 import { removeModel } from '../install/remove.ts';
 import { sizeText } from '../install/text.ts';
 import { verifyModel } from '../install/verify.ts';
-import { homeFolder } from '../paths.ts';
-import { findInstalled, isWritten, listModels, modelsFolder } from '../weights/catalogue.ts';
-import { freeBytes } from '../weights/disk.ts';
 import { fromPerson } from './flags.ts';
-import { ask, type InstallerRun, Pace, runInstaller } from './installer.ts';
+import { ask, type InstallerRun, runInstaller, TransferRate } from './installer.ts';
 
 interface InstallFlags {
   readonly t5?: T5Precision;
@@ -28,15 +28,15 @@ export interface Grain {
 }
 
 /**
- * `npm run models -- list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
+ * `acepp models list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runModels(
-  argv: readonly string[],
+  args: readonly string[],
   models: readonly PublishedModel[],
   grain: Grain = {},
 ): Promise<number> {
-  return runInstaller('models', argv, (command, run) => defineModels(command, models, grain, run));
+  return runInstaller('models', args, (command, run) => defineModels(command, models, grain, run));
 }
 
 function defineModels(
@@ -51,7 +51,7 @@ function defineModels(
     if (model) return model;
     throw new CodedError('model-unknown', {
       detail: `There is no model "${id}" to install; there are ${models.map((published) => published.id).join(', ')}.`,
-      remedy: 'See "npm run models -- list".',
+      remedy: 'See "acepp models list".',
     });
   };
 
@@ -81,7 +81,7 @@ function defineModels(
       '\nHF_TOKEN is your token at huggingface.co, HF_ENDPOINT the address of a mirror, ACEPP_HOME where models are kept.',
     )
     .action(async (id: string, { t5, from, acceptLicence }: InstallFlags) => {
-      const pace = new Pace(progress);
+      const rate = new TransferRate(progress);
       await installModel(find(id), {
         ...grain,
         home: homeFolder(),
@@ -93,8 +93,8 @@ function defineModels(
         t5,
         from: from.map(fromPerson),
         ask: (licence) => ask(licence, acceptLicence === true, signal),
-        progress: (state) => pace.show(state),
-        say: (text) => progress.line(text),
+        progress: (state) => rate.show(state),
+        log: (text) => progress.line(text),
         signal,
       });
     });
@@ -103,11 +103,11 @@ function defineModels(
     .description('reads every file and compares it with the hash that it had to have')
     .argument('[model]', 'all, if left out')
     .action(async (id?: string) => {
-      const pace = new Pace(progress);
+      const rate = new TransferRate(progress);
       for (const model of id === undefined ? models : [find(id)]) {
         const findings = await verifyModel(model.id, {
           signal,
-          progress: (file, bytes, size) => pace.show({ file, fileBytes: bytes, fileSize: size, bytes, size }),
+          progress: (file, bytes, size) => rate.show({ file, fileBytes: bytes, fileSize: size, bytes, size }),
         });
         progress.end();
         if (findings.length === 0) console.log(`${model.id}: nothing was installed`);
@@ -116,7 +116,7 @@ function defineModels(
         }
         if (findings.some(({ isRight }) => !isRight)) {
           run.exitCode = 1;
-          console.log(`Mend it with: npm run models -- install ${model.id}`);
+          console.log(`Mend it with: acepp models install ${model.id}`);
         }
       }
     });
@@ -135,7 +135,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
   const lines: string[] = [];
   const accepted = await acceptedLicences(homeFolder());
   for (const model of models) {
-    const parts = await listParts(model);
+    const parts = await listFiles(model);
     lines.push(`${model.id}: ${model.title}`);
     lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
     const installed = await findInstalled(model.id).catch(() => undefined);
@@ -167,12 +167,12 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
   }
   lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
   lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
-  lines.push('Install one with: npm run models -- install <model>');
+  lines.push('Install one with: acepp models install <model>');
   // At once, for who reads no more than the first lines.
   console.log(lines.join('\n'));
 }
 
-function describe(state: PartState, choices: readonly ListedPart['choices'][number][]): string {
+function describe(state: FileState, choices: readonly ListedFile['choices'][number][]): string {
   switch (state.kind) {
     case 'installed':
       if (state.known?.origin === 'fetched') return `installed, ${sizeText(state.size)}`;
@@ -188,14 +188,14 @@ function describe(state: PartState, choices: readonly ListedPart['choices'][numb
   }
 }
 
-function sizes(choices: ListedPart['choices']): string {
+function sizes(choices: ListedFile['choices']): string {
   return choices
     .map(({ source }) => (source.size === undefined ? 'size unknown' : sizeText(source.size)))
     .join(' or ');
 }
 
 /** The space that is still needed; of files whose size only the hub knows, none is made up. */
-function summary(parts: readonly ListedPart[]): string {
+function summary(parts: readonly ListedFile[]): string {
   const lacking = parts.filter(({ state }) => state.kind !== 'installed');
   if (lacking.length === 0) return 'installed';
   let bytes = 0;

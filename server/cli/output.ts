@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
-import { access, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { composite } from '../../shared/composite.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { Bounds } from '../../shared/events.ts';
+import { readResult } from '../../shared/protocol/result-container.ts';
 import { layeredPSD, type Pixels } from '../../shared/psd.ts';
 import { type Container, decodeContainer } from '../../shared/safetensors.ts';
-import { readBytes } from '../engine/files.ts';
+import { readBytes } from '../disk/durable.ts';
+import { rename } from '../disk/rename.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { type Flags, fromPerson, wrongFlags } from './flags.ts';
 
@@ -69,7 +70,7 @@ async function layerPSD(result: Container, { image, instruction }: Flags): Promi
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const layer: Pixels = { width: info.width, height: info.height, data };
-  const bounds = JSON.parse(result.metadata.bounds!) as Bounds;
+  const { bounds } = readResult(result);
   const picture =
     image === undefined
       ? { width: layer.width, height: layer.height, data: new Uint8Array(layer.data.length) }

@@ -1,4 +1,4 @@
-import type { EditEventBody } from '../../shared/events.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
 
 const left = (seconds: number) => `${Math.ceil(seconds)} s left`;
 

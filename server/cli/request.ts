@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
-import { parseEditRequest } from '../../shared/request.ts';
+import { parseEditRequest } from '../../shared/protocol/request.ts';
 import { encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { type Flags, fromPerson } from './flags.ts';
 

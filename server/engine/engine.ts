@@ -3,13 +3,17 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody, EditResult } from '../../shared/events.ts';
-import { projectRoot } from '../paths.ts';
-import { cudaAdvice, engineEnvironment } from './environment.ts';
-import { killsForMemory, outOfMemoryError, saysOutOfMemory } from './memory.ts';
-import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
-import type { Provider } from './provider.ts';
-import { knownReason, reasonOf } from './reason.ts';
+import { parseMessage } from '../../shared/parse.ts';
+import type { EngineStatus } from '../../shared/protocol/answers.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
+import { projectRoot } from '../disk/paths.ts';
+import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
+import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
+import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
+import type { Provider } from '../runtime/provider.ts';
+import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
   /** The one provider that will do; without it the best that works. */
@@ -22,9 +26,13 @@ export interface EngineOptions {
 }
 
 /** Seconds. */
-export interface EngineLimits {
-  /** Without a word while it runs, the engine hangs: one step of a 12B model may take a slow CPU 10 minutes. */
-  readonly silence: number;
+export interface EngineLimits extends SilenceLimits {
+  /** Until a new process listens. */
+  readonly start: number;
+  /** Between two questions to an idle engine whether it still answers. */
+  readonly ping: number;
+  /** For a process that listens, to answer. */
+  readonly answer: number;
   /** For the tiny graph that shows whether a provider works. */
   readonly probe: number;
   /** After a cancel; then the process is killed rather than the person kept waiting for a long step. */
@@ -33,18 +41,29 @@ export interface EngineLimits {
   readonly idle: number;
 }
 
-const defaultLimits: EngineLimits = { silence: 1800, probe: 60, cancel: 10, idle: 600 };
+const defaultLimits: EngineLimits = {
+  silence: 1800,
+  leastSilence: 60,
+  start: 120,
+  ping: 30,
+  answer: 20,
+  probe: 60,
+  cancel: 10,
+  idle: 600,
+};
 const stderrLines = 40;
 
-export interface EngineStatus {
-  readonly state: 'stopped' | 'starting' | 'running' | 'idle';
-  readonly provider: string | null;
-  readonly model: string | null;
+/** An edit to run. */
+export interface EngineEdit {
+  readonly id: string;
+  /** Holds the request; the results are written there. */
+  readonly folder: string;
+  /** How often it was started, with this time. */
+  readonly runs: number;
 }
 
-interface Job {
-  readonly id: string;
-  readonly folder: string;
+interface Job extends EngineEdit {
+  readonly watchdog: Watchdog;
   readonly onEvent: (event: EditEventBody) => void;
   readonly results: EditResult[];
   readonly killsBefore: number;
@@ -60,13 +79,14 @@ export class Engine {
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: string; model: string } | undefined;
+  #loaded: { provider: Provider; model: string } | undefined;
   #trying: Provider | undefined;
   /** The end of stderr, the oldest line first. */
   #stderr: string[] = [];
   /** Why we killed the process ourselves. */
   #killedFor: CodedError | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #pinger: NodeJS.Timeout | undefined;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -84,14 +104,15 @@ export class Engine {
   }
 
   /**
-   * Runs the request in `folder`, one at a time; each variant lies there before this resolves.
+   * Runs an edit, one at a time; each variant lies in its folder before this resolves.
    * @throws CodedError of the pipeline, or `cancelled`, `engine-died`, `engine-hung`, `out-of-memory`
    */
-  run(id: string, folder: string, onEvent: (event: EditEventBody) => void): Promise<readonly EditResult[]> {
-    if (this.#job) throw new Error(`the engine runs ${this.#job.id} and cannot run ${id}`);
+  run(edit: EngineEdit, onEvent: (event: EditEventBody) => void): Promise<readonly EditResult[]> {
+    if (this.#job) throw new Error(`the engine runs ${this.#job.id} and cannot run ${edit.id}`);
     return new Promise((resolve, reject) => {
       const killsBefore = killsForMemory();
-      this.#job = { id, folder, onEvent, results: [], killsBefore, resolve, reject, cancelled: false };
+      const watchdog = new Watchdog(this.#limits);
+      this.#job = { ...edit, watchdog, onEvent, results: [], killsBefore, resolve, reject, cancelled: false };
       this.#startJob(this.#job);
     });
   }
@@ -114,14 +135,25 @@ export class Engine {
     await ended;
   }
 
-  #startJob({ id, folder }: Job): void {
+  #startJob(job: Job): void {
+    const { id, folder, runs } = job;
+    clearTimeout(this.#pinger);
     this.#stderr = [];
     const child = this.#child;
     // It may have died a moment ago, without its 'close' having come yet.
     if (child && (child.exitCode !== null || child.signalCode !== null || !child.connected)) this.#retire();
-    this.#child ??= this.#start();
-    this.#watchSilence();
-    this.#send({ type: 'run', id, folder });
+    if (this.#child) {
+      // One that hangs has done nothing for this edit: another one gets it.
+      this.#watch(this.#limits.answer, () => {
+        this.#options.log('The idle engine did not answer and is replaced.');
+        this.#retire();
+        if (!job.cancelled) this.#startJob(job);
+      });
+    } else {
+      this.#child = this.#start();
+      this.#watch(this.#limits.start, () => this.#kill(hung(this.#limits.start, this.#lastWords())));
+    }
+    this.#send({ type: 'run', id, folder, runs });
   }
 
   #start(): ChildProcess {
@@ -133,7 +165,7 @@ export class Engine {
       execArgv: ['--enable-source-maps'],
       env: engineEnvironment(),
     });
-    child.on('message', (message) => this.#hear(message as FromEngine));
+    child.on('message', (message) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
     // A process that could not be started has no 'close'.
     child.on('error', (error) => {
@@ -149,10 +181,21 @@ export class Engine {
     if (this.#child?.connected) this.#child.send(message, () => {});
   }
 
+  #receive(value: unknown): void {
+    try {
+      this.#hear(parseMessage(fromEngineSchema, value, "The engine's message"));
+    } catch (thrown) {
+      // What it sends next may mean anything.
+      this.#kill(CodedError.from(thrown));
+    }
+  }
+
   #hear(message: FromEngine): void {
     const job = this.#job;
+    if (!job && message.type === 'alive') this.#pingLater();
     if (!job || this.#killedFor) return;
-    if (!job.cancelled) this.#watchSilence();
+    if (message.type === 'event') job.watchdog.saw(message.event);
+    if (!job.cancelled) this.#watchSilence(job);
     switch (message.type) {
       case 'trying':
         this.#trying = message.provider;
@@ -192,7 +235,7 @@ export class Engine {
   async #withReason(error: CodedError): Promise<CodedError> {
     if (error.code !== 'provider-unavailable') return error;
     await delay(200);
-    const known = knownReason(this.#stderr.join(' '));
+    const known = knownDiagnosis(this.#stderr.join(' '));
     const reason = known ? `${known}.` : this.#lastWords();
     if (reason === '' || error.detail.includes(reason)) return error;
     return new CodedError(error.code, { detail: `${error.detail} ${reason}`, remedy: error.remedy });
@@ -204,10 +247,25 @@ export class Engine {
     this.#trying = undefined;
     this.#watch(this.#limits.idle, () => this.#retire());
     this.#timer?.unref();
+    this.#pingLater();
+  }
+
+  /** An idle engine that hangs is noticed before somebody needs it, and gives back its memory. */
+  #pingLater(): void {
+    clearTimeout(this.#pinger);
+    this.#pinger = setTimeout(() => {
+      this.#send({ type: 'ping' });
+      this.#pinger = setTimeout(() => {
+        this.#options.log('The idle engine did not answer and was ended.');
+        this.#retire();
+      }, this.#limits.answer * 1000).unref();
+    }, this.#limits.ping * 1000).unref();
   }
 
   /** Ends a process that runs nothing; the next edit starts another at once. */
   #retire(): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#pinger);
     this.#child?.kill('SIGKILL');
     this.#child = undefined;
     this.#loaded = undefined;
@@ -223,6 +281,7 @@ export class Engine {
     this.#trying = undefined;
     this.#loaded = undefined;
     clearTimeout(this.#timer);
+    clearTimeout(this.#pinger);
     if (!job) return;
     const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
     if (tried && tried !== this.#options.provider && !job.cancelled) {
@@ -248,21 +307,14 @@ export class Engine {
 
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
-    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${reasonOf(reason)}.`);
+    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${diagnose(reason)}.`);
     const text = provider === 'cuda' ? cudaAdvice() : undefined;
     if (text) this.#job?.onEvent({ type: 'note', text });
   }
 
-  #watchSilence(): void {
-    const seconds = this.#limits.silence;
-    this.#watch(seconds, () =>
-      this.#kill(
-        new CodedError('engine-hung', {
-          detail: `The engine said nothing for ${seconds} seconds and was ended. ${this.#lastWords()}`.trim(),
-          remedy: 'Run the edit again; if it hangs again, ask for a smaller window.maxSequence.',
-        }),
-      ),
-    );
+  #watchSilence({ watchdog }: Job): void {
+    const seconds = watchdog.patience;
+    this.#watch(seconds, () => this.#kill(hung(seconds, this.#lastWords())));
   }
 
   #watchProbe(provider: Provider): void {
@@ -300,6 +352,14 @@ export class Engine {
     const words = this.#stderr.slice(-6).join(' ').replaceAll(/\s+/g, ' ').trim();
     return words && `It said: ${words.slice(-1200)}`;
   }
+}
+
+function hung(seconds: number, lastWords: string): CodedError {
+  const limit = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
+  return new CodedError('engine-hung', {
+    detail: `The engine gave no sign of life for ${limit} seconds and was ended. ${lastWords}`.trim(),
+    remedy: 'Run the edit again; if it hangs again, ask for a smaller window.maxSequence.',
+  });
 }
 
 function cancelled(): CodedError {

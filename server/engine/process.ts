@@ -3,31 +3,36 @@
  * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
  */
 import { CodedError } from '../../shared/errors.ts';
+import { jsonIn, parseMessage } from '../../shared/parse.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
-import { chooseAdapters } from '../../shared/tasks.ts';
-import { availableProviders } from '../graph/session.ts';
-import { loadNetworks } from '../models/load.ts';
-import type { AdapterScale, Networks } from '../models/networks.ts';
+import { findModel, type ModelEntry } from '../catalogue/catalogue.ts';
+import { readBytes, writeDurably } from '../disk/durable.ts';
+import type { Networks } from '../models/networks.ts';
 import { type EditHooks, runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
 import { encodeLayer } from '../pipeline/layer.ts';
-import { findModel, listAdapters, type ModelEntry } from '../weights/catalogue.ts';
-import { readBytes, requestFile, resultFile, writeDurably } from './files.ts';
-import { fitModel } from './fit.ts';
-import { outOfMemoryError, saysOutOfMemory } from './memory.ts';
-import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
-import { keepPace, readPace } from './paces.ts';
-import { preferredModels } from './preferred.ts';
-import { type Abilities, probe } from './probe.ts';
-import { candidates, type Provider, unavailable } from './provider.ts';
-import { reasonOf } from './reason.ts';
+import { variantsOf } from '../pipeline/resolve.ts';
+import { diagnose } from '../runtime/error-diagnosis.ts';
+import { loadNetworks } from '../runtime/load-networks.ts';
+import { outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
+import { type Capabilities, probe } from '../runtime/probe.ts';
+import { candidates, type Provider, unavailable } from '../runtime/provider.ts';
+import { availableProviders } from '../runtime/session.ts';
+import { defaultModels } from './default-model.ts';
+import { requestFile, resultFile } from './edit-files.ts';
+import { placeInMemory } from './memory-placement.ts';
+import { engineSettingsSchema, type FromEngine, toEngineSchema } from './messages.ts';
+import { readTimings, saveTimings } from './step-timings.ts';
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
+const settings = parseMessage(
+  engineSettingsSchema,
+  jsonIn(process.argv[2] ?? ''),
+  "The engine's command line",
+);
 const unusable = new Set<Provider>(settings.unusable);
 
 interface Warm {
   readonly networks: Networks;
-  readonly model: ModelEntry;
   /** What the request asked for, which may be nothing, and the model another form of it. */
   readonly wanted: string | undefined;
 }
@@ -37,20 +42,22 @@ let warm: Warm | undefined;
 let running = false;
 let isCancelled = false;
 
-process.on('message', (message: ToEngine) => {
+process.on('message', (value) => {
+  const message = parseMessage(toEngineSchema, value, "The companion's message");
   if (message.type === 'cancel') isCancelled = true;
-  else if (!running) void run(message.folder);
+  else tell({ type: 'alive' });
+  if (message.type === 'run' && !running) void run(message);
 });
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C reaches the whole group of processes: the parent decides what happens to the edit.
 process.on('SIGINT', () => {});
 
-async function run(folder: string): Promise<void> {
+async function run({ folder, runs }: { folder: string; runs: number }): Promise<void> {
   running = true;
   isCancelled = false;
   let answer: FromEngine = { type: 'finished' };
   try {
-    await edit(folder);
+    await edit(folder, runs);
   } catch (thrown) {
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     const isMemory = !(thrown instanceof CodedError) && saysOutOfMemory(message);
@@ -63,18 +70,16 @@ async function run(folder: string): Promise<void> {
   tell(answer);
 }
 
-async function edit(folder: string): Promise<void> {
+async function edit(folder: string, runs: number): Promise<void> {
   const input = await readEditInput(decodeContainer(await readBytes(requestFile(folder))));
   await checkpoint();
   for (;;) {
     try {
       const loaded = await networksFor(input);
-      const adapters = input.request.adapters ?? (await adaptersFor(input, loaded));
-      await loaded.networks.openAdapters(adapters.map(({ name }) => name));
-      return await editOn(loaded, { ...input, request: { ...input.request, adapters } }, folder);
+      return await editOn(loaded, input, { folder, runs });
     } catch (cause) {
       // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
-      const failed = warm?.networks.provider as Provider | undefined;
+      const failed = warm?.networks.provider;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
       setAside(failed, cause.detail);
@@ -83,20 +88,17 @@ async function edit(folder: string): Promise<void> {
   }
 }
 
-async function adaptersFor({ task }: EditInput, { networks, model }: Loaded): Promise<AdapterScale[]> {
-  // The fully tuned model was trained for all tasks and has no adapters of its own.
-  if (networks.spec.inputColumns !== 384) return [];
-  return chooseAdapters(task, await listAdapters(model));
-}
-
 interface Loaded {
   readonly networks: Networks;
-  readonly model: ModelEntry;
   /** What loading them took, if this edit is the first that they are there for. */
   readonly seconds?: number;
 }
 
-async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: string): Promise<void> {
+async function editOn(
+  { networks, seconds }: Loaded,
+  input: EditInput,
+  { folder, runs }: { folder: string; runs: number },
+): Promise<void> {
   await checkpoint();
   const loading = seconds === undefined ? {} : { loading: seconds };
   const { provider, spec } = networks;
@@ -104,17 +106,17 @@ async function editOn({ networks, seconds }: Loaded, input: EditInput, folder: s
     emit: (event) => tell({ type: 'event', event }),
     checkpoint,
     deliver: async (layer) => {
-      const result = { ...layer.result, timings: { ...loading, ...layer.result.timings } };
+      const timings = { ...loading, ...layer.result.timings };
+      const result = { ...layer.result, ...(runs > 1 && { runs }), timings };
       const content = encodeContainer(encodeLayer({ ...layer, result }));
       await writeDurably(resultFile(folder, result.variant), content);
       tell({ type: 'result', result });
     },
   };
-  const pace = await runEdit(networks, input, hooks, await readPace(provider, spec.id));
-  // Where blocks were left out, a step tells nothing of the next edit's.
-  if (input.request.firstBlockCache !== undefined) return;
+  const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id));
+  if (!timings) return;
   // The layers are kept already: the edit does not fail for this.
-  await keepPace(provider, spec.id, pace).catch((cause) => console.error('paces.json:', cause));
+  await saveTimings(provider, spec.id, timings).catch((cause) => console.error('paces.json:', cause));
 }
 
 /** Lets the parent's messages in: they are read between two turns of the event loop. */
@@ -127,7 +129,7 @@ async function checkpoint(): Promise<void> {
 
 async function networksFor({ request }: EditInput): Promise<Loaded> {
   if (warm && warm.wanted === request.model) return warm;
-  const variants = request.variants ?? 1;
+  const variants = variantsOf(request);
   tell({ type: 'event', event: { type: 'stage', stage: 'loading', variant: 0, variants } });
   const started = performance.now();
   await release();
@@ -147,18 +149,18 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
-      let abilities: Abilities | undefined;
+      let capabilities: Capabilities | undefined;
       if (provider !== 'cpu') {
         tell({ type: 'trying', provider });
-        abilities = await probe(provider);
+        capabilities = await probe(provider);
         tell({ type: 'provider-works', provider });
       }
-      const models = asked ? [asked] : await preferredModels(provider);
-      return await loadOne(models, provider, abilities);
+      const models = asked ? [asked] : await defaultModels(provider);
+      return await loadOne(models, provider, capabilities);
     } catch (cause) {
       // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
-      const reason = reasonOf(innermostMessage(cause));
+      const reason = diagnose(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
       if (provider === 'cpu') throw cause;
       if (wanted !== undefined) throw unavailable(provider, reason, cause);
@@ -175,18 +177,18 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
 async function loadOne(
   models: readonly ModelEntry[],
   provider: Provider,
-  abilities: Abilities | undefined,
+  capabilities: Capabilities | undefined,
 ): Promise<Omit<Warm, 'wanted'>> {
   const [model, ...others] = models;
   try {
-    const { form, plan, note } = await fitModel(model!, provider, abilities?.transformer.type);
-    const networks = await loadNetworks(form, { provider, ...abilities, plan });
+    const { form, plan, note } = await placeInMemory(model!, provider, capabilities?.transformer.type);
+    const networks = await loadNetworks(form, { provider, ...capabilities, plan });
     if (note) tell({ type: 'event', event: { type: 'note', text: note } });
-    return { networks, model: form };
+    return { networks };
   } catch (cause) {
     if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
     tell({ type: 'event', event: { type: 'note', text: cause.detail } });
-    return loadOne(others, provider, abilities);
+    return loadOne(others, provider, capabilities);
   }
 }
 

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { create, toBinary } from '@bufbuild/protobuf';
+import type { ByteRange } from '../disk/byte-range.ts';
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -20,7 +21,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './onnx/onnx_pb.ts';
-import { describeSize, type ElementType, type ExternalData, isOpen, type Value } from './value.ts';
+import { describeSize, type ElementType, isOpen, type Value } from './value.ts';
 
 export type Attribute =
   | { readonly int: number }
@@ -41,7 +42,7 @@ export interface Node {
 
 export interface Initializer {
   readonly value: Value;
-  readonly data: Uint8Array | ExternalData;
+  readonly data: Uint8Array | ByteRange;
 }
 
 export interface GraphParts {
@@ -49,6 +50,8 @@ export interface GraphParts {
   readonly outputs: readonly Value[];
   readonly initializers: readonly Initializer[];
   readonly nodes: readonly Node[];
+  /** Type and shape of everything that a node takes or gives, by name. */
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 /** An ONNX model whose weights stay where they are. */
@@ -58,8 +61,11 @@ export interface Model {
   readonly externalFolder: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  /** Bytes of each weight that lies in a file. */
-  readonly weightBytes: readonly number[];
+  /** Where each weight lies that is in a file. */
+  readonly weights: readonly ByteRange[];
+  /** For people who look at it; `bytes` has the same nodes, without the shapes between them. */
+  readonly nodes: readonly Node[];
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 const dataType: Readonly<Record<ElementType, DataType>> = {
@@ -67,6 +73,7 @@ const dataType: Readonly<Record<ElementType, DataType>> = {
   float16: DataType.FLOAT16,
   bfloat16: DataType.BFLOAT16,
   float8e4m3: DataType.FLOAT8E4M3FN,
+  float8e5m2: DataType.FLOAT8E5M2,
   int64: DataType.INT64,
   uint8: DataType.UINT8,
 };
@@ -109,7 +116,9 @@ export function encodeModel(name: string, parts: GraphParts): Model {
     externalFolder,
     inputs: parts.inputs,
     outputs: parts.outputs,
-    weightBytes: parts.initializers.flatMap(({ data }) => (data instanceof Uint8Array ? [] : [data.length])),
+    weights: parts.initializers.flatMap(({ data }) => (data instanceof Uint8Array ? [] : [data])),
+    nodes: parts.nodes,
+    values: parts.values,
   };
 }
 

@@ -1,11 +1,19 @@
 /** Element types that the graphs use. */
-export type ElementType = 'float32' | 'float16' | 'bfloat16' | 'float8e4m3' | 'int64' | 'uint8';
+export type ElementType =
+  | 'float32'
+  | 'float16'
+  | 'bfloat16'
+  | 'float8e4m3'
+  | 'float8e5m2'
+  | 'int64'
+  | 'uint8';
 
 export const bytesPerElement: Readonly<Record<ElementType, number>> = {
   float32: 4,
   float16: 2,
   bfloat16: 2,
   float8e4m3: 1,
+  float8e5m2: 1,
   int64: 8,
   uint8: 1,
 };
@@ -27,17 +35,23 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
-/** Where a weight's bytes lie. */
-export interface ExternalData {
-  /** Absolute path. */
-  readonly file: string;
-  /** Bytes from the start of the file; any number, aligned or not. */
-  readonly offset: number;
-  readonly length: number;
+/** The same for each element of a tuple, in its order. */
+export type Each<Items extends readonly unknown[], Made> = { readonly [Index in keyof Items]: Made };
+
+export function mapTuple<const Items extends readonly unknown[], Made>(
+  items: Items,
+  make: (item: Items[number], index: number) => Made,
+): Each<Items, Made> {
+  return items.map(make) as Each<Items, Made>;
 }
 
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
+/** The size of a value along an axis that it has to have. */
+export function sizeAlong({ name, type, shape }: Value, axis: number): number {
+  const size = shape[axis];
+  if (size === undefined) {
+    throw new RangeError(`"${name}" is ${describe({ name, type, shape })} and has no axis ${axis}`);
+  }
+  return size;
 }
 
 /** A shape as it is where the graph runs. */

@@ -1,12 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
+import { fastifyPath, type Route, routes } from './routes.ts';
 import { isSameToken } from './token.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
 /** Routes of the protocol that need no token. */
-const open = ['/v1/health', '/v1/pairings', '/v1/pairings/:id'];
+const open: readonly string[] = Object.values(routes)
+  .filter((route: Route) => route.isOpen)
+  .map(fastifyPath);
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -22,8 +25,15 @@ export function checkHost(request: FastifyRequest): void {
 }
 
 /**
- * Lets the own page in, and panels without an origin (`null`: the sandboxed frame of Figma; no header: Photoshop and
- * programs). All of them need the token. A foreign page gets nothing, not even health.
+ * UXP announces `file://`, exactly so, in WebSockets of Premiere 26 (measured by two public bridges; one of them takes
+ * the scheme `uxp:` as well). No web page has either origin: browsers send `null` for a local file.
+ */
+const uxpOrigin = /^(file:\/\/|uxp:[\w.:/-]*)$/;
+
+/**
+ * Lets the own page in, and panels without an origin of the web (`null`: the sandboxed frame of Figma; no header,
+ * `file://` or `uxp:`: Photoshop; no header: programs). All of them need the token. A foreign page gets nothing, not
+ * even health.
  * @throws CodedError `origin-refused`
  */
 export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void {
@@ -31,7 +41,7 @@ export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void 
   reply.header('vary', 'Origin');
   if (origin === undefined) return;
   const own = loopbackHosts(request).map((host) => `http://${host}`);
-  if (origin !== 'null' && !own.includes(origin)) {
+  if (origin !== 'null' && !uxpOrigin.test(origin) && !own.includes(origin)) {
     throw new CodedError('origin-refused', {
       detail: `Pages of ${origin} may not use the companion.`,
       remedy: 'Use the panel of a host, or the page that the companion serves.',
@@ -70,7 +80,7 @@ export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
 }
 
 /**
- * Everything of the protocol but health and pairing needs the token.
+ * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs the token.
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {

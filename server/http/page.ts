@@ -3,7 +3,7 @@ import path from 'node:path';
 import staticFiles from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
-import { projectRoot } from '../paths.ts';
+import { projectRoot } from '../disk/paths.ts';
 
 /** Nothing but what the companion serves; pictures also from memory. */
 const contentSecurityPolicy = [

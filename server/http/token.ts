@@ -1,7 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeDurably } from '../engine/files.ts';
+import { writeDurably } from '../disk/durable.ts';
 
 /** The token of `home/token`, which only this user can read; made on the first start. */
 export async function readToken(home: string): Promise<string> {

@@ -2,12 +2,12 @@
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { cudaFolder } from '../engine/environment.ts';
-import { asDiskError } from '../engine/files.ts';
-import { freeBytes } from '../weights/disk.ts';
-import type { Archive } from './cudaArchives.ts';
+import { asDiskError } from '../disk/durable.ts';
+import { freeBytes } from '../disk/read-range.ts';
+import { cudaFolder } from '../runtime/environment.ts';
+import type { Archive } from './cuda-archives.ts';
 import { chunksSuffix, download, fetchedBytes, type Origin } from './download.ts';
-import { holdFor } from './folder.ts';
+import { lockFolder } from './folder.ts';
 import { type InstallProgress, spareBytes } from './install.ts';
 import { acceptLicences, type Licence } from './licences.ts';
 import type { RetryOptions } from './retry.ts';
@@ -49,18 +49,18 @@ export async function isInstalled(): Promise<boolean> {
  */
 export async function installCUDA(archives: readonly Archive[], options: CUDAOptions): Promise<void> {
   if (await isInstalled()) {
-    options.say(`CUDA is installed in ${cudaFolder()}.`);
+    options.log(`CUDA is installed in ${cudaFolder()}.`);
     return;
   }
   const licences = archives.map(({ licence }) => licence);
   await acceptLicences(options.home, licences, options.ask);
   await mkdir(archivesFolder(), { recursive: true });
   await mkdir(partialFolder(), { recursive: true });
-  const release = await holdFolder();
+  const release = await lockCUDA();
   try {
     await fetchAndUnpack(archives, options);
     await finish();
-    options.say(`CUDA is installed in ${cudaFolder()}.`);
+    options.log(`CUDA is installed in ${cudaFolder()}.`);
   } catch (cause) {
     throw asDiskError(cause);
   } finally {
@@ -72,7 +72,7 @@ export async function installCUDA(archives: readonly Archive[], options: CUDAOpt
 export async function removeCUDA(): Promise<number> {
   const folder = path.dirname(cudaFolder());
   if (!(await exists(folder))) return 0;
-  const release = await holdFolder();
+  const release = await lockCUDA();
   const bytes = await bytesIn(folder);
   await release();
   await rm(folder, { recursive: true });
@@ -86,7 +86,7 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
   for (const archive of missing) there.set(archive.url, await bytesThere(archive));
   const size = missing.reduce((sum, archive) => sum + archive.size, 0);
   const bytes = () => [...there.values()].reduce((sum, count) => sum + count, 0);
-  await requireSpace(missing, size - bytes(), options.say);
+  await requireSpace(missing, size - bytes(), options.log);
   const transport = new Transport({ signal: options.signal });
   for (const archive of missing) {
     const place = placeOf(archive);
@@ -107,7 +107,7 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
         },
       });
     }
-    options.say(`${archive.title}: unpacking`);
+    options.log(`${archive.title}: unpacking`);
     const names = await unpack(place, archive.takes, partialFolder(), options.signal);
     await writeFile(markOf(archive), names.join('\n'));
     for (const suffix of ['', chunksSuffix]) await rm(place + suffix, { force: true });
@@ -118,13 +118,13 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
 async function requireSpace(
   missing: readonly Archive[],
   toFetch: number,
-  say: (text: string) => void,
+  log: (text: string) => void,
 ): Promise<void> {
   const unpacked = missing.reduce((sum, archive) => sum + archive.unpacked, 0);
   const largest = Math.max(0, ...missing.map((archive) => archive.size));
   const needed = unpacked + Math.min(largest, toFetch) + spareBytes;
   const free = await freeBytes(cudaFolder());
-  say(
+  log(
     `To fetch: ${sizeText(toFetch)}, ${sizeText(unpacked)} when unpacked. Free on the disk: ${sizeText(free)}.`,
   );
   if (needed <= free) return;
@@ -181,8 +181,8 @@ function check(response: Response, url: URL): void {
   );
 }
 
-function holdFolder(): Promise<() => Promise<void>> {
-  return holdFor('CUDA', path.dirname(cudaFolder()));
+function lockCUDA(): Promise<() => Promise<void>> {
+  return lockFolder('CUDA', path.dirname(cudaFolder()));
 }
 
 async function bytesIn(folder: string): Promise<number> {

@@ -1,8 +1,9 @@
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { asDiskError } from '../engine/files.ts';
-import { writeAt } from '../weights/disk.ts';
+import { asDiskError } from '../disk/durable.ts';
+import { writeAt } from '../disk/read-range.ts';
+import { rename } from '../disk/rename.ts';
 import { Chunks } from './chunks.ts';
 import { bytesOfFile, digestText, hashFor, sha256Of } from './digest.ts';
 import type { RemoteFile } from './hub.ts';
@@ -46,7 +47,7 @@ export async function download(
 ): Promise<void> {
   try {
     await mkdir(path.dirname(destination), { recursive: true });
-    const part = await Part.open(origin, file, destination, options);
+    const part = await PartialDownload.open(origin, file, destination, options);
     try {
       await part.complete();
     } finally {
@@ -66,7 +67,7 @@ export async function fetchedBytes(destination: string): Promise<number> {
   );
 }
 
-class Part {
+class PartialDownload {
   readonly #origin: Origin;
   readonly #file: RemoteFile;
   readonly #name: string;
@@ -97,7 +98,7 @@ class Part {
     file: RemoteFile,
     destination: string,
     options: DownloadOptions,
-  ): Promise<Part> {
+  ): Promise<PartialDownload> {
     const place = destination + partSuffix;
     const { size, digest } = file;
     const chunks = await Chunks.open(
@@ -110,7 +111,7 @@ class Part {
     if (!chunks.isContinued) await rm(place, { force: true });
     const handle = await open(place, 'r+').catch(() => open(place, 'w+', 0o644));
     if ((await handle.stat()).size > size) await handle.truncate(size);
-    return new Part(origin, file, destination, handle, chunks, options);
+    return new PartialDownload(origin, file, destination, handle, chunks, options);
   }
 
   async close(): Promise<void> {
@@ -119,7 +120,7 @@ class Part {
   }
 
   async complete(): Promise<void> {
-    const { say } = this.#options;
+    const { log } = this.#options;
     const isRight = (hex: string) => hex === this.#file.digest.hex;
     let hex = await this.#mendAndAppend();
     if (!isRight(hex)) {
@@ -127,7 +128,7 @@ class Part {
       hex = await this.#mendAndAppend();
     }
     if (!isRight(hex)) {
-      say(
+      log(
         `${this.#name} has the ${this.#file.digest.algorithm} ${hex}, not ${this.#file.digest.hex}: a part of it arrived wrong. Its parts are fetched a second time and compared until it is found.`,
       );
       hex = await this.#compareChunks(hex, isRight);
@@ -146,7 +147,7 @@ class Part {
   async #mendAndAppend(): Promise<string> {
     let there = await this.#hash();
     for (const index of there.damaged) {
-      this.#options.say(
+      this.#options.log(
         `${this.#name}: ${this.#describe(index)} are not what arrived; they are fetched again.`,
       );
       const bytes = await this.#fetchChunk(index);
@@ -209,7 +210,7 @@ class Part {
         await this.#chunks.set(index, { sha256: second, trust: 'twice' });
         continue;
       }
-      this.#options.say(`${this.#name}: ${this.#describe(index)} came otherwise than the first time.`);
+      this.#options.log(`${this.#name}: ${this.#describe(index)} came otherwise than the first time.`);
       const bytes = await this.#fetchChunk(index);
       const third = sha256Of(bytes);
       if (third !== known) {

@@ -3,14 +3,14 @@ import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:f
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { modelFiles } from '../weights/catalogue.ts';
-import { WeightsFile } from '../weights/file.ts';
-import { isBlockType } from '../weights/ggmlBlocks.ts';
-import { asGGUF, indexSuffix, isGGUF } from '../weights/header.ts';
-import { isComputable } from '../weights/stored.ts';
-import { isParameter, matrixShape } from '../weights/tensor.ts';
+import { modelFiles } from '../catalogue/catalogue.ts';
+import { isBlockType } from '../checkpoints/gguf/ggml-blocks.ts';
+import { asGGUF, indexSuffix, isGGUF } from '../checkpoints/header.ts';
+import { isParameter, matrixShape } from '../checkpoints/tensor.ts';
+import { WeightsFile } from '../checkpoints/weights-file.ts';
+import { isComputable } from '../nn/stored-weights.ts';
 import { type Digest, digestOfFile } from './digest.ts';
-import type { Part } from './published.ts';
+import type { PublishedFile } from './published.ts';
 
 /** A file that may be a part of a model. */
 export interface Candidate {
@@ -73,13 +73,13 @@ export async function candidatesIn(places: readonly string[], isNamed: boolean):
 export class Finder {
   readonly #candidates: readonly Candidate[];
   readonly #signal: AbortSignal;
-  readonly #say: (text: string) => void;
+  readonly #log: (text: string) => void;
   readonly #digests = new Map<string, Digest>();
 
-  constructor(candidates: readonly Candidate[], signal: AbortSignal, say: (text: string) => void) {
+  constructor(candidates: readonly Candidate[], signal: AbortSignal, log: (text: string) => void) {
     this.#candidates = candidates;
     this.#signal = signal;
-    this.#say = say;
+    this.#log = log;
   }
 
   /** A file that is the published one, byte for byte. */
@@ -96,7 +96,7 @@ export class Finder {
    * A file of the same network: the repository's own in diffusers' layout, from the hub's cache; or, where the person named
    * the place, one that has the network's tensors. Of several of those none is taken: it would be a guess.
    */
-  async alike(part: Part): Promise<Match | undefined> {
+  async alike(part: PublishedFile): Promise<Match | undefined> {
     const { file, diffusers, shapes } = part;
     if (diffusers) {
       const inRepo = `models--${diffusers.repo.replaceAll('/', '--')}/snapshots/[^/]+/${diffusers.path}`;
@@ -116,7 +116,7 @@ export class Finder {
     const [first, ...others] = matches.values();
     if (others.length === 0) return first;
     const names = [...matches.values()].map((match) => match.path).join(', ');
-    this.#say(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
+    this.#log(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
     return undefined;
   }
 
@@ -124,14 +124,14 @@ export class Finder {
     const key = `${algorithm} ${file}`;
     const known = this.#digests.get(key);
     if (known) return known;
-    if (size > 2 ** 28) this.#say(`Reading ${file} to see whether it can be used ...`);
+    if (size > 2 ** 28) this.#log(`Reading ${file} to see whether it can be used ...`);
     const digest = await digestOfFile(file, size, algorithm, { signal: this.#signal });
     this.#digests.set(key, digest);
     return digest;
   }
 
   /** With the shards beside it, where it is an index. */
-  async #open(candidate: Candidate, { file, shapes = {}, t5 }: Part): Promise<Match | undefined> {
+  async #open(candidate: Candidate, { file, shapes = {}, t5 }: PublishedFile): Promise<Match | undefined> {
     // Of the networks, the transformer alone is read as GGUF.
     if (isGGUF(candidate.path) && file !== modelFiles.transformer) return undefined;
     try {
@@ -154,7 +154,7 @@ export class Finder {
         .flatMap((name) => weights.parts(name))
         .find((tensor) => !isComputable(tensor) && !isBlockType(tensor.dtype));
       if (foreign) {
-        this.#say(
+        this.#log(
           `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
         );
         return undefined;
@@ -180,7 +180,7 @@ export class Finder {
 
   /** A person who has a GGUF file means to use it: what is fetched instead is four times as large. */
   #sayOfGGUF({ path: file }: Candidate, reason: string): void {
-    if (isGGUF(file)) this.#say(`${file} is not taken: ${reason}.`);
+    if (isGGUF(file)) this.#log(`${file} is not taken: ${reason}.`);
   }
 }
 

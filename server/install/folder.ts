@@ -1,11 +1,11 @@
 import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { hold } from '../hold.ts';
-import { modelsFolder } from '../weights/catalogue.ts';
-import { standIns } from '../weights/header.ts';
+import { modelsFolder } from '../catalogue/catalogue.ts';
+import { standIns } from '../checkpoints/header.ts';
+import { lockFile } from '../disk/file-lock.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
-import type { Part, PublishedModel, T5Precision } from './published.ts';
+import type { PublishedFile, PublishedModel, T5Precision } from './published.ts';
 
 export const modelFolder = (id: string): string => path.join(modelsFolder(), id);
 
@@ -14,16 +14,16 @@ export const modelFolder = (id: string): string => path.join(modelsFolder(), id)
  * @returns its release
  * @throws CodedError `install-running`
  */
-export async function holdModel(id: string): Promise<() => Promise<void>> {
+export async function lockModel(id: string): Promise<() => Promise<void>> {
   const folder = modelFolder(id);
   await mkdir(folder, { recursive: true });
-  return holdFor(`the model "${id}"`, folder);
+  return lockFolder(`the model "${id}"`, folder);
 }
 
 /** The same for a folder that is there. @param what lies in it */
-export function holdFor(what: string, folder: string): Promise<() => Promise<void>> {
+export function lockFolder(what: string, folder: string): Promise<() => Promise<void>> {
   const file = path.join(folder, 'install.pid');
-  return hold(
+  return lockFile(
     file,
     (holder) =>
       new CodedError('install-running', {
@@ -34,8 +34,11 @@ export function holdFor(what: string, folder: string): Promise<() => Promise<voi
 }
 
 /** The parts of a model by their file: several where there is a choice, the first to be preferred. */
-export function partsByFile(model: PublishedModel, t5?: T5Precision): ReadonlyMap<string, readonly Part[]> {
-  const parts = new Map<string, readonly Part[]>();
+export function partsByFile(
+  model: PublishedModel,
+  t5?: T5Precision,
+): ReadonlyMap<string, readonly PublishedFile[]> {
+  const parts = new Map<string, readonly PublishedFile[]>();
   for (const part of model.parts) {
     if (part.t5 && t5 && part.t5 !== t5) continue;
     parts.set(part.file, [...(parts.get(part.file) ?? []), part]);

@@ -1,19 +1,20 @@
-import { copyFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
-import { modelFiles, modelsFolder } from '../weights/catalogue.ts';
-import { freeBytes } from '../weights/disk.ts';
-import { isGGUF } from '../weights/header.ts';
-import { bytesOfBlocks, writeBlocks } from '../weights/quantize.ts';
-import { unwrittenFile } from '../weights/quantizedCache.ts';
-import { unfinished } from '../weights/rewrite.ts';
+import { modelFiles, modelsFolder } from '../catalogue/catalogue.ts';
+import { isGGUF } from '../checkpoints/header.ts';
+import { freeBytes } from '../disk/read-range.ts';
+import { rename } from '../disk/rename.ts';
+import { unfinished } from '../quantize/file-writer.ts';
+import { bytesOfBlocks, writeBlocks } from '../quantize/quantize.ts';
+import { unwrittenFile } from '../quantize/quantized-cache.ts';
 import { type Digest, digestOfFile, digestText, parseDigest } from './digest.ts';
 import { chunksSuffix, download, fetchedBytes, partSuffix } from './download.ts';
 import { candidatesIn, Finder, hardLink, linkFile, type Match, usualPlaces } from './existing.ts';
-import { holdModel, installedAs, modelFolder, partsByFile } from './folder.ts';
+import { installedAs, lockModel, modelFolder, partsByFile } from './folder.ts';
 import type { Hub, RemoteFile } from './hub.ts';
 import { acceptLicences, type Licence } from './licences.ts';
-import type { Part, PublishedModel, T5Precision } from './published.ts';
+import type { PublishedFile, PublishedModel, T5Precision } from './published.ts';
 import { type InstalledFile, type InstallRecord, readRecord, writeRecord } from './record.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 import { sizeText } from './text.ts';
@@ -51,7 +52,7 @@ interface Blocks {
 
 /** A part that has to be fetched. */
 interface Fetch {
-  readonly part: Part;
+  readonly part: PublishedFile;
   readonly remote: RemoteFile;
 }
 
@@ -66,7 +67,7 @@ export async function installModel(model: PublishedModel, options: InstallOption
     model.parts.map(({ source }) => source.licence),
     options.ask,
   );
-  const release = await holdModel(model.id);
+  const release = await lockModel(model.id);
   try {
     await new Installation(model, options).run();
   } finally {
@@ -87,9 +88,9 @@ class Installation {
   }
 
   async run(): Promise<void> {
-    const { say, t5, from, signal } = this.#options;
+    const { log, t5, from, signal } = this.#options;
     this.#record = await readRecord(this.#folder);
-    const missing: (readonly Part[])[] = [];
+    const missing: (readonly PublishedFile[])[] = [];
     for (const choices of partsByFile(this.#model, t5).values()) {
       if (!(await this.#isThere(choices))) missing.push(choices);
     }
@@ -98,7 +99,7 @@ class Installation {
       await requirePlaces(from);
       const named = await candidatesIn(from, true);
       const usual = await candidatesIn(usualPlaces(), false);
-      const finder = new Finder([...named, ...usual], signal, say);
+      const finder = new Finder([...named, ...usual], signal, log);
       const installed = await this.#otherModels();
       for (const choices of missing) {
         const fetch = await this.#link(choices, finder, installed);
@@ -108,19 +109,19 @@ class Installation {
     const blocks = await this.#unwrittenBlocks();
     await this.#fetch(fetches, blocks?.missing ?? 0);
     if (blocks) await this.#writeBlocks(blocks);
-    say(`${this.#model.id} is installed in ${this.#folder}.`);
+    log(`${this.#model.id} is installed in ${this.#folder}.`);
   }
 
   /** Whether a part is there as it was installed, or by the person. */
-  async #isThere(choices: readonly Part[]): Promise<boolean> {
-    const [{ file }] = choices as [Part];
+  async #isThere(choices: readonly PublishedFile[]): Promise<boolean> {
+    const [{ file }] = choices as [PublishedFile];
     const name = await installedAs(this.#folder, file);
     if (name === undefined) return false;
     const known = this.#record[name];
     const place = path.join(this.#folder, name);
     const { size, mtimeMs } = await stat(place);
     if (!known) {
-      this.#options.say(`${name} was put there by you: it is used as it is.`);
+      this.#options.log(`${name} was put there by you: it is used as it is.`);
       await this.#write(name, {
         origin: 'own',
         title: choices[0]!.title,
@@ -145,11 +146,11 @@ class Installation {
       return true;
     }
     if (known.origin === 'linked') {
-      this.#options.say(
+      this.#options.log(
         `${known.from}, which ${name} links to, is not what it was: it is not used any longer.`,
       );
     } else {
-      this.#options.say(`${name} is not what was fetched: what differs is fetched again.`);
+      this.#options.log(`${name} is not what was fetched: what differs is fetched again.`);
       await rename(place, place + partSuffix);
     }
     return false;
@@ -157,12 +158,12 @@ class Installation {
 
   /** What is there already in other models or among the person's files is linked; what is not is told to be fetched. */
   async #link(
-    choices: readonly Part[],
+    choices: readonly PublishedFile[],
     finder: Finder,
     installed: readonly OtherFile[],
   ): Promise<Fetch | undefined> {
-    const { say } = this.#options;
-    const remotes = new Map<Part, RemoteFile>();
+    const { log } = this.#options;
+    const remotes = new Map<PublishedFile, RemoteFile>();
     for (const part of choices) {
       const { source, file } = part;
       if (source.size === undefined || source.sha256 === undefined) {
@@ -179,13 +180,13 @@ class Installation {
       const match = await finder.alike(part);
       if (match && (await this.#use(match, part, finder))) return undefined;
     }
-    const [part] = choices as [Part];
+    const [part] = choices as [PublishedFile];
     const remote = await this.#describe(part);
-    say(`${part.file}: ${sizeText(remote.size)} from ${remote.repo}`);
+    log(`${part.file}: ${sizeText(remote.size)} from ${remote.repo}`);
     return { part, remote };
   }
 
-  async #describe(part: Part): Promise<RemoteFile> {
+  async #describe(part: PublishedFile): Promise<RemoteFile> {
     let remote: RemoteFile | undefined;
     await retrying({ ...this.#options, name: part.source.path }, async () => {
       remote = await this.#options.hub.describe(part.source);
@@ -201,18 +202,18 @@ class Installation {
     if ((await hardLink(other.path, place)) !== undefined) return false;
     await copyFile(other.path + chunksSuffix, place + chunksSuffix).catch(() => {});
     const { path: from, ...known } = other;
-    this.#options.say(`${file}: the same as ${from}, shared with it`);
+    this.#options.log(`${file}: the same as ${from}, shared with it`);
     await this.#write(file, known);
     return true;
   }
 
-  async #use(match: Match, part: Part, finder: Finder): Promise<boolean> {
-    const { say } = this.#options;
+  async #use(match: Match, part: PublishedFile, finder: Finder): Promise<boolean> {
+    const { log } = this.#options;
     await this.#clear(part.file);
     for (const { target, file } of match.links) {
       const reason = await linkFile(target, path.join(this.#folder, file));
       if (reason !== undefined) {
-        say(
+        log(
           `${match.path} could be used, but cannot be linked to: ${reason}. On Windows, switch on Developer Mode.`,
         );
         return false;
@@ -224,7 +225,7 @@ class Installation {
     }
     const kind =
       match.kind === 'same' ? '' : ' (not the published file: the same network, stored or trained otherwise)';
-    say(`${part.file}: yours, ${match.path}${kind}`);
+    log(`${part.file}: yours, ${match.path}${kind}`);
     return true;
   }
 
@@ -248,8 +249,8 @@ class Installation {
   }
 
   async #writeBlocks({ file, target, size }: Blocks): Promise<void> {
-    const { say, progress, signal } = this.#options;
-    say(`${file}: its blocks are written once as they are computed with: ${sizeText(size)} as ${target}`);
+    const { log, progress, signal } = this.#options;
+    log(`${file}: its blocks are written once as they are computed with: ${sizeText(size)} as ${target}`);
     await writeBlocks(path.join(this.#folder, file), target, {
       signal,
       onProgress: (written) =>
@@ -259,7 +260,7 @@ class Installation {
 
   /** @param besides bytes that are written afterwards */
   async #fetch(fetches: readonly Fetch[], besides: number): Promise<void> {
-    const { hub, progress, say } = this.#options;
+    const { hub, progress, log } = this.#options;
     const there = new Map<string, number>();
     for (const { part } of fetches) {
       there.set(part.file, await fetchedBytes(path.join(this.#folder, part.file)));
@@ -269,7 +270,7 @@ class Installation {
     if (fetches.length > 0) {
       const free = await freeBytes(this.#folder);
       const before = bytes() > 0 ? `, ${sizeText(bytes())} of it is there from before` : '';
-      say(`To fetch: ${sizeText(size)}${before}. Free on the disk: ${sizeText(free)}.`);
+      log(`To fetch: ${sizeText(size)}${before}. Free on the disk: ${sizeText(free)}.`);
       const needed = size - bytes() + besides + spareBytes;
       if (needed > free) {
         throw new CodedError('disk-full', {

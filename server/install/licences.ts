@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
-import { writeDurably } from '../engine/files.ts';
+import { writeDurably } from '../disk/durable.ts';
 
 export interface Licence {
   readonly title: string;
@@ -30,12 +30,12 @@ export const licences = {
   'nvidia-cuda': {
     title: 'NVIDIA CUDA Toolkit End User License Agreement',
     url: 'https://docs.nvidia.com/cuda/eula/',
-    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
   },
   'nvidia-cudnn': {
     title: 'NVIDIA cuDNN Software License Agreement',
     url: 'https://docs.nvidia.com/deeplearning/cudnn/latest/reference/eula.html',
-    terms: 'NVIDIA gives these libraries for use with its own graphics cards, under its own terms.',
+    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
   },
 } as const satisfies Record<string, Licence>;
 

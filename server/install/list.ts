@@ -1,12 +1,12 @@
 import { lstat, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { standIns } from '../weights/header.ts';
+import { standIns } from '../checkpoints/header.ts';
 import { fetchedBytes } from './download.ts';
 import { installedAs, modelFolder, partsByFile } from './folder.ts';
-import type { Part, PublishedModel } from './published.ts';
+import type { PublishedFile, PublishedModel } from './published.ts';
 import { type InstalledFile, readRecord } from './record.ts';
 
-export type PartState =
+export type FileState =
   | { readonly kind: 'installed'; readonly known: InstalledFile | undefined; readonly size: number }
   | { readonly kind: 'broken-link'; readonly target: string }
   | { readonly kind: 'begun'; readonly bytes: number }
@@ -14,18 +14,18 @@ export type PartState =
   | { readonly kind: 'damaged' }
   | { readonly kind: 'missing' };
 
-export interface ListedPart {
+export interface ListedFile {
   readonly file: string;
   /** More than one where there is a choice. */
-  readonly choices: readonly Part[];
-  readonly state: PartState;
+  readonly choices: readonly PublishedFile[];
+  readonly state: FileState;
 }
 
 /** What is there of a model; reads no weights and asks no one. */
-export async function listParts(model: PublishedModel): Promise<ListedPart[]> {
+export async function listFiles(model: PublishedModel): Promise<ListedFile[]> {
   const folder = modelFolder(model.id);
   const record = await readRecord(folder);
-  const listed: ListedPart[] = [];
+  const listed: ListedFile[] = [];
   for (const [file, choices] of partsByFile(model)) {
     listed.push({ file, choices, state: await stateOf(folder, file, record) });
   }
@@ -36,7 +36,7 @@ async function stateOf(
   folder: string,
   file: string,
   record: Readonly<Record<string, InstalledFile>>,
-): Promise<PartState> {
+): Promise<FileState> {
   const name = await installedAs(folder, file);
   if (name !== undefined) {
     const { size } = await stat(path.join(folder, name));

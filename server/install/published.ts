@@ -3,7 +3,7 @@
  * tell, as several projects recorded them independently (black-forest-labs/flux has the first in docs/fill.md); where none
  * are given here, the hub tells them when it is asked, together with the commit. Whatever is given here has to be what the hub says.
  */
-import { modelFiles } from '../weights/catalogue.ts';
+import { modelFiles } from '../catalogue/catalogue.ts';
 import type { LicenceId } from './licences.ts';
 
 /** A file in a repository of the hub. */
@@ -22,7 +22,7 @@ export const t5Precisions = ['fp16', 'fp8'] as const;
 export type T5Precision = (typeof t5Precisions)[number];
 
 /** A file of a model. */
-export interface Part {
+export interface PublishedFile {
   /** In the model's folder, as `modelFiles` and the adapters' folder have it. */
   readonly file: string;
   readonly title: string;
@@ -38,7 +38,7 @@ export interface Part {
 export interface PublishedModel {
   readonly id: string;
   readonly title: string;
-  readonly parts: readonly Part[];
+  readonly parts: readonly PublishedFile[];
 }
 
 const fill = {
@@ -62,8 +62,8 @@ const openAIClip = {
 } as const;
 
 /** FLUX.1's transformer (black-forest-labs/flux, util.py): 19 double and 38 single blocks, 3072 wide. */
-const fluxShapes = (inputColumns: number) => ({
-  'img_in.weight': [3072, inputColumns],
+const fluxShapes = (inChannels: number) => ({
+  'img_in.weight': [3072, inChannels],
   'txt_in.weight': [3072, 4096],
   'double_blocks.18.img_attn.proj.weight': [3072, 3072],
   'single_blocks.37.linear2.weight': [3072, 15360],
@@ -80,7 +80,7 @@ const clipShapes = {
 };
 
 /** What every model on FLUX.1 needs besides its transformer. */
-const shared: readonly Part[] = [
+const shared: readonly PublishedFile[] = [
   {
     file: modelFiles.t5,
     title: 'T5-XXL, 16 bits',
@@ -122,7 +122,7 @@ const shared: readonly Part[] = [
     shapes: clipShapes,
   },
   {
-    file: modelFiles.autoencoder,
+    file: modelFiles.vae,
     title: 'autoencoder',
     source: {
       ...fill,
@@ -156,7 +156,7 @@ const shared: readonly Part[] = [
   },
 ];
 
-const adapter = (name: string, title: string, path: string): Part => ({
+const adapter = (name: string, title: string, path: string): PublishedFile => ({
   file: `adapters/${name}.safetensors`,
   title,
   source: { ...acePlus, path },

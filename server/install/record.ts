@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
-import { writeDurably } from '../engine/files.ts';
+import { writeDurably } from '../disk/durable.ts';
 
 /** What was installed in a model's folder, by file: what `verify` compares with, and `remove` may remove. */
 const recordSchema = v.record(

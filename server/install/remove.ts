@@ -1,9 +1,9 @@
 import { lstat, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { quantizedOnlyOf } from '../weights/catalogue.ts';
-import { unfinished } from '../weights/rewrite.ts';
+import { quantizedOnlyOf } from '../catalogue/catalogue.ts';
+import { unfinished } from '../quantize/file-writer.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
-import { holdModel, modelFolder, removeUnfinished } from './folder.ts';
+import { lockModel, modelFolder, removeUnfinished } from './folder.ts';
 import type { PublishedModel } from './published.ts';
 import { readRecord, recordFile } from './record.ts';
 
@@ -19,7 +19,7 @@ export interface Removal {
  */
 export async function removeModel(model: PublishedModel): Promise<Removal> {
   const folder = modelFolder(model.id);
-  const release = await holdModel(model.id);
+  const release = await lockModel(model.id);
   const kept: string[] = [];
   let removedBytes = 0;
   try {

@@ -6,7 +6,7 @@ export interface RetryOptions {
   /** Of what is asked for, in what is told. */
   readonly name: string;
   readonly signal: AbortSignal;
-  readonly say: (text: string) => void;
+  readonly log: (text: string) => void;
   /** What to do where answers are not what was asked for. */
   readonly ifWrong?: string;
   /** What the first wait before another attempt takes. */
@@ -27,7 +27,7 @@ const longestAskedDelayMs = 300_000;
  * @throws CodedError `hub-unreachable`, or `hub-wrong` where the answers are not what was asked for; the signal's reason
  */
 export async function retrying(
-  { name, signal, say, ifWrong = ifHubIsWrong, firstDelayMs = 1000 }: RetryOptions,
+  { name, signal, log, ifWrong = ifHubIsWrong, firstDelayMs = 1000 }: RetryOptions,
   request: () => Promise<boolean>,
   done: () => number = () => 0,
 ): Promise<void> {
@@ -51,7 +51,7 @@ export async function retrying(
     const backOff = Math.min(longestDelayMs, firstDelayMs * 2 ** (failures - 1));
     const delay = retryAfterMs === undefined ? backOff : Math.min(longestAskedDelayMs, retryAfterMs);
     if (failures > 1 || retryAfterMs !== undefined) {
-      say(`${name}: ${interruption.message}; again in ${Math.ceil(delay / 1000)} s.`);
+      log(`${name}: ${interruption.message}; again in ${Math.ceil(delay / 1000)} s.`);
     }
     await sleep(delay, undefined, { signal }).catch(() => signal.throwIfAborted());
   }

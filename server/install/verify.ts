@@ -1,9 +1,10 @@
-import { rename, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { rename } from '../disk/rename.ts';
 import { readChunks } from './chunks.ts';
 import { bytesOfFile, hashFor, parseDigest } from './digest.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
-import { holdModel, modelFolder } from './folder.ts';
+import { lockModel, modelFolder } from './folder.ts';
 import { type InstalledFile, readRecord } from './record.ts';
 
 export interface Finding {
@@ -25,7 +26,7 @@ export async function verifyModel(
 ): Promise<Finding[]> {
   const folder = modelFolder(id);
   if (!(await stat(folder).catch(() => undefined))) return [];
-  const release = await holdModel(id);
+  const release = await lockModel(id);
   try {
     const findings: Finding[] = [];
     for (const [file, installed] of Object.entries(await readRecord(folder))) {

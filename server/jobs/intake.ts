@@ -1,15 +1,16 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { type FileHandle, open, rm, stat } from 'node:fs/promises';
-import path from 'node:path';
+import { open, rm, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { CodedError } from '../../shared/errors.ts';
-import { sortLayers } from '../../shared/layers.ts';
-import { type EditRequest, parseEditRequest } from '../../shared/request.ts';
+import { refuseLargeResult } from '../../shared/limits.ts';
+import { sortLayers } from '../../shared/protocol/layers.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
-import { asDiskError } from '../engine/files.ts';
+import { asDiskError, syncFile } from '../disk/durable.ts';
+import { readAt } from '../disk/read-range.ts';
 
 /** A document of 10,000 x 10,000 pixels with alpha, its mask and a reference. */
 export const maxRequestBytes = 600_000_000;
@@ -23,11 +24,10 @@ export interface Received {
 }
 
 /**
- * Writes a body to a file of its own in `folder` as it comes, never holding it as a whole.
- * @throws CodedError `too-large`, `disk-full`; then no file is left
+ * Writes a body to a new file as it comes, never holding it as a whole; also after a power cut it's there.
+ * @throws CodedError `too-large`, `disk-full`, `disk-unwritable`; then no file is left
  */
-export async function receive(body: Readable, folder: string): Promise<Received> {
-  const file = path.join(folder, `${randomUUID()}.part`);
+export async function receive(body: Readable, file: string): Promise<Received> {
   const hash = createHash('sha256');
   let bytes = 0;
   async function* chunks(): AsyncGenerator<Buffer> {
@@ -41,6 +41,7 @@ export async function receive(body: Readable, folder: string): Promise<Received>
   }
   try {
     await pipeline(chunks, createWriteStream(file, { mode: 0o600 }));
+    await syncFile(file);
   } catch (cause) {
     await rm(file, { force: true });
     await drain(body);
@@ -68,33 +69,52 @@ export function tooLarge(bytes: number): CodedError {
 }
 
 /**
- * Reads a request's header alone and checks all that it can tell.
- * @throws CodedError `container-invalid`, `request-invalid`, `task-needs`, `instruction-empty`
+ * Reads a request's header and the first bytes of its encoded files, and checks all that they can tell.
+ * @throws CodedError `container-invalid`, `request-invalid`, `image-invalid`, `too-large`, `task-needs`,
+ * `instruction-empty`
  */
 export async function readRequest(file: string): Promise<EditRequest> {
   const { size } = await stat(file);
   const handle = await open(file);
   try {
-    const length = readHeaderLength(await read(handle, 0, Math.min(8, size)), size, 'The request');
+    const length = readHeaderLength(await readAt(handle, 0, 8), size, 'The request');
     if (length > maxRequestHeader) {
       throw new CodedError('container-invalid', {
         detail: `The request: its header says ${length} bytes; a request needs no more than ${maxRequestHeader}.`,
         remedy: 'Put only the tensors of the protocol into the request.',
       });
     }
-    const json = new TextDecoder().decode(await read(handle, 8, length));
+    const json = new TextDecoder().decode(await readAt(handle, 8, length));
     const header = parseHeader(json, size - 8 - length, 'The request');
     const request = parseEditRequest(header.metadata.request ?? '');
     const { edit, mask, references } = sortLayers(header.tensors);
     resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length });
+    refuseLargeResult(request);
+    for (const [name, { begin }] of header.tensors) {
+      checkFormat(name, await readAt(handle, 8 + length + begin, signatureBytes));
+    }
     return request;
   } finally {
     await handle.close();
   }
 }
 
-async function read(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  await handle.read(bytes, 0, length, position);
-  return bytes;
+const signatureBytes = 12;
+
+/** The first bytes of each format: PNG (W3C PNG, 5.2), JPEG (ITU T.81, B.1.1.3), WebP (RFC 9649, 2.4). */
+const isFormat: Readonly<Record<string, (start: string) => boolean>> = {
+  png: (start) => start.startsWith('\x89PNG\r\n\x1a\n'),
+  jpg: (start) => start.startsWith('\xff\xd8\xff'),
+  webp: (start) => start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP',
+};
+
+/** The decoder reads many formats; only those with a name here are meant to reach it. */
+function checkFormat(name: string, start: Uint8Array): void {
+  const [format = ''] = /(?<=\.)(png|jpg|webp)$/.exec(name) ?? [];
+  const text = String.fromCharCode(...start);
+  if (isFormat[format]?.(text) ?? true) return;
+  throw new CodedError('image-invalid', {
+    detail: `The tensor "${name}" is no ${format.toUpperCase()} file: it begins with ${Buffer.from(start).toString('hex')}.`,
+    remedy: 'Name it after the format that it has: .png, .jpg or .webp.',
+  });
 }

@@ -1,16 +1,40 @@
 /** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
-import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
+
+import { countIndices } from '../checkpoints/key-map.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
-import type { Value } from '../graph/value.ts';
-import type { WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { type AttentionForm, float32 } from '../graph/precision.ts';
+import { sizeAlong, type Value } from '../graph/value.ts';
+import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-5;
 /** All published CLIP text encoders have it. */
 const headSize = 64;
 
-/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `vector` [1, width]. */
+/** CLIP ViT-L/14, FLUX's (openai/clip-vit-large-patch14, config.json). */
+const vitL = { width: 768, layers: 12, vocabulary: 49408 } as const;
+
+/**
+ * Checks that a file is a text encoder of CLIP and fits its tokenizer.
+ * @param tokens ids that the tokenizer may give
+ * @throws CodedError `model-file-invalid`
+ */
+export function checkCLIP(file: WeightsFile, tokens: number): void {
+  const net = new Layers(Graph.create('clip'), file).at('text_model');
+  const [rows = 0, width = 0] = net.shape('embeddings.token_embedding.weight');
+  const layers = countIndices(file.names, 'text_model.encoder.layers');
+  const isVitL = width === vitL.width;
+  const wanted = isVitL ? vitL : { layers: Math.max(1, layers), vocabulary: rows };
+  if (rows >= tokens && rows === wanted.vocabulary && layers === wanted.layers) return;
+  throw invalidFile(
+    `${file.file} has ${rows} tokens and ${layers} layers; ${isVitL ? `CLIP ViT-L/14 has ${vitL.vocabulary} and ${vitL.layers}` : `its tokenizer has ${tokens} tokens`}.`,
+    undefined,
+    'Use the text encoder of CLIP ViT-L/14: "clip_l.safetensors".',
+  );
+}
+
+/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `pooled` [1, width]. */
 export function buildCLIP(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
   const graph = Graph.create('clip', { ...float32, attention });
   const net = new Layers(graph, file).at('text_model');
@@ -23,7 +47,7 @@ export function buildCLIP(file: WeightsFile, length: number, attention: Attentio
     const hidden = layer.linear('mlp.fc1', layer.layerNorm('layer_norm2', x, epsilon));
     x = graph.plus(x, layer.linear('mlp.fc2', graph.quickGelu(hidden)));
   }
-  graph.output('vector', net.layerNorm('final_layer_norm', graph.gather(x, end), epsilon));
+  graph.output('pooled', net.layerNorm('final_layer_norm', graph.gather(x, end), epsilon));
   return graph.finish();
 }
 
@@ -33,7 +57,7 @@ function selfAttention(net: Layers, x: Value): Value {
     const projected = net.linear(`self_attn.${name}`, x);
     return g.reshape(projected, [1, ...projected.shape]);
   };
-  const heads = x.shape[1]! / headSize;
+  const heads = sizeAlong(x, 1) / headSize;
   const attended = g.attention(project('q_proj'), project('k_proj'), project('v_proj'), {
     heads,
     isCausal: true,

@@ -3,33 +3,33 @@
  * diffusers'. Every size is read from the tensors' shapes.
  */
 
-import { type Arithmetic, float32 } from '../graph/arithmetic.ts';
+import type { Adapter } from '../checkpoints/lora/adapter.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
-import { openLength, type Value } from '../graph/value.ts';
-import type { Adapter } from '../weights/adapter.ts';
-import { invalidFile, type WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { float32, type Precision } from '../graph/precision.ts';
+import { mapTuple, openLength, sizeAlong, type Value } from '../graph/value.ts';
+import { Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
   /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
-  readonly inputColumns: 384 | 448;
-  /** Hidden width D. */
-  readonly width: number;
+  readonly inChannels: 384 | 448;
+  /** Hidden size D. */
+  readonly hiddenSize: number;
   /** Double and single ones. */
   readonly blocks: number;
   readonly headSize: number;
-  readonly textWidth: number;
-  readonly vectorWidth: number;
+  readonly contextSize: number;
+  readonly pooledSize: number;
   /** Distilled for a guidance scalar, as FLUX.1-dev; schnell is not. */
   readonly hasGuidance: boolean;
 }
 
 /** Width of the timestep and guidance embeddings (model.py, `timestep_embedding(timesteps, 256)`). */
-export const embeddingWidth = 256;
+export const embeddingSize = 256;
 
 /** Packed latents: 16 channels of 2x2. */
-const outputColumns = 64;
+const outChannels = 64;
 
 /** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
 const epsilon = 1e-6;
@@ -37,53 +37,83 @@ const epsilon = 1e-6;
 /** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image. */
 const knownColumns = [64, 384, 448];
 
+/** FLUX.1 (black-forest-labs/flux, util.py): 19 double and 38 single blocks, 3072 wide. */
+const flux1 = { hiddenSize: 3072, doubles: 19, singles: 38 } as const;
+
 const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 
 /** @throws CodedError `model-file-invalid` */
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
-  const [width = 0, columns = 0] = net.shape('img_in.weight');
-  // A transformer of fewer columns that was taken further with the change image says so.
-  const inputColumns = file.number('input_columns', columns <= 384 ? 384 : 448);
-  const isKnown = inputColumns === 384 || inputColumns === 448;
-  if (!isKnown || !knownColumns.includes(columns) || columns > inputColumns) {
+  const [hiddenSize = 0, columns = 0] = net.shape('img_in.weight');
+  // A transformer of fewer columns that was trained for editing says so.
+  const inChannels = file.number('input_columns', columns);
+  if (inChannels === 64) {
     throw invalidFile(
-      `${file.file} has ${columns} columns in "img_in.weight" for ${inputColumns} of the input; known are ${knownColumns.join(', ')}.`,
+      `${file.file} has 64 columns in "img_in.weight": it makes pictures from text, as FLUX.1-dev and FLUX.1-schnell do, and cannot edit.`,
+      undefined,
+      'Use FLUX.1-Fill-dev or ACE++ FFT. A model of 64 columns that was trained for editing has to say "input_columns": "384" or "448" in its metadata.',
+    );
+  }
+  const isKnown = inChannels === 384 || inChannels === 448;
+  if (!isKnown || !knownColumns.includes(columns) || columns > inChannels) {
+    throw invalidFile(
+      `${file.file} has ${columns} columns in "img_in.weight" for ${inChannels} of the input; known are ${knownColumns.join(', ')}.`,
     );
   }
   const [headSize = 0] = net.shape(`${headNorm}.scale`);
-  if (headSize === 0 || headSize % 16 !== 0 || width % headSize !== 0) {
+  if (headSize === 0 || headSize % 16 !== 0 || hiddenSize % headSize !== 0) {
     throw invalidFile(
-      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${width} columns and three axes.`,
+      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${hiddenSize} columns and three axes.`,
     );
   }
+  const [, contextSize = 0] = net.shape('txt_in.weight');
+  const [, pooledSize = 0] = net.shape('vector_in.in_layer.weight');
   return {
-    inputColumns,
-    width,
-    blocks:
-      net.list('double_blocks', 'img_mod.lin.weight').length +
-      net.list('single_blocks', 'modulation.lin.weight').length,
+    inChannels,
+    hiddenSize,
+    blocks: countBlocks(file, net, hiddenSize),
     headSize,
-    textWidth: net.shape('txt_in.weight')[1]!,
-    vectorWidth: net.shape('vector_in.in_layer.weight')[1]!,
+    contextSize,
+    pooledSize,
     hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
 }
 
+/** Double and single ones: as many as the metadata says, as FLUX.1 has where a file is as wide, and of each kind one at least. */
+function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number {
+  const is = {
+    double_blocks: net.list('double_blocks', 'img_mod.lin.weight').length,
+    single_blocks: net.list('single_blocks', 'modulation.lin.weight').length,
+  };
+  const isFlux1 = hiddenSize === flux1.hiddenSize;
+  const wanted = {
+    double_blocks: file.number('double_blocks', isFlux1 ? flux1.doubles : Math.max(1, is.double_blocks)),
+    single_blocks: file.number('single_blocks', isFlux1 ? flux1.singles : Math.max(1, is.single_blocks)),
+  };
+  for (const kind of ['double_blocks', 'single_blocks'] as const) {
+    if (is[kind] === wanted[kind]) continue;
+    throw invalidFile(
+      `${file.file} has ${is[kind]} of the ${wanted[kind]} "${kind}" that the network has: it is incomplete, or another model.`,
+    );
+  }
+  return is.double_blocks + is.single_blocks;
+}
+
 /** Multiplications and additions of one evaluation: products with weights, and attention; the rest is below one percent. */
 export function operationsOf(
-  { width, blocks }: Pick<FluxSizes, 'width' | 'blocks'>,
+  { hiddenSize, blocks }: Pick<FluxSizes, 'hiddenSize' | 'blocks'>,
   tokens: number,
   textTokens: number,
 ): number {
   const joined = tokens + textTokens;
-  const products = 2 * 12 * width ** 2 * joined;
-  const attention = 4 * joined ** 2 * width;
+  const products = 2 * 12 * hiddenSize ** 2 * joined;
+  const attention = 4 * joined ** 2 * hiddenSize;
   return blocks * (products + attention);
 }
 
 /**
- * Inputs `image` [tokens, inputColumns], `text` [textTokens, textWidth], `vector` [1, vectorWidth], `timestep` and `guidance`
+ * Inputs `image` [tokens, inChannels], `text` [textTokens, contextSize], `pooled` [1, pooledSize], `timestep` and `guidance`
  * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
  * it; output `velocity` [tokens, 64]. All of them are float32, whatever is computed in.
  */
@@ -96,7 +126,7 @@ export function buildFlux(...made: FluxArguments): Model {
 }
 
 /** The tokens to build for: a composed attention goes through them in parts, which are counted then; otherwise any number of them. */
-export function builtLength({ attention }: Arithmetic, tokens: number): number {
+export function builtLength({ attention }: Precision, tokens: number): number {
   return attention === 'fused' ? openLength : tokens;
 }
 
@@ -105,7 +135,7 @@ type FluxArguments = [
   tokens: number,
   textTokens: number,
   adapters?: readonly Adapter[],
-  arithmetic?: Arithmetic,
+  precision?: Precision,
 ];
 
 // The same in three parts, for a cache that leaves the middle one out. What goes between them is float32.
@@ -132,9 +162,9 @@ export function buildFluxFirst(...made: FluxArguments): Model {
 export function buildFluxRest(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens, textTokens } = part;
-  const image = graph.given('begunImage', [tokens, sizes.width]);
-  const text = graph.given('begunText', [textTokens, sizes.width]);
-  const vector = graph.given('modulation', [1, sizes.width]);
+  const image = graph.given('begunImage', [tokens, sizes.hiddenSize]);
+  const text = graph.given('begunText', [textTokens, sizes.hiddenSize]);
+  const vector = graph.given('modulation', [1, sizes.hiddenSize]);
   const after = throughBlocks(part, { image, text }, vector, rotaryInputs(part), 1);
   graph.output('finishedImage', graph.cast(after, 'float32'));
   return graph.finish();
@@ -144,12 +174,12 @@ export function buildFluxRest(...made: FluxArguments): Model {
 export function buildFluxLast(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens } = part;
-  const image = graph.given('finishedImage', [tokens, sizes.width]);
-  graph.output('velocity', velocityOf(part, image, graph.given('modulation', [1, sizes.width])));
+  const image = graph.given('finishedImage', [tokens, sizes.hiddenSize]);
+  graph.output('velocity', velocityOf(part, image, graph.given('modulation', [1, sizes.hiddenSize])));
   return graph.finish();
 }
 
-interface Part {
+interface FluxGraph {
   readonly graph: Graph;
   readonly net: Layers;
   readonly sizes: FluxSizes;
@@ -157,8 +187,8 @@ interface Part {
   readonly textTokens: number;
 }
 
-function start([file, tokens, textTokens, adapters = [], arithmetic = float32]: FluxArguments): Part {
-  const graph = Graph.create('transformer', arithmetic);
+function start([file, tokens, textTokens, adapters = [], precision = float32]: FluxArguments): FluxGraph {
+  const graph = Graph.create('transformer', precision);
   const scaled = adapters.map((adapter) => ({
     adapter,
     scale: graph.given(adapterInput(adapter.id), [1]),
@@ -167,31 +197,31 @@ function start([file, tokens, textTokens, adapters = [], arithmetic = float32]: 
 }
 
 /** -> [tokens, D], [textTokens, D] and what modulates all blocks, [1, D] */
-function embedded({ graph, net, sizes, tokens, textTokens }: Part) {
-  const image = imageIn(net, graph.given('image', [tokens, sizes.inputColumns]));
-  const { width } = sizes;
-  const text = net.linear('txt_in', graph.given('text', [textTokens, sizes.textWidth]), width);
-  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingWidth]), width);
+function embedded({ graph, net, sizes, tokens, textTokens }: FluxGraph) {
+  const image = imageIn(net, graph.given('image', [tokens, sizes.inChannels]));
+  const { hiddenSize } = sizes;
+  const text = net.linear('txt_in', graph.given('text', [textTokens, sizes.contextSize]), hiddenSize);
+  let vector = embedder(net.at('time_in'), graph.given('timestep', [1, embeddingSize]), hiddenSize);
   if (sizes.hasGuidance) {
-    const guidance = graph.given('guidance', [1, embeddingWidth]);
-    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, width));
+    const guidance = graph.given('guidance', [1, embeddingSize]);
+    vector = graph.plus(vector, embedder(net.at('guidance_in'), guidance, hiddenSize));
   }
-  const pooled = graph.given('vector', [1, sizes.vectorWidth]);
+  const pooled = graph.given('pooled', [1, sizes.pooledSize]);
   return {
     image,
     text,
-    vector: graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, width))),
+    vector: graph.silu(graph.plus(vector, embedder(net.at('vector_in'), pooled, hiddenSize))),
   };
 }
 
-function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: Part): Rotary {
+function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: FluxGraph): Rotary {
   const shape = [textTokens + tokens, headSize / 2];
   return { cosine: graph.given('cosine', shape), sine: graph.given('sine', shape), headSize };
 }
 
 /** @param begin the first double block to go through */
 function throughBlocks(
-  { graph, net, tokens, textTokens }: Part,
+  { graph, net, tokens, textTokens }: FluxGraph,
   streams: { readonly image: Value; readonly text: Value },
   vector: Value,
   rotary: Rotary,
@@ -208,10 +238,10 @@ function throughBlocks(
   return graph.rows(stream, textTokens, tokens);
 }
 
-function velocityOf({ graph, net, sizes: { width } }: Part, image: Value, vector: Value): Value {
+function velocityOf({ graph, net, sizes: { hiddenSize } }: FluxGraph, image: Value, vector: Value): Value {
   const final = net.at('final_layer');
-  const [shift, scale] = final.linears('adaLN_modulation.1', vector, [width, width]);
-  const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outputColumns);
+  const [shift, scale] = final.linears('adaLN_modulation.1', vector, [hiddenSize, hiddenSize]);
+  const velocity = final.linear('linear', modulated(final.graph, image, shift, scale), outChannels);
   return graph.cast(velocity, 'float32');
 }
 
@@ -229,75 +259,81 @@ interface Rotary {
 /** Fewer columns than are given stand for a weight that is padded with zeros: the rest of the input is not looked at. */
 function imageIn(net: Layers, input: Value): Value {
   const [, columns = 0] = net.shape('img_in.weight');
-  const given = input.shape[1]!;
+  const given = sizeAlong(input, 1);
   if (columns === given) return net.linear('img_in', input);
-  return net.linear('img_in', net.graph.split(input, 1, [columns, given - columns])[0]!);
+  const [taken] = net.graph.split(input, 1, [columns, given - columns]);
+  return net.linear('img_in', taken);
 }
 
 /** `MLPEmbedder`: [1, in] -> [1, D] */
-function embedder(net: Layers, x: Value, width: number): Value {
-  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), width);
+function embedder(net: Layers, x: Value, hiddenSize: number): Value {
+  return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), hiddenSize);
 }
 
 /** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
 function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
   const g = net.graph;
-  const width = image.shape[1]!;
-  const streams = [
-    { name: 'txt', x: text },
-    { name: 'img', x: image },
-  ].map(({ name, x }) => {
+  const hiddenSize = sizeAlong(image, 1);
+  const sixParts = mapTuple([0, 1, 2, 3, 4, 5], () => hiddenSize);
+  const before = (name: 'txt' | 'img', x: Value) => {
     // [1, 6D] -> shift, scale and gate before attention, the same before the MLP
-    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector, 6 * width), 6);
-    const input = modulated(g, x, modulation[0]!, modulation[1]!);
-    const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [width, width, width]); // 3 x [L, D]
+    const modulation = net.linear(`${name}_mod.lin`, vector, 6 * hiddenSize);
+    const [shift, scale, ...after] = g.split(modulation, 1, sixParts);
+    const input = modulated(g, x, shift, scale);
+    const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [hiddenSize, hiddenSize, hiddenSize]); // 3 x [L, D]
     const norm = net.at(`${name}_attn.norm`);
-    return { name, x, modulation, ...normalized(norm, q!, k!, rotary.headSize), v: v! };
-  });
+    return { name, x, after, ...normalized(norm, q, k, rotary.headSize), v };
+  };
+  const streams = [before('txt', text), before('img', image)] as const;
   const join = (of: 'q' | 'k' | 'v') =>
     g.concat(
       0,
       streams.map((stream) => stream[of]),
     );
   const attended = attend(g, join('q'), join('k'), join('v'), rotary);
-  const parts = g.split(attended, 0, [text.shape[0]!, image.shape[0]!]);
+  const attendedParts = g.split(attended, 0, [sizeAlong(text, 0), sizeAlong(image, 0)]);
 
-  const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
-    const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
-    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, width)));
-    const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
-    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, hidden, width)));
-  });
+  const finish = (
+    { name, x, after: [gate, mlpShift, mlpScale, mlpGate] }: (typeof streams)[number],
+    part: Value,
+  ) => {
+    const y = g.plus(x, g.times(gate, net.linear(`${name}_attn.proj`, part, hiddenSize)));
+    const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, y, mlpShift, mlpScale));
+    return g.plus(y, g.times(mlpGate, net.linear(`${name}_mlp.2`, hidden, hiddenSize)));
+  };
+  const newText = finish(streams[0], attendedParts[0]);
+  const newImage = finish(streams[1], attendedParts[1]);
   // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
-  return [newImage!, g.withinFloat16(newText!)];
+  return [newImage, g.withinFloat16(newText)];
 }
 
 /** `SingleStreamBlock`: attention and MLP side by side, with one projection in and one out. */
 function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Value {
   const g = net.graph;
-  const width = x.shape[1]!;
-  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * width), 3);
-  const input = modulated(g, x, shift!, scale!);
-  const mlp = net.shape('linear2.weight')[1]! - width;
-  const sizes = [width, width, width, mlp]; // 3 x [L, D] and, after its GELU, [L, M]
+  const hiddenSize = sizeAlong(x, 1);
+  const modulation = net.linear('modulation.lin', vector, 3 * hiddenSize);
+  const [shift, scale, gate] = g.split(modulation, 1, [hiddenSize, hiddenSize, hiddenSize]);
+  const input = modulated(g, x, shift, scale);
+  const [, joinedSize = 0] = net.shape('linear2.weight');
+  const sizes = [hiddenSize, hiddenSize, hiddenSize, joinedSize - hiddenSize] as const; // 3 x [L, D] and, after its GELU, [L, M]
   const [q, k, v, hidden] = net.linears('linear1', input, sizes, 'gelu');
-  const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
-  const attended = attend(g, heads.q, heads.k, v!, rotary);
-  const output = net.linear('linear2', g.concat(1, [attended, hidden!]), width);
-  return g.withinFloat16(g.plus(x, g.times(gate!, output)));
+  const heads = normalized(net.at('norm'), q, k, rotary.headSize);
+  const attended = attend(g, heads.q, heads.k, v, rotary);
+  const output = net.linear('linear2', g.concat(1, [attended, hidden]), hiddenSize);
+  return g.withinFloat16(g.plus(x, g.times(gate, output)));
 }
 
 /** `(1 + scale) * LayerNorm(x) + shift`, in one node: [L, D], [1, D], [1, D] -> [L, D] */
 function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
-  const width = [x.shape[1]!];
-  const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), width);
-  return g.layerNorm(x, factor, g.reshape(shift, width), epsilon);
+  const hiddenSize = [sizeAlong(x, 1)];
+  const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), hiddenSize);
+  return g.layerNorm(x, factor, g.reshape(shift, hiddenSize), epsilon);
 }
 
 /** `QKNorm`: each head of queries and keys by its root mean square. */
 function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Value; k: Value } {
   const perHead = (x: Value, name: string) => {
-    const heads = norm.graph.reshape(x, [x.shape[0]!, x.shape[1]! / headSize, headSize]);
+    const heads = norm.graph.reshape(x, [sizeAlong(x, 0), sizeAlong(x, 1) / headSize, headSize]);
     return norm.graph.reshape(norm.rmsNorm(name, heads, epsilon), x.shape);
   };
   return { q: perHead(q, 'query_norm.scale'), k: perHead(k, 'key_norm.scale') };
@@ -305,15 +341,10 @@ function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Va
 
 /** Attention with rotary position embedding: 3 x [L, D] -> [L, D] */
 function attend(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize }: Rotary): Value {
-  const heads = q.shape[1]! / headSize;
+  const heads = sizeAlong(q, 1) / headSize;
   const batched = (x: Value) => g.reshape(x, [1, ...x.shape]);
   const rotated = (x: Value) => g.rotary(batched(x), cosine, sine, heads);
   return g.reshape(g.attention(rotated(q), rotated(k), batched(v), { heads }), v.shape);
-}
-
-/** Equal parts of the last axis. */
-function chunks(g: Graph, x: Value, count: number): Value[] {
-  return g.split(x, 1, new Array<number>(count).fill(x.shape[1]! / count));
 }
 
 /**
@@ -350,8 +381,8 @@ export function rotaryTables(
  * @returns [1, 256], cosines first
  */
 export function sinusoidalEmbedding(value: number): Float32Array {
-  const half = embeddingWidth / 2;
-  const embedding = new Float32Array(embeddingWidth);
+  const half = embeddingSize / 2;
+  const embedding = new Float32Array(embeddingSize);
   for (let i = 0; i < half; i++) {
     const angle = 1000 * value * Math.exp((-Math.log(10000) * i) / half);
     embedding[i] = Math.cos(angle);

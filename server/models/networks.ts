@@ -1,4 +1,6 @@
-import type { FirstBlockCache } from './firstBlockCache.ts';
+import type { ModelFamily } from '../../shared/conventions.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
+import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
  * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.
@@ -6,14 +8,16 @@ import type { FirstBlockCache } from './firstBlockCache.ts';
  */
 export interface Networks {
   readonly spec: ModelSpec;
-  /** The execution provider that runs them: `cpu`, `cuda`, `dml` or `webgpu`. */
-  readonly provider: string;
-  /** T5 sequence [textTokens, textWidth] and CLIP's pooled vector [vectorWidth] of one instruction. */
-  encodeText(instruction: string): Promise<TextConditioning>;
+  /** The execution provider that runs them. */
+  readonly provider: Provider;
+  /** T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction. */
+  encodePrompt(instruction: string): Promise<PromptEmbeddings>;
   /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */
-  encodeImage(image: PlanarImage): Promise<Latent>;
-  /** The inverse of `encodeImage`; values are not clipped. */
-  decodeLatent(latent: Latent): Promise<PlanarImage>;
+  vaeEncode(image: PlanarImage): Promise<Latent>;
+  /** The inverse of `vaeEncode`; values are not clipped. */
+  vaeDecode(latent: Latent): Promise<PlanarImage>;
+  /** Names of the adapters that are installed for the model. */
+  listAdapters(): Promise<readonly string[]>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
@@ -27,24 +31,25 @@ export interface Networks {
   release(): Promise<void>;
 }
 
+/** Columns of `img_in` by what a token shows the model: noise, edit image and mask, and with ACE++ fully tuned the change image. */
+export const inChannels = { inpaint: 384, fft: 448 } as const;
+export type InChannels = (typeof inChannels)[keyof typeof inChannels];
+
 export interface ModelSpec {
   readonly id: string;
-  /** Columns of `img_in`: 384 (fill and LoRA layout) or 448 (FFT: with the change image). */
-  readonly inputColumns: 384 | 448;
+  /** Settles how an edit is put to it. */
+  readonly family: ModelFamily;
+  readonly inChannels: InChannels;
   /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
   /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
   readonly fittingSequence?: number;
-  /** Context around the mask, as a share of the mask's longer side, where the request names none. */
-  readonly defaultContext: number;
-  readonly defaultSteps: number;
-  readonly defaultGuidance: number;
 }
 
-export interface TextConditioning {
+export interface PromptEmbeddings {
   readonly text: Float32Array;
   readonly textTokens: number;
-  readonly vector: Float32Array;
+  readonly pooled: Float32Array;
 }
 
 export interface PlanarImage {
@@ -63,12 +68,12 @@ export interface Latent {
 }
 
 export interface TransformerStep {
-  /** Packed noise and condition, [rows*columns, inputColumns]. */
+  /** Packed noise and condition, [rows*columns, inChannels]. */
   readonly input: Float32Array;
   /** Size of the joined grid in tokens; position ids are (0, row, column). */
   readonly rows: number;
   readonly columns: number;
-  readonly conditioning: TextConditioning;
+  readonly conditioning: PromptEmbeddings;
   /** Sigma in [0, 1]. */
   readonly sigma: number;
   /** FLUX's distilled guidance scalar. */

@@ -1,21 +1,59 @@
 /** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
-import { type AttentionForm, float32 } from '../graph/arithmetic.ts';
+
+import { countIndices } from '../checkpoints/key-map.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
-import type { Value } from '../graph/value.ts';
-import type { WeightsFile } from '../weights/file.ts';
-import { Layers } from '../weights/layers.ts';
+import { type AttentionForm, float32 } from '../graph/precision.ts';
+import { sizeAlong, type Value } from '../graph/value.ts';
+import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-6;
 /** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */
 const maxDistance = 128;
+
+/** T5 v1.1 XXL, FLUX's (google/t5-v1_1-xxl, config.json: `d_model`, `num_layers`, `vocab_size`). */
+const xxl = { width: 4096, blocks: 24, vocabulary: 32128 } as const;
+
+const table = (net: Layers) => (net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens');
+
+/**
+ * Checks that a file is T5 v1.1 and fits its tokenizer.
+ * @param tokens ids that the tokenizer may give
+ * @throws CodedError `model-file-invalid`
+ */
+export function checkT5(file: WeightsFile, tokens: number): void {
+  const net = new Layers(Graph.create('t5'), file);
+  const [rows = 0, width = 0] = net.shape(`${table(net)}.weight`);
+  const blocks = countIndices(file.names, 'encoder.block');
+  const bias = 'layer.0.SelfAttention.relative_attention_bias.weight';
+  const biases = Array.from({ length: blocks }, (_, i) => `encoder.block.${i}.${bias}`);
+  const whatItIs = `${file.file} has ${rows} tokens, ${blocks} blocks and`;
+  if (biases.slice(1).some((name) => file.has(name))) {
+    throw notT5(`${whatItIs} a relative bias in each block: it is umT5, not T5 v1.1.`);
+  }
+  if (rows < tokens) throw notT5(`${whatItIs} its tokenizer has ${tokens} tokens.`);
+  if (width === xxl.width && (blocks !== xxl.blocks || rows !== xxl.vocabulary)) {
+    throw notT5(
+      `${whatItIs} ${width} columns; T5-XXL has ${xxl.vocabulary} tokens and ${xxl.blocks} blocks.`,
+    );
+  }
+}
+
+function notT5(detail: string) {
+  return invalidFile(
+    detail,
+    undefined,
+    'Use the encoder of T5 v1.1 XXL: "t5xxl_fp16.safetensors" or "t5xxl_fp8_e4m3fn.safetensors".',
+  );
+}
 
 /** Input `tokens` int64 [length], output `text` [length, width]. Padding is attended to, as FLUX was trained. */
 export function buildT5(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
   const graph = Graph.create('t5', { ...float32, attention });
   const net = new Layers(graph, file);
   const tokens = graph.input('tokens', 'int64', [length]);
-  let x = net.embedding(net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens', tokens); // [length, width]
+  let x = net.embedding(table(net), tokens); // [length, width]
   const encoder = net.at('encoder');
   const bias = relativeBias(encoder.at('block.0.layer.0.SelfAttention'), length);
   for (const block of encoder.list('block', 'layer.0.SelfAttention.q.weight')) {
@@ -32,7 +70,7 @@ function relativeBias(net: Layers, length: number): Value {
   const [buckets = 0] = net.shape('relative_attention_bias.weight');
   const indices = g.integers(relativeBuckets(length, buckets), [length * length]);
   const rows = net.embedding('relative_attention_bias', indices); // [length * length, heads]
-  const heads = rows.shape[1]!;
+  const heads = sizeAlong(rows, 1);
   return g.reshape(g.transpose(rows, [1, 0]), [1, heads, length, length]);
 }
 
@@ -44,7 +82,7 @@ function selfAttention(net: Layers, x: Value, bias: Value): Value {
     const projected = net.linear(`SelfAttention.${name}`, input);
     return g.reshape(projected, [1, ...projected.shape]);
   };
-  const options = { heads: bias.shape[1]!, scale: 1, bias };
+  const options = { heads: sizeAlong(bias, 1), scale: 1, bias };
   const attended = g.attention(project('q'), project('k'), project('v'), options);
   return net.linear('SelfAttention.o', g.reshape(attended, attended.shape.slice(1)));
 }

@@ -8,7 +8,7 @@ import {
   WhitespaceSplitPreTokenizer,
 } from '@huggingface/tokenizers';
 import * as v from 'valibot';
-import { invalidFile } from '../weights/file.ts';
+import { invalidFile } from '../checkpoints/weights-file.ts';
 import { readNormalizer } from './normalization.ts';
 
 /** What is read of tokenizer.json and tokenizer_config.json here; the tokenizer reads the rest. */
@@ -40,16 +40,18 @@ const sensibleLength = 4096;
 export interface TextTokenizer {
   /** Tokens in a row. */
   readonly length: number;
+  /** One more than the greatest id that it gives. */
+  readonly vocabulary: number;
   /** Longer texts lose their end, but not the end-of-text token. */
   encode(text: string): { readonly ids: BigInt64Array; readonly end: number };
 }
 
 /**
  * Special tokens that the authors add to T5's (inference/utils.py): the LoRA path knows `{image}` alone, the FFT path all.
- * @param inputColumns of the transformer: 448 is FFT
+ * @param inChannels of the transformer: 448 is FFT
  */
-export function authorsTokens(inputColumns: 384 | 448): readonly string[] {
-  if (inputColumns === 384) return ['{image}'];
+export function authorsTokens(inChannels: 384 | 448): readonly string[] {
+  if (inChannels === 384) return ['{image}'];
   const images = Array.from({ length: 9 }, (_, i) => `{image${i + 1}}`);
   return ['<img>', '{image}', '{caption}', '{mask}', '{ref_image}', ...images];
 }
@@ -84,6 +86,7 @@ export async function openTokenizer(
   }
   return {
     length,
+    vocabulary: 1 + [...complete.get_vocab().values()].reduce((most, id) => Math.max(most, id), padding),
     encode(text) {
       const all = tokensOf(text);
       const ids = all.length > length ? [...all.slice(0, length - 1), end] : all;

@@ -11,13 +11,13 @@ export interface Work {
 }
 
 /** Seconds for each unit of `Work`, as measured in an edit. */
-export type Pace = { readonly [stage in keyof Work]: number };
+export type StageTimings = { readonly [stage in keyof Work]: number };
 
 export class Estimate {
   readonly #steps: number;
   readonly #variants: number;
   readonly #work: Work;
-  readonly #earlier: Pace | undefined;
+  readonly #earlier: StageTimings | undefined;
   #encodingSeconds: number | undefined;
   #decodingSeconds: number | undefined;
   /** With their previews, and without them. */
@@ -25,7 +25,7 @@ export class Estimate {
   readonly #bareStepSeconds: number[] = [];
 
   /** @param earlier of the same model and provider; without it nothing is known before the first step */
-  constructor(edit: { steps: number; variants: number; work: Work; earlier?: Pace | undefined }) {
+  constructor(edit: { steps: number; variants: number; work: Work; earlier?: StageTimings | undefined }) {
     this.#steps = edit.steps;
     this.#variants = edit.variants;
     this.#work = edit.work;
@@ -58,7 +58,7 @@ export class Estimate {
   }
 
   /** Of an edit that came to its end. */
-  pace(): Pace {
+  timings(): StageTimings {
     const encoding = this.#encodingSeconds! / this.#work.encoding;
     const before = this.#earlier?.encoding ?? 0;
     return {

@@ -1,20 +1,18 @@
-import { randomInt } from 'node:crypto';
 import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
-import { type RequestLayer, sortLayers } from '../../shared/layers.ts';
+import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
-import { type EditRequest, parseEditRequest, type Task } from '../../shared/request.ts';
+import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
+import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
+import type { LayerSizes } from './resolve.ts';
 
-/** An edit request with everything decoded and checked. */
+/** An edit request as it came, with its pictures decoded and checked. */
 export interface EditInput {
   readonly request: EditRequest;
-  readonly task: Task;
-  /** The request's, or one drawn by chance. */
-  readonly seed: number;
   readonly edit?: Raster;
   /** Of the edit image's size; absent where all is to be regenerated. */
   readonly mask?: Mask;
@@ -24,9 +22,6 @@ export interface EditInput {
   /** What the person should know of how the input was taken. */
   readonly notes: readonly string[];
 }
-
-/** Beyond this, a picture is refused before it is decoded: the documents of hosts end at 10,000 x 10,000 or less. */
-export const maxPixels = 100_000_000;
 
 /**
  * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
@@ -41,15 +36,15 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     mask: layers.mask !== undefined,
     references: layers.references.length,
   });
-  const seed = request.seed ?? randomInt(2 ** 32);
   const references: Raster[] = [];
   for (const [i, layer] of layers.references.entries()) {
     references.push(await decodePicture(layer, `reference ${i + 1}`));
   }
-  const nothing = { request, task, seed, references, origin: { left: 0, top: 0 }, notes: [] };
+  const nothing = { request, references, origin: { left: 0, top: 0 }, notes: [] };
   if (!layers.edit) return nothing;
 
   const edit = await decodePicture(layers.edit, 'picture');
+  refuseLargeResult(request, edit);
   if (!layers.mask) {
     if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
     return { ...nothing, edit };
@@ -62,6 +57,11 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     });
   }
   return { ...nothing, edit, mask, notes: note ? [note] : [] };
+}
+
+/** All that an edit is settled by. */
+export function sizesOf({ edit, mask, references }: EditInput): LayerSizes {
+  return { picture: edit, painted: mask && maskBounds(mask), references };
 }
 
 type Layer = RequestLayer<Tensor>;
@@ -78,14 +78,6 @@ async function decodePicture({ tensor, encoded }: Layer, what: string): Promise<
   }
   refuseLarge({ width, height }, what);
   return { width, height, channels, data: tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data };
-}
-
-function refuseLarge({ width, height }: Size, what: string): void {
-  if (width * height <= maxPixels) return;
-  throw new CodedError('too-large', {
-    detail: `The ${what} has ${width} x ${height} pixels; the limit is ${maxPixels / 1e6} million.`,
-    remedy: 'Send only the part around the mask, or a smaller picture.',
-  });
 }
 
 /** Opens an encoded file and reads its header; what the decoder throws becomes `image-invalid`. */

@@ -1,10 +1,26 @@
-import type { EditResult } from '../../shared/events.ts';
+import { moved } from '../../shared/bounds.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { bytesOf, type Container } from '../../shared/safetensors.ts';
+import type { EditInput } from './input.ts';
+import type { ResolvedEdit } from './resolve.ts';
 
 /** One finished variant: the pixels inside `result.bounds`, [h, w, 4], straight alpha. */
 export interface FinishedLayer {
   readonly pixels: Uint8Array | Uint16Array;
   readonly result: EditResult;
+}
+
+/** What is told of a variant's layer. */
+export function describeResult(
+  edit: ResolvedEdit,
+  origin: EditInput['origin'],
+  made: Pick<EditResult, 'variant' | 'seed' | 'provider' | 'timings' | 'stepsReused'>,
+): EditResult {
+  const { steps, guidance, task, model, adapters, layer, layout } = edit;
+  const { variant, seed, provider, timings, ...reused } = made;
+  const bounds = moved(layer, origin);
+  const settings = { steps, ...reused, guidance, task, model, adapters };
+  return { variant, bounds, seed, ...settings, provider, workSize: layout.target, timings };
 }
 
 /** A layer as it travels and lies on disk: tensor `layer`, and what is told of it as metadata. */

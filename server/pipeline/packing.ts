@@ -1,7 +1,14 @@
 import type { Latent } from '../models/networks.ts';
+import { randn } from '../sampling/noise.ts';
+
+/** The joined image in tokens. */
+export interface Grid {
+  readonly rows: number;
+  readonly columns: number;
+}
 
 /** Channels of one packed token of a 16-channel latent: 16 x 2 x 2. */
-export const latentColumns = 64;
+export const packedChannels = 64;
 
 /**
  * 2x2 patches as tokens: `c (h 2) (w 2) -> (h w) (c 2 2)`, written into columns `offset`... of `into`.
@@ -23,19 +30,25 @@ export function packInto(into: Float32Array, columns: number, offset: number, la
   }
 }
 
+/** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
+export function packedNoise(seed: number, { rows, columns }: Grid): Float32Array {
+  const channels = packedChannels / 4;
+  const [height, width] = [rows * 2, columns * 2];
+  const data = randn(seed, channels * height * width);
+  const packed = new Float32Array(data.length);
+  packInto(packed, packedChannels, 0, { data, channels, width, height });
+  return packed;
+}
+
 /** The inverse of packing, for the token columns `left`...: `(h w) (c 2 2) -> c (h 2) (w 2)`. */
-export function unpack(
-  packed: Float32Array,
-  grid: { readonly rows: number; readonly columns: number },
-  left = 0,
-): Latent {
-  const channels = latentColumns / 4;
+export function unpack(packed: Float32Array, grid: Grid, left = 0): Latent {
+  const channels = packedChannels / 4;
   const width = (grid.columns - left) * 2;
   const height = grid.rows * 2;
   const data = new Float32Array(channels * width * height);
   for (let row = 0; row < grid.rows; row++) {
     for (let column = left; column < grid.columns; column++) {
-      const token = (row * grid.columns + column) * latentColumns;
+      const token = (row * grid.columns + column) * packedChannels;
       for (let c = 0; c < channels; c++) {
         const to = (c * height + row * 2) * width + (column - left) * 2;
         data[to] = packed[token + c * 4]!;

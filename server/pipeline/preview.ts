@@ -1,7 +1,25 @@
 import sharp from 'sharp';
-import type { Planar } from '../../shared/image.ts';
+import type { Bounds } from '../../shared/bounds.ts';
+import { moved, type Size } from '../../shared/bounds.ts';
+import { cutPlanar, type Planar } from '../../shared/image.ts';
+import type { TargetUnit } from '../../shared/units.ts';
+import type { PlanarImage } from '../models/networks.ts';
+import type { EditPlacement } from './resolve.ts';
 
 const longestSide = 512;
+
+/**
+ * The layer as it looks now.
+ * @param decoded the target, [3, h, w] in [-1, 1]
+ */
+export function layerPreview(
+  decoded: PlanarImage,
+  target: TargetUnit,
+  placement: EditPlacement,
+): Promise<string> {
+  const shown = overKnown(decoded, target);
+  return previewJPEG(cutPlanar(shown, layerPart(shown, placement)));
+}
 
 /** A small JPEG of a picture, base64. @param image [3, h, w] in [-1, 1] */
 export async function previewJPEG({ data, width, height }: Planar): Promise<string> {
@@ -18,7 +36,7 @@ export async function previewJPEG({ data, width, height }: Planar): Promise<stri
 }
 
 /** Says after which steps a preview is due: so often that they take a fifth of the time, however much one costs. */
-export class PreviewPace {
+export class PreviewThrottle {
   #cost = 0;
   #last = Number.NEGATIVE_INFINITY;
 
@@ -30,4 +48,30 @@ export class PreviewPace {
     this.#cost = end - start;
     this.#last = end;
   }
+}
+
+/** What was generated inside the mask, over what is known outside. */
+function overKnown(generated: PlanarImage, { image, mask }: TargetUnit): Planar {
+  const data = generated.data.slice();
+  if (image) {
+    for (let i = 0; i < data.length; i++) {
+      if (mask.data[i % mask.data.length] === 0) data[i] = image.data[i]!;
+    }
+  }
+  return { ...generated, channels: 3, data };
+}
+
+/** What the layer covers of a target-sized image, at least one pixel. */
+function layerPart({ width, height }: Size, { output, layer }: EditPlacement): Bounds {
+  const scaleX = width / output.width;
+  const scaleY = height / output.height;
+  const place = moved(layer, { left: -output.left, top: -output.top });
+  const left = Math.min(width - 1, Math.max(0, Math.floor(place.left * scaleX)));
+  const top = Math.min(height - 1, Math.max(0, Math.floor(place.top * scaleY)));
+  return {
+    left,
+    top,
+    width: Math.max(1, Math.min(width - left, Math.round(place.width * scaleX))),
+    height: Math.max(1, Math.min(height - top, Math.round(place.height * scaleY))),
+  };
 }

@@ -1,10 +1,15 @@
-/** One step of Euler's method along the rectified flow, in place: `x <- x + (sigmaNext - sigma) * velocity`. */
-export function eulerStep(x: Float32Array, velocity: Float32Array, sigma: number, sigmaNext: number): void {
+/** One step of Euler's method along the rectified flow: `x + (sigmaNext - sigma) * velocity`. */
+export function eulerStep(
+  x: Float32Array,
+  velocity: Float32Array,
+  sigma: number,
+  sigmaNext: number,
+): Float32Array {
   const stride = sigmaNext - sigma;
-  for (let i = 0; i < x.length; i++) x[i]! += stride * velocity[i]!;
+  return x.map((value, i) => value + stride * velocity[i]!);
 }
 
 /** What the picture would be if the velocity stayed: `x - sigma * velocity`. */
-export function cleanEstimate(x: Float32Array, velocity: Float32Array, sigma: number): Float32Array {
+export function predictX0(x: Float32Array, velocity: Float32Array, sigma: number): Float32Array {
   return x.map((value, i) => value - sigma * velocity[i]!);
 }

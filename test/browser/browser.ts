@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type Browser, chromium, type FrameLocator, type Page } from 'playwright-core';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 
 /** Where Chromium is: `CHROMIUM`, or the first of the usual names on PATH; undefined where there is none. */
 export function findChromium(): string | undefined {
@@ -72,7 +72,7 @@ export interface Companion {
   stop(): Promise<void>;
 }
 
-export const companionFile = path.join(projectRoot, 'dist/server/main.js');
+const program = path.join(projectRoot, 'dist/server/acepp.js');
 
 /** Starts the built companion with a folder and a port of its own. */
 export async function startCompanion(): Promise<Companion> {
@@ -104,7 +104,7 @@ export async function startCompanion(): Promise<Companion> {
 }
 
 function start(home: string, port: number): Promise<{ child: ChildProcess; link: string }> {
-  const child = spawn(process.execPath, [companionFile, '--no-browser'], {
+  const child = spawn(process.execPath, [program, 'start', '--no-browser'], {
     env: { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(port) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -4,7 +4,7 @@ import { initializeCanvas, readPsd } from 'ag-psd';
 import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { installAdapted } from '../server/adapted.ts';
 import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from './browser.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Builds stand-ins for NVIDIA's libraries, so that ONNX Runtime's own CUDA provider opens and runs the networks on a machine without
- * a card: it places every node, chooses every kernel and takes all the memory that it would, and computes nothing. Linux x64 only;
+ * a GPU: it places every node, chooses every kernel and takes all the memory that it would, and computes nothing. Linux x64 only;
  * needs g++, npm, binutils and NVIDIA's headers (in CUDA_HOME, or fetched with pip).
  */
 import { execFileSync } from 'node:child_process';

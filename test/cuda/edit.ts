@@ -1,24 +1,24 @@
 /** One edit of FLUX.1-Fill-dev's shapes on CUDA, in this process, with a line in the log at each stage and step. */
 import { appendFileSync } from 'node:fs';
-import type { ComputeType } from '../../server/graph/arithmetic.ts';
-import { loadNetworks } from '../../server/models/load.ts';
-import type { MemoryPlan } from '../../server/models/memoryPlan.ts';
+import type { ModelEntry } from '../../server/catalogue/catalogue.ts';
+import type { ComputeDType } from '../../server/graph/precision.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
 import { readEditInput } from '../../server/pipeline/input.ts';
-import type { ModelEntry } from '../../server/weights/catalogue.ts';
+import { loadNetworks } from '../../server/runtime/load-networks.ts';
+import type { MemoryPlan } from '../../server/runtime/memory-plan.ts';
 import type { Container, Tensor } from '../../shared/safetensors.ts';
 
-export interface CardEdit {
+export interface GPUEdit {
   readonly model: ModelEntry;
   readonly plan: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'>;
   /** Pixels of the square that is made; references are as large. */
   readonly side: number;
   readonly references: number;
-  readonly type: ComputeType;
+  readonly type: ComputeDType;
   readonly log: string;
 }
 
-async function main({ model, plan, side, references, type, log }: CardEdit): Promise<void> {
+async function main({ model, plan, side, references, type, log }: GPUEdit): Promise<void> {
   const mark = (text: string) => appendFileSync(log, `stage ${text}\n`);
   mark('loading');
   const networks = await loadNetworks(model, {
@@ -74,4 +74,4 @@ function sample(side: number, references: number, grey: number): Container {
   };
 }
 
-await main(JSON.parse(process.argv[2]!) as CardEdit);
+await main(JSON.parse(process.argv[2]!) as GPUEdit);

@@ -1,11 +1,11 @@
 /**
- * `npm run measure:cuda`: what an edit with FLUX.1-Fill-dev's shapes takes of a card, and which kernels it runs, from ONNX
+ * `npm run measure:cuda`: what an edit with FLUX.1-Fill-dev's shapes takes of a GPU, and which kernels it runs, from ONNX
  * Runtime's own CUDA provider over stand-ins for NVIDIA's libraries (build.ts). Linux x64 only.
  *
  *     npm run measure:cuda                          memory of each form, beside what is planned for it
  *     npm run measure:cuda -- --kernels             the kernels of a step as well
- *     npm run measure:cuda -- --capability 86       another card than 9.0
- *     npm run measure:cuda -- --real                on the card of this machine, planned as for each size
+ *     npm run measure:cuda -- --capability 86       another GPU than 9.0
+ *     npm run measure:cuda -- --real                on the GPU of this machine, planned as for each size
  *
  * What it cannot see: CUDA's context, and workspaces of cuBLAS and cuDNN. One JSON line for each edit on stdout, tables on stderr.
  */
@@ -27,33 +27,27 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import {
-  autoencoderTensors,
-  clipTensors,
-  fluxTensors,
-  t5Tensors,
-  writeWeights,
-} from '../../bench/weights.ts';
-import { engineEnvironment, ortSettings } from '../../server/engine/environment.ts';
-import { measureModel } from '../../server/models/load.ts';
-import { gigabytes, planMemory } from '../../server/models/memoryPlan.ts';
-import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/weights/catalogue.ts';
-import { quantizedLayout } from '../../server/weights/quantize.ts';
+import { clipTensors, fluxTensors, t5Tensors, vaeTensors, writeWeights } from '../../bench/weights.ts';
+import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/catalogue/catalogue.ts';
+import { quantizedLayout } from '../../server/quantize/quantize.ts';
+import { engineEnvironment, ortSettings } from '../../server/runtime/environment.ts';
+import { measureModel } from '../../server/runtime/load-networks.ts';
+import { gigabytes, planMemory } from '../../server/runtime/memory-plan.ts';
 import { buildStandIn } from './build.ts';
-import type { CardEdit } from './edit.ts';
+import type { GPUEdit } from './edit.ts';
 import { readTrace, type StageTrace } from './trace.ts';
 
 const self = path.dirname(fileURLToPath(import.meta.url));
 const flags = new Command('npm run measure:cuda --')
-  .option('--cards <sizes>', 'GB of memory', (text) => text.split(',').map(Number), [80, 32, 24, 16, 12])
+  .option('--gpus <sizes>', 'GB of memory', (text) => text.split(',').map(Number), [80, 32, 24, 16, 12])
   .option('--side <pixels>', 'of the square that is made', Number, 1024)
   .option('--references <count>', 'of the same size', Number, 0)
-  .option('--capability <number>', 'of the card: 75 for 7.5', Number, 90)
+  .option('--capability <number>', 'of the GPU: 75 for 7.5', Number, 90)
   .option('--kernels', 'print those of a step')
-  .option('--real', 'on the card of this machine; memory as nvidia-smi tells it')
+  .option('--real', 'on the GPU of this machine; memory as nvidia-smi tells it')
   .parse()
   .opts<{
-    cards: number[];
+    gpus: number[];
     side: number;
     references: number;
     capability: number;
@@ -66,7 +60,7 @@ process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const libraries = flags.real ? '' : buildStandIn();
 const forms = await writeForms();
 const measured = await Promise.all(forms.map(measureModel));
-for (const size of flags.cards) await measureCard(size);
+for (const size of flags.gpus) await measureGPU(size);
 
 /** FLUX.1-Fill-dev and its quantized forms, of zeros: they take no place on the disk. */
 async function writeForms(): Promise<ModelEntry[]> {
@@ -81,7 +75,7 @@ async function writeForms(): Promise<ModelEntry[]> {
   writeWeights(at('transformer'), fluxTensors({ width: 3072, double: 19, single: 38 }), 'BF16', 'zeros');
   writeWeights(at('t5'), t5Tensors(), 'F16', 'zeros');
   writeWeights(at('clip'), clipTensors(), 'F16', 'zeros');
-  writeWeights(at('autoencoder'), autoencoderTensors(), 'F32', 'zeros');
+  writeWeights(at('vae'), vaeTensors(), 'F32', 'zeros');
   for (const name of ['t5', 'clip'] as const) {
     execFileSync('cp', ['-r', path.join(pocket.folder, name), path.join(model.folder, name)]);
   }
@@ -101,7 +95,7 @@ async function writeForms(): Promise<ModelEntry[]> {
   return forms;
 }
 
-async function measureCard(size: number): Promise<void> {
+async function measureGPU(size: number): Promise<void> {
   // What is free beside a screen, and what CUDA takes for itself, which the stand-ins do not.
   const free = size * 2 ** 30 * 0.94;
   const { sizes } = measured[0]!;
@@ -111,12 +105,12 @@ async function measureCard(size: number): Promise<void> {
     { ...sizes, bytesPerValue: 2 },
   );
   const log = path.join(folder, `${size}.log`);
-  const edit: CardEdit = {
+  const edit: GPUEdit = {
     model: forms.find(({ id }) => id === plan.form.id)!,
     plan,
     side: flags.side,
     references: flags.references,
-    // Cards before 8.0 have no bfloat16.
+    // GPUs before 8.0 have no bfloat16.
     type: flags.capability < 80 ? 'float16' : 'bfloat16',
     log,
   };
@@ -151,7 +145,7 @@ async function measureCard(size: number): Promise<void> {
 }
 
 /** @returns what went wrong */
-async function run(edit: CardEdit, free: number): Promise<string | undefined> {
+async function run(edit: GPUEdit, free: number): Promise<string | undefined> {
   const env = flags.real
     ? engineEnvironment()
     : {
@@ -180,7 +174,7 @@ async function run(edit: CardEdit, free: number): Promise<string | undefined> {
   return code === 0 ? undefined : said;
 }
 
-/** Of the first card, by all that use it. */
+/** Of the first GPU, by all that use it. */
 function usedBytes(): number {
   const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '--id=0'];
   return Number(execFileSync('nvidia-smi', query, { encoding: 'utf8' })) * 2 ** 20;

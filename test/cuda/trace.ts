@@ -3,11 +3,11 @@
 export interface StageTrace {
   /** `loading`, `encoding`, `step 1`, ... */
   readonly stage: string;
-  /** The most memory of the card that was taken in it, in bytes; what was taken before counts. */
+  /** The most memory of the GPU that was taken in it, in bytes; what was taken before counts. */
   readonly peak: number;
   /** How often each kernel and product was launched, the most often first. */
   readonly kernels: ReadonlyMap<string, number>;
-  /** Copies between main memory and the card: in it, out of it. A node on the CPU shows as more of them. */
+  /** Copies between main memory and the GPU: in it, out of it. A node on the CPU shows as more of them. */
   readonly copies: { readonly in: number; readonly out: number };
 }
 
@@ -32,7 +32,7 @@ export function readTrace(log: string): StageTrace[] {
       const name = event === 'kernel' ? shortName(rest) : `${event} ${rest}`;
       last.kernels.set(name, (last.kernels.get(name) ?? 0) + 1);
     }
-    // Of cudaMemcpyKind; 3 is from one place of the card to another.
+    // Of cudaMemcpyKind; 3 is from one place of the GPU to another.
     if (event === 'copy' && rest.startsWith('1 ')) last.copies.in++;
     if (event === 'copy' && rest.startsWith('2 ')) last.copies.out++;
   }

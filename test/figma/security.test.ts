@@ -3,7 +3,7 @@ import { createServer, request as forward } from 'node:http';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { type Companion, findChromium, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { type Built, built } from './driver.ts';
 import { openPlugin, serveEmbedder } from './simulator/plugin.ts';
@@ -222,7 +222,8 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     const embedder = await serveEmbedder();
     const one = await openPlugin(browser, plugin.folder, { scene: new Scene(), embedder: embedder.url });
     await one.ui.getByText('Select a layer to edit').first().waitFor();
-    const value = [{ id: '1:1', name: 'Forged', width: 9, height: 9, obstacle: '', recipe: '' }];
+    const nodes = [{ id: '1:1', name: 'Forged', width: 9, height: 9, obstacle: '', recipe: '' }];
+    const value = { count: 1, nodes };
     const forged = { pluginMessage: { kind: 'event', name: 'selection', value } };
     await one.page.evaluate((message) => {
       const stranger = document.createElement('iframe');

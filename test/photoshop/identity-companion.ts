@@ -1,7 +1,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import manifest from '../../manifest.json' with { type: 'json' };
-import type { EditResult } from '../../shared/events.ts';
+import { CodedError } from '../../shared/errors.ts';
 import { maskBounds } from '../../shared/mask.ts';
+import type { Accepted, Health, History, Models, Poll } from '../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../shared/protocol/events.ts';
+import type { Problem } from '../../shared/protocol/problem.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import {
   asU16,
   bytesOf,
@@ -20,6 +24,8 @@ export class IdentityCompanion {
   #url = '';
   /** While it is set, edits do not end. */
   isHeld = false;
+  /** What becomes of each sample. */
+  change: (value: number) => number = (value) => value;
 
   get url(): string {
     return this.#url;
@@ -39,17 +45,17 @@ export class IdentityCompanion {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url!, this.#url);
-    const json = (status: number, value: unknown): void => {
+    const json = (status: number, value: Health | Models | History | Accepted | Poll | Problem): void => {
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(value));
     };
     if (url.pathname === '/v1/health') {
       const { name, version, protocol } = manifest;
-      return json(200, { name, version, protocol, engine: { state: 'idle' } });
+      return json(200, { name, version, protocol, engine: { state: 'idle', provider: null, model: null } });
     }
     const id = url.pathname.split('/')[3];
     if (url.pathname === '/v1/models') return json(200, { models: [] });
-    if (!id) return json(200, { edits: [] });
+    if (!id) return json(200, { edits: [], next: null });
     if (request.method === 'PUT') {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -57,16 +63,19 @@ export class IdentityCompanion {
       return json(202, { id, state: 'queued', position: 0 });
     }
     const edit = this.edits.get(id);
-    if (!edit) return json(404, {});
-    const layer = identityOf(edit);
+    if (!edit) {
+      const error = new CodedError('not-found', { detail: `No edit ${id}.`, remedy: 'Send it first.' });
+      return json(404, error.toProblem());
+    }
+    const layer = identityOf(edit, this.change);
     if (url.pathname.endsWith('/result')) {
       response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
       response.end(encodeContainer(layer));
       return;
     }
     while (this.isHeld) await new Promise((resolve) => setTimeout(resolve, 20));
-    const done = { seq: 1, time: '', type: 'done', results: [resultOf(edit, layer)] };
-    json(200, { state: 'done', events: [done], next: 1 });
+    const done: EditEvent = { seq: 1, time: '', type: 'done', results: [resultOf(edit, layer)] };
+    json(200, { id, state: 'done', events: [done], next: 1 });
   }
 }
 
@@ -80,13 +89,13 @@ function resultOf(edit: Container, layer: Container): EditResult {
     task: JSON.parse(edit.metadata.request!).task ?? 'inpaint',
     model: 'identity',
     adapters: [],
-    provider: 'none',
+    provider: 'cpu',
     workSize: { width: 16, height: 16 },
     timings: {},
   };
 }
 
-function identityOf({ tensors }: Container): Container {
+function identityOf({ tensors }: Container, change: (value: number) => number): Container {
   const edit = tensors.get('edit')!;
   const [height, width] = edit.shape as [number, number];
   const deep = edit.dtype === 'U16';
@@ -98,7 +107,7 @@ function identityOf({ tensors }: Container): Container {
   for (let i = 0; i < bounds.width * bounds.height; i++) {
     const x = bounds.left + (i % bounds.width);
     const from = (bounds.top + Math.floor(i / bounds.width)) * width + x;
-    for (let c = 0; c < 3; c++) data[i * 4 + c] = source[from * 4 + c]!;
+    for (let c = 0; c < 3; c++) data[i * 4 + c] = change(source[from * 4 + c]!);
     data[i * 4 + 3] = mask[from]! * (deep ? 257 : 1);
   }
   const shape = [bounds.height, bounds.width, 4];

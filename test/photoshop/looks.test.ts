@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Browser } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { type Companion, findChromium, glimpse, launchBrowser, startCompanion } from '../browser/browser.ts';
 import { openPanel, type PanelOptions, type SimulatedPanel } from './panel.ts';
 

@@ -1,7 +1,17 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEvent, EditEventBody } from '../../shared/events.ts';
+import type {
+  Accepted,
+  Cancelled,
+  Health,
+  History,
+  ModelInfo,
+  Models,
+  Poll,
+} from '../../shared/protocol/answers.ts';
+import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
+import type { Problem } from '../../shared/protocol/problem.ts';
 import { type Container, decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 
 export const token = 'the-right-token';
@@ -10,9 +20,21 @@ export const token = 'the-right-token';
 export class ScriptedCompanion {
   readonly edits = new Map<string, Container>();
   readonly cancelled: string[] = [];
-  models = [{ id: 'pocket', title: 'Pocket', adapters: [] as string[] }];
+  models: ModelInfo[] = [
+    {
+      id: 'pocket',
+      title: 'Pocket',
+      maxSequence: 144,
+      defaultContext: 0.25,
+      defaultSteps: 12,
+      defaultGuidance: 4,
+      adapters: [],
+    },
+  ];
   /** What it says of itself; a test may let it be another program, or another version. */
   health = { name: manifest.name, version: manifest.version, protocol: manifest.protocol };
+  /** Bodies that take the place of answers, by path: what a faulty or foreign program would say. */
+  readonly wrong = new Map<string, unknown>();
   private readonly events: EditEvent[] = [];
   private server: Server | undefined;
   private port = 0;
@@ -44,12 +66,21 @@ export class ScriptedCompanion {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url!, this.url);
-    const json = (status: number, value: unknown): void => {
+    const json = (
+      status: number,
+      value: Health | Models | History | Accepted | Poll | Cancelled | Problem,
+    ): void => {
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(value));
     };
+    const wrong = this.wrong.get(url.pathname);
+    if (wrong !== undefined) {
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify(wrong));
+      return;
+    }
     if (url.pathname === '/v1/health') {
-      return json(200, { ...this.health, engine: { state: 'idle' } });
+      return json(200, { ...this.health, engine: { state: 'idle', provider: null, model: null } });
     }
     if (request.headers.authorization !== `Bearer ${token}`) {
       const code = request.headers.authorization ? 'token-wrong' : 'token-missing';
@@ -58,7 +89,7 @@ export class ScriptedCompanion {
     }
     if (url.pathname === '/v1/models') return json(200, { models: this.models });
     const id = url.pathname.split('/')[3];
-    if (!id) return json(200, { edits: [] });
+    if (!id) return json(200, { edits: [], next: null });
     if (request.method === 'PUT') {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -71,7 +102,7 @@ export class ScriptedCompanion {
     }
     if (request.method === 'DELETE') {
       this.cancelled.push(id);
-      return json(200, { state: 'cancelled' });
+      return json(202, { id, state: 'cancelled' });
     }
     if (url.pathname.endsWith('/result')) {
       const variant = Number(url.searchParams.get('variant'));
@@ -92,6 +123,6 @@ export class ScriptedCompanion {
       });
     }
     const events = this.events.slice(after);
-    json(200, { state: 'running', events, next: after + events.length });
+    json(200, { id, state: 'running', events, next: after + events.length });
   }
 }

@@ -27,7 +27,10 @@ describe('the connection', () => {
     const connection = createConnection({ companions, storage });
     releases.push(connection.start());
     const reaches = (kind: string) =>
-      vi.waitFor(() => expect(connection.state.value.kind).toBe(kind), { timeout: 15_000, interval: 10 });
+      vi.waitFor(() => expect(connection.state.value).toMatchObject({ kind }), {
+        timeout: 15_000,
+        interval: 10,
+      });
     return { connection, kept, reaches };
   }
 

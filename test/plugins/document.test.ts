@@ -3,7 +3,7 @@ import { createDocument } from '../../plugins/browser/document.ts';
 import { createHistory } from '../../plugins/browser/history.ts';
 import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
 import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
-import type { EditResult } from '../../shared/events.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 
 const emptyMask = (width: number, height: number) => ({
   width,
@@ -48,6 +48,7 @@ describe('the open picture', () => {
     return { width, height, data };
   };
   const placement = {
+    editID: 'an edit',
     name: 'a layer',
     bounds: { left: 6, top: 4, width: 2, height: 1 },
     layer: { width: 2, height: 1, data: new Uint8Array([200, 0, 0, 255, 0, 200, 0, 0]) },

@@ -4,8 +4,9 @@ import type { Host, Placement, Reference } from '../../plugins/panel/host.ts';
 import { createSession } from '../../plugins/panel/models/session.ts';
 import { createSettings } from '../../plugins/panel/models/settings.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EditEventBody, EditResult } from '../../shared/events.ts';
-import { parseEditRequest } from '../../shared/request.ts';
+import type { EditEventBody } from '../../shared/protocol/events.ts';
+import { parseEditRequest } from '../../shared/protocol/request.ts';
+import type { EditResult } from '../../shared/protocol/result.ts';
 import { ScriptedCompanion, token } from './companion.ts';
 
 const picture = { width: 4, height: 2, data: new Uint8Array(32).fill(9) };

@@ -2,7 +2,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { RunningCompanion } from '../server/http/running-companion.ts';
 
 const python = ['python3', 'python'].find(

@@ -3,6 +3,7 @@ computes with the weights that the formula W + scale * alpha / rank * B A makes 
 
 import copy
 import itertools
+import json
 from dataclasses import replace
 
 import torch
@@ -61,6 +62,16 @@ class Adapters:
 
     def save(self, name, tensors, metadata=None):
         save_file({key: t.contiguous() for key, t in tensors.items()}, self.folder / name, metadata)
+
+    def metadata(self):
+        """64 columns alone would be FLUX.1-dev, which cannot edit; and fewer blocks than FLUX.1's an incomplete file."""
+        return {"input_columns": "384", "double_blocks": str(self.shape.double), "single_blocks": str(self.shape.single)}
+
+    def describe_index(self):
+        index = self.folder / f"{SHARDS}.index.json"
+        content = json.loads(index.read_text())
+        content["metadata"] |= self.metadata()
+        index.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
 
     @staticmethod
     def float8(state):
@@ -161,11 +172,12 @@ class Adapters:
         in_bfloat16 = copy.deepcopy(self.model).bfloat16()
         in_bfloat16.save_pretrained(self.folder / "shards", max_shard_size=sum(t.numel() for t in state.values()))
         (self.folder / "shards" / "config.json").unlink()
+        self.describe_index()
         expected = {**self.inputs, "base": self.velocity(state)}
         assert torch.allclose(self.velocity_in_448_columns(state), expected["base"], atol=1e-5)
 
         in_float8, meant = self.float8(state)
-        self.save("float8.safetensors", in_float8)
+        self.save("float8.safetensors", in_float8, self.metadata())
         expected["float8"] = self.velocity(meant)
 
         together = dict(state)

@@ -1,20 +1,20 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type ComputeType, float32 } from '../../server/graph/arithmetic.ts';
+import { isBlockType, valuesOfBlocks } from '../../server/checkpoints/gguf/ggml-blocks.ts';
+import { openStored } from '../../server/checkpoints/header.ts';
+import { WeightsFile } from '../../server/checkpoints/weights-file.ts';
 import { Graph } from '../../server/graph/graph.ts';
+import { type ComputeDType, float32 } from '../../server/graph/precision.ts';
+import { Layers } from '../../server/nn/layers.ts';
+import { writeBlocks } from '../../server/quantize/quantize.ts';
 import { randn } from '../../server/sampling/noise.ts';
-import { WeightsFile } from '../../server/weights/file.ts';
-import { isBlockType, valuesOfBlocks } from '../../server/weights/ggmlBlocks.ts';
-import { openStored } from '../../server/weights/header.ts';
-import { Layers } from '../../server/weights/layers.ts';
-import { writeBlocks } from '../../server/weights/quantize.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinAbsolute, withinRelative } from './measure.ts';
 import { compute, type How } from './networks.ts';
 
 /** Of scales that are rounded to 11 bits and, in two types, of codes that are fitted; then of what is computed in. */
-const limitIn: Readonly<Record<ComputeType, number>> = { float32: 6e-3, bfloat16: 1e-2, float16: 6e-3 };
+const limitIn: Readonly<Record<ComputeDType, number>> = { float32: 6e-3, bfloat16: 1e-2, float16: 6e-3 };
 
 /** The values of a tensor of a GGUF file, read from where our header says that it lies; and a layer that has it as its weight. */
 export async function compareBlocks(folder: string, line: LineOf<'blocks'>, how: How): Promise<Row[]> {
@@ -39,13 +39,13 @@ async function compareLayer(
   source: string,
   line: LineOf<'blocks'>,
   weights: Float32Array,
-  { provider, transformer: arithmetic = float32 }: How,
+  { provider, transformer: precision = float32 }: How,
 ): Promise<Row> {
   const temporary = mkdtempSync(path.join(tmpdir(), 'acepp-blocks-'));
   try {
     const target = path.join(temporary, 'blocks.safetensors');
     await writeBlocks(source, target);
-    const layers = new Layers(Graph.create('layer', arithmetic), await WeightsFile.open(target));
+    const layers = new Layers(Graph.create('layer', precision), await WeightsFile.open(target));
     const [rows = 0, columns = 0] = layers.shape(`${line.type}.weight`);
     const tokens = 64;
     // So small that the largest of the weights stay within float16.
@@ -55,15 +55,15 @@ async function compareLayer(
     const all = layers.linear(line.type, given);
     const first = layers.linear(line.type, layers.graph.rows(given, 0, 1));
     layers.graph.output('y', layers.graph.cast(layers.graph.concat(0, [all, first]), 'float32'));
-    const y = await compute(provider, layers.graph.finish(), { x }, 'y', arithmetic.type);
+    const y = await compute(provider, layers.graph.finish(), { x }, 'y', precision.type);
     const expected = Float32Array.from({ length: (tokens + 1) * rows }, (_, i) => {
       const [m, n] = [Math.floor(i / rows) % tokens, i % rows];
       let sum = 0;
       for (let k = 0; k < columns; k++) sum += x[m * columns + k]! * weights[n * columns + k]!;
       return sum;
     });
-    const part = arithmetic.type === 'float32' ? 'in a layer' : `in a layer, ${arithmetic.type}`;
-    return withinRelative(line, part, y, expected, limitIn[arithmetic.type]);
+    const part = precision.type === 'float32' ? 'in a layer' : `in a layer, ${precision.type}`;
+    return withinRelative(line, part, y, expected, limitIn[precision.type]);
   } finally {
     rmSync(temporary, { recursive: true });
   }

@@ -2,11 +2,11 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { Command, Option } from 'commander';
-import { engineEnvironment } from '../../server/engine/environment.ts';
-import { abilitiesOf } from '../../server/engine/probe.ts';
-import { type Provider, providers } from '../../server/engine/provider.ts';
-import type { Arithmetic } from '../../server/graph/arithmetic.ts';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
+import type { Precision } from '../../server/graph/precision.ts';
+import { engineEnvironment } from '../../server/runtime/environment.ts';
+import { capabilitiesOf } from '../../server/runtime/probe.ts';
+import { type Provider, providers } from '../../server/runtime/provider.ts';
 import { compareLine } from './compare.ts';
 import { readLines } from './lines.ts';
 import type { Row } from './measure.ts';
@@ -32,19 +32,19 @@ const command = new Command('npm run reference --')
   .parse();
 const folder = path.resolve(command.processedArgs[0]);
 const { provider } = command.opts<{ provider: Provider }>();
-// The loader reads where a card's libraries are when a process starts.
+// The loader reads where a GPU's libraries are when a process starts.
 if (provider !== 'cpu' && !process.env.ORT_DISABLE_TELEMETRY) {
   const again = [...process.execArgv, ...process.argv.slice(1)];
   process.exit(
     spawnSync(process.execPath, again, { env: engineEnvironment(), stdio: 'inherit' }).status ?? 1,
   );
 }
-const { attention, transformer } = await abilitiesOf(provider);
+const { attention, transformer } = await capabilitiesOf(provider);
 if (attention !== 'fused')
   console.error(`Attention is ${attention}: ${provider} computes the fused one wrongly.`);
 const float = { provider, attention };
 // What the transformer is computed in on this provider; the CPU, which takes float32, shows what both cost.
-const halves: readonly Arithmetic[] =
+const halves: readonly Precision[] =
   provider === 'cpu'
     ? [
         { type: 'bfloat16', attention },

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { loadNetworks } from '../../server/models/load.ts';
 import type { Networks, PlanarImage } from '../../server/models/networks.ts';
 import { runEdit } from '../../server/pipeline/edit.ts';
 import { readEditInput } from '../../server/pipeline/input.ts';
-import { latentColumns, packInto } from '../../server/pipeline/packing.ts';
+import { packedChannels, packInto } from '../../server/pipeline/packing.ts';
+import { loadNetworks } from '../../server/runtime/load-networks.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
 import { psnr } from './formulas.ts';
 import type { LineOf } from './lines.ts';
@@ -23,9 +23,6 @@ export async function compareEdit(folder: string, line: LineOf<'edit'>, how: How
     title: line.model,
     folder: path.join(folder, line.model),
     maxSequence: 4096,
-    defaultContext: 0.5,
-    defaultSteps: 28,
-    defaultGuidance: 50,
   };
   const networks = await loadNetworks(model, how);
   const { watched, latents, pictures } = watch(networks);
@@ -37,7 +34,7 @@ export async function compareEdit(folder: string, line: LineOf<'edit'>, how: How
   // What enters the first step is the noise.
   const ours = latents.slice(1);
   if (ours.length !== steps) throw new Error(`${ours.length} steps, not ${steps}`);
-  const size = tokens * latentColumns;
+  const size = tokens * packedChannels;
   const errors = ours.map((latent, step) =>
     compare(latent, reference.subarray(step * size, (step + 1) * size)),
   );
@@ -75,21 +72,21 @@ function watch(networks: Networks) {
   const watched: Networks = {
     ...networks,
     velocity(step) {
-      const { inputColumns } = networks.spec;
+      const { inChannels } = networks.spec;
       const tokens = step.rows * step.columns;
-      const latent = new Float32Array(tokens * latentColumns);
+      const latent = new Float32Array(tokens * packedChannels);
       for (let token = 0; token < tokens; token++) {
-        const from = token * inputColumns;
-        latent.set(step.input.subarray(from, from + latentColumns), token * latentColumns);
+        const from = token * inChannels;
+        latent.set(step.input.subarray(from, from + packedChannels), token * packedChannels);
       }
       latents.push(latent);
       return networks.velocity(step);
     },
-    async decodeLatent(latent) {
+    async vaeDecode(latent) {
       const packed = new Float32Array(latent.data.length);
-      packInto(packed, latentColumns, 0, latent);
+      packInto(packed, packedChannels, 0, latent);
       latents.push(packed);
-      const picture = await networks.decodeLatent(latent);
+      const picture = await networks.vaeDecode(latent);
       pictures.push(picture);
       return picture;
     },

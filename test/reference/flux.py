@@ -128,7 +128,9 @@ def describe(shape):
 def write(lines, shape, name, weights, text_width, vector_width, seed):
     """Returns the model, for the edit from end to end."""
     model = make(shape, text_width, vector_width, seed)
-    save(LAYOUTS[shape.layout](model.state_dict()), lines.folder / weights, dtype=DTYPES[shape.dtype])
+    # As wide as FLUX.1, but with fewer blocks: else the file would count as an incomplete FLUX.1.
+    blocks = {"double_blocks": str(shape.double), "single_blocks": str(shape.single)} if shape.hidden == 3072 else None
+    save(LAYOUTS[shape.layout](model.state_dict()), lines.folder / weights, blocks, DTYPES[shape.dtype])
     inputs = draw_inputs(shape, text_width, vector_width, seed)
     with largest(model.transformer_blocks[-1], part=0) as reached:
         expected = velocity(model, inputs)

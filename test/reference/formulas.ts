@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { readEditInput } from '../../server/pipeline/input.ts';
+import { inChannels } from '../../server/models/networks.ts';
+import { readUnits } from '../../server/pipeline/condition.ts';
+import { readEditInput, sizesOf } from '../../server/pipeline/input.ts';
 import { packInto, unshuffleMask } from '../../server/pipeline/packing.ts';
-import { conditionUnits, planEdit, readTarget } from '../../server/pipeline/plan.ts';
+import { resolveEdit } from '../../server/pipeline/resolve.ts';
 import { randn } from '../../server/sampling/noise.ts';
-import { schedule } from '../../server/sampling/schedule.ts';
-import { boundsOf } from '../../shared/bounds.ts';
-import { rowsOf } from '../../shared/image.ts';
-import { resizeToPlanar } from '../../shared/resize.ts';
+import { schedule } from '../../server/sampling/sigmas.ts';
+import { boundsOf, type Size } from '../../shared/bounds.ts';
+import { type Planar, planar, type Raster } from '../../shared/image.ts';
+import { nearestExact, resizeToPlanar, rowsOf } from '../../shared/resize.ts';
 import { decodeContainer } from '../../shared/safetensors.ts';
 import { type ConditionUnits, joinUnits } from '../../shared/units.ts';
 import type { LineOf } from './lines.ts';
@@ -50,38 +52,41 @@ export function compareSchedule(folder: string, line: LineOf<'schedule'>): Row[]
  */
 export async function compareUnits(folder: string, line: LineOf<'units'>): Promise<Row[]> {
   const input = await readEditInput(decodeContainer(readFileSync(path.join(folder, line.request))));
-  const inputColumns = line.withChange ? 448 : 384;
-  const spec = {
+  const columns = line.withChange ? inChannels.fft : inChannels.inpaint;
+  const model = {
     id: 'reference',
-    inputColumns,
+    family: 'fill',
+    inChannels: columns,
     maxSequence: 4096,
-    defaultContext: 0.5,
-    defaultSteps: 1,
-    defaultGuidance: 1,
+    adapters: [],
   } as const;
-  const plan = planEdit(input, spec);
-  const { layout } = plan;
-  const whole = (raster: Parameters<typeof rowsOf>[0]) =>
-    resizeToPlanar(rowsOf(raster, boundsOf(raster)), raster);
-  const mask = input.mask && {
-    ...boundsOf(input.mask),
-    channels: 1,
-    data: Float32Array.from(input.mask.data, (value) => value / 255),
+  const edit = resolveEdit(input.request, sizesOf(input), model);
+  const { layout } = edit;
+  const mask = input.mask
+    ? {
+        ...boundsOf(input.mask),
+        channels: 1,
+        data: Float32Array.from(input.mask.data, (value) => value / 255),
+      }
+    : filled(planar(1, layout.target), 1);
+  const target = {
+    ...(input.edit && { image: resizeNearest(asPlanar(input.edit), layout.target) }),
+    mask: resizeNearest(mask, layout.target),
   };
   const references = input.references.map((reference, i) => {
-    const { crop } = layout.references[i]!;
-    return resizeToPlanar(rowsOf(reference, crop), crop);
+    const { crop, drawn } = layout.references[i]!;
+    return resizeToPlanar(rowsOf(reference, crop), drawn);
   });
-  const joined = joinUnits(
-    { ...(input.edit && { image: whole(input.edit) }), ...(mask && { mask }) },
-    references,
-    layout,
-    { repaintingScale: input.request.repaintingScale ?? 1, withChange: line.withChange },
-  );
+  const repaintingScale = input.request.repaintingScale ?? 1;
+  const options = { repaintingScale, withChange: line.withChange };
+  const joined = joinUnits(target, references, layout, options);
   const rows = [compareJoined(folder, line, 'shared/units', joined)];
-  const { target } = layout;
-  if (target.width === plan.window.width && target.height === plan.window.height) {
-    const piped = conditionUnits(input, plan, readTarget(input, plan), line.withChange);
+  if (layout.target.width === edit.window.width && layout.target.height === edit.window.height) {
+    const units = readUnits(input, edit);
+    const piped = joinUnits(units.target, units.references, layout, {
+      ...options,
+      repaintingScale: edit.repaintingScale,
+    });
     rows.push(compareJoined(folder, line, 'server/pipeline', piped));
   }
   return rows;
@@ -107,6 +112,29 @@ function compareJoined(folder: string, line: LineOf<'units'>, part: string, unit
     reference.push(...expected.floats(name));
   }
   return withinAbsolute(line, part, ours, reference, pixelLimit);
+}
+
+const asPlanar = (raster: Raster): Planar => resizeToPlanar(rowsOf(raster, boundsOf(raster)), raster);
+
+function filled(image: Planar, value: number): Planar {
+  image.data.fill(value);
+  return image;
+}
+
+/** Resizes a planar image like torch's `F.interpolate(mode='nearest-exact')`. */
+function resizeNearest(image: Planar, size: Size): Planar {
+  if (image.width === size.width && image.height === size.height) return image;
+  const result = planar(image.channels, size);
+  let to = 0;
+  for (let c = 0; c < image.channels; c++) {
+    for (let y = 0; y < size.height; y++) {
+      const from = (c * image.height + nearestExact(y, image.height, size.height)) * image.width;
+      for (let x = 0; x < size.width; x++) {
+        result.data[to++] = image.data[from + nearestExact(x, image.width, size.width)]!;
+      }
+    }
+  }
+  return result;
 }
 
 /** [tokens, 256] */

@@ -1,10 +1,9 @@
 import path from 'node:path';
-import type { Abilities } from '../../server/engine/probe.ts';
-import { type Arithmetic, type ComputeType, float32 } from '../../server/graph/arithmetic.ts';
+import { openAdapter } from '../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../server/checkpoints/weights-file.ts';
 import type { Model } from '../../server/graph/encode.ts';
-import { type Arrays, type Provider, Session } from '../../server/graph/session.ts';
+import { type ComputeDType, float32, type Precision } from '../../server/graph/precision.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
-import { FirstBlockCache } from '../../server/models/firstBlockCache.ts';
 import {
   adapterInput,
   buildFlux,
@@ -13,24 +12,26 @@ import {
   sinusoidalEmbedding,
 } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
-import { openAutoencoder } from '../../server/models/tiles.ts';
-import { openTransformer } from '../../server/models/transformer.ts';
-import { openAdapter } from '../../server/weights/adapter.ts';
-import { WeightsFile } from '../../server/weights/file.ts';
+import type { Capabilities } from '../../server/runtime/probe.ts';
+import { type Arrays, Session } from '../../server/runtime/session.ts';
+import { openTransformer } from '../../server/runtime/transformer.ts';
+import { openVAE } from '../../server/runtime/vae-tiles.ts';
+import { FirstBlockCache } from '../../server/sampling/first-block-cache.ts';
+import type { Provider } from '../../shared/protocol/provider.ts';
 import type { LineOf } from './lines.ts';
 import { type Row, readArrays, withinAbsolute, withinRelative } from './measure.ts';
 import { roundedAfterEachNode } from './rounded.ts';
 
 /** What computes the networks, and in what: the transformer may be in 16 bits. */
-export interface How extends Omit<Abilities, 'transformer'> {
+export interface How extends Omit<Capabilities, 'transformer'> {
   readonly provider: Provider;
-  readonly transformer?: Arithmetic;
+  readonly transformer?: Precision;
 }
 
 /** Of float32 sums in another order. */
 const limit = 1e-4;
 /** Of a transformer of a few blocks against float32: each value is rounded some twenty times, to 8 bits or 11. */
-const limitIn: Readonly<Record<ComputeType, number>> = { float32: limit, bfloat16: 2e-2, float16: 3e-3 };
+const limitIn: Readonly<Record<ComputeDType, number>> = { float32: limit, bfloat16: 2e-2, float16: 3e-3 };
 
 /** On the CPU a graph in 16 bits is rounded to them after each node. */
 export async function compute(
@@ -38,7 +39,7 @@ export async function compute(
   model: Model,
   inputs: Arrays,
   output: string,
-  type: ComputeType = 'float32',
+  type: ComputeDType = 'float32',
 ): Promise<Float32Array> {
   const isRounded = provider === 'cpu' && type !== 'float32';
   const computed = isRounded ? roundedAfterEachNode(model, type) : model;
@@ -69,9 +70,9 @@ export async function compareFlux(
     provider,
     model,
     {
-      image: padded(array.floats('image'), array.shape('image'), sizes.inputColumns),
+      image: padded(array.floats('image'), array.shape('image'), sizes.inChannels),
       text: array.floats('text'),
-      vector: array.floats('vector'),
+      pooled: array.floats('vector'),
       timestep: sinusoidalEmbedding(array.floats('sigma')[0]!),
       ...(sizes.hasGuidance && { guidance: sinusoidalEmbedding(array.floats('guidance')[0]!) }),
       ...rotaryTables(sizes.headSize, textTokens, rows, columns),
@@ -97,7 +98,7 @@ export async function compareCache(
   const array = readArrays(folder, line.arrays);
   const network = openTransformer({
     file: await openWeights(folder, line),
-    arithmetic: transformer,
+    precision: transformer,
     session: { provider, copiesWeights: false },
     capacity: 1,
     findAdapter: () => Promise.reject(new Error('there is none')),
@@ -107,7 +108,7 @@ export async function compareCache(
   const conditioning = {
     text: array.floats('text'),
     textTokens: array.shape('text')[0]!,
-    vector: array.floats('vector'),
+    pooled: array.floats('vector'),
   };
   const [guidance = 0] = array.floats('guidance');
   const cache = new FirstBlockCache(array.floats('threshold')[0]!);
@@ -167,7 +168,7 @@ export async function compareCLIP(
     provider,
     buildCLIP(await openWeights(folder, line), tokens.length, attention),
     inputs,
-    'vector',
+    'pooled',
   );
   return [withinRelative(line, '', vector, array.floats('vector'), limit)];
 }
@@ -191,10 +192,10 @@ export async function compareAutoencoder(
     ['', undefined],
     [' in tiles', tileSide],
   ] as const) {
-    const autoencoder = openAutoencoder(file, 1, { provider, attention, copiesWeights: false }, side);
-    const encoding = await autoencoder.encode({ data: array.floats('image'), width, height });
-    const decoding = await autoencoder.decode({ data: latent, channels, width: columns, height: rows });
-    await autoencoder.release();
+    const vae = openVAE(file, 1, { provider, attention, copiesWeights: false }, side);
+    const encoding = await vae.encode({ data: array.floats('image'), width, height });
+    const decoding = await vae.decode({ data: latent, channels, width: columns, height: rows });
+    await vae.release();
     rowsOfTable.push(
       withinRelative(line, `encode${how}`, encoding.data, latent, limit),
       withinRelative(line, `decode${how}`, decoding.data, decoded, limit),

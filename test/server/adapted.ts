@@ -1,6 +1,6 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { projectRoot } from '../../server/paths.ts';
+import { projectRoot } from '../../server/disk/paths.ts';
 import { bytesOf, encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 
 /** Puts the model `adapted` into a companion's data folder: the tiny one with an adapter of this name. */

@@ -1,4 +1,4 @@
-import type { Bounds } from '../../../shared/events.ts';
+import type { Bounds } from '../../../shared/bounds.ts';
 import type { Mask } from '../../../shared/mask.ts';
 
 export interface Point {

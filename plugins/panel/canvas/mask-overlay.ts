@@ -1,5 +1,5 @@
+import type { Bounds } from '../../../shared/bounds.ts';
 import { boundsOf } from '../../../shared/bounds.ts';
-import type { Bounds } from '../../../shared/events.ts';
 import type { PaintMask } from './brush.ts';
 import { context, newCanvas } from './decode.ts';
 

@@ -1,4 +1,4 @@
-import type { EditRequest } from '../../../shared/request.ts';
+import type { EditRequest } from '../../../shared/protocol/request.ts';
 import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import type { Capture, Pixels, Reference } from '../host.ts';
 

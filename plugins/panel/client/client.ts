@@ -1,38 +1,32 @@
 import axios, { type AxiosInstance, type AxiosRequestConfig, isAxiosError } from 'axios';
-import { CodedError, errorStatus, type Problem } from '../../../shared/errors.ts';
-import type { EditEvent, EditResult, EditState } from '../../../shared/events.ts';
+import * as v from 'valibot';
+import type { Bounds } from '../../../shared/bounds.ts';
+import { CodedError } from '../../../shared/errors.ts';
+import { jsonIn, parseMessage } from '../../../shared/parse.ts';
+import {
+  acceptedSchema,
+  cancelSchema,
+  type Health,
+  type History as HistoryPage,
+  healthSchema,
+  historySchema,
+  type ModelInfo,
+  modelsSchema,
+  type PairingStarted,
+  type Poll,
+  pairedSchema,
+  pairingSchema,
+  pollSchema,
+} from '../../../shared/protocol/answers.ts';
+import type { PairingCode } from '../../../shared/protocol/pairing-code.ts';
+import { type Problem, problemSchema } from '../../../shared/protocol/problem.ts';
+import { readResult } from '../../../shared/protocol/result-container.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { Pixels } from '../host.ts';
-
-export interface Health {
-  readonly name: string;
-  readonly version: string;
-  readonly protocol: number;
-  readonly engine: {
-    readonly state: string;
-    readonly provider?: string | null;
-    readonly model?: string | null;
-  };
-}
-
-/** A model that can run. */
-export interface ModelInfo {
-  readonly id: string;
-  readonly title: string;
-  /** Names of the adapters that lie beside it. */
-  readonly adapters: readonly string[];
-}
-
-export interface EditPoll {
-  readonly state: EditState;
-  readonly events: readonly EditEvent[];
-  /** The `after` of the next poll. */
-  readonly next: number;
-}
+import type { PastEdit, Pixels } from '../host.ts';
 
 export interface EditLayer {
   readonly layer: Pixels;
-  readonly bounds: EditResult['bounds'];
+  readonly bounds: Bounds;
 }
 
 export interface Client {
@@ -43,15 +37,17 @@ export interface Client {
   /** @throws CodedError `token-missing` or `token-wrong` */
   models(): Promise<readonly ModelInfo[]>;
   /** Asks the companion to show six digits; needs no token. */
-  startPairing(): Promise<{ readonly id: string; readonly seconds: number }>;
+  startPairing(): Promise<PairingStarted>;
   /** The token, for the digits. */
   finishPairing(id: string, code: string): Promise<string>;
   /** Sends an edit; the same id and body may be sent again without running twice. */
   put(id: string, body: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Waits up to `wait` seconds for events with a `seq` above `after`. */
-  poll(id: string, after: number, wait: number): Promise<EditPoll>;
+  poll(id: string, after: number, wait: number): Promise<Poll>;
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
+  /** An edit of the past; undefined where the companion keeps it no longer. */
+  history(id: string): Promise<PastEdit | undefined>;
 }
 
 const secondsToAnswer = 15;
@@ -60,8 +56,8 @@ const secondsToSayHealth = 4;
 const secondsToUpload = 300;
 
 /**
- * The companion's protocol. Every method rejects with a CodedError: the companion's own problem, or
- * `companion-gone` where nothing answers.
+ * The companion's protocol. Every method rejects with a CodedError: the companion's own problem, `companion-gone` where
+ * nothing answers, or `message-invalid` for an answer that is not in the form of the protocol.
  * @param url where the companion listens, without a slash at the end
  */
 export function createClient(url: string, token: string | undefined): Client {
@@ -76,24 +72,31 @@ export function createClient(url: string, token: string | undefined): Client {
     timeout: secondsToAnswer * 1000,
     ...(token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }),
   });
-  const ask = <T>(request: AxiosRequestConfig): Promise<T> => send<T>(http, url, request);
+  const ask = async <S extends v.GenericSchema>(schema: S, request: AxiosRequestConfig) => {
+    const answer = await send(http, url, request);
+    return parseMessage(
+      schema,
+      answer,
+      `The answer to ${(request.method ?? 'get').toUpperCase()} ${request.url}`,
+    );
+  };
 
   return {
     url,
-    health: () => ask<Health>({ url: '/v1/health', timeout: secondsToSayHealth * 1000 }),
-    models: async () => (await ask<{ models: readonly ModelInfo[] }>({ url: '/v1/models' })).models,
-    startPairing: () => ask({ method: 'post', url: '/v1/pairings' }),
+    health: () => ask(healthSchema, { url: '/v1/health', timeout: secondsToSayHealth * 1000 }),
+    models: async () => (await ask(modelsSchema, { url: '/v1/models' })).models,
+    startPairing: () => ask(pairingSchema, { method: 'post', url: '/v1/pairings' }),
     finishPairing: async (id, code) => {
-      const paired = await ask<{ token: string }>({
+      const paired = await ask(pairedSchema, {
         method: 'put',
         url: `/v1/pairings/${id}`,
-        data: JSON.stringify({ code }),
+        data: JSON.stringify({ code } satisfies PairingCode),
         headers: { 'Content-Type': 'application/json' },
       });
       return paired.token;
     },
     put: async (id, body) => {
-      await ask({
+      await ask(acceptedSchema, {
         method: 'put',
         url: `/v1/edits/${id}`,
         data: body.buffer,
@@ -102,35 +105,52 @@ export function createClient(url: string, token: string | undefined): Client {
       });
     },
     poll: (id, after, wait) =>
-      ask<EditPoll>({
+      ask(pollSchema, {
         url: `/v1/edits/${id}`,
         params: { after, wait },
         timeout: (wait + secondsToAnswer) * 1000,
       }),
     result: async (id, variant) => {
-      const bytes = await ask<ArrayBuffer>({
+      const bytes = await send(http, url, {
         url: `/v1/edits/${id}/result`,
         params: { variant },
         responseType: 'arraybuffer',
         timeout: secondsToUpload * 1000,
       });
-      return readLayer(new Uint8Array(bytes));
+      return readLayer(new Uint8Array(bytes as ArrayBuffer));
     },
     cancel: async (id) => {
-      await ask({ method: 'delete', url: `/v1/edits/${id}` });
+      await ask(cancelSchema, { method: 'delete', url: `/v1/edits/${id}` });
+    },
+    history: async (id) => {
+      let before: string | null | undefined;
+      do {
+        const page: HistoryPage = await ask(historySchema, {
+          url: '/v1/edits',
+          params: before ? { before } : {},
+        });
+        const found = page.edits.find((edit) => edit.id === id);
+        if (found) return found;
+        before = page.next;
+      } while (before);
+      return undefined;
     },
   };
 }
 
-async function send<T>(http: AxiosInstance, url: string, request: AxiosRequestConfig): Promise<T> {
+async function send(http: AxiosInstance, url: string, request: AxiosRequestConfig): Promise<unknown> {
   try {
-    return (await http.request<T>(request)).data;
+    return (await http.request<unknown>(request)).data;
   } catch (thrown) {
     throw toCodedError(thrown, url);
   }
 }
 
+/** UXP's words where a manifest does not let a plugin call an address; thrown by the request, or told by its error event. */
+const denial = /permission denied|manifest entry not found/i;
+
 function toCodedError(thrown: unknown, url: string): CodedError {
+  if (thrown instanceof Error && denial.test(thrown.message)) return denied(thrown, url);
   if (!isAxiosError<unknown>(thrown)) return CodedError.from(thrown);
   if (thrown.response === undefined) {
     return new CodedError('companion-gone', {
@@ -148,52 +168,28 @@ function toCodedError(thrown: unknown, url: string): CodedError {
   });
 }
 
-/** A problem document; it comes as bytes where bytes were asked for. */
-function readProblem(body: unknown): Problem | undefined {
-  let value = body;
-  if (value instanceof ArrayBuffer || ArrayBuffer.isView(value)) {
-    try {
-      value = JSON.parse(new TextDecoder().decode(value));
-    } catch {
-      return undefined;
-    }
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const problem = value as Partial<Problem>;
-  const known = typeof problem.code === 'string' && Object.hasOwn(errorStatus, problem.code);
-  return known && typeof problem.detail === 'string' && typeof problem.remedy === 'string'
-    ? (problem as Problem)
-    : undefined;
+/** The host's own words: they say what no guess of ours could. */
+function denied(cause: Error, url: string): CodedError {
+  return new CodedError('local-access-denied', {
+    detail: `This program does not let the panel call ${url}: “${cause.message.trim()}”`,
+    remedy:
+      'Remove the panel, restart the program and install the panel again: an older manifest may still be in use. If the words stay the same, please report them.',
+    cause,
+  });
 }
 
-/** `layer` U8 `[h, w, 4]` and `bounds` out of a result. */
+/** A problem document; it comes as bytes where bytes were asked for. */
+function readProblem(body: unknown): Problem | undefined {
+  const isBytes = body instanceof ArrayBuffer || ArrayBuffer.isView(body);
+  const problem = v.safeParse(problemSchema, isBytes ? jsonIn(new TextDecoder().decode(body)) : body);
+  return problem.success ? problem.output : undefined;
+}
+
+/** The layer out of a result, as pixels of its own. */
 function readLayer(bytes: Uint8Array): EditLayer {
-  const { metadata, tensors } = decodeContainer(bytes, 'The result');
-  const layer = tensors.get('layer');
-  const [height, width, channels] = layer?.shape ?? [];
-  if (
-    !layer ||
-    !['U8', 'U16'].includes(layer.dtype) ||
-    height === undefined ||
-    width === undefined ||
-    channels !== 4
-  ) {
-    throw new CodedError('container-invalid', {
-      detail: `The result has no layer of RGBA with 8 or 16 bits, but ${layer ? `${layer.dtype} [${layer.shape}]` : 'nothing'}.`,
-      remedy: 'Check that the panel and the companion have the same version.',
-    });
-  }
-  const bounds = JSON.parse(metadata.bounds ?? 'null') as EditResult['bounds'] | null;
-  if (bounds?.width !== width || bounds.height !== height) {
-    throw new CodedError('container-invalid', {
-      detail: `The result's layer is ${width}x${height}, but its bounds are ${metadata.bounds}.`,
-      remedy: 'Check that the panel and the companion have the same version.',
-    });
-  }
-  const data = layer.data.slice();
-  const deep = layer.dtype === 'U16';
-  return {
-    layer: deep ? { width, height, data: new Uint16Array(data.buffer) } : { width, height, data },
-    bounds,
-  };
+  const { pixels, bounds } = readResult(decodeContainer(bytes, 'The result'));
+  const { width, height } = bounds;
+  const copy = pixels.data.slice();
+  const data = pixels.dtype === 'U16' ? new Uint16Array(copy.buffer) : copy;
+  return { layer: { width, height, data } as Pixels, bounds };
 }

@@ -1,6 +1,11 @@
 import { computed, signal } from '@preact/signals';
 import { CodedError } from '../../../shared/errors.ts';
-import { type Control, type EditRequest, maxReferences, type Task } from '../../../shared/request.ts';
+import {
+  type Control,
+  type EditRequest,
+  maxReferences,
+  type Task,
+} from '../../../shared/protocol/request.ts';
 import type { Host, Reference } from '../host.ts';
 
 /** What the person chose to do; `auto` leaves it to the companion. */

@@ -1,9 +1,9 @@
-// A stand-in for libcudart.so.13 and for the card behind it: it counts the memory that is taken and names the kernels that are
+// A stand-in for libcudart.so.13 and for the GPU behind it: it counts the memory that is taken and names the kernels that are
 // launched, and computes nothing. Large copies move nothing, so the weights of 24 GB are never read.
 //
 // STANDIN_LOG         what happened, a line for each event
-// STANDIN_BYTES       memory of the card
-// STANDIN_CAPABILITY  of the card: 90 for 9.0
+// STANDIN_BYTES       memory of the GPU
+// STANDIN_CAPABILITY  of the GPU: 90 for 9.0
 #include <cuda_runtime_api.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -141,7 +141,7 @@ cudaError_t cudaMemset(void* to, int value, size_t bytes) {
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) { return cudaMemset(to, value, bytes); }
 
-// The card: an H100's sizes.
+// The GPU: an H100's sizes.
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   const size_t capability = setting("STANDIN_CAPABILITY", 90);

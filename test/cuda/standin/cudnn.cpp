@@ -1,4 +1,4 @@
-// Convolutions and, from bfloat16's cards on, attention come as graphs, which this one takes and runs without asking for workspace.
+// Convolutions and, from bfloat16's GPUs on, attention come as graphs, which this one takes and runs without asking for workspace.
 #include <cstddef>
 #include <cstdint>
 

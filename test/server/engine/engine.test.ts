@@ -3,11 +3,11 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { requestFile } from '../../../server/engine/edit-files.ts';
 import { Engine, type EngineLimits } from '../../../server/engine/engine.ts';
-import { requestFile } from '../../../server/engine/files.ts';
-import { candidates, type Provider } from '../../../server/engine/provider.ts';
+import { candidates, type Provider } from '../../../server/runtime/provider.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditEventBody } from '../../../shared/events.ts';
+import type { EditEventBody } from '../../../shared/protocol/events.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
@@ -39,7 +39,7 @@ async function run(engine: Engine, body: Uint8Array, onEvent: (event: EditEventB
   const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
   folders.push(folder);
   await writeFile(requestFile(folder), body);
-  return { folder, results: await engine.run(randomUUID(), folder, onEvent) };
+  return { folder, results: await engine.run({ id: randomUUID(), folder, runs: 1 }, onEvent) };
 }
 
 const codeOf = (promise: Promise<unknown>): Promise<string> =>
@@ -97,6 +97,39 @@ describe('the engine', () => {
     expect(await codeOf(run(engine, quick))).toBe('no error');
   });
 
+  it('that hangs in a step is noticed after 20 times what a step takes, not after half an hour', async () => {
+    const { engine } = newEngine('cpu', { leastSilence: 1 });
+    let steps = 0;
+    const code = codeOf(
+      run(engine, slow, (event) => {
+        if (event.type === 'step' && ++steps === 3) stopInItsTracks(engine);
+      }),
+    );
+    expect(await code).toBe('engine-hung');
+  });
+
+  it('that hangs between two edits is replaced, and the next edit does not notice', async () => {
+    const { engine, log } = newEngine('cpu', { answer: 1 });
+    await run(engine, quick);
+    const { pid } = engine;
+    stopInItsTracks(engine);
+    expect(await codeOf(run(engine, quick))).toBe('no error');
+    expect(engine.pid).not.toBe(pid);
+    expect(log.join()).toContain('did not answer');
+  });
+
+  it('that hangs while it is idle is ended before anyone needs it', async () => {
+    const { engine } = newEngine('cpu', { ping: 0.2, answer: 0.5 });
+    await run(engine, quick);
+    // As long as it answers, it stays.
+    const { pid } = engine;
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(engine.pid).toBe(pid);
+    stopInItsTracks(engine);
+    await expect.poll(() => engine.status.state, { timeout: 5000 }).toBe('stopped');
+    await vi.waitFor(() => expect(() => process.kill(pid!, 0)).toThrow('ESRCH'));
+  });
+
   it('is ended when it does not hear a cancel', async () => {
     const { engine } = newEngine('cpu', { cancel: 0.5 });
     const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
@@ -104,7 +137,7 @@ describe('the engine', () => {
     await writeFile(requestFile(folder), slow);
     const id = randomUUID();
     const code = codeOf(
-      engine.run(id, folder, (event) => {
+      engine.run({ id, folder, runs: 1 }, (event) => {
         if (event.type !== 'step') return;
         stopInItsTracks(engine);
         engine.cancel(id);
@@ -138,7 +171,7 @@ describe('the provider', () => {
 
   it('is asked for an attention first; the CPU computes it in one node', async () => {
     process.env.ORT_DISABLE_TELEMETRY = '1';
-    const { probe } = await import('../../../server/engine/probe.ts');
+    const { probe } = await import('../../../server/runtime/probe.ts');
     await expect(probe('cpu')).resolves.toEqual({
       attention: 'fused',
       transformer: { type: 'float32', attention: 'fused' },

@@ -3,9 +3,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Graph } from '../../../server/graph/graph.ts';
-import { availableProviders, type Provider, Session } from '../../../server/graph/session.ts';
 import { openLength } from '../../../server/graph/value.ts';
+import { availableProviders, Session } from '../../../server/runtime/session.ts';
 import { CodedError } from '../../../shared/errors.ts';
+import type { Provider } from '../../../shared/protocol/provider.ts';
 
 const options = { provider: 'cpu', copiesWeights: false } as const;
 

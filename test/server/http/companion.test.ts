@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { History, Poll } from '../../../server/jobs/state.ts';
-import type { EditEvent } from '../../../shared/events.ts';
+import type { History, Poll } from '../../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 
@@ -177,14 +177,22 @@ describe('a running companion', () => {
     expect((await companion.follow(third)).at(-1)).toMatchObject({ type: 'done' });
   });
 
-  it('fails an edit whose engine is killed with the reason, and runs the next in a new engine', async () => {
+  it('runs an edit again whose engine is killed, and gives it up the third time', async () => {
     const id = await companion.send(slow);
-    await companion.follow(id, isStep(2));
-    const engine = companion.enginePid()!;
-    process.kill(engine, 'SIGKILL');
-    expect((await companion.follow(id)).at(-1)).toMatchObject({
+    let engine: number | undefined;
+    for (let kills = 0; kills < 3; kills++) {
+      const earlier = engine;
+      await companion.follow(id, (event) => {
+        engine = companion.enginePid();
+        return event.type === 'step' && engine !== undefined && engine !== earlier;
+      });
+      process.kill(engine!, 'SIGKILL');
+    }
+    const events = await companion.follow(id);
+    expect(events.filter((event) => event.type === 'note' && event.text.includes('died'))).toHaveLength(2);
+    expect(events.at(-1)).toMatchObject({
       type: 'failed',
-      problem: { code: 'engine-died', status: 500, detail: expect.stringContaining('SIGKILL') },
+      problem: { code: 'edit-crashed', status: 500, detail: expect.stringContaining('SIGKILL') },
     });
     expect((await companion.follow(await companion.send(quick))).at(-1)).toMatchObject({ type: 'done' });
     expect(companion.enginePid()).not.toBe(engine);
@@ -193,7 +201,9 @@ describe('a running companion', () => {
   it('says what is wrong with a picture only the engine can read', async () => {
     const body = encodeContainer({
       metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle' }) },
-      tensors: new Map([['edit.png', pixels([100], () => 1)]]),
+      tensors: new Map([
+        ['edit.png', pixels([100], (i) => (i < 8 ? Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')[i]! : 1))],
+      ]),
     });
     const events = await companion.follow(await companion.send(body));
     expect(events.at(-1)).toMatchObject({ type: 'failed', problem: { code: 'image-invalid' } });
@@ -235,9 +245,37 @@ describe('a running companion', () => {
     expect(before.edits.map((edit) => edit.id)).toEqual(edits.slice(1).map((edit) => edit.id));
   });
 
+  it.each([
+    ['/v1/edits/no-uuid', 'id', 'no-uuid'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?wait=soon', 'wait', 'soon'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?after=-1', 'after', '-1'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?after=1&after=2', 'after', 'Array'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000/result?variant=x', 'variant', 'x'],
+    ['/v1/edits?before=1&before=2', 'before', 'Array'],
+  ])('refuses %s with the field and its value', async (url, field, value) => {
+    const answer = await companion.ask(url);
+    expect(answer.json()).toMatchObject({
+      code: 'request-invalid',
+      status: 400,
+      detail: expect.stringMatching(new RegExp(`"${field}": .*${value}`)),
+    });
+  });
+
+  it('answers no more than the protocol has: a model has a folder, which is nobody’s business', async () => {
+    const answer = await companion.ask('/v1/models');
+    expect(answer.body.toString()).not.toContain(companion.home);
+  });
+
   it('names what can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
-    expect(models).toContainEqual(expect.objectContaining({ id: 'tiny', adapters: [] }));
+    const flux = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50, defaultContext: 0.5 };
+    expect(models).toContainEqual({ id: 'tiny', title: 'tiny', ...flux, adapters: [] });
+    expect(models[0]).toMatchObject({
+      id: 'pocket',
+      defaultSteps: 12,
+      defaultGuidance: 4,
+      defaultContext: 0.25,
+    });
   });
 });
 
@@ -259,12 +297,8 @@ describe('a companion that ends', () => {
       expect(second.token).toBe(first.token);
       expect((await second.ask(`/v1/edits/${done}/result`)).body.equals(result.body)).toBe(true);
       expect((await second.follow(done)).at(-1)).toMatchObject({ type: 'done' });
-      for (const id of [running, waiting]) {
-        expect((await second.follow(id)).at(-1)).toMatchObject({
-          type: 'failed',
-          problem: { code: 'companion-gone' },
-        });
-      }
+      expect((await second.follow(running)).at(-1)).toMatchObject({ type: 'done', results: [{ runs: 2 }] });
+      expect((await second.follow(waiting)).at(-1)).toMatchObject({ type: 'done' });
       const again = await second.put(quick, done);
       expect([again.status, again.json().state]).toEqual([202, 'queued']);
     } finally {
@@ -272,7 +306,7 @@ describe('a companion that ends', () => {
     }
   });
 
-  it('leaves no engine behind even when it is killed, and no edit unfinished for ever', async () => {
+  it('leaves no engine behind even when it is killed, and what it ran is run again', async () => {
     const first = await RunningCompanion.start();
     const running = await first.send(slow);
     await first.follow(running, isStep(1));
@@ -281,7 +315,7 @@ describe('a companion that ends', () => {
     await expect.poll(() => isAlive(engine), { timeout: 10_000 }).toBe(false);
     const second = await RunningCompanion.start({ home: first.home });
     try {
-      expect((await second.follow(running)).at(-1)).toMatchObject({ type: 'failed' });
+      expect((await second.follow(running)).at(-1)).toMatchObject({ type: 'done', results: [{ runs: 2 }] });
     } finally {
       await second.remove();
     }

@@ -6,9 +6,9 @@ import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Poll } from '../../../server/jobs/state.ts';
-import { projectRoot } from '../../../server/paths.ts';
-import type { EditEvent } from '../../../shared/events.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
+import type { Poll } from '../../../shared/protocol/answers.ts';
+import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 
 export interface Answer {
@@ -57,8 +57,8 @@ export class RunningCompanion {
   ): Promise<RunningCompanion> {
     const home = options.home ?? (await temporaryHome());
     const env = { ...process.env, ACEPP_HOME: home, ACEPP_PORT: String(await freePort()), CI: 'true' };
-    const main = path.join(projectRoot, 'dist/server/main.js');
-    const args = [main, '--provider', 'cpu', ...(options.args ?? [])];
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const args = [program, 'start', '--provider', 'cpu', ...(options.args ?? [])];
     const child = spawn(process.execPath, args, {
       env: { ...env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -126,8 +126,8 @@ export class RunningCompanion {
   /** Polls until an event is the one that is looked for, or the edit is over; gives all events so far. */
   async follow(id: string, until: (event: EditEvent) => boolean = () => false): Promise<EditEvent[]> {
     const events: EditEvent[] = [];
-    for (;;) {
-      const poll = (await this.ask(`/v1/edits/${id}?after=${events.length}&wait=20`)).json<Poll>();
+    for (let after = 0; ; after = events.at(-1)?.seq ?? 0) {
+      const poll = (await this.ask(`/v1/edits/${id}?after=${after}&wait=20`)).json<Poll>();
       events.push(...poll.events);
       if (poll.events.some(until) || !['queued', 'running'].includes(poll.state)) return events;
     }

@@ -8,12 +8,12 @@ import { promisify } from 'node:util';
 import { zipSync } from 'fflate';
 import * as tar from 'tar';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { cudaFolder, engineEnvironment } from '../../../server/engine/environment.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../../../server/install/cuda.ts';
-import { type Archive, cudaArchives } from '../../../server/install/cudaArchives.ts';
-import { projectRoot } from '../../../server/paths.ts';
+import { type Archive, cudaArchives } from '../../../server/install/cuda-archives.ts';
+import { cudaFolder, engineEnvironment } from '../../../server/runtime/environment.ts';
 import type { CodedError } from '../../../shared/errors.ts';
-import { errorOf } from './errorOf.ts';
+import { errorOf } from './error-of.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 64 * 1024;
@@ -76,7 +76,7 @@ function install(
   options: {
     archives?: readonly Archive[];
     signal?: AbortSignal;
-    say?: (text: string) => void;
+    log?: (text: string) => void;
     ask?: () => Promise<boolean>;
   } = {},
 ): Promise<void> {
@@ -84,7 +84,7 @@ function install(
     home,
     ask: options.ask ?? (async () => true),
     progress: () => {},
-    say: options.say ?? ((text) => said.push(text)),
+    log: options.log ?? ((text) => said.push(text)),
     signal: options.signal ?? new AbortController().signal,
     chunkBytes,
     firstDelayMs: 1,
@@ -127,7 +127,7 @@ describe('installing CUDA', () => {
     const endAtSecond = (text: string) => {
       if (text === 'cudnn.whl: unpacking') ended.abort();
     };
-    await expect(install({ signal: ended.signal, say: endAtSecond })).rejects.toThrow();
+    await expect(install({ signal: ended.signal, log: endAtSecond })).rejects.toThrow();
     expect(await isInstalled()).toBe(false);
     expect(engineEnvironment().LD_LIBRARY_PATH).toBe(process.env.LD_LIBRARY_PATH);
     const { sent } = fake;
@@ -198,27 +198,31 @@ it.each([
   expect(() => requireLinux('linux', 'x64')).not.toThrow();
 });
 
-describe.runIf(process.platform === 'linux')('npm run cuda -- status', () => {
-  /** As nvidia-smi answers, on a machine that has this card. */
+describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
+  /** As nvidia-smi answers, on a machine that has this GPU. */
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });
     const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "NVIDIA GeForce RTX 4070, 11000, 12282";; esac`;
     if (driver) await writeFile(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
-    const { stdout } = await promisify(execFile)(process.execPath, ['dist/server/cuda.js', 'status'], {
-      cwd: projectRoot,
-      env: { ...process.env, PATH: `${bin}:/bin` },
-    });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['dist/server/acepp.js', 'cuda', 'status'],
+      {
+        cwd: projectRoot,
+        env: { ...process.env, PATH: `${bin}:/bin` },
+      },
+    );
     return stdout;
   };
 
-  it('says that no card is there', async () => {
+  it('says that no GPU is there', async () => {
     expect(await status()).toBe(
-      `Not installed: npm run cuda -- install\nNo NVIDIA card with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
+      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
     );
   });
 
-  it('names the card, and a driver that is too old', async () => {
+  it('names the GPU, and a driver that is too old', async () => {
     expect(await status('535.183.01')).toMatch(
       /NVIDIA GeForce RTX 4070, 11\.5 GB of 12\.9 GB free, driver 535\.183\.01\. CUDA 13 needs driver 580 or newer\./,
     );

@@ -8,7 +8,7 @@ import { chunksSuffix, download, partSuffix } from '../../../server/install/down
 import { Hub } from '../../../server/install/hub.ts';
 import type { Source } from '../../../server/install/published.ts';
 import type { CodedError } from '../../../shared/errors.ts';
-import { errorOf } from './errorOf.ts';
+import { errorOf } from './error-of.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 64 * 1024;
@@ -61,7 +61,7 @@ async function fetchIt(
   await download(hub, remote, destination, {
     signal,
     progress: options.progress ?? (() => {}),
-    say: (text) => said.push(text),
+    log: (text) => said.push(text),
     chunkBytes,
     firstDelayMs: 1,
   });

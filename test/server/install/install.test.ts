@@ -23,10 +23,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { build } from 'esbuild';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Part, PublishedModel } from '../../../server/install/published.ts';
-import { projectRoot } from '../../../server/paths.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
+import type { PublishedFile, PublishedModel } from '../../../server/install/published.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
-import { encodeGGUF, tinyInBlocks } from '../weights/ggufWriter.ts';
+import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;
@@ -61,7 +61,7 @@ const adapter = Buffer.from(
 );
 
 const gated = 'lab/Fill';
-const part = (file: string, more: Partial<Part> = {}): Part => ({
+const part = (file: string, more: Partial<PublishedFile> = {}): PublishedFile => ({
   file,
   title: file,
   source: { repo: gated, path: file, revision: 'main', licence: 'flux-1-dev-non-commercial' },
@@ -164,7 +164,7 @@ const install = (id: string, ...args: string[]): Promise<Told> =>
 const inModel = (id: string, file: string): string => path.join(home, 'models', id, file);
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What `npm run edit` says of a model: the real command line. */
+/** What `acepp edit` says of a model: the real command line. */
 async function edit(model: string): Promise<{ error?: { code: string }; steps?: number }> {
   const photo = path.join(person, 'photo.png');
   await sharp({ create: { width: 64, height: 64, channels: 3, background: 'gray' } }).toFile(photo);
@@ -180,9 +180,12 @@ async function edit(model: string): Promise<{ error?: { code: string }; steps?: 
     '--instruction',
     'x',
   ];
-  const program = path.join(projectRoot, 'dist/server/edit.js');
+  const program = path.join(projectRoot, 'dist/server/acepp.js');
   const env = { ...process.env, ACEPP_HOME: home };
-  const child = spawn(process.execPath, [program, ...flags], { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const child = spawn(process.execPath, [program, 'edit', ...flags], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   let stdout = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -254,10 +257,10 @@ describe('a model', () => {
   it('and removed takes along what was quantized of it, but not what another model needs', async () => {
     const quantized = async () => (await readdir(path.join(home, 'quantized'))).sort();
     const quantize = async (id: string) => {
-      const program = path.join(projectRoot, 'dist/server/quantize.js');
+      const program = path.join(projectRoot, 'dist/server/acepp.js');
       const env = { ...process.env, ACEPP_HOME: home };
       const flags = ['--model', id, '--bits', '8'];
-      const child = spawn(process.execPath, [program, ...flags], { env, stdio: 'ignore' });
+      const child = spawn(process.execPath, [program, 'quantize', ...flags], { env, stdio: 'ignore' });
       expect(await once(child, 'close')).toEqual([0, null]);
       return quantized();
     };
@@ -581,15 +584,15 @@ describe('a person’s own files', () => {
     await rm(path.join(home, 'quantized'), { recursive: true });
     expect((await edit('tiny-fill')).error).toMatchObject({
       code: 'model-missing',
-      remedy: expect.stringContaining('npm run models -- install tiny-fill'),
+      remedy: expect.stringContaining('acepp models install tiny-fill'),
     });
     expect((await start(['list'], {}, [known]).told).stdout).toContain('not yet written');
     await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
     expect((await start(['list'], {}, [known]).told).stdout).not.toContain('not yet written');
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
     await rm(path.join(home, 'quantized'), { recursive: true });
-    const quantize = path.join(projectRoot, 'dist/server/quantize.js');
-    const child = spawn(process.execPath, [quantize, '--model', 'tiny-fill', '--bits', '8'], {
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const child = spawn(process.execPath, [program, 'quantize', '--model', 'tiny-fill', '--bits', '8'], {
       env: { ...process.env, ACEPP_HOME: home },
       stdio: ['ignore', 'pipe', 'ignore'],
     });

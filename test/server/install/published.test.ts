@@ -2,9 +2,9 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { modelFiles, modelId } from '../../../server/catalogue/catalogue.ts';
 import { candidatesIn, Finder } from '../../../server/install/existing.ts';
-import { type Part, publishedModels } from '../../../server/install/published.ts';
-import { modelFiles, modelId } from '../../../server/weights/catalogue.ts';
+import { type PublishedFile, publishedModels } from '../../../server/install/published.ts';
 
 describe('the published models', () => {
   it.each(publishedModels)('$id has every file that the loader wants, each once or by choice', ({
@@ -55,7 +55,11 @@ describe('a network is known by its tensors', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   /** A file with nothing but these tensors; its data are a hole, which takes no space. */
-  async function fileOf(name: string, dtype: 'BF16' | 'F8_E4M3', shapes: NonNullable<Part['shapes']>) {
+  async function fileOf(
+    name: string,
+    dtype: 'BF16' | 'F8_E4M3',
+    shapes: NonNullable<PublishedFile['shapes']>,
+  ) {
     let end = 0;
     const entries = Object.entries(shapes).map(([tensor, shape]) => {
       const begin = end;

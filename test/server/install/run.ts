@@ -1,4 +1,4 @@
-/** `npm run models` with another catalogue, so that what it installs can be small: for tests that kill the real process. */
+/** `acepp models` with another catalogue, so that what it installs can be small: for tests that kill the real process. */
 import { type Grain, runModels } from '../../../server/cli/models.ts';
 import type { PublishedModel } from '../../../server/install/published.ts';
 
@@ -6,4 +6,4 @@ const { models, grain } = JSON.parse(process.env.TEST_CATALOGUE ?? '') as {
   models: PublishedModel[];
   grain: Grain;
 };
-process.exitCode = await runModels(process.argv, models, grain);
+process.exitCode = await runModels(process.argv.slice(2), models, grain);

@@ -1,60 +1,55 @@
 import { randomUUID } from 'node:crypto';
-import { appendFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { resultFile } from '../../../server/engine/files.ts';
-import { Jobs, type JobsParts } from '../../../server/jobs/jobs.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HistoryBudget } from '../../../server/jobs/history.ts';
+import { Jobs } from '../../../server/jobs/jobs.ts';
+import { LocalQueue } from '../../../server/jobs/local-queue.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditResult } from '../../../shared/events.ts';
 import { squareEdit, temporaryHome } from '../http/running-companion.ts';
-
-const result = (seed: number): EditResult => ({
-  variant: 0,
-  bounds: { left: 0, top: 0, width: 1, height: 1 },
-  seed,
-  steps: 1,
-  guidance: 1,
-  task: 'inpaint',
-  model: 'tiny',
-  adapters: [],
-  provider: 'cpu',
-  workSize: { width: 16, height: 16 },
-  timings: {},
-});
-
-/** An engine that ends its edits when it is told to: hundreds of edits in a moment. */
-class ScriptedEngine implements Pick<JobsParts, 'engine'> {
-  readonly waiting: (() => void)[] = [];
-  isQuick = true;
-  readonly engine: JobsParts['engine'] = {
-    run: async (_id, folder, onEvent) => {
-      onEvent({ type: 'stage', stage: 'encoding', variant: 0, variants: 1 });
-      if (!this.isQuick) await new Promise<void>((resolve) => this.waiting.push(resolve));
-      await writeFile(resultFile(folder, 0), 'x'.repeat(100));
-      return [result(1)];
-    },
-    cancel: () => {},
-    stop: async () => {},
-  };
-}
+import { result, ScriptedEngine } from './scripted-engine.ts';
 
 const body = squareEdit({ side: 16 });
 const anyone = new AbortController().signal;
 const log: string[] = [];
+const announced: string[] = [];
 let home: string;
 let scripted: ScriptedEngine;
 let jobs: Jobs;
 
-const open = () => Jobs.open({ home, engine: scripted.engine, log: (text) => log.push(text) });
+const unlimited = { days: 1e6, bytes: Number.POSITIVE_INFINITY };
+const open = (budget: HistoryBudget = unlimited) =>
+  Jobs.open({
+    home,
+    openQueue: (listener) =>
+      new LocalQueue({ engine: scripted.engine, listener, log: (text) => log.push(text) }),
+    budget,
+    announce: (text) => announced.push(text),
+    log: (text) => log.push(text),
+  });
+/** As a companion that is killed leaves it, and the next one finds it. */
+async function restart(isQuick = true): Promise<void> {
+  scripted.isDead = true;
+  scripted = new ScriptedEngine();
+  scripted.isQuick = isQuick;
+  jobs = await open();
+}
 
 beforeEach(async () => {
   log.length = 0;
+  announced.length = 0;
   home = await temporaryHome();
   scripted = new ScriptedEngine();
   jobs = await open();
 });
-afterEach(() => rm(home, { recursive: true }));
+afterEach(async () => {
+  await jobs.close();
+  await rm(home, { recursive: true });
+});
 
 const accept = (id: string = randomUUID()) => jobs.accept(id, Readable.from([Buffer.from(body)]));
 
@@ -70,6 +65,33 @@ async function finished(id: string): Promise<string> {
 }
 
 describe('the queue', () => {
+  it('runs the request of an earlier edit again, as a new edit', async () => {
+    const { id } = await accept();
+    await finished(id);
+    const again = randomUUID();
+    expect(await jobs.runAgain(again, id)).toEqual({ id: again, state: 'queued', position: 0 });
+    expect(await jobs.runAgain(again, id)).toEqual({ id: again, state: 'queued', position: 0 });
+    expect(await finished(again)).toBe('done');
+    await jobs.archive.remove(id);
+    const third = randomUUID();
+    await jobs.runAgain(third, again);
+    expect(await finished(third)).toBe('done');
+    await rm(path.join(home, 'edits', third, 'request.safetensors'));
+    await expect(jobs.runAgain(randomUUID(), third)).rejects.toMatchObject({ code: 'result-damaged' });
+  });
+
+  it('cancels all, so that none begins meanwhile', async () => {
+    scripted.isQuick = false;
+    const ids: string[] = [];
+    for (let i = 0; i < 5; i++) ids.push((await accept()).id);
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    expect(jobs.queue().map(({ id }) => id)).toEqual(ids);
+    expect([...(await jobs.cancelAll())].sort()).toEqual([...ids].sort());
+    for (const id of ids) expect(await finished(id)).toBe('cancelled');
+    expect(scripted.started).toEqual([ids[0]]);
+    expect(jobs.queue()).toEqual([]);
+  });
+
   it('refuses more edits than anyone would wait for, and takes them again later', async () => {
     scripted.isQuick = false;
     const { id: first } = await accept();
@@ -102,26 +124,6 @@ describe('the store', () => {
     }
   });
 
-  it('keeps the newest 200 edits and their files, in pages of the history', async () => {
-    const ids = [];
-    for (let i = 0; i < 205; i++) {
-      const { id } = await accept();
-      await finished(id);
-      ids.push(id);
-    }
-    const seen: string[] = [];
-    for (let before: string | undefined; ; ) {
-      const page = jobs.history(before);
-      seen.push(...page.edits.map(({ id }) => id));
-      if (page.next === null) break;
-      before = page.next;
-    }
-    expect(seen).toEqual(ids.slice(-200).reverse());
-    const folders = (await readdir(path.join(home, 'edits'))).filter((name) => name !== '.incoming');
-    expect(folders.sort()).toEqual(ids.slice(-200).sort());
-    await expect(jobs.poll(ids[0]!, 0, 0, anyone)).rejects.toThrow('There is no edit');
-  });
-
   it('does not take an edit for lost whose last event was written and whose state was not', async () => {
     const { id } = await accept();
     await finished(id);
@@ -132,38 +134,9 @@ describe('the store', () => {
     const event = { seq: 3, time: new Date().toISOString(), type: 'done', results: [result(5)] };
     const half = '{"seq":4,"ti';
     await appendFile(eventsFile(other), `${JSON.stringify(event)}\n${half}`);
-    jobs = await open();
+    await restart();
     const poll = await jobs.poll(other, 2, 0, anyone);
     expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, results: [{ seed: 5 }] }] });
-  });
-
-  it('tells that an edit was abandoned, also where its last line was cut off', async () => {
-    scripted.isQuick = false;
-    const { id } = await accept();
-    await expect.poll(() => eventsOf(id)).toContain('encoding');
-    await appendFile(eventsFile(id), '{"seq":3,"ti');
-    for (let start = 0; start < 2; start++) {
-      jobs = await open();
-      const { events } = await jobs.poll(id, 0, 0, anyone);
-      expect(events.map(({ seq, type }) => [seq, type])).toEqual([
-        [1, 'queued'],
-        [2, 'stage'],
-        [3, 'failed'],
-      ]);
-    }
-  });
-
-  it('tells how an edit ended to whoever saw more events than were written before the companion was killed', async () => {
-    scripted.isQuick = false;
-    const { id } = await accept();
-    await expect.poll(() => eventsOf(id)).toContain('encoding');
-    const seen = (await jobs.poll(id, 0, 0, anyone)).next;
-    const [first] = (await eventsOf(id)).split('\n');
-    await writeFile(eventsFile(id), `${first}\n`);
-    jobs = await open();
-    const poll = await jobs.poll(id, seen, 0, anyone);
-    expect(seen).toBe(2);
-    expect(poll).toMatchObject({ state: 'failed', events: [{ seq: 2, type: 'failed' }] });
   });
 
   it('tells how an edit ended where its last event could not be written', async () => {
@@ -196,23 +169,138 @@ describe('the store', () => {
   });
 
   it('takes nothing in while it ends', async () => {
-    let release = (): void => {};
-    scripted.engine.stop = () => new Promise<void>((resolve) => (release = resolve));
     const closing = jobs.close();
     await expect(accept()).rejects.toMatchObject({ code: 'companion-gone' });
-    release();
     await closing;
   });
 
-  it('leaves a folder alone that it cannot read, and names it', async () => {
+  it('fails an edit whose result is not there, and goes on', async () => {
+    scripted.isLying = true;
     const { id } = await accept();
-    await finished(id);
-    const broken = randomUUID();
-    await mkdir(path.join(home, 'edits', broken));
-    await writeFile(path.join(home, 'edits', broken, 'state.json'), '{"id":');
+    expect(await finished(id)).toBe('failed');
+    expect((await jobs.poll(id, 0, 0, anyone)).events.at(-1)).toMatchObject({
+      problem: {
+        code: 'result-damaged',
+        status: 500,
+        detail: expect.stringContaining('result.0.safetensors'),
+      },
+    });
+    scripted.isLying = false;
+    expect(await finished((await accept()).id)).toBe('done');
+  });
+});
+
+describe('polls', () => {
+  it('are answered in time also where the garbage is collected meanwhile', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    scripted.isQuick = false;
+    const { id } = await accept();
+    const { next } = await jobs.poll(id, 0, 5, anyone);
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    const last = (await jobs.poll(id, next, 0, anyone)).next;
+    const answered = Array.from({ length: 20 }, () =>
+      jobs.poll(id, last, 1, new AbortController().signal).then(() => true),
+    );
+    for (let i = 0; i < 10; i++) {
+      collect();
+      await sleep(50);
+    }
+    const late = sleep(20_000).then(() => false);
+    expect(await Promise.all(answered.map((poll) => Promise.race([poll, late])))).toEqual(
+      Array.from({ length: 20 }, () => true),
+    );
+  });
+
+  it('end with whoever asked, and leave nothing behind', async () => {
+    scripted.isQuick = false;
+    const { id } = await accept();
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    const { next } = await jobs.poll(id, 0, 0, anyone);
+    const gone = new AbortController();
+    const poll = jobs.poll(id, next, 30, gone.signal);
+    gone.abort();
+    expect((await poll).events).toEqual([]);
+  });
+});
+
+describe('after a restart', () => {
+  it('what waited runs in the order that it had, once, and what ran is run again and says so', async () => {
+    scripted.isQuick = false;
+    const ids: string[] = [];
+    for (let i = 0; i < 4; i++) ids.push((await accept()).id);
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    await jobs.move(ids[3]!, 0);
+    const seen = (await jobs.poll(ids[0]!, 0, 0, anyone)).next;
+    await restart();
+    for (const id of ids) expect(await finished(id)).toBe('done');
+    expect(scripted.started).toEqual([ids[0], ids[3], ids[1], ids[2]]);
+    const { events } = await jobs.poll(ids[0]!, 0, 0, anyone);
+    expect(events.filter(({ type }) => type === 'note')).toMatchObject([
+      { text: expect.stringContaining('restarted') },
+    ]);
+    expect(events.at(-1)).toMatchObject({ type: 'done', results: [{ runs: 2 }] });
+    expect(events.map(({ seq }) => seq)).toEqual([...events.map(({ seq }) => seq)].sort((a, b) => a - b));
+    // Whoever polled the old companion misses nothing of the new one.
+    const fresh = events.slice(events.findIndex(({ type }) => type === 'note'));
+    expect(fresh.every(({ seq }) => seq > seen)).toBe(true);
+    const other = (await jobs.poll(ids[1]!, 0, 0, anyone)).events.at(-1);
+    expect(other).toMatchObject({ results: [expect.not.objectContaining({ runs: 2 })] });
+    await restart();
+    expect(scripted.started).toEqual([]);
+  });
+
+  it('an orderly end counts as no interruption, however often', async () => {
+    scripted.isQuick = false;
+    const { id } = await accept();
+    for (let i = 0; i < 12; i++) {
+      await expect.poll(() => scripted.started.length).toBe(1);
+      await jobs.close();
+      await restart(false);
+    }
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    scripted.waiting[0]!();
+    expect(await finished(id)).toBe('done');
+  });
+
+  it('an edit that takes the companion down ten times is given up, the next one runs', async () => {
+    scripted.isQuick = false;
+    const { id } = await accept();
+    const { id: next } = await accept();
+    for (let i = 0; i < 10; i++) {
+      await vi.waitFor(() => expect(scripted.started).toEqual([id]));
+      await vi.waitFor(async () => expect(await eventsOf(id)).toMatch(/encoding"[\s\S]*\n$/));
+      await restart(i === 9);
+    }
+    expect(await finished(id)).toBe('failed');
+    expect((await jobs.poll(id, 0, 0, anyone)).events.at(-1)).toMatchObject({
+      problem: { code: 'edit-crashed' },
+    });
+    expect(await finished(next)).toBe('done');
+  });
+
+  it('deaths of the engine are counted on', async () => {
+    scripted.deaths = 2;
+    scripted.isQuick = false;
+    const { id } = await accept();
+    await expect.poll(() => scripted.waiting.length).toBe(1);
+    scripted.isDead = true;
+    scripted = new ScriptedEngine();
+    scripted.deaths = 1;
     jobs = await open();
-    expect(jobs.history().edits.map((edit) => edit.id)).toEqual([id]);
-    expect(log.join()).toContain(broken);
-    expect(await readdir(path.join(home, 'edits'))).toContain(broken);
+    expect(await finished(id)).toBe('failed');
+    expect(scripted.started).toEqual([id]);
+  });
+
+  it('an edit can be cancelled, moved, and sent again for the same answer', async () => {
+    scripted.isQuick = false;
+    const { id: first } = await accept();
+    const { id, position } = await accept();
+    await restart(false);
+    expect(await accept(id)).toEqual({ id, state: 'queued', position });
+    await jobs.cancel(id);
+    await jobs.cancel(first);
+    expect(await finished(id)).toBe('cancelled');
+    expect(await finished(first)).toBe('cancelled');
   });
 });

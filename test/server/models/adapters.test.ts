@@ -3,7 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { fluxTensors, writeWeights } from '../../../bench/weights.ts';
-import { Session } from '../../../server/graph/session.ts';
+import { type Adapter, openAdapter } from '../../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
 import {
   adapterInput,
   buildFlux,
@@ -11,10 +12,9 @@ import {
   rotaryTables,
   sinusoidalEmbedding,
 } from '../../../server/models/flux.ts';
+import { quantizeFile } from '../../../server/quantize/quantize.ts';
+import { Session } from '../../../server/runtime/session.ts';
 import { randn } from '../../../server/sampling/noise.ts';
-import { type Adapter, openAdapter } from '../../../server/weights/adapter.ts';
-import { WeightsFile } from '../../../server/weights/file.ts';
-import { quantizeFile } from '../../../server/weights/quantize.ts';
 import {
   bytesOf,
   type Container,
@@ -71,7 +71,7 @@ async function joined(): Promise<string> {
     const data = parts.map((part) => bytes.subarray(part.data.offset, part.data.offset + part.data.length));
     tensors.set(name, { dtype: 'BF16', shape: parts[0]!.shape.with(0, rows), data: Buffer.concat(data) });
   }
-  return write('joined.safetensors', { metadata: {}, tensors });
+  return write('joined.safetensors', { metadata: { input_columns: '384' }, tensors });
 }
 
 class Transformer {
@@ -87,15 +87,15 @@ class Transformer {
     const image = array('image');
     const [tokens = 0, given = 0] = image.shape;
     // What is beyond the columns of the weight must not matter.
-    const padded = new Float32Array(tokens * sizes.inputColumns).fill(7);
+    const padded = new Float32Array(tokens * sizes.inChannels).fill(7);
     for (let i = 0; i < tokens; i++) {
-      padded.set(image.data.subarray(i * given, (i + 1) * given), i * sizes.inputColumns);
+      padded.set(image.data.subarray(i * given, (i + 1) * given), i * sizes.inChannels);
     }
     const model = buildFlux(file, tokens, textTokens, adapters);
     return new Transformer(await Session.open(model, { provider: 'cpu', copiesWeights: false }), {
       image: padded,
       text: array('text').data,
-      vector: array('vector').data,
+      pooled: array('vector').data,
       timestep: sinusoidalEmbedding(array('sigma').data[0]!),
       ...rotaryTables(sizes.headSize, textTokens, rows, columns),
     });
@@ -126,14 +126,14 @@ describe('diffusers’ layout computes what diffusers computes', () => {
   it('in shards, without guidance, with 64 columns where 384 are given', async () => {
     const file = await WeightsFile.open(shards);
     expect(file.file).toBe(`${shards}.index.json`);
-    expect(fluxSizes(file)).toMatchObject({ inputColumns: 384, hasGuidance: false });
+    expect(fluxSizes(file)).toMatchObject({ inChannels: 384, hasGuidance: false });
     expect(await errorOf(shards, 'base')).toBeLessThan(float32Error);
     expect(await errorOf(`${shards}.index.json`, 'base')).toBeLessThan(float32Error);
   });
 
   it('in one file, with 64 columns where 448 are given', async () => {
     const file = await single({ input_columns: '448' });
-    expect(fluxSizes(await WeightsFile.open(file)).inputColumns).toBe(448);
+    expect(fluxSizes(await WeightsFile.open(file)).inChannels).toBe(448);
     expect(await errorOf(file, 'base')).toBeLessThan(float32Error);
   });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { projectRoot } from '../../../server/paths.ts';
-import type { ModelEntry } from '../../../server/weights/catalogue.ts';
+import type { ModelEntry } from '../../../server/catalogue/catalogue.ts';
+import { projectRoot } from '../../../server/disk/paths.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
 
 /** What test/reference/*.py wrote. */
@@ -13,9 +13,6 @@ export const tinyModel: ModelEntry = {
   title: 'tiny',
   folder: path.join(arraysFolder, 'tiny'),
   maxSequence: 4096,
-  defaultContext: 0.5,
-  defaultSteps: 4,
-  defaultGuidance: 4,
 };
 
 /** The float32 tensors of a file, with their shapes. */

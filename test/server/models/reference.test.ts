@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { ComputeType } from '../../../server/graph/arithmetic.ts';
-import { Session } from '../../../server/graph/session.ts';
+import { openAdapter } from '../../../server/checkpoints/lora/adapter.ts';
+import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
+import type { ComputeDType } from '../../../server/graph/precision.ts';
 import { buildFlux } from '../../../server/models/flux.ts';
-import { openAdapter } from '../../../server/weights/adapter.ts';
-import { WeightsFile } from '../../../server/weights/file.ts';
+import { Session } from '../../../server/runtime/session.ts';
 import { compareLine } from '../../reference/compare.ts';
 import { readLines } from '../../reference/lines.ts';
 import { compare, withinAbsolute, withinRelative } from '../../reference/measure.ts';
@@ -80,7 +80,7 @@ describe('the transformer in 16 bits, rounded after each node', () => {
     const adapters = await Promise.all(
       Object.keys(line.adapters).map((name) => openAdapter(name, path.join(arraysFolder, name), file)),
     );
-    const open = (type: ComputeType) =>
+    const open = (type: ComputeDType) =>
       Session.open(buildFlux(file, 6, 4, adapters, { type, attention: 'fused' }), {
         provider: 'cpu',
         copiesWeights: false,

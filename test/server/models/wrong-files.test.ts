@@ -2,9 +2,9 @@ import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadNetworks } from '../../../server/models/load.ts';
-import { modelFiles } from '../../../server/weights/catalogue.ts';
-import { WeightsFile } from '../../../server/weights/file.ts';
+import { modelFiles } from '../../../server/catalogue/catalogue.ts';
+import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
+import { loadNetworks } from '../../../server/runtime/load-networks.ts';
 import { decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { tinyModel } from './arrays.ts';
 
@@ -27,7 +27,7 @@ async function told(): Promise<string> {
   }
 }
 
-const weights = ['transformer', 't5', 'clip', 'autoencoder'] as const;
+const weights = ['transformer', 't5', 'clip', 'vae'] as const;
 type Network = (typeof weights)[number];
 
 /** What is told when the tensors of a network's file are others. */

@@ -7,8 +7,8 @@ import { readEditInput } from '../../../server/pipeline/input.ts';
 import { encodeLayer, type FinishedLayer } from '../../../server/pipeline/layer.ts';
 import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { EditEventBody } from '../../../shared/events.ts';
 import type { Raster } from '../../../shared/image.ts';
+import type { EditEventBody } from '../../../shared/protocol/events.ts';
 import type { Container, Tensor } from '../../../shared/safetensors.ts';
 import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
 
@@ -16,23 +16,21 @@ import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts
  * Networks whose autoencoder takes means of 8x8 and whose transformer points straight at the condition plus a bit of
  * the noise: enough to see where every pixel goes. The real networks have tests of their own.
  */
-function plainNetworks(inputColumns: ModelSpec['inputColumns'] = 384): Networks & { sizes: string[] } {
+function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { sizes: string[] } {
   const sizes: string[] = [];
   return {
     sizes,
     spec: {
       id: 'plain',
-      inputColumns,
+      family: 'fill',
+      inChannels,
       maxSequence: 64,
-      defaultContext: 0.5,
-      defaultSteps: 4,
-      defaultGuidance: 50,
     },
     provider: 'cpu',
-    async encodeText() {
-      return { text: new Float32Array(4), textTokens: 1, vector: new Float32Array(4) };
+    async encodePrompt() {
+      return { text: new Float32Array(4), textTokens: 1, pooled: new Float32Array(4) };
     },
-    async encodeImage({ data, width, height }: PlanarImage): Promise<Latent> {
+    async vaeEncode({ data, width, height }: PlanarImage): Promise<Latent> {
       sizes.push(`${width}x${height}`);
       const [w, h] = [width / 8, height / 8];
       const latent = new Float32Array(16 * w * h);
@@ -43,7 +41,7 @@ function plainNetworks(inputColumns: ModelSpec['inputColumns'] = 384): Networks 
       }
       return { data: latent, channels: 16, width: w, height: h };
     },
-    async decodeLatent({ data, width, height }: Latent): Promise<PlanarImage> {
+    async vaeDecode({ data, width, height }: Latent): Promise<PlanarImage> {
       const [w, h] = [width * 8, height * 8];
       const image = new Float32Array(3 * w * h);
       for (let i = 0; i < image.length; i++) {
@@ -52,12 +50,15 @@ function plainNetworks(inputColumns: ModelSpec['inputColumns'] = 384): Networks 
       }
       return { data: image, width: w, height: h };
     },
+    async listAdapters() {
+      return [];
+    },
     async openAdapters() {},
     stepOperations: (tokens) => tokens,
     async velocity({ input, rows, columns, sigma }) {
       const velocity = new Float32Array(rows * columns * 64);
       for (let i = 0; i < velocity.length; i++) {
-        const token = Math.floor(i / 64) * inputColumns;
+        const token = Math.floor(i / 64) * inChannels;
         const noise = input[token + (i % 64)]!;
         velocity[i] = (noise - (input[token + 64 + (i % 64)]! + 0.1 * noise)) / Math.max(sigma, 0.1);
       }
@@ -83,7 +84,9 @@ const box = (height: number, width: number, [l, t, r, b]: number[]) =>
 
 function asking(tensors: Record<string, Tensor>, request: object = {}): Container {
   return {
-    metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, ...request }) },
+    metadata: {
+      request: JSON.stringify({ version: 1, instruction: 'a red circle', seed: 7, steps: 4, ...request }),
+    },
     tensors: new Map(Object.entries(tensors)),
   };
 }

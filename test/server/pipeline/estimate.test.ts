@@ -50,7 +50,7 @@ it('the pace of an edit foretells the same edit', () => {
   first.encoded(2);
   for (const seconds of [9, 4, 6]) first.stepped(seconds, 1);
   first.decoded(3);
-  const second = new Estimate({ steps: 3, variants: 1, work, earlier: first.pace() });
+  const second = new Estimate({ steps: 3, variants: 1, work, earlier: first.timings() });
   // Steps as they are without previews, warm.
   expect(second.secondsLeft(0, 0)).toBe(2 + 3 * 5 + 3);
 });
@@ -67,7 +67,7 @@ it('what was not encoded again tells nothing of what encoding takes', () => {
     edit.encoded(seconds);
     edit.stepped(10, 0);
     edit.decoded(10);
-    return edit.pace().encoding;
+    return edit.timings().encoding;
   };
   expect([paceAfter(0.05), paceAfter(2)]).toEqual([1, 0.2]);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PreviewPace } from '../../../server/pipeline/preview.ts';
+import { PreviewThrottle } from '../../../server/pipeline/preview.ts';
 
 test.each([
   { cost: 20, step: 100 },
@@ -9,7 +9,7 @@ test.each([
   cost,
   step,
 }) => {
-  const pace = new PreviewPace();
+  const pace = new PreviewThrottle();
   let now = 0;
   let previews = 0;
   for (let i = 0; i < 200; i++) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { cleanEstimate, eulerStep } from '../../../server/sampling/euler.ts';
+import { eulerStep, predictX0 } from '../../../server/sampling/euler.ts';
 import { randn } from '../../../server/sampling/noise.ts';
-import { schedule, shiftExponent } from '../../../server/sampling/schedule.ts';
+import { schedule, shiftExponent } from '../../../server/sampling/sigmas.ts';
 
 /** A checksum over the bits of every value and its place. */
 function checksum(values: Float32Array): number {
@@ -61,10 +61,10 @@ describe('Euler’s method', () => {
     const picture = Float32Array.of(0.5, -0.25);
     const noise = Float32Array.of(2, 1);
     const velocity = noise.map((value, i) => value - picture[i]!);
-    const x = noise.slice();
-    expect(cleanEstimate(x, velocity, 1)).toEqual(picture);
+    expect(predictX0(noise, velocity, 1)).toEqual(picture);
     const sigmas = schedule('authors', 4, 256);
-    for (let i = 0; i < 4; i++) eulerStep(x, velocity, sigmas[i]!, sigmas[i + 1]!);
+    let x: Float32Array = noise;
+    for (let i = 0; i < 4; i++) x = eulerStep(x, velocity, sigmas[i]!, sigmas[i + 1]!);
     x.forEach((value, i) => {
       expect(value).toBeCloseTo(picture[i]!, 6);
     });

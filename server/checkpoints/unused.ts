@@ -1,0 +1,76 @@
+/** Every tensor of a checkpoint is computed with, or known to change nothing; anything else means that the file is another network. */
+import type { ByteRange } from '../disk/byte-range.ts';
+import type { NetworkName } from './bundle.ts';
+import { listed } from './name-list.ts';
+import { invalidFile } from './tensor.ts';
+import type { WeightsFile } from './weights-file.ts';
+
+/** Scales of activations, for products in float8, which are not computed here; markers and notes of quantizers. */
+const harmlessAnywhere =
+  /(?:^|\.)(?:scaled_fp8|input_scale|scale_input|comfy_quant)$|^(?:model_ema\.(?:decay|num_updates))$/;
+
+const harmless: Readonly<Record<NetworkName, RegExp>> = {
+  transformer: /^$/,
+  // One table under two names; the decoder of a whole T5; the tokenizer that ComfyUI's files carry.
+  t5: /^(?:shared\.weight|encoder\.embed_tokens\.weight|decoder\..+|lm_head\.weight|logit_scale|spiece_model)$/,
+  // CLIP's other half, and the projection that FLUX does not use (black-forest-labs/flux, modules/conditioner.py: `pooler_output`).
+  clip: /^(?:text_projection(?:\.weight)?|logit_scale|(?:text_model\.)?embeddings\.position_ids|vision_model\..+|visual_projection\.weight)$/,
+  // Of the training alone (CompVis/taming-transformers, vqperceptual.py).
+  vae: /^loss\..+$/,
+};
+
+/** What a name that is not known says about its file. */
+const signs: readonly (readonly [RegExp, string])[] = [
+  [
+    /\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)$/,
+    'it is quantized with bitsandbytes (NF4 or FP4), which is not supported',
+  ],
+  [
+    /\.(?:qweight|wscales|smooth_factor|lora_down|proj_down)$/,
+    'it is quantized for Nunchaku, which is not supported',
+  ],
+  [/^distilled_guidance_layer\./, 'it is Chroma, not FLUX.1'],
+  [/\.weight_scale_2$/, 'it is quantized to NVFP4, which is not supported'],
+  [/^(?:quant_conv|post_quant_conv)\./, 'it is the VAE of Stable Diffusion, not of FLUX.1'],
+  [/^(?:controlnet_|input_hint_block)/, 'it is a ControlNet'],
+  [/\.lora_(?:A|B|up|down)\b/, 'it holds a LoRA; add it as an adapter'],
+];
+
+/**
+ * Checks that the graphs built over a file take every tensor of it.
+ * @param taken the byte ranges that the graphs read
+ * @throws CodedError `model-file-invalid` with the names of the tensors
+ */
+export function requireAllUsed(file: WeightsFile, network: NetworkName, taken: readonly ByteRange[]): void {
+  const starts = new Map<string, number[]>();
+  for (const { file: place, offset } of taken) {
+    const known = starts.get(place);
+    if (known) known.push(offset);
+    else starts.set(place, [offset]);
+  }
+  for (const offsets of starts.values()) offsets.sort((a, b) => a - b);
+  const unused = [...file.tensors.values()].filter(({ name, data }) => {
+    if (harmlessAnywhere.test(name) || harmless[network].test(name)) return false;
+    return !hasWithin(starts.get(data.file) ?? [], data.offset, data.offset + data.length);
+  });
+  if (unused.length === 0) return;
+  const names = unused.map(({ name }) => name);
+  const sign = signs.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
+  const what = sign ? `: ${sign}` : '';
+  throw invalidFile(
+    `${file.file} has tensors that the network has no use for${what}: ${listed(names)}.`,
+    undefined,
+    'Use the original file of the network. If these tensors belong to it, report their names.',
+  );
+}
+
+/** Whether one of the sorted numbers is in [begin, end). */
+function hasWithin(sorted: readonly number[], begin: number, end: number): boolean {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! < begin) low = middle + 1;
+    else high = middle;
+  }
+  return low < sorted.length && sorted[low]! < end;
+}

@@ -1,0 +1,103 @@
+#!/usr/bin/env node
+/** `acepp <command>`: the command line. A command's modules are loaded when it runs, so that none waits for another's. */
+import { Command, CommanderError } from 'commander';
+import manifest from '../../manifest.json' with { type: 'json' };
+import { wrongCommandLine } from './failure.ts';
+
+/** Runs with what follows its name; returns the exit code. */
+type Run = (args: readonly string[]) => Promise<number>;
+
+interface Subcommand {
+  readonly description: string;
+  readonly load: () => Promise<Run>;
+}
+
+const subcommands = new Map<string, Subcommand>([
+  [
+    'start',
+    {
+      description: 'start the companion, which runs edits for the panels and serves the page',
+      load: async () => (await import('./start.ts')).start,
+    },
+  ],
+  [
+    'edit',
+    {
+      description: 'edit one picture; prints one line of JSON',
+      load: async () => (await import('./edit.ts')).edit,
+    },
+  ],
+  [
+    'models',
+    {
+      description: 'list, install, verify and remove models',
+      load: async () => {
+        const [{ runModels }, { publishedModels }] = await Promise.all([
+          import('./models.ts'),
+          import('../install/published.ts'),
+        ]);
+        return (args) => runModels(args, publishedModels);
+      },
+    },
+  ],
+  [
+    'cuda',
+    {
+      description: 'install, check and remove what an NVIDIA GPU needs on Linux',
+      load: async () => {
+        const [{ runCUDA }, { cudaArchives }] = await Promise.all([
+          import('./cuda.ts'),
+          import('../install/cuda-archives.ts'),
+        ]);
+        return (args) => runCUDA(args, cudaArchives);
+      },
+    },
+  ],
+  [
+    'quantize',
+    {
+      description: 'write a model in 8 or 4 bits; prints one line of JSON',
+      load: async () => (await import('./quantize.ts')).quantize,
+    },
+  ],
+  [
+    'graph',
+    {
+      description: "print the nodes and shapes of a network's ONNX graph",
+      load: async () => (await import('./graph.ts')).graph,
+    },
+  ],
+]);
+
+// Who reads the first lines of a long output closes it: that is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
+const [name = '', ...args] = process.argv.slice(2);
+// `acepp help edit` is `acepp edit --help`.
+const asked = name === 'help' ? subcommands.get(args[0] ?? '') : undefined;
+const subcommand = asked ?? subcommands.get(name);
+process.exitCode = subcommand ? await (await subcommand.load())(asked ? ['--help'] : args) : overview();
+
+/** Help, the version, or what is wrong with the name. */
+function overview(): number {
+  const program = new Command('acepp')
+    .description(manifest.name)
+    .version(manifest.version)
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride()
+    .addHelpText('after', '\n"acepp <command> --help" shows its options.');
+  for (const [id, { description }] of subcommands) program.command(id).description(description);
+  try {
+    program.parse();
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) throw thrown;
+    if (thrown.exitCode === 0) return 0;
+    const what = thrown.code === 'commander.help' ? 'it names no command' : thrown.message;
+    const error = wrongCommandLine('', what);
+    console.error(`${error.code}: ${error.message}`);
+  }
+  return 1;
+}

@@ -1,0 +1,83 @@
+import { spawn } from 'node:child_process';
+import { Command, CommanderError, Option } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import { homeFolder } from '../disk/paths.ts';
+import { startCompanion } from '../http/companion.ts';
+import { type Provider, providers } from '../runtime/provider.ts';
+import { wrongCommandLine } from './failure.ts';
+import { type LogLevel, logLevelOption } from './log-level.ts';
+import { endingSignals } from './signals.ts';
+
+interface Flags {
+  readonly provider?: Provider;
+  readonly browser: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/**
+ * `acepp start`: the companion, until it is interrupted. stdout gets its address and nothing else.
+ * @returns the exit code, where it could not start; else it keeps the process alive
+ */
+export async function start(args: readonly string[]): Promise<number> {
+  try {
+    const { provider, browser, logLevel } = readFlags(args);
+    const companion = await startCompanion({
+      home: homeFolder(),
+      port: process.env.ACEPP_PORT,
+      provider,
+      logLevel,
+      announce: (text) => console.error(text),
+    });
+    let isEnding = false;
+    for (const signal of endingSignals) {
+      process.on(signal, () => {
+        // The second Ctrl-C does not wait.
+        if (isEnding) process.exit(1);
+        isEnding = true;
+        void companion.close().then(() => process.exit(0));
+      });
+    }
+    console.log(companion.url);
+    if (browser && hasDisplay()) openBrowser(companion.ticketURL());
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+    const error =
+      thrown instanceof CommanderError ? wrongCommandLine('start', thrown.message) : CodedError.from(thrown);
+    console.error(`${error.code}: ${error.message}`);
+    return 1;
+  }
+}
+
+function readFlags(args: readonly string[]): Flags {
+  return new Command('acepp start')
+    .description('Starts the companion, which runs edits for the panels and serves its own page.')
+    .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
+    .option('--no-browser', 'do not open the page in a browser')
+    .addOption(logLevelOption())
+    .allowExcessArguments(false)
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride()
+    .parse([...args], { from: 'user' })
+    .opts<Flags>();
+}
+
+function hasDisplay(): boolean {
+  if (process.env.CI) return false;
+  if (process.platform === 'darwin' || process.platform === 'win32') return true;
+  return Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY);
+}
+
+/** In the person's default browser; if there is none, the printed address is still there. */
+function openBrowser(url: string): void {
+  const [command, ...args] =
+    process.platform === 'darwin'
+      ? ['open', url]
+      : process.platform === 'win32'
+        ? // Not by `cmd /c start ""`: cmd does not read the quotes as Node writes them.
+          ['rundll32', 'url.dll,FileProtocolHandler', url]
+        : ['xdg-open', url];
+  spawn(command!, args, { stdio: 'ignore', detached: true, windowsHide: true })
+    .on('error', () => {})
+    .unref();
+}

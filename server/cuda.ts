@@ -1,5 +1,0 @@
-/** `npm run cuda`: what an NVIDIA card needs on Linux and in WSL2. */
-import { runCUDA } from './cli/cuda.ts';
-import { cudaArchives } from './install/cudaArchives.ts';
-
-process.exitCode = await runCUDA(process.argv, cudaArchives);

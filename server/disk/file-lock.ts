@@ -1,0 +1,79 @@
+import { constants } from 'node:fs';
+import { copyFile, link, readFile, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CodedError } from '../../shared/errors.ts';
+
+/**
+ * Holds something for one process: a file with the process id says who holds it; that of a process that is no more is taken over.
+ * @param held the error where process `pid` holds it
+ * @returns its release
+ */
+export async function lockFile(
+  file: string,
+  held: (pid: number) => CodedError,
+): Promise<() => Promise<void>> {
+  const own = `${file}.${process.pid}`;
+  await writeFile(own, `${process.pid}\n`, { mode: 0o600 });
+  try {
+    for (;;) {
+      if (await appears(own, file)) return () => release(file);
+      const holder = await holderOf(file);
+      if (isAlive(holder)) throw held(holder);
+      await removeAbandoned(own, file);
+    }
+  } finally {
+    await rm(own, { force: true });
+  }
+}
+
+/** Lets `file` be there with the content of `own` at once, as nobody may find it empty; false where it is there already. */
+async function appears(own: string, file: string): Promise<boolean> {
+  try {
+    // Some disks have no links.
+    await link(own, file).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') throw error;
+      return copyFile(own, file, constants.COPYFILE_EXCL);
+    });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/**
+ * Only one process at a time looks and removes, or a second one would remove what the first has put there meanwhile. Where that
+ * one was ended in this very moment, its file is in the way once, and removed as well.
+ */
+async function removeAbandoned(own: string, file: string): Promise<void> {
+  const removing = `${file}.removing`;
+  if (!(await appears(own, removing))) {
+    if (!isAlive(await holderOf(removing))) await rm(removing, { force: true });
+    await sleep(5);
+    return;
+  }
+  try {
+    if (!isAlive(await holderOf(file))) await rm(file, { force: true });
+  } finally {
+    await rm(removing, { force: true });
+  }
+}
+
+async function release(file: string): Promise<void> {
+  if ((await holderOf(file)) === process.pid) await rm(file, { force: true });
+}
+
+async function holderOf(file: string): Promise<number> {
+  return Number(await readFile(file, 'utf8').catch(() => ''));
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It exists, but belongs to another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,34 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import * as v from 'valibot';
+import { writeDurably } from '../disk/durable.ts';
+import { homeFolder } from '../disk/paths.ts';
+import type { StageTimings } from '../pipeline/estimate.ts';
+
+const timingsSchema = v.record(
+  v.string(),
+  v.object({ encoding: v.number(), step: v.number(), decoding: v.number() }),
+);
+
+/** What the last edit with a model took on a provider, over restarts: the next one tells its time left from the start. */
+export async function readTimings(provider: string, model: string): Promise<StageTimings | undefined> {
+  return (await readAllTimings())[keyOf(provider, model)];
+}
+
+export async function saveTimings(provider: string, model: string, timing: StageTimings): Promise<void> {
+  const timings = { ...(await readAllTimings()), [keyOf(provider, model)]: timing };
+  await mkdir(homeFolder(), { recursive: true, mode: 0o700 });
+  await writeDurably(timingsFile(), `${JSON.stringify(timings, null, 2)}\n`);
+}
+
+const timingsFile = () => path.join(homeFolder(), 'paces.json');
+const keyOf = (provider: string, model: string) => `${provider} ${model}`;
+
+async function readAllTimings(): Promise<v.InferOutput<typeof timingsSchema>> {
+  try {
+    return v.parse(timingsSchema, JSON.parse(await readFile(timingsFile(), 'utf8')));
+  } catch {
+    // Not there yet, or not ours: the next edit writes it anew.
+    return {};
+  }
+}

@@ -1,0 +1,234 @@
+import { countIndices } from '../checkpoints/key-map.ts';
+import type { Adapter, Branch } from '../checkpoints/lora/adapter.ts';
+import {
+  describeTensor,
+  invalidFile,
+  matrixShape,
+  rowsOf,
+  type StoredTensor,
+} from '../checkpoints/tensor.ts';
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
+import type { ConvolutionOptions, Graph } from '../graph/graph.ts';
+import { type Each, mapTuple, sizeAlong, type Value } from '../graph/value.ts';
+import { number, product, takenRows, values } from './stored-weights.ts';
+
+/** An adapter in a graph: how strongly it works is known when the graph runs. */
+export interface ScaledAdapter {
+  readonly adapter: Adapter;
+  /** [1] */
+  readonly scale: Value;
+}
+
+/** What a layer's output goes through at once. */
+export type Activation = 'none' | 'gelu';
+
+/** Rows of a tensor. */
+interface RowRange {
+  readonly begin: number;
+  readonly count: number;
+}
+
+/**
+ * Layers of a graph whose weights lie in a file, named as black-forest-labs does, with what adapters add to them. All is computed
+ * in the graph's type, however the weights are stored.
+ */
+export class Layers {
+  readonly graph: Graph;
+  readonly #file: WeightsFile;
+  readonly #adapters: readonly ScaledAdapter[];
+  readonly #prefix: string;
+
+  constructor(graph: Graph, file: WeightsFile, adapters: readonly ScaledAdapter[] = [], prefix = '') {
+    this.graph = graph;
+    this.#file = file;
+    this.#adapters = adapters;
+    this.#prefix = prefix;
+  }
+
+  /** The layers under a name: `at('double_blocks.0').linear('img_mlp.0', x)`. */
+  at(name: string): Layers {
+    return new Layers(this.graph.at(name), this.#file, this.#adapters, `${this.#prefix}${name}.`);
+  }
+
+  /**
+   * `name.0`, `name.1` and so on, as far as the file goes.
+   * @param member a tensor that each must have
+   * @throws CodedError `model-file-invalid` with the first that is missing
+   */
+  list(name: string, member: string): Layers[] {
+    const count = countIndices(this.#file.names, this.#prefix + name);
+    return Array.from({ length: count }, (_, i) => {
+      this.#parts(`${name}.${i}.${member}`);
+      return this.at(`${name}.${i}`);
+    });
+  }
+
+  /** Also a layer of which the bias alone is there: so the missing weight is told, rather than the layer left out. */
+  has(name: string): boolean {
+    const full = this.#prefix + name;
+    return this.#file.has(full) || this.#file.has(full.replace(/\.weight$/, '.bias'));
+  }
+
+  /** The shape of a tensor; blocks of codes count as the matrix that they hold. */
+  shape(name: string): readonly number[] {
+    const parts = this.#parts(name);
+    const [first] = parts;
+    const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
+    return first!.dtype === 'U8' ? [rows, matrixShape(first!)[1]] : [rows, ...first!.shape.slice(1)];
+  }
+
+  /** A tensor in the graph's type, optionally seen in another shape. */
+  parameter(name: string, shape?: readonly number[]): Value {
+    const tensor = this.#file.get(this.#prefix + name);
+    return this.#replaced(name, tensor, { begin: 0, count: tensor.shape[0] ?? 1 }, shape);
+  }
+
+  /**
+   * `x W^T + b` with `name.weight` and `name.bias`: [M, K] -> [M, N]. A 1x1 convolution is one as well.
+   * @param outputs N, where it is known
+   * @throws CodedError `model-file-invalid` with the file and the tensor
+   */
+  linear(name: string, x: Value, outputs = this.#outputs(name)): Value {
+    const [y] = this.linears(name, x, [outputs]);
+    return y;
+  }
+
+  /**
+   * The same in parts: [M, K] -> [M, sizes[0]], [M, sizes[1]], ... Each is computed from its own rows of W, so it is all one whether
+   * a file keeps them in one tensor or in several.
+   * @param last what the last of them goes through
+   */
+  linears<const Sizes extends readonly number[]>(
+    name: string,
+    x: Value,
+    sizes: Sizes,
+    last: Activation = 'none',
+  ): Each<Sizes, Value> {
+    const outputs = sizes.reduce((sum, size) => sum + size, 0);
+    this.#check(`${name}.weight`, [outputs, sizeAlong(x, 1)]);
+    if (this.#file.hasBiases) this.#check(`${name}.bias`, [outputs]);
+    let begin = 0;
+    return mapTuple(sizes, (count, i) => {
+      const y = this.#rowsOfLinear(name, x, { begin, count }, i === sizes.length - 1 ? last : 'none');
+      begin += count;
+      return y;
+    });
+  }
+
+  /** The tanh form of GELU of a linear layer: [M, K] -> [M, N] */
+  linearGelu(name: string, x: Value): Value {
+    const [y] = this.linears(name, x, [this.#outputs(name)], 'gelu');
+    return y;
+  }
+
+  convolution(name: string, x: Value, options?: ConvolutionOptions): Value {
+    const graph = this.graph.at(name);
+    return graph.convolution(x, this.parameter(`${name}.weight`), this.parameter(`${name}.bias`), options);
+  }
+
+  /** Rows of `name.weight`: int64 [L] -> [L, width]. Only what is taken is converted. */
+  embedding(name: string, indices: Value): Value {
+    return takenRows(this.graph.at(name), this.#file.get(`${this.#prefix}${name}.weight`), indices);
+  }
+
+  layerNorm(name: string, x: Value, epsilon: number): Value {
+    const [scale, bias] = [this.parameter(`${name}.weight`), this.parameter(`${name}.bias`)];
+    return this.graph.at(name).layerNorm(x, scale, bias, epsilon);
+  }
+
+  /** RMS norm over the last axis with the tensor `name` as its scale. */
+  rmsNorm(name: string, x: Value, epsilon: number): Value {
+    return this.graph.at(name).rmsNorm(x, this.parameter(name), epsilon);
+  }
+
+  /** Rows of `name.weight`. */
+  #outputs(name: string): number {
+    const [outputs = 0] = this.shape(`${name}.weight`);
+    return outputs;
+  }
+
+  #parts(name: string): readonly StoredTensor[] {
+    return this.#file.parts(this.#prefix + name);
+  }
+
+  #check(name: string, wanted: readonly number[]): void {
+    const parts = this.#parts(name);
+    const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
+    const wrong = parts.find((part) => rows !== wanted[0] || matrixShape(part)[1] !== (wanted[1] ?? 1));
+    if (!wrong) return;
+    throw invalidFile(
+      `${wrong.data.file} has "${wrong.name}" as ${describeTensor(wrong)}, but "${this.#prefix}${name}" has to be [${wanted.join(', ')}].`,
+    );
+  }
+
+  #rows(name: string, { begin, count }: RowRange): StoredTensor {
+    let first = 0;
+    for (const part of this.#parts(name)) {
+      const [size] = matrixShape(part);
+      if (begin >= first && begin + count <= first + size) return rowsOf(part, begin - first, count);
+      first += size;
+    }
+    throw invalidFile(
+      `${this.#file.file} has the rows ${begin} to ${begin + count} of "${this.#prefix}${name}" in several tensors.`,
+    );
+  }
+
+  #rowsOfLinear(name: string, x: Value, range: RowRange, activation: Activation): Value {
+    const graph = this.graph.at(name);
+    const ownBias = this.#file.hasBiases
+      ? this.#replaced(`${name}.bias`, this.#rows(`${name}.bias`, range), range)
+      : undefined;
+    const bias = activation === 'gelu' ? undefined : ownBias;
+    const base = product(graph, x, this.#rows(`${name}.weight`, range), bias);
+    let y = base;
+    for (const { adapter, scale } of this.#adapters) {
+      const full = `${this.#prefix}${name}.weight`;
+      for (const { begin, tensor } of adapter.replacements.get(full) ?? []) {
+        const rows = overlap(begin, tensor, range);
+        if (!rows) continue;
+        const difference = graph.minus(product(graph, x, rows, bias), base);
+        y = graph.plus(y, graph.times(scale, difference));
+      }
+      for (const branch of adapter.branches.get(full) ?? []) y = addBranch(graph, y, x, branch, scale, range);
+    }
+    return activation === 'gelu' ? graph.geluTanh(y, ownBias) : y;
+  }
+
+  /** What adapters that bring another tensor make of one: `p + scale * (p' - p)`. */
+  #replaced(name: string, tensor: StoredTensor, range: RowRange, shape?: readonly number[]): Value {
+    const base = values(this.graph, tensor, shape);
+    let value = base;
+    for (const { adapter, scale } of this.#adapters) {
+      for (const replacement of adapter.replacements.get(this.#prefix + name) ?? []) {
+        const rows = overlap(replacement.begin, replacement.tensor, range);
+        if (!rows) continue;
+        const difference = this.graph.minus(values(this.graph, rows, shape), base);
+        value = this.graph.plus(value, this.graph.times(scale, difference));
+      }
+    }
+    return value;
+  }
+}
+
+/** `y + scale * alpha * factor * (B A x + bias)`, for those rows of B that are among the layer's. */
+function addBranch(graph: Graph, y: Value, x: Value, branch: Branch, scale: Value, range: RowRange): Value {
+  const { begin, down, up, bias, factor, alpha } = branch;
+  const rows = overlap(begin, up, range);
+  if (!rows) return y;
+  let strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
+  if (alpha) strength = graph.times(strength, number(graph, alpha));
+  // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
+  const sum = graph.lowRank(y, x, values(graph, down), values(graph, rows), strength);
+  const shift = bias && overlap(begin, bias, range);
+  return shift ? graph.plus(sum, graph.times(strength, values(graph, shift))) : sum;
+}
+
+/** The rows that a tensor which starts at row `first` has for a range. */
+function overlap(first: number, tensor: StoredTensor, { begin, count }: RowRange): StoredTensor | undefined {
+  const [rows] = matrixShape(tensor);
+  if (first >= begin + count || first + rows <= begin) return undefined;
+  if (first <= begin && first + rows >= begin + count) return rowsOf(tensor, begin - first, count);
+  throw new Error(
+    `"${tensor.name}" is for rows ${first} to ${first + rows}, not ${begin} to ${begin + count}`,
+  );
+}

@@ -1,0 +1,106 @@
+/**
+ * What nodes a stored tensor takes in a graph: float32, 16 bits, float8 with or without scales, or blocks of 4 or 8 bits. What comes
+ * out is of the graph's type. ONNX Runtime's CPU provider casts float8 in place, as fast as bfloat16: 3.6 ns a weight.
+ */
+
+import { elementCount } from '../../shared/safetensors.ts';
+import { type Float8, float8Values, isFloat8 } from '../checkpoints/float8.ts';
+import { invalidFile, matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
+import type { Graph } from '../graph/graph.ts';
+import type { ElementType, Value } from '../graph/value.ts';
+
+const elementType: Partial<Record<StoredTensor['dtype'], ElementType>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+  F8_E4M3: 'float8e4m3',
+  F8_E5M2: 'float8e5m2',
+  U8: 'uint8',
+};
+
+/** Whether a graph takes tensors of its type. */
+export function isComputable({ dtype }: StoredTensor): boolean {
+  return elementType[dtype] !== undefined;
+}
+
+/** The zero point of 8-bit blocks. */
+const zeroPoint = 128;
+
+/** A tensor in the graph's type, optionally seen in another shape. */
+export function values(graph: Graph, tensor: StoredTensor, shape = tensor.shape): Value {
+  const value = graph.castWeight(stored(graph, tensor, shape), graph.type);
+  if (!tensor.scale || tensor.dtype === 'U8') return value;
+  const scales = float8Scales(graph, tensor.scale);
+  const count = elementCount(scales.shape);
+  if (count === 1) return graph.times(value, scales);
+  return graph.times(value, graph.reshape(scales, [count, ...shape.slice(1).map(() => 1)]));
+}
+
+/** One number, [1]; trainers also store it as an integer. */
+export function number(graph: Graph, tensor: StoredTensor): Value {
+  const type = tensor.dtype === 'I64' ? 'int64' : typeOf(tensor);
+  return graph.castWeight(graph.weight(tensor.name, type, [1], tensor.data), graph.type);
+}
+
+/** x W^T + b: [M, K] -> [M, N] */
+export function product(graph: Graph, x: Value, tensor: StoredTensor, bias: Value | undefined): Value {
+  const { dtype, shape, scale } = tensor;
+  if (dtype === 'U8') {
+    const { zeroPoints } = tensor;
+    const zeros = zeroPoints && (zeroPoints.dtype === 'U8' ? stored : values)(graph, zeroPoints);
+    return graph.linearBlocks(x, stored(graph, tensor), values(graph, scale!), zeros, bias);
+  }
+  const seenAs = shape.length === 4 ? matrixShape(tensor) : shape;
+  const weight = graph.castWeight(stored(graph, tensor, seenAs), graph.type);
+  if (!scale) return graph.linear(x, weight, bias);
+  // The outputs are fewer than the weights: [M, N] * [N] or [1]
+  const scaled = graph.times(graph.linear(x, weight, undefined), float8Scales(graph, scale));
+  return bias ? graph.plus(scaled, bias) : scaled;
+}
+
+/** Rows of a table: int64 [L] -> [L, width]. Only what is taken is converted. */
+export function takenRows(graph: Graph, table: StoredTensor, indices: Value): Value {
+  if (table.zeroPoints) {
+    throw invalidFile(`${table.data.file} has "${table.name}" in 4 bits, but it is a table.`);
+  }
+  if (isFloat8(table.dtype)) return takenFloat8(graph, table, table.dtype, indices);
+  const rows = graph.cast(graph.gather(stored(graph, table), indices), graph.type);
+  if (table.dtype !== 'U8') return rows;
+  // [L, blocks, block] - 128, times [L, blocks, 1]
+  const scales = graph.gather(values(graph, table.scale!), indices);
+  const centred = graph.minus(rows, graph.floats([zeroPoint], []));
+  const scaled = graph.times(centred, graph.reshape(scales, [...scales.shape, 1]));
+  return graph.reshape(scaled, [indices.shape[0]!, matrixShape(table)[1]]);
+}
+
+/** ONNX Runtime gathers no float8: so the bytes, and then the 256 values that a byte can mean. */
+function takenFloat8(
+  graph: Graph,
+  { name, shape, data, scale }: StoredTensor,
+  dtype: Float8,
+  indices: Value,
+): Value {
+  const codes = graph.gather(graph.weight(`${name}:bytes`, 'uint8', shape, data), indices);
+  const taken = graph.gather(graph.floats(float8Values(dtype)), graph.cast(codes, 'int64'));
+  if (!scale) return taken;
+  const scales = float8Scales(graph, scale);
+  const isOne = elementCount(scales.shape) === 1;
+  const factors = isOne ? scales : graph.reshape(graph.gather(scales, indices), [indices.shape[0]!, 1]);
+  return graph.times(taken, factors);
+}
+
+/** [1] or [rows], whatever axes the file gives them. */
+function float8Scales(graph: Graph, scale: StoredTensor): Value {
+  return values(graph, scale, [elementCount(scale.shape)]);
+}
+
+function stored(graph: Graph, tensor: StoredTensor, seenAs = tensor.shape): Value {
+  const name = tensor.name + (tensor.rows ?? '');
+  return graph.weight(name, typeOf(tensor), seenAs, tensor.data);
+}
+
+function typeOf({ name, dtype, data }: StoredTensor): ElementType {
+  const type = elementType[dtype];
+  if (!type) throw invalidFile(`${data.file} has "${name}" as ${dtype}, which cannot be computed with.`);
+  return type;
+}

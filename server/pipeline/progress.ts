@@ -1,0 +1,121 @@
+/** What an edit reports while it runs: stages, steps with their previews, the time left; and what each stage took. */
+import { moved } from '../../shared/bounds.ts';
+import type { EditEventBody, Stage } from '../../shared/protocol/events.ts';
+import type { TargetUnit } from '../../shared/units.ts';
+import type { Networks } from '../models/networks.ts';
+import { decodeTarget } from './decode.ts';
+import type { DenoisingStep } from './denoise.ts';
+import { Estimate, type StageTimings } from './estimate.ts';
+import type { EditInput } from './input.ts';
+import { layerPreview, PreviewThrottle } from './preview.ts';
+import type { ResolvedEdit } from './resolve.ts';
+
+export interface ProgressHooks {
+  emit(event: EditEventBody): void;
+  /** Lets other events in, and throws the CodedError `cancelled` if the edit is to end. */
+  checkpoint(): Promise<void>;
+}
+
+/** The stages of an edit whose networks are loaded. */
+type RunStage = Exclude<Stage, 'loading'>;
+
+export class Progress {
+  readonly #networks: Networks;
+  readonly #edit: ResolvedEdit;
+  readonly #origin: EditInput['origin'];
+  readonly #notes: readonly string[];
+  readonly #hooks: ProgressHooks;
+  readonly #estimate: Estimate;
+  readonly #seconds: Record<RunStage, number> = { encoding: 0, denoising: 0, decoding: 0, compositing: 0 };
+  #throttle = new PreviewThrottle();
+  #variant = 0;
+  #stage: RunStage | undefined;
+  #stageStarted = 0;
+  #stepStarted = 0;
+
+  /** @param earlier what an earlier edit took here, so that the time left is known from the start */
+  constructor(
+    networks: Networks,
+    edit: ResolvedEdit,
+    input: Pick<EditInput, 'origin' | 'notes'>,
+    hooks: ProgressHooks,
+    earlier: StageTimings | undefined,
+  ) {
+    this.#networks = networks;
+    this.#edit = edit;
+    this.#origin = input.origin;
+    this.#notes = [...input.notes, ...edit.notes];
+    this.#hooks = hooks;
+    const { joined, target } = edit.layout;
+    const pixels = joined.width * joined.height;
+    const work = {
+      encoding: pixels,
+      step: networks.stepOperations(pixels / 256),
+      decoding: target.width * target.height,
+    };
+    this.#estimate = new Estimate({ steps: edit.steps, variants: edit.variants, work, earlier });
+  }
+
+  /** Ends the stage before, and checks whether the edit is to go on. */
+  async enter(stage: RunStage, variant: number): Promise<void> {
+    this.leave();
+    const stepsDone = stage === 'decoding' || stage === 'compositing' ? this.#edit.steps : 0;
+    const secondsLeft = this.#estimate.secondsLeft(variant, stepsDone);
+    const known = secondsLeft === undefined ? {} : { secondsLeft };
+    this.#hooks.emit({ type: 'stage', stage, variant, variants: this.#edit.variants, ...known });
+    this.#stage = stage;
+    this.#variant = variant;
+    this.#stageStarted = performance.now();
+    if (stage === 'encoding') {
+      for (const text of this.#notes) this.#hooks.emit({ type: 'note', text });
+    }
+    if (stage === 'denoising') this.#throttle = new PreviewThrottle();
+    await this.#hooks.checkpoint();
+    this.#stepStarted = performance.now();
+  }
+
+  /** Ends the stage that was entered last. */
+  leave(): void {
+    const stage = this.#stage;
+    if (!stage) return;
+    this.#stage = undefined;
+    const seconds = Math.round(performance.now() - this.#stageStarted) / 1000;
+    this.#seconds[stage] = seconds;
+    if (stage === 'encoding') this.#estimate.encoded(seconds);
+    if (stage === 'decoding') this.#estimate.decoded(seconds);
+  }
+
+  /** Reports a step of the denoising, with a preview where one was asked for and is due. */
+  async stepped({ step, predictX0 }: DenoisingStep, target: TargetUnit): Promise<void> {
+    const { steps, variants, preview, layer } = this.#edit;
+    const stepped = performance.now();
+    let jpeg: string | undefined;
+    if (preview && step < steps && this.#throttle.isDue(stepped)) {
+      const decoded = await decodeTarget(this.#networks, predictX0(), this.#edit.layout);
+      jpeg = await layerPreview(decoded, target, this.#edit);
+      this.#throttle.made(stepped, performance.now());
+    }
+    this.#estimate.stepped((stepped - this.#stepStarted) / 1000, (performance.now() - stepped) / 1000);
+    this.#hooks.emit({
+      type: 'step',
+      variant: this.#variant,
+      variants,
+      step,
+      steps,
+      secondsLeft: this.#estimate.secondsLeft(this.#variant, step)!,
+      ...(jpeg && { preview: jpeg, previewBounds: moved(layer, this.#origin) }),
+    });
+    await this.#hooks.checkpoint();
+    this.#stepStarted = performance.now();
+  }
+
+  /** Seconds of each stage of the last variant; they share the encoding. */
+  get seconds(): Readonly<Record<RunStage, number>> {
+    return { ...this.#seconds };
+  }
+
+  /** What the stages took, for the estimate of the next edit. */
+  timings(): StageTimings {
+    return this.#estimate.timings();
+  }
+}

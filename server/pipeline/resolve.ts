@@ -1,0 +1,184 @@
+/**
+ * What an edit will be, before anything is computed: every value that a request may leave open, settled once, and where the
+ * edit takes place. It takes sizes, not pixels, so that a plan can be shown before the edit is sent.
+ */
+import { randomInt } from 'node:crypto';
+import type { Bounds } from '../../shared/bounds.ts';
+import { boundsOf, type Size } from '../../shared/bounds.ts';
+import { conventions } from '../../shared/conventions.ts';
+import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
+import type { EditRequest, Task } from '../../shared/protocol/request.ts';
+import { resolveTask } from '../../shared/tasks.ts';
+import { layOutUnits, type UnitLayout } from '../../shared/units.ts';
+import type { AdapterScale, ModelSpec } from '../models/networks.ts';
+
+/** What came with a request. */
+export interface LayerSizes {
+  /** The picture to edit, with what outpainting adds. */
+  readonly picture?: Size | undefined;
+  /** What the mask covers of it; absent where all of it is regenerated. */
+  readonly painted?: Bounds | undefined;
+  readonly references: readonly Size[];
+}
+
+/** A model, and the adapters that are installed for it. */
+export type InstalledModel = Pick<ModelSpec, 'id' | 'family' | 'maxSequence' | 'fittingSequence'> & {
+  readonly adapters: readonly string[];
+};
+
+/** Every value of an edit. Nothing below reads the request again. */
+export interface EditSettings {
+  readonly model: string;
+  readonly task: Task;
+  readonly instruction: string;
+  readonly adapters: readonly AdapterScale[];
+  readonly steps: number;
+  readonly guidance: number;
+  /** How much of what is under the mask is hidden from the model, 0 to 1. */
+  readonly repaintingScale: number;
+  readonly keepPixels: boolean;
+  /** Tokens of references and target together. */
+  readonly maxSequence: number;
+  /** Context around the mask, as a share of the mask's longer side. */
+  readonly context: number;
+  /** Of the first variant; the others follow it one by one. */
+  readonly seed: number;
+  readonly variants: number;
+  readonly preview: boolean;
+  /** How much the first block may change between steps for the others to be taken from a cache. */
+  readonly firstBlockCache: number | 'off';
+}
+
+/**
+ * Where a value comes from: the request, the layers that came with it, what the task or the model wants, what the device's memory
+ * allows, or the protocol's default.
+ */
+export type Source = 'asked' | 'layers' | 'task' | 'model' | 'device' | 'default';
+
+/** Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's pixels. */
+export interface EditPlacement {
+  /** What the model sees of the picture. */
+  readonly window: Bounds;
+  /** Where the window lies in the result: the same, but for super-resolution to another size. */
+  readonly output: Bounds;
+  /** What the layer covers of `output`. */
+  readonly layer: Bounds;
+  readonly layout: UnitLayout;
+}
+
+export interface ResolvedEdit extends EditSettings, EditPlacement {
+  readonly sources: { readonly [Name in keyof EditSettings]: Source };
+  /** What the person should know before the result. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Settles an edit.
+ * @throws CodedError `task-needs`, `instruction-empty`
+ */
+export function resolveEdit(request: EditRequest, layers: LayerSizes, model: InstalledModel): ResolvedEdit {
+  const settled = settle(request, layers, model);
+  const settings = valuesOf(settled);
+  const sources = sourcesOf(settled);
+  const placement = placeEdit(request, layers, settings);
+  return { ...settings, sources, ...placement, notes: sizeNotes(placement) };
+}
+
+interface Settled<T> {
+  readonly value: T;
+  readonly source: Source;
+}
+
+type SettledAll<Values> = { readonly [Name in keyof Values]: Settled<Values[Name]> };
+
+function settle(request: EditRequest, layers: LayerSizes, model: InstalledModel): SettledAll<EditSettings> {
+  const task = resolveTask(request, {
+    edit: layers.picture !== undefined,
+    mask: layers.painted !== undefined,
+    references: layers.references.length,
+  });
+  const convention = conventions[model.family];
+  const { repaintingScale, adapters } = convention.tasks[task];
+  const adapter = adapters.find((name) => model.adapters.includes(name));
+  return {
+    model: { value: model.id, source: request.model === undefined ? 'default' : 'asked' },
+    task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
+    instruction: { value: request.instruction, source: 'asked' },
+    adapters: or(request.adapters, adapter === undefined ? [] : [{ name: adapter, scale: 1 }], 'task'),
+    steps: or(request.steps, convention.steps, 'model'),
+    guidance: or(request.guidance, convention.guidance, 'model'),
+    repaintingScale: or(request.repaintingScale, repaintingScale, 'task'),
+    keepPixels: or(request.keepPixels, convention.keepPixels, 'model'),
+    maxSequence: fitting(or(request.window?.maxSequence, model.maxSequence, 'model'), model.fittingSequence),
+    context: or(request.window?.context, convention.context, 'model'),
+    seed: or(request.seed, randomInt(2 ** 32), 'default'),
+    variants: or(request.variants, variantsOf(request), 'default'),
+    preview: or(request.preview, false, 'default'),
+    firstBlockCache: or<number | 'off'>(request.firstBlockCache, 'off', 'default'),
+  };
+}
+
+/** How many layers an edit makes; they are told of before a model is loaded that settles the rest. */
+export function variantsOf({ variants = 1 }: Pick<EditRequest, 'variants'>): number {
+  return variants;
+}
+
+/** What was asked for, or what stands for it. */
+function or<T>(asked: T | undefined, otherwise: T, source: Source): Settled<T> {
+  return asked === undefined ? { value: otherwise, source } : { value: asked, source: 'asked' };
+}
+
+function fitting(wanted: Settled<number>, most = Number.POSITIVE_INFINITY): Settled<number> {
+  return most < wanted.value ? { value: most, source: 'device' } : wanted;
+}
+
+/** Chooses the crop window and the sizes in the model. */
+function placeEdit(
+  asked: Pick<EditRequest, 'width' | 'height'>,
+  { picture, painted, references }: LayerSizes,
+  { task, maxSequence, context, keepPixels }: EditSettings,
+): EditPlacement {
+  const native = nativeSide(maxSequence);
+  const whole = picture ?? { width: asked.width ?? native, height: asked.height ?? native };
+  const isEnlarged = task === 'super-resolution' && !painted && (asked.width || asked.height);
+  const enlarged = isEnlarged ? boundsOf(enlargedSize(whole, asked)) : undefined;
+  const layer = painted ?? boundsOf(whole);
+  const shares = references.reduce((sum, { width, height }) => sum + Math.min(4, width / height), 1);
+  const least = nativeSide(maxSequence / shares);
+  const window = picture ? cropWindow(layer, picture, { context, least }) : boundsOf(whole);
+  const output = enlarged ?? window;
+  const layout = layOutUnits(output, references, { maxSequence, keepPixels });
+  return { window, output, layer: enlarged ?? layer, layout };
+}
+
+/** Super-resolution's size; where one side is asked for, the other follows. */
+function enlargedSize(picture: Size, asked: Pick<EditRequest, 'width' | 'height'>): Size {
+  const width = asked.width ?? Math.round((picture.width * (asked.height ?? 1)) / picture.height);
+  return { width, height: asked.height ?? Math.round((picture.height * width) / picture.width) };
+}
+
+/** What the size in the model costs, where it is below the picture's. */
+function sizeNotes({ output, layout: { target, alone } }: EditPlacement): string[] {
+  if (target.width >= 0.9 * output.width && target.height >= 0.9 * output.height) return [];
+  const worked = `${target.width} x ${target.height}`;
+  return [
+    alone.width > target.width
+      ? `The references lower this edit to ${worked} pixels; without them it would be ${alone.width} x ${alone.height}.`
+      : `This edit is computed at ${worked} pixels and scaled to the picture’s ${output.width} x ${output.height}.`,
+  ];
+}
+
+function valuesOf<Values extends object>(settled: SettledAll<Values>): Values {
+  const entries = Object.entries<Settled<unknown>>(settled);
+  return Object.fromEntries(entries.map(([name, { value }]) => [name, value])) as Values;
+}
+
+function sourcesOf<Values extends object>(
+  settled: SettledAll<Values>,
+): { readonly [Name in keyof Values]: Source } {
+  const entries = Object.entries<Settled<unknown>>(settled);
+  return Object.fromEntries(entries.map(([name, { source }]) => [name, source])) as Record<
+    keyof Values,
+    Source
+  >;
+}

@@ -1,0 +1,235 @@
+import path from 'node:path';
+import type { Provider } from '../../shared/protocol/provider.ts';
+import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import type { NetworkName } from '../checkpoints/bundle.ts';
+import { requireAllUsed } from '../checkpoints/unused.ts';
+import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
+import type { Model } from '../graph/encode.ts';
+import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
+import { buildCLIP, checkCLIP } from '../models/clip.ts';
+import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
+import {
+  inChannels,
+  type Latent,
+  type Networks,
+  type PlanarImage,
+  type PromptEmbeddings,
+} from '../models/networks.ts';
+import { buildT5, checkT5 } from '../models/t5.ts';
+import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
+import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
+import { built } from '../nn/built.ts';
+import { computedFile } from '../quantize/quantized-cache.ts';
+import { gpuWeights } from './cuda-memory.ts';
+import { requireFinite } from './finite-results.ts';
+import { LRUCache } from './lru-cache.ts';
+import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
+import { SessionCache } from './session-cache.ts';
+import { openTransformer } from './transformer.ts';
+import { latentFactor, openVAE } from './vae-tiles.ts';
+
+/** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
+const copiedBytes = 128 * 2 ** 20;
+
+export interface LoadOptions {
+  readonly provider: Provider;
+  /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
+  readonly attention?: AttentionForm;
+  /** Float32 with the same attention if not given. */
+  readonly transformer?: Precision;
+  /** Where memory was planned; without it everything stays loaded. */
+  readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
+}
+
+/**
+ * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
+ * @throws CodedError `model-missing`, `model-file-invalid`, `provider-unavailable`
+ */
+export async function loadNetworks(
+  model: ModelEntry,
+  { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
+): Promise<Networks> {
+  const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
+  const sizes = built(fluxFile, () => fluxSizes(fluxFile));
+  const { t5: t5Tokenizer, clip: clipTokenizer } = await openTokenizers(model, sizes);
+
+  // Each graph once, so that a file which is incomplete or made for something else is refused before anything large is loaded.
+  checked(
+    'transformer',
+    fluxFile,
+    built(fluxFile, () => buildFlux(fluxFile, 1, 1)),
+  );
+  built(t5, () => checkT5(t5, t5Tokenizer.vocabulary));
+  built(clip, () => checkCLIP(clip, clipTokenizer.vocabulary));
+  const t5Model = gives(
+    [t5Tokenizer.length, sizes.contextSize],
+    `"txt_in.weight" of ${fluxFile.file}`,
+    t5,
+    () => buildT5(t5, t5Tokenizer.length),
+  );
+  checked('t5', t5, t5Model);
+  const clipModel = gives(
+    [1, sizes.pooledSize],
+    `"vector_in.in_layer.weight" of ${fluxFile.file}`,
+    clip,
+    () => buildCLIP(clip, clipTokenizer.length),
+  );
+  checked('clip', clip, clipModel);
+  // Neither side is 1, which would fit any other.
+  const [height, width] = [2 * latentFactor, 3 * latentFactor];
+  const factor = `the factor ${latentFactor}`;
+  const channels = built(vaeFile, () => latentChannels(vaeFile));
+  const encoder = gives([1, channels, 2, 3], factor, vaeFile, () => buildVAEEncoder(vaeFile, height, width));
+  const decoder = gives([1, 3, height, width], factor, vaeFile, () => buildVAEDecoder(vaeFile, 2, 3));
+  checked('vae', vaeFile, encoder, decoder);
+
+  const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
+  const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
+  const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
+  const sessions = { t5: cacheFor(t5), clip: cacheFor(clip) };
+  const transformer = openTransformer({
+    file: fluxFile,
+    precision,
+    session: optionsFor(fluxFile),
+    capacity: capacityFor(fluxFile),
+    findAdapter: (name) => findAdapter(model, name),
+  });
+  const vae = openVAE(vaeFile, capacityFor(vaeFile), { ...optionsFor(vaeFile), attention }, plan?.tileSide);
+
+  const texts = new LRUCache<string, PromptEmbeddings>(4, (a, b) => a === b);
+  // What is edited and, for the fully tuned model, what is to change.
+  const images = new LRUCache<PlanarImage, Latent>(2, isSameImage);
+
+  const encoding = { type: 'float32', provider } as const;
+
+  async function encodeImage(image: PlanarImage): Promise<Latent> {
+    const latent = await vae.encode(image);
+    await requireFinite(latent.data, { ...encoding, stage: 'The VAE encoder', file: vaeFile });
+    return latent;
+  }
+
+  async function encodePrompt(instruction: string): Promise<PromptEmbeddings> {
+    if (plan?.inTurn) await transformer.release();
+    const row = t5Tokenizer.encode(instruction);
+    const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
+    const { text } = await t5Session.run({ tokens: row.ids }, 'text');
+    await requireFinite(text, { ...encoding, stage: 'The T5 text encoder', file: t5 });
+    const { ids, end } = clipTokenizer.encode(instruction);
+    const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
+    const { pooled } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'pooled');
+    await requireFinite(pooled, { ...encoding, stage: 'The CLIP text encoder', file: clip });
+    if (plan?.inTurn) {
+      await sessions.t5.release();
+      await sessions.clip.release();
+    }
+    return { text, textTokens: t5Tokenizer.length, pooled };
+  }
+
+  return {
+    spec: {
+      id: model.id,
+      family: model.family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill'),
+      inChannels: sizes.inChannels,
+      maxSequence: model.maxSequence,
+      ...(plan && { fittingSequence: plan.fittingSequence }),
+    },
+    provider,
+    encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
+    vaeEncode: (image) => images.get(image, () => encodeImage(image)),
+    vaeDecode: async (latent) => {
+      const image = await vae.decode(latent);
+      await requireFinite(image.data, { ...encoding, stage: 'The VAE decoder', file: vaeFile });
+      return image;
+    },
+    listAdapters: () => listAdapters(model),
+    openAdapters: transformer.openAdapters,
+    stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
+    velocity: async (step) => {
+      const velocity = await transformer.velocity(step);
+      const stage = `The transformer, at sigma ${step.sigma.toFixed(3)},`;
+      await requireFinite(velocity, { stage, file: fluxFile, type: precision.type, provider });
+      return velocity;
+    },
+    release: async () => {
+      await transformer.release();
+      for (const cache of Object.values(sessions)) await cache.release();
+      await vae.release();
+    },
+  };
+}
+
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openTokenizers({ folder }: ModelEntry, { inChannels }: FluxSizes) {
+  const at = (name: keyof typeof modelFiles) => path.join(folder, modelFiles[name]);
+  return {
+    t5: await openTokenizer(
+      at('t5Tokenizer'),
+      at('t5TokenizerConfig'),
+      defaultLength.t5,
+      authorsTokens(inChannels),
+    ),
+    clip: await openTokenizer(at('clipTokenizer'), at('clipTokenizerConfig'), defaultLength.clip),
+  };
+}
+
+function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
+  if (a.width !== b.width || a.height !== b.height) return false;
+  return a.data.every((value, i) => value === b.data[i]);
+}
+
+/** @throws CodedError `model-missing`, `model-file-invalid` */
+export async function openWeights(model: ModelEntry) {
+  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
+  return {
+    transformer: await WeightsFile.open(
+      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
+      'transformer',
+    ),
+    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5'), 't5'),
+    clip: await WeightsFile.open(at('clip'), 'clip'),
+    vae: await WeightsFile.open(at('vae'), 'vae'),
+  };
+}
+
+/**
+ * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
+ * @throws CodedError `model-missing`, `model-file-invalid`
+ */
+export async function measureModel(
+  model: ModelEntry,
+): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
+  const { transformer, t5, clip, vae } = await openWeights(model);
+  const { hiddenSize } = built(transformer, () => fluxSizes(transformer));
+  // The weights are the same whatever goes through them.
+  const weights = (file: WeightsFile, build: () => Model) =>
+    gpuWeights(built(file, build).weights.map(({ length }) => length));
+  return {
+    form: {
+      id: model.id,
+      transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
+      t5: weights(t5, () => buildT5(t5, 1)),
+      clip: weights(clip, () => buildCLIP(clip, 1)),
+      vae: weights(vae, () => buildVAEDecoder(vae, 1, 1)),
+    },
+    sizes: { hiddenSize, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
+  };
+}
+
+/** A tensor that no graph of a network takes means that the file is another network. */
+function checked(network: NetworkName, file: WeightsFile, ...models: readonly Model[]): void {
+  requireAllUsed(
+    file,
+    network,
+    models.flatMap(({ weights }) => weights),
+  );
+}
+
+/** What a network gives has to be what the others take. */
+function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): Model {
+  const model = built(file, build);
+  const { name = '', shape = [] } = model.outputs[0] ?? {};
+  if (shape.join() === wanted.join()) return model;
+  throw invalidFile(
+    `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
+  );
+}

@@ -1,0 +1,196 @@
+import { Graph } from '../graph/graph.ts';
+import { type AttentionForm, type ComputeDType, float32, type Precision } from '../graph/precision.ts';
+import { mapTuple } from '../graph/value.ts';
+import type { Provider } from './provider.ts';
+import { type Arrays, Session } from './session.ts';
+
+/** More than the 32 tokens from which providers take another kernel. */
+const tokens = 80;
+/** Others are for long sequences; no multiple of what they go through at a time. */
+const manyTokens = 1100;
+const heads = 2;
+/** Heads of 128, as FLUX has: kernels are made for each size. */
+const width = 256;
+
+/** Of the CPU's float32. TensorFloat-32 stays below the first; in 16 bits what comes out is rounded, and once on the way. */
+const attentionTolerance: Readonly<Record<ComputeDType, number>> = {
+  float32: 2e-3,
+  bfloat16: 6e-3,
+  float16: 2e-3,
+};
+/** Of a block: some ten roundings one after the other. */
+const blockTolerance: Readonly<Record<ComputeDType, number>> = {
+  float32: 4e-3,
+  bfloat16: 2e-2,
+  float16: 4e-3,
+};
+
+/**
+ * What the transformer may compute in, the best first. FLUX was made in bfloat16 and goes beyond float16 in places; DirectML and
+ * WebGPU have no bfloat16. Text encoders and autoencoder are computed in float32 always: T5 goes beyond float16 too, and
+ * ONNX Runtime has no bfloat16 for what the autoencoder needs.
+ */
+const halfTypes: Readonly<Record<Provider, readonly ComputeDType[]>> = {
+  cuda: ['bfloat16', 'float16'],
+  dml: ['float16'],
+  webgpu: ['float16'],
+  cpu: [],
+};
+
+/** What a provider computes rightly. */
+export interface Capabilities {
+  /** Of text encoders and autoencoder, in float32. */
+  readonly attention: AttentionForm;
+  readonly transformer: Precision;
+}
+
+/**
+ * Tries a provider on what the networks need.
+ * @throws what ONNX Runtime throws where the provider's library or its device is missing, or the device has no float16; the
+ * reason may be on stderr only
+ */
+export async function probe(provider: Provider): Promise<Capabilities> {
+  await checkFloat16(provider);
+  return capabilitiesOf(provider);
+}
+
+/** The same, also where weights in float16 cannot be read. */
+export async function capabilitiesOf(provider: Provider): Promise<Capabilities> {
+  const plain = await firstRight(provider, ['float32']);
+  if (!plain) throw new Error('It computes attention wrongly');
+  return {
+    attention: plain.attention,
+    transformer: (await firstRight(provider, halfTypes[provider])) ?? plain,
+  };
+}
+
+/** Weights are stored in it, also where all is computed in float32. */
+async function checkFloat16(provider: Provider): Promise<void> {
+  const graph = Graph.create('float16');
+  const x = graph.input('x', 'float32', [tokens]);
+  graph.output('half', graph.cast(graph.cast(x, 'float16'), 'float32'));
+  const given = waves([tokens], 0);
+  const { half } = await runOnce(graph, provider, { x: given }, 'half');
+  if (relativeError(half, given) > 1e-3) throw new Error('It computes float16 wrongly');
+}
+
+/**
+ * The first type and form in which attention and a block come out as on the CPU. ONNX Runtime 1.29's WebGPU is wrong by some
+ * percent from 32 tokens on where a subgroup has few lanes, and was on others before (microsoft/onnxruntime pull request
+ * 28520); CUDA has no bfloat16 products before the compute capability 8.0.
+ */
+async function firstRight(
+  provider: Provider,
+  types: readonly ComputeDType[],
+): Promise<Precision | undefined> {
+  for (const type of types) {
+    for (const attention of ['fused', 'composed'] as const) {
+      if (await isRight(provider, { type, attention })) return { type, attention };
+    }
+  }
+  return undefined;
+}
+
+async function isRight(provider: Provider, precision: Precision): Promise<boolean> {
+  const { type } = precision;
+  try {
+    for (const length of [tokens, manyTokens]) {
+      if ((await error(attentionSample(length), provider, precision)) >= attentionTolerance[type])
+        return false;
+    }
+    return (await error(blockSample, provider, precision)) < blockTolerance[type];
+  } catch (cause) {
+    // What fails in float32 is the provider itself, and says why.
+    if (type === 'float32') throw cause;
+    return false;
+  }
+}
+
+/** What is computed to try a provider; all inputs are of the shapes given. */
+interface Sample {
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  build(graph: Graph): void;
+}
+
+const attentionSample = (length: number): Sample => ({
+  inputs: { q: [1, length, width], k: [1, length, width], v: [1, length, width] },
+  build(graph) {
+    const [q, k, v] = mapTuple(['q', 'k', 'v'], (name) => graph.given(name, [1, length, width]));
+    graph.output('y', graph.cast(graph.attention(q, k, v, { heads }), 'float32'));
+  },
+});
+
+/** Every kind of node of the transformer's blocks but attention. */
+const blockInputs = {
+  x: [tokens, width],
+  pooled: [1, width],
+  into: [2 * width, width],
+  out: [width, 2 * width],
+  bias: [2 * width],
+  scale: [width],
+  headScale: [width / heads],
+  cosine: [tokens, width / heads / 2],
+  sine: [tokens, width / heads / 2],
+};
+
+const blockSample: Sample = {
+  inputs: blockInputs,
+  build(graph) {
+    const given = (name: keyof typeof blockInputs) => graph.given(name, blockInputs[name]);
+    const [x, into, bias] = [given('x'), given('into'), given('bias')];
+    const modulation = graph.silu(graph.linear(given('pooled'), into, bias));
+    const [shift, gate] = graph.split(modulation, 1, [width, width]);
+    const input = graph.layerNorm(x, given('scale'), graph.reshape(shift, [width]), 1e-6);
+    const perHead = graph.reshape(input, [tokens, heads, width / heads]);
+    const normal = graph.reshape(graph.rmsNorm(perHead, given('headScale'), 1e-6), [1, tokens, width]);
+    const turned = graph.reshape(graph.rotary(normal, given('cosine'), given('sine'), heads), [
+      tokens,
+      width,
+    ]);
+    const hidden = graph.geluTanh(graph.linear(turned, into, undefined), bias);
+    const y = graph.plus(x, graph.times(gate, graph.linear(hidden, given('out'), undefined)));
+    const half = graph.rows(graph.concat(0, [x, y]), tokens, tokens);
+    graph.output('y', graph.cast(graph.withinFloat16(half), 'float32'));
+  },
+};
+
+/** Relative to the CPU in float32. */
+async function error(sample: Sample, provider: Provider, precision: Precision): Promise<number> {
+  const inputs = Object.fromEntries(
+    Object.entries(sample.inputs).map(([name, shape], i) => [name, waves(shape, i)]),
+  );
+  const outputOf = async (on: Provider, how: Precision) => {
+    const graph = Graph.create('sample', how);
+    sample.build(graph);
+    return (await runOnce(graph, on, inputs, 'y')).y;
+  };
+  return relativeError(await outputOf(provider, precision), await outputOf('cpu', float32));
+}
+
+async function runOnce<Output extends string>(
+  graph: Graph,
+  provider: Provider,
+  inputs: Arrays,
+  output: Output,
+): Promise<Record<Output, Float32Array>> {
+  const session = await Session.open(graph.finish(), { provider, copiesWeights: true });
+  try {
+    return await session.run(inputs, output);
+  } finally {
+    await session.release();
+  }
+}
+
+/** Numbers that look random, are the same everywhere, and lose nothing in 16 bits: multiples of 1/128 up to a half. */
+function waves(shape: readonly number[], phase: number): Float32Array {
+  const length = shape.reduce((product, size) => product * size, 1);
+  return Float32Array.from(
+    { length },
+    (_, i) => Math.round(64 * Math.sin(i * 12.9898 + (i % 7) * 78.233 + phase * 3.3)) / 128,
+  );
+}
+
+function relativeError(ours: Float32Array, expected: Float32Array): number {
+  const squares = ours.reduce((sum, value, i) => sum + (value - expected[i]!) ** 2, 0);
+  return Math.sqrt(squares / expected.reduce((sum, value) => sum + value ** 2, 0));
+}

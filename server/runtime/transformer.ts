@@ -1,0 +1,131 @@
+import { type Adapter, openAdapter } from '../checkpoints/lora/adapter.ts';
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
+import type { Model } from '../graph/encode.ts';
+import type { Precision } from '../graph/precision.ts';
+import {
+  adapterInput,
+  buildFlux,
+  buildFluxFirst,
+  buildFluxLast,
+  buildFluxRest,
+  builtLength,
+  fluxSizes,
+  rotaryTables,
+  sinusoidalEmbedding,
+} from '../models/flux.ts';
+import type { AdapterScale, TransformerStep } from '../models/networks.ts';
+import { built } from '../nn/built.ts';
+import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
+import type { Session, SessionOptions } from './session.ts';
+import { SessionCache } from './session-cache.ts';
+
+export interface TransformerParts {
+  readonly file: WeightsFile;
+  readonly precision: Precision;
+  readonly session: SessionOptions;
+  /** Sessions that stay open, for sequences of different lengths. */
+  readonly capacity: number;
+  /** The file of an adapter. */
+  readonly findAdapter: (name: string) => Promise<string>;
+}
+
+/** FLUX with its adapters: whole, or in three parts where a step may be taken from a cache. */
+export function openTransformer({ file, precision, session, capacity, findAdapter }: TransformerParts) {
+  const sizes = fluxSizes(file);
+  const sessions = {
+    whole: new SessionCache(capacity, session),
+    first: new SessionCache(capacity, session),
+    rest: new SessionCache(capacity, session),
+    last: new SessionCache(capacity, session),
+  };
+  const adapters = new Map<string, Adapter>();
+  let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
+
+  async function open(name: string): Promise<Adapter> {
+    const known = adapters.get(name);
+    if (known) return known;
+    const adapter = await openAdapter(name, await findAdapter(name), file);
+    built(file, () => buildFlux(file, 1, 1, [adapter]));
+    adapters.set(name, adapter);
+    return adapter;
+  }
+
+  async function release(parts: readonly (keyof typeof sessions)[]): Promise<void> {
+    for (const part of parts) await sessions[part].release();
+  }
+
+  /** What every part takes, and the sessions for this length and these adapters. */
+  async function prepare({ rows, columns, conditioning, adapters: wanted = [] }: TransformerStep) {
+    const { textTokens } = conditioning;
+    // The graph knows the number of tokens only; how they lie is in the tables.
+    const tokens = rows * columns;
+    const scales = scalesByName(wanted);
+    const opened = await Promise.all([...scales.keys()].map(open));
+    const key = [textTokens, rows, columns].join();
+    if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };
+    const { cosine, sine } = tables;
+    const scaleInputs = Object.fromEntries(
+      [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
+    );
+    const length = builtLength(precision, tokens);
+    const get = (part: keyof typeof sessions, build: typeof buildFlux): Promise<Session> =>
+      sessions[part].get(
+        [length, textTokens, ...scales.keys()],
+        (): Model => build(file, length, textTokens, opened, precision),
+      );
+    return { get, common: { cosine, sine, ...scaleInputs } };
+  }
+
+  function inputsOf({ input, conditioning: { text, pooled }, sigma, guidance }: TransformerStep) {
+    const [timestep, guidanceEmbedding] = [sinusoidalEmbedding(sigma), sinusoidalEmbedding(guidance)];
+    return { image: input, text, pooled, timestep, guidance: guidanceEmbedding };
+  }
+
+  async function velocity(step: TransformerStep): Promise<Float32Array> {
+    if (step.cache) return cachedVelocity(step, step.cache);
+    const { get, common } = await prepare(step);
+    // The weights are the same: they are not to be there twice.
+    await release(['first', 'rest', 'last']);
+    const whole = await get('whole', buildFlux);
+    return (await whole.run({ ...common, ...inputsOf(step) }, 'velocity')).velocity;
+  }
+
+  async function cachedVelocity(step: TransformerStep, cache: FirstBlockCache): Promise<Float32Array> {
+    const { get, common } = await prepare(step);
+    await release(['whole']);
+    const first = await get('first', buildFluxFirst);
+    const begun = await first.run(
+      { ...common, ...inputsOf(step) },
+      'begunImage',
+      'begunText',
+      'change',
+      'modulation',
+    );
+    const finishedImage = await cache.after(begun.begunImage, begun.change, async () => {
+      const rest = await get('rest', buildFluxRest);
+      return (await rest.run({ ...common, ...begun }, 'finishedImage')).finishedImage;
+    });
+    const last = await get('last', buildFluxLast);
+    const { modulation } = begun;
+    return (await last.run({ ...common, finishedImage, modulation }, 'velocity')).velocity;
+  }
+
+  return {
+    sizes,
+    /** @throws CodedError `adapter-unknown`, `adapter-invalid` */
+    openAdapters: async (names: readonly string[]): Promise<void> => {
+      for (const name of names) await open(name);
+    },
+    velocity,
+    release: () => release(['whole', 'first', 'rest', 'last']),
+  };
+}
+
+/** In one order, so that the same set is the same session; what is given twice works twice as strongly. */
+function scalesByName(adapters: readonly AdapterScale[]): Map<string, number> {
+  const scales = new Map<string, number>();
+  for (const { name, scale } of [...adapters].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    scales.set(name, (scales.get(name) ?? 0) + scale);
+  }
+  return scales;
+}

@@ -1,0 +1,52 @@
+import { CodedError } from '../errors.ts';
+import { maxReferences } from './request.ts';
+
+/** What one tensor of a request stands for. */
+export interface RequestLayer<T> {
+  readonly tensor: T;
+  /** The tensor holds an encoded file, not pixels. */
+  readonly encoded: boolean;
+}
+
+export interface RequestLayers<T> {
+  readonly edit?: RequestLayer<T>;
+  readonly mask?: RequestLayer<T>;
+  readonly references: readonly RequestLayer<T>[];
+}
+
+/**
+ * Sorts a request's tensors by their names, so that a header is enough to refuse a request before its pixels are read.
+ * @throws CodedError `request-invalid`, naming a tensor that means nothing, is there twice or is missing
+ */
+export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {
+  const found = new Map<string, RequestLayer<T>>();
+  for (const [name, tensor] of tensors) {
+    const [, layer, encoding] = /^(edit|mask|reference\.\d)(\.(?:png|jpg|webp))?$/.exec(name) ?? [];
+    if (!layer) {
+      throw invalid(
+        `The request has a tensor "${name}", which means nothing here.`,
+        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .png, .jpg or .webp after the name of an encoded file.`,
+      );
+    }
+    if (found.has(layer)) throw invalid(`The request has "${layer}" twice.`, 'Send each layer once.');
+    found.set(layer, { tensor, encoded: encoding !== undefined });
+  }
+  const references: RequestLayer<T>[] = [];
+  for (let reference = found.get('reference.0'); reference; ) {
+    references.push(reference);
+    reference = found.get(`reference.${references.length}`);
+  }
+  const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
+  if (count !== references.length) {
+    throw invalid(
+      `The request has ${count} references, but no "reference.${references.length}".`,
+      'Number the references from 0 without a gap.',
+    );
+  }
+  const [edit, mask] = [found.get('edit'), found.get('mask')];
+  return { ...(edit && { edit }), ...(mask && { mask }), references };
+}
+
+function invalid(detail: string, remedy: string): CodedError {
+  return new CodedError('request-invalid', { detail, remedy });
+}

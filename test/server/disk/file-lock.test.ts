@@ -1,0 +1,52 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { lockFile } from '../../../server/disk/file-lock.ts';
+import { CodedError } from '../../../shared/errors.ts';
+
+let folder = '';
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-hold-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const held = (pid: number) => new CodedError('companion-running', { detail: `Held by ${pid}.`, remedy: '' });
+
+test('a file that a process left behind is taken over, and only the own one is removed', async () => {
+  const file = path.join(folder, 'one.pid');
+  await writeFile(file, '999999999\n');
+  const release = await lockFile(file, held);
+  expect(await readFile(file, 'utf8')).toBe(`${process.pid}\n`);
+  expect(await readdir(folder)).toEqual(['one.pid']);
+  await writeFile(file, `${process.ppid}\n`);
+  await release();
+  expect(await readFile(file, 'utf8')).toBe(`${process.ppid}\n`);
+  await expect(lockFile(file, held)).rejects.toThrow(`Held by ${process.ppid}`);
+});
+
+test('of many that start at once over such a file, one holds it', async () => {
+  const file = path.join(folder, 'one.pid');
+  const holder = path.join(folder, 'holder.ts');
+  await writeFile(
+    holder,
+    `import { lockFile } from ${JSON.stringify(path.resolve('server/disk/file-lock.ts'))};
+     process.on('message', () => lockFile(process.argv[2], () => new Error('held')).then(() => process.send('held by me'), () => process.send('held')));
+     process.send('ready');`,
+  );
+  const children = Array.from({ length: 6 }, () => fork(holder, [file], { execArgv: ['--import', 'tsx'] }));
+  try {
+    await Promise.all(children.map((child) => once(child, 'message')));
+    for (let round = 0; round < 5; round++) {
+      await writeFile(file, '999999999\n');
+      const answers = children.map((child) => once(child, 'message'));
+      for (const child of children) child.send('now');
+      const told = (await Promise.all(answers)).map(([message]) => message as string);
+      expect(told.filter((message) => message === 'held by me')).toHaveLength(1);
+    }
+  } finally {
+    for (const child of children) child.kill();
+  }
+}, 60_000);
