@@ -36,7 +36,7 @@ export async function runEdit(
   const progress = new Progress(networks, edit, input, hooks, earlier);
 
   await progress.enter('encoding', 0);
-  const conditioning = await networks.encodePrompt(edit.instruction);
+  const conditioning = await networks.encodePrompt(edit.prompt);
   await hooks.checkpoint();
   const units = readUnits(input, edit);
   const condition = await encodeCondition(networks, units, edit);
