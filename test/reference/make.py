@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+import adapter_forms
 import adapters
 import autoencoder
 import blocks
@@ -51,6 +52,8 @@ def write_all(lines, seed):
     pooled = clip.write(lines, drawn.clip, drawn.vector_width, vocabulary, first + 4)
     image = autoencoder.write(lines, drawn.autoencoder, first + 5)
     adapters.write(lines, drawn.adapters, 11 + first)
+    adapter_forms.write(lines, drawn.adapters, 12 + first)
+    adapter_forms.write_text_encoders(lines, pooled, text, 13 + first)
     tokenization.write(lines, seed)
     tokenizers = tokenization.write_tiny(lines, WORDS)
     sampling.write_noise(lines, seed)

@@ -53,7 +53,9 @@ function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { 
     async listAdapters() {
       return [];
     },
-    async openAdapters() {},
+    async openAdapters() {
+      return [];
+    },
     stepOperations: (tokens) => tokens,
     async velocity({ input, rows, columns, sigma }) {
       const velocity = new Float32Array(rows * columns * 64);
