@@ -59,8 +59,8 @@ export async function listModels(): Promise<ModelEntry[]> {
   return complete;
 }
 
-const adaptersFolder = 'adapters';
-const adapterSuffix = '.safetensors';
+export const adaptersFolder = 'adapters';
+export const adapterSuffix = '.safetensors';
 
 /** Names of the adapters that lie in `adapters/<name>.safetensors` of a model's folder. */
 export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {
