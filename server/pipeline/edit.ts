@@ -41,7 +41,7 @@ export async function runEdit(
 
   await progress.enter('encoding', 0);
   for (const text of adapterNotes) hooks.emit({ type: 'note', text });
-  const conditioning = await networks.encodePrompt(edit.instruction, edit.adapters);
+  const conditioning = await networks.encodePrompt(edit.prompt, edit.adapters);
   await hooks.checkpoint();
   const units = readUnits(input, edit);
   const condition = await encodeCondition(networks, units, edit);

@@ -54,6 +54,8 @@ const lineSchema = v.variant('kind', [
     joined: v.tuple([v.number(), v.number()]),
     withChange: v.boolean(),
   }),
+  /** Pairs of a text and the same cleaned, as JSON. */
+  v.strictObject({ kind: v.literal('clean'), ...said, texts: v.string() }),
   v.strictObject({
     kind: v.literal('edit'),
     ...said,

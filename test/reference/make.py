@@ -15,6 +15,7 @@ import adapters
 import autoencoder
 import blocks
 import cache
+import clean
 import clip
 import draw
 import edit
@@ -58,6 +59,7 @@ def write_all(lines, seed):
     sampling.write_noise(lines, seed)
     sampling.write_schedules(lines, seed)
     units.write(lines, seed)
+    clean.write(lines, seed)
     blocks.write(lines, seed)
     edit.write(lines, models[0], image, text, pooled, tokenizers, drawn.edit_rows, drawn.edit_columns, seed % 2**32)
 

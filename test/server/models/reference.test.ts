@@ -19,6 +19,7 @@ describe('what ships is compared with everything that was published', () => {
         'autoencoder',
         'blocks',
         'cache',
+        'clean',
         'clip',
         'edit',
         'flux',
