@@ -25,6 +25,8 @@ export const healthSchema = v.object({
   /** A client understands one number of it and no other. */
   protocol: v.number(),
   engine: v.fallback(engineStatusSchema, { state: 'stopped', provider: null, model: null }),
+  /** That it knows the token of whoever asked, by `proofOf`; absent where it does not, or was not asked. */
+  proof: v.exactOptional(v.string()),
 });
 export type Health = Immutable<v.InferOutput<typeof healthSchema>>;
 
