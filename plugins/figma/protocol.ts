@@ -1,6 +1,14 @@
 /** What the sandbox, which sees the document, and the panel, which sees the companion, tell each other. */
 import type { Bounds } from '../../shared/bounds.ts';
+import type { Size } from './grid.ts';
 import type { Matrix } from './matrix.ts';
+
+/** What is selected in the document: thousands of nodes, at times. */
+export interface Selection {
+  readonly count: number;
+  /** The first of them, as many as the panel can do something with. */
+  readonly nodes: readonly SelectedNode[];
+}
 
 /** A selected node, as the panel shows it. */
 export interface SelectedNode {
@@ -10,7 +18,7 @@ export interface SelectedNode {
   readonly height: number;
   /** Why it cannot be exported; empty if it can. */
   readonly obstacle: string;
-  /** The recipe that was kept with it, if this plugin made it. */
+  /** The recipe that was kept with it, if this plugin made it and nothing else is selected. */
   readonly recipe: string;
 }
 
@@ -24,6 +32,19 @@ export interface ExportedNode {
   readonly bounds: Bounds;
 }
 
+/** The picture of a node in all the pixels that there are of it. */
+export interface NodePicture {
+  /** PNG, JPEG, GIF or WebP. */
+  readonly file: Uint8Array;
+  /** For a file that is the node's own fill; an export shows the node's bounds, and nothing else. */
+  readonly fill?: {
+    /** The size of the image in pixels, by Figma. */
+    readonly size: Size;
+    /** What the node shows of it, in pixels and fractions of them. */
+    readonly shown: Bounds;
+  };
+}
+
 /** The node that is edited, as it lay on the page when it was exported. */
 export interface Source {
   readonly id: string;
@@ -32,6 +53,8 @@ export interface Source {
   readonly transform: Matrix;
   readonly width: number;
   readonly height: number;
+  /** Of its corners, from the upper left one clockwise; absent where all are sharp. */
+  readonly radii?: readonly [number, number, number, number];
 }
 
 export type CaptureChoice =
@@ -39,9 +62,15 @@ export type CaptureChoice =
   /** What a result was made of: its source, and its own mask. */
   | { readonly kind: 'again'; readonly resultId: string };
 
+export interface CaptureInput {
+  readonly choice: CaptureChoice;
+  /** The fill's own file could not be read: the node is exported. */
+  readonly exportOnly: boolean;
+}
+
 export interface CapturedNode {
   readonly source: Source;
-  readonly png: Uint8Array;
+  readonly picture: NodePicture;
   /** Pieces whose alpha is the mask; empty for the whole node. */
   readonly masks: readonly ExportedNode[];
 }
@@ -49,18 +78,22 @@ export interface CapturedNode {
 /** An encoded piece of a result, at most 4096 pixels a side. */
 export interface Tile {
   readonly picture: Uint8Array;
-  /** White with the mask as its alpha; absent where no mask was used. */
-  readonly mask?: Uint8Array;
-  /** Where it lies over the source, in page units from the upper left corner of the source's bounds. */
+  /**
+   * Where it lies over the source, in page units from the upper left corner of the source's bounds. It may reach beyond
+   * them by a part of a pixel, and is cut there.
+   */
   readonly bounds: Bounds;
 }
 
 export interface Placing {
   readonly name: string;
   readonly source: Source;
-  /** `node`: one tile over all of the source's bounds, cut to the source's own outline. */
+  /** `node`: the picture is all of the source, and is cut to the source's own outline. */
   readonly shape: 'node' | 'region';
+  /** Later ones lie above earlier ones, which they may overlap. */
   readonly tiles: readonly Tile[];
+  /** White with the mask as its alpha, over all tiles; absent where no mask was used. */
+  readonly mask?: Tile;
   /** Kept with the result. */
   readonly recipe: string;
   /** The node that was used as mask: it would cover the result, so it is hidden. */
@@ -79,15 +112,17 @@ export interface SideBySide {
 export type SandboxCalls = {
   readStored(key: string): Promise<string | undefined>;
   store(input: { readonly key: string; readonly value: string }): Promise<void>;
-  capture(choice: CaptureChoice): Promise<CapturedNode>;
+  capture(input: CaptureInput): Promise<CapturedNode>;
+  /** How many pixels the picture of a node has; undefined where it has none. */
+  measure(id: string): Promise<Size | undefined>;
   export(ids: readonly string[]): Promise<readonly ExportedNode[]>;
   /** Puts a result over its source. Answers what the person should know, or nothing. */
   place(placing: Placing): Promise<string>;
   /** Puts whole pictures in a row, right of everything that the source lies in. */
   placeSideBySide(input: SideBySide): Promise<string>;
-  selection(): Promise<readonly SelectedNode[]>;
+  selection(): Promise<Selection>;
 };
 
 export interface SandboxEvents {
-  readonly selection: readonly SelectedNode[];
+  readonly selection: Selection;
 }

@@ -5,6 +5,7 @@ import { Advanced } from './components/Advanced.tsx';
 import { ConnectionNote } from './components/ConnectionNote.tsx';
 import { ErrorNote } from './components/ErrorNote.tsx';
 import { InstructionField } from './components/InstructionField.tsx';
+import { Note } from './components/Note.tsx';
 import { PairingForm } from './components/PairingForm.tsx';
 import { Progress } from './components/Progress.tsx';
 import { ReferenceList } from './components/ReferenceList.tsx';
@@ -26,8 +27,8 @@ export interface PanelProps {
   readonly obstacle: string;
   /** Hosts that cannot draw into the picture show the steps in the panel. */
   readonly showsPreview?: boolean;
-  /** What the host adds above the task, such as what is edited. */
-  readonly beforeTask?: ComponentChildren;
+  /** What the host says of what is edited: the first thing in the panel. */
+  readonly head?: ComponentChildren;
   /** What the host shows of the edit, above its progress: there, nothing that the person reads or writes moves when it comes. */
   readonly view?: ComponentChildren;
   /** What the host adds below, such as a list of layers. */
@@ -36,7 +37,7 @@ export interface PanelProps {
 
 /** The panel: the same in every host. */
 export function Panel(props: PanelProps) {
-  const { host, settings, session, connection, obstacle, showsPreview, beforeTask, view, children } = props;
+  const { host, settings, session, connection, obstacle, showsPreview, head, view, children } = props;
   useEffect(() => connection.start(), [connection]);
   useEffect(() => void settings.restore(), [settings]);
 
@@ -71,6 +72,7 @@ export function Panel(props: PanelProps) {
   return (
     <div class="panel">
       <div class="panel-scroll">
+        {head}
         <InstructionField
           value={settings.instruction.value}
           references={settings.references.value.length}
@@ -84,7 +86,6 @@ export function Panel(props: PanelProps) {
           onRemove={settings.removeReference}
           onMove={settings.moveReference}
         />
-        {beforeTask}
         <TaskChooser
           value={settings.task.value}
           onChange={(task) => {
@@ -98,7 +99,7 @@ export function Panel(props: PanelProps) {
           {...(readRequest && {
             onReadLayer: () =>
               attempt(
-                readRequest().then((request) => {
+                readRequest(session.history).then((request) => {
                   if (!request) throw notMadeHere();
                   settings.use(request);
                 }),
@@ -118,6 +119,9 @@ export function Panel(props: PanelProps) {
         )}
         {state.kind === 'failed' && state.error.code !== unreachable?.code && (
           <ErrorNote error={state.error} onDismiss={session.discard} />
+        )}
+        {connection.notice.value !== '' && (
+          <Note text={connection.notice.value} onDismiss={connection.dismissNotice} />
         )}
         {session.note.value !== '' && <p class="note">{session.note.value}</p>}
         {isDone && state.error && <ErrorNote error={state.error} />}

@@ -49,6 +49,8 @@ export interface Reference {
 
 /** A result on its way into the document. */
 export interface Placement {
+  /** Of the companion's history. */
+  readonly editID: string;
   readonly name: string;
   /** Its alpha is the feathered mask. */
   readonly layer: Pixels;
@@ -58,6 +60,23 @@ export interface Placement {
   /** What was asked for: with the recipe, everything to run it again. */
   readonly request: EditRequest;
   readonly target?: string;
+}
+
+export interface PlaceOptions {
+  /** Takes what the person should know of the placement. */
+  readonly report: (note: string) => void;
+  /** Whether the person pressed Keep: where results are placed at once, they may still be compared otherwise. */
+  readonly isKept: boolean;
+}
+
+/** An edit that the companion keeps; undefined where it keeps it no longer. */
+export type History = (editID: string) => Promise<PastEdit | undefined>;
+
+export interface PastEdit {
+  readonly id: string;
+  readonly request: EditRequest;
+  /** Of an edit that came to its end. */
+  readonly results?: readonly EditResult[];
 }
 
 /** Text that survives a restart of the panel. */
@@ -80,7 +99,7 @@ export interface Host {
    * Brings a result into the document: its variants, or only the chosen one where the host has no place for more.
    * @throws CodedError if it cannot; the result is then kept and offered again
    */
-  place(variants: readonly Placement[], chosen: number): Promise<void>;
+  place(variants: readonly Placement[], chosen: number, options: PlaceOptions): Promise<void>;
   /** A result becomes a layer as soon as it is there: the host's own undo takes it away again. */
   readonly placesAtOnce?: boolean;
   /** The document outlives the panel: an edit that the panel was closed over is offered when it opens again. */
@@ -92,5 +111,5 @@ export interface Host {
   /** Why nothing answers on any address, where the host can tell more than that; undefined where it cannot. */
   explainSilence?(): Promise<CodedError | undefined>;
   /** The request that the selected layer was made by; undefined where it was not made here. */
-  readRequest?(): Promise<EditRequest | undefined>;
+  readRequest?(history: History): Promise<EditRequest | undefined>;
 }

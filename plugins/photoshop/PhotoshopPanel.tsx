@@ -1,19 +1,43 @@
-import { useEffect } from 'preact/hooks';
+import { effect, type Signal } from '@preact/signals';
+import { useEffect, useMemo } from 'preact/hooks';
 import { Panel } from '../panel/app.tsx';
 import type { Connection } from '../panel/models/connection.ts';
-import type { Session } from '../panel/models/session.ts';
+import { isBusy, type Session } from '../panel/models/session.ts';
 import type { Settings } from '../panel/models/settings.ts';
 import type { PhotoshopHost } from './host.ts';
-import { SourceChooser } from './SourceChooser.tsx';
+import { Information, type InformationKind } from './Information.tsx';
+import type { Log } from './log.ts';
+import { app } from './modules.ts';
+import { ResultShelf } from './ResultShelf.tsx';
+import { SubjectHead } from './SubjectHead.tsx';
+import { createSubject } from './subject.ts';
 
 export interface PhotoshopPanelProps {
   readonly host: PhotoshopHost;
   readonly settings: Settings;
   readonly session: Session;
   readonly connection: Connection;
+  readonly log: Log;
+  /** What the flyout menu opened; undefined for the panel itself. */
+  readonly information: Signal<InformationKind | undefined>;
 }
 
-export function PhotoshopPanel({ host, settings, session, connection }: PhotoshopPanelProps) {
+export function PhotoshopPanel(props: PhotoshopPanelProps) {
+  const { host, settings, session, connection, log, information } = props;
+  const { source, mask, results } = host;
+  const model = useMemo(
+    () => createSubject(() => ({ source: source.peek(), mask: mask.peek() })),
+    [source, mask],
+  );
+  useEffect(() => model.start(), [model]);
+  // The shelf follows what happens in the document.
+  useEffect(
+    () =>
+      effect(() => {
+        if (model.subject.value && !isBusy(session.state.peek())) void results.refresh().catch(() => {});
+      }),
+    [model, results, session],
+  );
   // Photoshop gives a panel the keys that are pressed while one of its fields has the focus.
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
@@ -26,22 +50,59 @@ export function PhotoshopPanel({ host, settings, session, connection }: Photosho
     return () => document.removeEventListener('keydown', onKeyDown);
   }, [connection, session]);
 
+  const attempt = (task: Promise<void>): void => void task.catch(session.fail);
+  const active = app.activeDocument?.id;
+  const state = session.state.value;
+  const opened = information.value;
   return (
-    <Panel
-      host={host}
-      settings={settings}
-      session={session}
-      connection={connection}
-      obstacle=""
-      showsPreview
-      beforeTask={
-        <SourceChooser
-          value={host.source.value}
-          onChange={(source) => {
-            host.source.value = source;
+    <>
+      {opened && (
+        <Information
+          kind={opened}
+          log={log}
+          onClose={() => {
+            information.value = undefined;
           }}
         />
-      }
-    />
+      )}
+      <div class={opened ? 'behind' : 'front'}>
+        <Panel
+          host={host}
+          settings={settings}
+          session={session}
+          connection={connection}
+          obstacle=""
+          showsPreview
+          head={
+            <SubjectHead
+              subject={model.subject.value}
+              source={source.value}
+              mask={mask.value}
+              onSource={(chosen) => {
+                source.value = chosen;
+                void model.look();
+              }}
+              onMask={(chosen) => {
+                mask.value = chosen;
+                void model.look();
+              }}
+            />
+          }
+          view={
+            state.kind !== 'done' && (
+              <ResultShelf
+                results={results.list.value.filter(({ documentID }) => documentID === active)}
+                shown={results.shown.value}
+                busy={isBusy(state)}
+                onShow={(layerID) => attempt(results.show(layerID))}
+                onKeep={(layerID) => attempt(results.keep(layerID))}
+                onDiscard={(layerID) => attempt(results.discard(layerID))}
+                onAgain={() => void session.runAgain()}
+              />
+            )
+          }
+        />
+      </div>
+    </>
   );
 }

@@ -95,17 +95,28 @@ export interface Layer {
   readonly name: string;
   readonly kind: string;
   visible: boolean;
-  readonly allLocked: boolean;
-  readonly isClippingMask: boolean;
+  allLocked: boolean;
+  isClippingMask: boolean;
+  /** 0 to 100. */
+  readonly opacity: number;
+  readonly blendMode: string;
   readonly boundsNoEffects: Rectangle;
+  /** With drop shadows and the like. */
+  readonly bounds: Rectangle;
   /** The group that it lies in; null at the top. */
   readonly parent: Layer | null;
   /** Of a group, from the highest to the lowest. */
   readonly layers?: readonly Layer[];
   move(relative: Layer, placement: string): Promise<void>;
   duplicate(): Promise<Layer>;
-  /** Of a group: into one pixel layer. */
+  delete(): Promise<void>;
+  /** Merges what is selected, whichever layer it is asked of: a single group becomes one pixel layer. */
   merge(): Promise<Layer>;
+}
+
+export interface Channel {
+  readonly name: string;
+  readonly kind: string;
 }
 
 export interface PhotoshopDocument {
@@ -118,6 +129,10 @@ export interface PhotoshopDocument {
   readonly layers: readonly Layer[];
   readonly activeLayers: readonly Layer[];
   readonly selection: { readonly bounds: Rectangle | null };
+  /** While it is on, what is painted is the mask, and nothing is selected. */
+  readonly quickMaskMode: boolean;
+  /** Colours first, then saved selections and spot colours. */
+  readonly channels: readonly Channel[];
   createPixelLayer(options: { readonly name: string }): Promise<Layer>;
   createLayerGroup(options: { readonly name: string; readonly fromLayers: readonly Layer[] }): Promise<Layer>;
 }
@@ -155,7 +170,16 @@ export interface PhotoshopModule {
     readonly BitsPerChannelType: Readonly<Record<'EIGHT' | 'SIXTEEN' | 'THIRTYTWO', string>>;
     readonly ElementPlacement: { readonly PLACEBEFORE: string };
     readonly LayerKind: { readonly GROUP: string };
+    readonly ChannelType: Readonly<Record<'MASKEDAREA' | 'SELECTEDAREA', string>>;
   };
+}
+
+export interface PanelEntry {
+  create(root: HTMLElement): void;
+  destroy(): void;
+  /** Of the panel's flyout menu. */
+  readonly menuItems: readonly { readonly id: string; readonly label: string }[];
+  invokeMenu(id: string): void;
 }
 
 export interface PickedFile {
@@ -165,9 +189,7 @@ export interface PickedFile {
 
 export interface UXPModule {
   readonly entrypoints: {
-    setup(points: {
-      readonly panels: Readonly<Record<string, { create(root: HTMLElement): void; destroy(): void }>>;
-    }): void;
+    setup(points: { readonly panels: Readonly<Record<string, PanelEntry>> }): void;
   };
   readonly storage: {
     readonly secureStorage: Pick<typeof secureStorage, 'getItem' | 'setItem'>;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { zipSync } from 'fflate';
 import sharp from 'sharp';
+import { type IconName, iconNames } from '../panel/icons.ts';
 import { iconThemes, photoshopManifest } from './manifest.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -54,7 +55,28 @@ export async function buildPhotoshop(folder: string): Promise<void> {
         .toFile(path.join(folder, name));
     }
   }
+  await writeButtonIcons(folder);
 }
+
+/** The pictures on the panel's buttons, at twice the size at which they are shown. */
+async function writeButtonIcons(folder: string): Promise<void> {
+  for (const name of iconNames) {
+    for (const [theme, { colour }] of Object.entries(iconThemes)) {
+      const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32" viewBox="0 0 16 16" fill="none" stroke="${colour}" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round"><path d="${iconPaths[name]}"/></svg>`;
+      await sharp(Buffer.from(svg))
+        .png()
+        .toFile(path.join(folder, 'icons', `${name}-${theme}.png`));
+    }
+  }
+}
+
+const iconPaths: Readonly<Record<IconName, string>> = {
+  up: 'M8 13V3M4 7 8 3 12 7',
+  down: 'M8 3V13M4 9 8 13 12 9',
+  close: 'M4 4 12 12M12 4 4 12',
+  right: 'M6 4 10 8 6 12',
+  open: 'M4 6 8 10 12 6',
+};
 
 /** A layer over another, with the part that is made anew. */
 function iconSVG(side: number, colour: string): string {

@@ -4,69 +4,61 @@ import { CodedError } from '../../shared/errors.ts';
 import { maskBounds } from '../../shared/mask.ts';
 import type { Capture, Pixels } from '../panel/host.ts';
 import { surroundings } from '../panel/surroundings.ts';
-import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import type { Layer, PhotoshopDocument } from './api.ts';
 import { activeDocument, depthOf, modeOf, targetOf } from './documents.ts';
+import { newId } from './id.ts';
 import { modally } from './modal.ts';
-import { imaging } from './modules.ts';
-import { readComposite, readLayer, selectedLayer } from './read-layer.ts';
-import { isEmpty, padMask, toBounds, toRectangle, using } from './samples.ts';
+import { readComposite, readLayer } from './read-layer.ts';
+import { type MaskSource, readMask } from './read-mask.ts';
+import type { Results } from './results.ts';
+import { isEmpty, toBounds } from './samples.ts';
 
 /** What is edited: everything that is visible, or the selected layer alone. */
 export type Source = 'composite' | 'layer';
 
+export interface CaptureChoice {
+  readonly source: Source;
+  readonly mask: MaskSource;
+}
+
 /**
- * The selection of the active document as a mask, with what lies around it. Without a selection it is all of the
- * picture, or of the layer.
+ * The mask of the active document with what lies around it; without a mask it is all of the picture, or of the layer.
+ * Results that are not kept are left out.
  * @throws CodedError `document-gone`, `document-refused`, `mask-empty`, and what `modally` throws
  */
-export function capture(source: Source): Promise<Capture> {
+export function capture({ source, mask }: CaptureChoice, results: Results): Promise<Capture> {
   return modally('Read the document', async (context) => {
     const document = activeDocument();
     const mode = modeOf(document);
     const bits = depthOf(document);
-    const layer = selectedLayer(document);
+    const unkept = await results.unkept(document);
+    const active = document.activeLayers[0];
+    const layer = results.originOf(document, active);
     if (source === 'layer' && !layer) throw noLayer(document);
     const depth = bits === 8 ? 8 : 16;
-    const selected = document.selection.bounds;
     const canvas = boundsOf(document);
-    const note = noteOn(mode, bits);
-    const base = { target: targetOf(document, layer), ...(note === '' ? {} : { note }) };
+    const note = [noteOn(mode, bits), noteOnResults(unkept.length)].filter(Boolean).join(' ');
+    const base = { target: targetOf(document, layer, newId()), ...(note === '' ? {} : { note }) };
+    const pixels = (window: Bounds): Promise<Pixels> =>
+      source === 'layer'
+        ? readLayer(context, document, unkept, layer!, window, depth)
+        : readComposite(context, document, unkept, window, depth);
 
-    if (!selected) {
+    const part = await readMask(context, document, mask, active);
+    if (!part) {
       const window = source === 'layer' ? toBounds(layer!.boundsNoEffects) : canvas;
       if (isEmpty(window)) throw nothingThere(layer);
-      const edit = await pixels(context, document, source, layer, window, depth);
-      const mask = source === 'layer' ? opaquePart(edit, layer) : undefined;
-      return { ...base, edit, origin: window, ...(mask ? { mask } : {}) };
+      const edit = await pixels(window);
+      const outline = source === 'layer' ? opaquePart(edit, layer) : undefined;
+      return { ...base, edit, origin: window, ...(outline ? { mask: outline } : {}) };
     }
-    const painted = intersect(toBounds(selected), canvas);
-    if (isEmpty(painted)) throw offCanvas();
-    const part = { ...painted, data: await readSelection(document, painted) };
     // A feather ends within the bounds of its selection, and the bounds of one that is faint may be wide.
     const tight = maskBounds(part);
-    if (!tight) throw offCanvas();
-    const window = surroundings(moved(tight, painted), document);
-    const edit = await pixels(context, document, source, layer, window, depth);
+    if (!tight) throw nothingSelected();
+    const window = surroundings(moved(tight, part), document);
+    const edit = await pixels(window);
     return { ...base, edit, mask: widen(part, window), origin: window };
   });
-}
-
-function pixels(
-  context: ExecutionContext,
-  document: PhotoshopDocument,
-  source: Source,
-  layer: Layer | undefined,
-  window: Bounds,
-  depth: 8 | 16,
-): Promise<Pixels> {
-  return source === 'layer'
-    ? readLayer(context, document, layer!, window, depth)
-    : readComposite(document, window, depth);
-}
-
-async function readSelection(document: PhotoshopDocument, bounds: Bounds): Promise<Uint8Array<ArrayBuffer>> {
-  const read = await imaging.getSelection({ documentID: document.id, sourceBounds: toRectangle(bounds) });
-  return using(read.imageData, () => padMask(read, bounds));
 }
 
 /** A part of the mask as the mask of the whole window. */
@@ -102,6 +94,13 @@ function noteOn(mode: string, bits: 8 | 16 | 32): string {
   return `${mode[0]!.toUpperCase()}${mode.slice(1)} document: the new layer is converted from sRGB.`;
 }
 
+function noteOnResults(count: number): string {
+  if (count === 0) return '';
+  return count === 1
+    ? 'The result that is not kept yet was left out of the picture.'
+    : `The ${count} results that are not kept yet were left out of the picture.`;
+}
+
 function noLayer({ name }: PhotoshopDocument): CodedError {
   return new CodedError('document-refused', {
     detail: `No layer of “${name}” is selected.`,
@@ -116,9 +115,9 @@ function nothingThere(layer: Layer | undefined): CodedError {
   });
 }
 
-function offCanvas(): CodedError {
+function nothingSelected(): CodedError {
   return new CodedError('mask-empty', {
     detail: 'Nothing inside the canvas is selected.',
-    remedy: 'Select what shall change, or nothing at all to change everything.',
+    remedy: 'Select what should change, or nothing at all to change everything.',
   });
 }

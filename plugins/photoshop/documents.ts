@@ -66,10 +66,16 @@ export interface Target {
   readonly width: number;
   readonly height: number;
   readonly layerID: number | undefined;
+  /** Results with the same one are alternatives; absent in what an earlier version kept. */
+  readonly captureID?: string;
 }
 
-export function targetOf({ id, name, width, height }: PhotoshopDocument, layer: Layer | undefined): string {
-  const target: Target = { documentID: id, name, width, height, layerID: layer?.id };
+export function targetOf(
+  { id, name, width, height }: PhotoshopDocument,
+  layer: Layer | undefined,
+  captureID: string,
+): string {
+  const target: Target = { documentID: id, name, width, height, layerID: layer?.id, captureID };
   return JSON.stringify(target);
 }
 

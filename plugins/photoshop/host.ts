@@ -1,33 +1,53 @@
 import { type Signal, signal } from '@preact/signals';
-import manifest from '../../manifest.json' with { type: 'json' };
-import type { Host, Storage } from '../panel/host.ts';
+import type { Capture, Host, Storage } from '../panel/host.ts';
 import { capture, type Source } from './capture.ts';
-import { storage } from './modules.ts';
+import type { Target } from './documents.ts';
+import { companionAddresses } from './manifest.ts';
+import { app, storage } from './modules.ts';
 import { place } from './place.ts';
+import type { MaskSource } from './read-mask.ts';
+import { createRecipeNotes } from './recipe-notes.ts';
 import { pickFiles, takeLayers } from './references.ts';
+import { createResults, type Results } from './results.ts';
 import { readRequest } from './run-again.ts';
 import { decodeUTF8 } from './utf8.ts';
 
 export interface PhotoshopHost extends Host {
   /** What is edited. */
   readonly source: Signal<Source>;
+  readonly mask: Signal<MaskSource>;
+  readonly results: Results;
 }
 
 export function createPhotoshopHost(): PhotoshopHost {
   const source = signal<Source>('composite');
+  const mask = signal<MaskSource>('selection');
+  const results = createResults();
+  const notes = createRecipeNotes(panelStorage);
+  /** Another seed edits the same pixels, whatever was placed over them since. */
+  let last: Capture | undefined;
   return {
     source,
-    // By number: macOS is reported to refuse `localhost` to plugins.
-    companions: manifest.ports.map((port) => `http://127.0.0.1:${port}`),
+    mask,
+    results,
+    companions: companionAddresses,
     storage: panelStorage,
     placesAtOnce: true,
     offersAgain: true,
-    capture: () => capture(source.value),
-    place,
+    async capture(again = false) {
+      if (again && last && isActive(last)) return last;
+      last = await capture({ source: source.value, mask: mask.value }, results);
+      return last;
+    },
+    place: (variants, chosen, options) => place(variants, chosen, { ...options, results, notes }),
     pickReferences: pickFiles,
-    takeReferences: takeLayers,
-    readRequest,
+    takeReferences: () => takeLayers(results),
+    readRequest: (history) => readRequest(notes, history),
   };
+}
+
+function isActive({ target }: Capture): boolean {
+  return target !== undefined && (JSON.parse(target) as Target).documentID === app.activeDocument?.id;
 }
 
 const prefix = 'acepp.';
@@ -40,8 +60,16 @@ const panelStorage: Storage = {
     const bytes = await storage.secureStorage.getItem(prefix + key).catch(() => undefined);
     return bytes && bytes.length > 0 ? decodeUTF8(bytes) : undefined;
   },
+  /** @throws Error for the token alone: without the rest, nothing is lost but a convenience of the next start */
   async set(key, value) {
-    if (key === 'token') await storage.secureStorage.setItem(prefix + key, value);
-    else localStorage.setItem(prefix + key, value);
+    if (key === 'token') {
+      await storage.secureStorage.setItem(prefix + key, value);
+      return;
+    }
+    try {
+      localStorage.setItem(prefix + key, value);
+    } catch {
+      // Full or locked.
+    }
   },
 };

@@ -10,6 +10,12 @@ export interface ManifestIcon {
   readonly scale: readonly number[];
 }
 
+/** All that the panel calls, in the order in which it tries them: both names of this machine, on the companion's ports. */
+export const companionAddresses: readonly string[] = manifest.ports.flatMap((port) => [
+  `http://localhost:${port}`,
+  `http://127.0.0.1:${port}`,
+]);
+
 /** The plugin's manifest of version 5, out of the one source for every host. */
 export function photoshopManifest() {
   return {
@@ -21,8 +27,9 @@ export function photoshopManifest() {
     // An object and not a list: with a list, a .ccx cannot be installed.
     host: { app: 'PS', minVersion: '25.2.0', data: { apiVersion: 2 } },
     requiredPermissions: {
-      // Each with scheme and port: a word such as "all" inside the list is denied silently.
-      network: { domains: manifest.ports.map((port) => `http://127.0.0.1:${port}`) },
+      // The one value that leaves both names of this machine open; see docs/photoshop.md. A list refuses 127.0.0.1
+      // (UXP 27.10), and `localhost` alone fails on some Macs. companionAddresses says what is called instead.
+      network: { domains: 'all' },
       localFileSystem: 'request',
     },
     icons: icons('plugin', 24),

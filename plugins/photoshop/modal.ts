@@ -1,5 +1,6 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { ExecutionContext, PhotoshopDocument } from './api.ts';
+import { selectLayers } from './descriptors.ts';
 import { app, core } from './modules.ts';
 
 /** Photoshop's number for "another modal scope is active". */
@@ -7,12 +8,33 @@ const collision = 9;
 /** Milliseconds between tries; an open dialog may stay for long, and is then told. */
 const delays = [50, 100, 200, 400, 800, 1600];
 
+let scopes = 0;
+/** Ends with the last scope of this plugin: the next one waits for it, instead of colliding with it. */
+let last: Promise<unknown> = Promise.resolve();
+
+/** Whether this plugin is at work in Photoshop, or about to be. */
+export function isModal(): boolean {
+  return scopes > 0;
+}
+
 /**
- * Does something to Photoshop while nobody else does. Never wait for the network in here: Photoshop stands still.
+ * Does something to Photoshop while nobody else does. Never wait for the network in here, nor for another scope:
+ * Photoshop stands still.
  * @param name what Photoshop shows if it takes long
  * @throws CodedError `host-busy` while a dialog is open or another plugin works, `cancelled` by the person
  */
 export async function modally<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
+  scopes++;
+  const scope = last.then(() => enter(name, work));
+  last = scope.catch(() => undefined);
+  try {
+    return await scope;
+  } finally {
+    scopes--;
+  }
+}
+
+async function enter<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
   let context: ExecutionContext | undefined;
   for (const delay of [...delays, undefined]) {
     try {
@@ -54,6 +76,32 @@ export async function inOneStep<T>(
     await hostControl.resumeHistory(suspension, succeeded);
     if (before && before.id !== document.id) app.activeDocument = before;
   }
+}
+
+/**
+ * Changes a document, looks at it, and takes the changes back: no history state is left. The layers that were selected
+ * are selected again, since it is not known whether Photoshop's rollback does that.
+ */
+export async function rolledBack<T>(
+  context: ExecutionContext,
+  document: PhotoshopDocument,
+  name: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const active = document.activeLayers.map(({ id }) => id);
+  let result: { readonly value: T } | undefined;
+  const takenBack = new Error('taken back');
+  try {
+    await inOneStep(context, document, name, async () => {
+      result = { value: await work() };
+      throw takenBack;
+    });
+  } catch (thrown) {
+    if (thrown !== takenBack || !result) throw thrown;
+  }
+  const now = document.activeLayers.map(({ id }) => id);
+  if (!context.isCancelled && now.join() !== active.join()) await selectLayers(active);
+  return (result as { readonly value: T }).value;
 }
 
 /** @throws CodedError `cancelled` if the person pressed Cancel in Photoshop's progress bar */

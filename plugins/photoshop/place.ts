@@ -1,54 +1,97 @@
-import type { Placement } from '../panel/host.ts';
+import type { Placement, PlaceOptions } from '../panel/host.ts';
 import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import { isMasked, makeLayerMask, selectLayers } from './descriptors.ts';
 import { depthOf, documentOf, findLayer, modeOf, type Target } from './documents.ts';
+import { newId } from './id.ts';
 import { goOn, inOneStep, modally } from './modal.ts';
 import { constants, imaging } from './modules.ts';
 import { writeRecipe } from './recipe.ts';
+import type { RecipeNotes } from './recipe-notes.ts';
+import type { Results } from './results.ts';
 import { toImageData, toMaskImageData, using } from './samples.ts';
+
+export interface PlaceParts extends PlaceOptions {
+  readonly results: Results;
+  readonly notes: RecipeNotes;
+}
 
 /**
  * A result as one new pixel layer with a layer mask above the layer that it was made from, or several in a group;
- * one undo step takes all of it away. Selection and other layers stay as they are.
+ * one undo step removes all of it. The selection stays as it is, and so do other layers, but for the alternatives of
+ * this result, which are hidden.
  * @throws CodedError `document-gone`, `document-refused`, and what `modally` throws; then nothing was changed
  */
-export function place(variants: readonly Placement[], chosen: number): Promise<void> {
+export async function place(
+  variants: readonly Placement[],
+  chosen: number,
+  { results, notes, report, isKept }: PlaceParts,
+): Promise<void> {
   const [first] = variants;
   if (!first?.target) throw new TypeError('a placement without a target');
   const target = JSON.parse(first.target) as Target;
+  const captureID = target.captureID ?? newId();
   const name = `ACE++: ${first.name}`;
-  return modally(name, async (context) => {
+  const unwritten = new Map<Layer, Placement>();
+  await modally(name, async (context) => {
     const document = documentOf(target);
     modeOf(document);
+    const layers: Layer[] = [];
+    let group: Layer | undefined;
     await inOneStep(context, document, name, async () => {
-      const above = placeOf(document, target);
-      const layers: Layer[] = [];
+      const above = results.highest(document, captureID) ?? (await placeOf(document, target));
+      results.hideAlternatives(document, captureID);
       // From the last to the first, so that the first one is on top.
       for (const [i, variant] of [...variants.entries()].reverse()) {
         goOn(context, name);
         const layer = await placeLayer(context, document, variant, layers[0] ?? above);
+        // The picture matters more than its recipe.
+        await writeRecipe(document, layer, variant).catch(() => unwritten.set(layer, variant));
         if (variants.length > 1) layer.visible = i === chosen;
         layers.unshift(layer);
       }
-      if (layers.length > 1) await document.createLayerGroup({ name: first.name, fromLayers: layers });
+      if (layers.length > 1)
+        group = await document.createLayerGroup({ name: first.name, fromLayers: layers });
       goOn(context, name);
     });
+    const added = layers.map((layer, i) => ({ layer, seed: variants[i]!.recipe.seed }));
+    const parts = { captureID, madeFrom: target.layerID, name: first.name };
+    if (!isKept) await results.add(document, added, parts, group, chosen);
+    for (const [layer, variant] of unwritten) await notes.add(document, layer, variant);
   });
+  if (unwritten.size > 0) {
+    report(
+      'Photoshop could not write the recipe into the layer. The companion keeps it: “Use the selected layer’s recipe” still works on this computer.',
+    );
+  }
 }
 
 /**
- * The layer that a new one goes above; undefined for the very top. Not between a layer and those that are clipped to
- * it, which would be clipped to the new one then, and not into a locked group.
+ * The layer that a new one goes above; undefined for the very top. Not inside a group that would lock, mask, clip or
+ * hide the result, and not between a layer and those that are clipped to it, which would be clipped to the new one.
  */
-function placeOf(document: PhotoshopDocument, { layerID }: Target): Layer | undefined {
+async function placeOf(document: PhotoshopDocument, { layerID }: Target): Promise<Layer | undefined> {
   let place = layerID === undefined ? undefined : findLayer(document.layers, layerID);
-  for (let group = place?.parent; group; group = group.parent) if (group.allLocked) place = group;
-  while (place) {
-    const siblings = place.parent?.layers ?? document.layers;
-    const above = siblings[siblings.findIndex(({ id }) => id === place!.id) - 1];
-    if (!above?.isClippingMask) break;
-    place = above;
+  for (let group = place?.parent; group; group = group.parent) {
+    const changesResult =
+      group.allLocked ||
+      !group.visible ||
+      group.isClippingMask ||
+      isClippedTo(document, group) ||
+      (await isMasked(document, group));
+    if (changesResult) place = group;
   }
+  while (place && isClippedTo(document, place)) place = layerAbove(document, place);
   return place;
+}
+
+function layerAbove(document: PhotoshopDocument, { id, parent }: Layer): Layer | undefined {
+  const siblings = parent?.layers ?? document.layers;
+  return siblings[siblings.findIndex((layer) => layer.id === id) - 1];
+}
+
+/** Whether the layer above a layer is clipped. */
+function isClippedTo(document: PhotoshopDocument, layer: Layer): boolean {
+  return layerAbove(document, layer)?.isClippingMask === true;
 }
 
 async function placeLayer(
@@ -60,23 +103,32 @@ async function placeLayer(
   const { name, layer: pixels, bounds } = variant;
   const depth = depthOf(document);
   const at = { left: bounds.left, top: bounds.top };
-  const base = { documentID: document.id, replace: true } as const;
+  // Photoshop makes a layer where the selected ones are, which may be a locked group or a clipping group: with none
+  // selected it makes it at the top.
+  await selectLayers([]);
   const layer = await document.createPixelLayer({ name });
   const top = above ?? document.layers[0]!;
   if (top.id !== layer.id) await layer.move(top, constants.ElementPlacement.PLACEBEFORE);
+  if (layer.isClippingMask) layer.isClippingMask = false;
+  const base = { documentID: document.id, layerID: layer.id, replace: true } as const;
   await using(await toImageData(pixels, depth), (imageData) =>
-    imaging.putPixels({ ...base, layerID: layer.id, imageData, targetBounds: at }),
+    imaging.putPixels({ ...base, imageData, targetBounds: at }),
   );
   goOn(context, name);
-  await using(await toMaskImageData(pixels, at, document, depth), (imageData) =>
-    imaging.putLayerMask({
-      ...base,
-      layerID: layer.id,
-      kind: 'user',
-      imageData,
-      targetBounds: { left: 0, top: 0 },
-    }),
-  );
-  await writeRecipe(document, layer, variant);
+  await using(await toMaskImageData(pixels, at, document, depth), async (imageData) => {
+    const options = { ...base, kind: 'user', imageData, targetBounds: { left: 0, top: 0 } } as const;
+    try {
+      await imaging.putLayerMask(options);
+    } catch (thrown) {
+      // Public plugins disagree on whether the mask has to be there before.
+      goOn(context, name);
+      await selectLayers([layer.id]);
+      await makeLayerMask().catch(() => {
+        throw thrown;
+      });
+      await imaging.putLayerMask(options);
+    }
+  });
+  await selectLayers([layer.id]);
   return layer;
 }

@@ -1,34 +1,65 @@
 import type { Bounds } from '../../shared/bounds.ts';
 import { intersect } from '../../shared/bounds.ts';
+import { CodedError } from '../../shared/errors.ts';
 import type { Pixels } from '../panel/host.ts';
 import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import { selectLayers } from './descriptors.ts';
 import { isGroup, leavesOf } from './documents.ts';
-import { inOneStep } from './modal.ts';
-import { app, imaging } from './modules.ts';
-import { isEmpty, padPixels, sRGB, toBounds, toRectangle, using } from './samples.ts';
+import { rolledBack } from './modal.ts';
+import { imaging } from './modules.ts';
+import { isEmpty, padMask, padPixels, sRGB, toBounds, toRectangle, using } from './samples.ts';
 
-/** What all visible layers show together, inside `window`. */
+/**
+ * What all visible layers show together, inside `window`.
+ * @param hidden left out of it
+ */
 export async function readComposite(
+  context: ExecutionContext,
   document: PhotoshopDocument,
+  hidden: readonly Layer[],
   window: Bounds,
   depth: 8 | 16,
 ): Promise<Pixels> {
-  const hasPixels = leavesOf(document.layers).some(
-    (layer) => !isEmpty(intersect(toBounds(layer.boundsNoEffects), window)),
-  );
-  return hasPixels ? read(document, undefined, window, depth) : transparent(window, depth);
+  const visible = hidden.filter((layer) => layer.visible);
+  const readIt = async (): Promise<Pixels> => {
+    try {
+      return await read(document, undefined, window, depth);
+    } catch (thrown) {
+      // Photoshop refuses to read where nothing is. Only then is it worth looking at every layer, which is slow.
+      const isThere = leavesOf(document.layers).some((layer) => layer.visible && overlaps(layer, window));
+      if (isThere) throw thrown;
+      return transparent(window, depth);
+    }
+  };
+  if (visible.length === 0) return readIt();
+  return rolledBack(context, document, 'Read without results that are not kept', () => {
+    hide(visible);
+    return readIt();
+  });
 }
 
-/** What one layer or group shows inside `window`, hidden or not, without its mask and effects. */
+/**
+ * What one layer or group shows inside `window`, hidden or not, with its layer mask (which Photoshop applies) and
+ * without its effects.
+ * @param hidden left out of a group
+ */
 export async function readLayer(
   context: ExecutionContext,
   document: PhotoshopDocument,
+  hidden: readonly Layer[],
   layer: Layer,
   window: Bounds,
   depth: 8 | 16,
 ): Promise<Pixels> {
-  if (isEmpty(intersect(toBounds(layer.boundsNoEffects), window))) return transparent(window, depth);
-  return flat(context, document, layer, ({ id }) => read(document, id, window, depth));
+  if (!overlaps(layer, window)) return transparent(window, depth);
+  return flat(context, document, hidden, layer, async (pixelLayer) => {
+    try {
+      return await read(document, pixelLayer.id, window, depth);
+    } catch (thrown) {
+      if (overlaps(pixelLayer, window) && !(await isMaskedOut(document, pixelLayer, window))) throw thrown;
+      return transparent(window, depth);
+    }
+  });
 }
 
 /**
@@ -38,24 +69,65 @@ export async function readLayer(
 export async function flat<T>(
   context: ExecutionContext,
   document: PhotoshopDocument,
+  hidden: readonly Layer[],
   layer: Layer,
   work: (layer: Layer) => Promise<T>,
 ): Promise<T> {
   if (!isGroup(layer)) return work(layer);
-  const name = 'Read a group';
-  let value: T | undefined;
-  const takenBack = new Error('taken back');
+  return rolledBack(context, document, 'Read a group', async () => {
+    hide(hidden.filter(({ visible }) => visible));
+    return work(await mergedCopy(document, layer));
+  });
+}
+
+/**
+ * Photoshop merges what is selected, not what it is asked of (AdobeDocs/uxp-photoshop, Layer.merge plays
+ * `mergeLayersNew`): the copy is selected alone, and what came out is looked at.
+ * @throws CodedError `document-refused` if anything but the copy was merged
+ */
+async function mergedCopy(document: PhotoshopDocument, group: Layer): Promise<Layer> {
+  const before = new Set([group.id, ...document.activeLayers.map(({ id }) => id)]);
+  const copy = await group.duplicate();
+  // What is locked or hidden cannot be merged, and what is clipped would be merged as far as its base shows.
+  for (const one of [copy, ...within(copy)]) if (one.allLocked) one.allLocked = false;
+  if (copy.isClippingMask) copy.isClippingMask = false;
+  copy.visible = true;
+  await selectLayers([copy.id]);
+  const [selected, ...others] = document.activeLayers;
+  if (selected?.id !== copy.id || others.length > 0) throw mergedOthers(group);
+  await copy.merge();
+  const [merged, ...more] = document.activeLayers;
+  if (!merged || more.length > 0 || before.has(merged.id) || isGroup(merged)) throw mergedOthers(group);
+  return merged;
+}
+
+function within(group: Layer): Layer[] {
+  return (group.layers ?? []).flatMap((layer) => [layer, ...within(layer)]);
+}
+
+function hide(layers: readonly Layer[]): void {
+  for (const layer of layers) layer.visible = false;
+}
+
+function overlaps({ boundsNoEffects }: Layer, window: Bounds): boolean {
+  return !isEmpty(intersect(toBounds(boundsNoEffects), window));
+}
+
+/** Whether a layer mask hides all of a layer inside `window`: Photoshop then has no pixels to give. */
+export async function isMaskedOut(
+  document: PhotoshopDocument,
+  layer: Layer,
+  window: Bounds,
+): Promise<boolean> {
   try {
-    await inOneStep(context, document, name, async () => {
-      const copy = await layer.duplicate();
-      copy.visible = true;
-      value = await work(await copy.merge());
-      throw takenBack;
-    });
-  } catch (thrown) {
-    if (thrown !== takenBack) throw thrown;
+    const options = { documentID: document.id, layerID: layer.id, kind: 'user' } as const;
+    const mask = await imaging.getLayerMask(options);
+    const part = intersect(toBounds(layer.boundsNoEffects), window);
+    const data = await using(mask.imageData, () => padMask(mask, part));
+    return data.every((value) => value === 0);
+  } catch {
+    return false;
   }
-  return value as T;
 }
 
 async function read(
@@ -82,11 +154,9 @@ function transparent({ width, height }: Bounds, depth: 8 | 16): Pixels {
     : { width, height, data: new Uint16Array(length) };
 }
 
-/** The layer that an edit is meant for: the first of those that are selected. */
-export function selectedLayer(document: PhotoshopDocument): Layer | undefined {
-  return document.activeLayers[0];
-}
-
-export function isOpen(document: PhotoshopDocument): boolean {
-  return app.documents.some(({ id }) => id === document.id);
+function mergedOthers({ name }: Layer): CodedError {
+  return new CodedError('document-refused', {
+    detail: `Photoshop merged other layers than the group “${name}”; that was taken back.`,
+    remedy: 'Merge a copy of the group yourself (Layer > Merge Group), then use that layer.',
+  });
 }

@@ -1,16 +1,16 @@
 /**
  * The recipe lies in the layer's own XMP packet: the one place for foreign data of a layer that Adobe documents for
  * scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer. A name or a
- * hidden text layer would show, and plugin storage would not travel with the file.
+ * hidden text layer would show, and plugin storage would not travel with the file. Photoshop does not always write it
+ * (wherever it does not, see recipe-notes.ts).
  */
 
 import type { Bounds } from '../../shared/bounds.ts';
-import { CodedError } from '../../shared/errors.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
-import { action } from './modules.ts';
+import { play } from './descriptors.ts';
 import { decodeUTF8, encodeUTF8 } from './utf8.ts';
 
 const namespace = 'https://aceplusplus.org/ns/layers/1.0/';
@@ -23,6 +23,7 @@ export interface Recipe {
   readonly bounds: Bounds;
 }
 
+/** @throws Error with Photoshop's words: some documents take no XMP for their layers (error -1715) */
 export async function writeRecipe(
   document: PhotoshopDocument,
   layer: Layer,
@@ -36,9 +37,10 @@ export async function writeRecipe(
   });
 }
 
-/** Undefined for a layer that was not made here. */
+/** Undefined for a layer that was not made here: Photoshop gives no XMP then, or throws. */
 export async function readRecipe(document: PhotoshopDocument, layer: Layer): Promise<Recipe | undefined> {
-  const found = (await play({ _obj: 'get', _target: targetOf(document, layer) }))[property];
+  const answer = await play({ _obj: 'get', _target: targetOf(document, layer) }).catch(() => undefined);
+  const found = answer?.[property];
   return typeof found === 'string' ? fromXMP(found) : undefined;
 }
 
@@ -48,18 +50,6 @@ function targetOf(document: PhotoshopDocument, layer: Layer): readonly object[] 
     { _ref: 'layer', _id: layer.id },
     { _ref: 'document', _id: document.id },
   ];
-}
-
-async function play(command: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>> {
-  const [answer = {}] = await action.batchPlay([{ ...command, _options: { dialogOptions: 'silent' } }], {});
-  // batchPlay resolves with its errors.
-  if (answer._obj === 'error' || (typeof answer.result === 'number' && answer.result < 0)) {
-    throw new CodedError('internal', {
-      detail: `Photoshop did not take the recipe of the layer: ${String(answer.message)}.`,
-      remedy: 'Try again; the result is kept until you discard it.',
-    });
-  }
-  return answer;
 }
 
 /** As Base64, because Photoshop writes packets anew: as an attribute or an element, with its own escapes. */

@@ -5,7 +5,8 @@ import { activeDocument, modeOf } from './documents.ts';
 import { newId } from './id.ts';
 import { modally } from './modal.ts';
 import { imaging, storage } from './modules.ts';
-import { flat } from './read-layer.ts';
+import { flat, isMaskedOut } from './read-layer.ts';
+import type { Results } from './results.ts';
 import { isEmpty, padPixels, sRGB, toBounds, using } from './samples.ts';
 
 /** References are only looked at: more pixels than this a side are not sent. */
@@ -48,12 +49,17 @@ export async function pickFiles(): Promise<readonly Reference[]> {
  * The selected layers and groups, from the highest to the lowest.
  * @throws CodedError `document-gone`, `document-refused` where none is selected or one has no pixels
  */
-export function takeLayers(): Promise<readonly Reference[]> {
+export function takeLayers(results: Results): Promise<readonly Reference[]> {
   return modally('Read the references', async (context) => {
     const document = activeDocument();
     modeOf(document);
+    const unkept = await results.unkept(document);
     const references: Reference[] = [];
-    for (const layer of document.activeLayers) references.push(await takeLayer(context, document, layer));
+    // A list of its own: reading a group selects other layers for a moment.
+    for (const layer of [...document.activeLayers]) {
+      const hidden = unkept.filter(({ id }) => id !== layer.id);
+      references.push(await takeLayer(context, document, hidden, layer));
+    }
     if (references.length > 0) return references;
     throw new CodedError('document-refused', {
       detail: `No layer of “${document.name}” is selected.`,
@@ -65,19 +71,14 @@ export function takeLayers(): Promise<readonly Reference[]> {
 async function takeLayer(
   context: ExecutionContext,
   document: PhotoshopDocument,
+  hidden: readonly Layer[],
   layer: Layer,
 ): Promise<Reference> {
   const { name } = layer;
-  return flat(context, document, layer, async ({ id: layerID, boundsNoEffects }) => {
-    const size = toBounds(boundsNoEffects);
-    if (isEmpty(size)) {
-      throw new CodedError('document-refused', {
-        detail: `The layer “${name}” has no pixels.`,
-        remedy: 'Select a layer that shows something.',
-      });
-    }
-    const isLarge = Math.max(size.width, size.height) > maxSide;
-    const longer = size.width > size.height ? 'width' : 'height';
+  return flat(context, document, hidden, layer, async (pixelLayer) => {
+    const { id: layerID, boundsNoEffects } = pixelLayer;
+    const bounds = toBounds(boundsNoEffects);
+    if (isEmpty(bounds)) throw noPixels(name);
     const options = {
       documentID: document.id,
       layerID,
@@ -86,18 +87,20 @@ async function takeLayer(
       colorProfile: sRGB,
       componentSize: 8,
     } as const;
-    const read = await imaging.getPixels({
-      ...options,
-      ...(isLarge ? { targetSize: { [longer]: maxSide } } : {}),
+    const isLarge = Math.max(bounds.width, bounds.height) > maxSide;
+    const longer = bounds.width > bounds.height ? 'width' : 'height';
+    const size = isLarge ? { targetSize: { [longer]: maxSide } } : {};
+    const read = await imaging.getPixels({ ...options, ...size }).catch(async (thrown) => {
+      throw (await isMaskedOut(document, pixelLayer, bounds)) ? noPixels(name) : thrown;
     });
     const picture = await using(read.imageData, async ({ width, height }) => {
-      // Scaled, it says its place in a smaller picture: all of it is wanted anyway.
+      // Scaled, it says its place in a smaller picture, and masked it is smaller than its layer: all of it is wanted.
       const sourceBounds = { left: 0, top: 0, right: width, bottom: height };
       return padPixels({ ...read, sourceBounds }, { left: 0, top: 0, width, height });
     });
     const small = await imaging.getPixels({
       ...options,
-      targetSize: { height: Math.min(thumbnailHeight, size.height) },
+      targetSize: { height: Math.min(thumbnailHeight, picture.height) },
       applyAlpha: true,
     });
     const jpeg = await using(small.imageData, (imageData) =>
@@ -109,6 +112,13 @@ async function takeLayer(
       thumbnail: `data:image/jpeg;base64,${jpeg}`,
       picture: picture as Picture,
     };
+  });
+}
+
+function noPixels(name: string): CodedError {
+  return new CodedError('document-refused', {
+    detail: `The layer “${name}” has no pixels.`,
+    remedy: 'Select a layer that shows something.',
   });
 }
 

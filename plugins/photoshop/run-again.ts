@@ -1,11 +1,13 @@
 import { boundsOf } from '../../shared/bounds.ts';
 import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { taskRules } from '../../shared/tasks.ts';
+import type { History } from '../panel/host.ts';
+import { deselect } from './descriptors.ts';
 import { activeDocument } from './documents.ts';
 import { inOneStep, modally } from './modal.ts';
-import { action, imaging } from './modules.ts';
-import { selectedLayer } from './read-layer.ts';
+import { imaging } from './modules.ts';
 import { readRecipe } from './recipe.ts';
+import type { RecipeNotes } from './recipe-notes.ts';
 import { padMask, toSelectionImageData, using } from './samples.ts';
 
 /**
@@ -13,12 +15,16 @@ import { padMask, toSelectionImageData, using } from './samples.ts';
  * hidden, and its request is returned, with every number that was chosen for the person.
  * @returns undefined for a layer that was not made here; then nothing was changed
  */
-export function readRequest(): Promise<EditRequest | undefined> {
-  return modally('Read the recipe', async (context) => {
-    const document = activeDocument();
-    const layer = selectedLayer(document);
-    const recipe = layer && (await readRecipe(document, layer));
-    if (!recipe) return undefined;
+export async function readRequest(notes: RecipeNotes, history: History): Promise<EditRequest | undefined> {
+  const document = activeDocument();
+  const [layer] = document.activeLayers;
+  if (!layer) return undefined;
+  // The companion is asked outside of the modal scope, where Photoshop would stand still.
+  const recipe =
+    (await modally('Read the recipe', () => readRecipe(document, layer))) ??
+    (await notes.find(document, layer, history));
+  if (!recipe) return undefined;
+  return modally('Prepare to run again', async (context) => {
     await inOneStep(context, document, 'Prepare to run again', async () => {
       const canvas = boundsOf(document);
       const base = { documentID: document.id } as const;
@@ -38,11 +44,4 @@ export function readRequest(): Promise<EditRequest | undefined> {
     const { seed, steps, guidance } = recipe.result;
     return { ...recipe.request, seed, steps, guidance, variants: 1 };
   });
-}
-
-async function deselect(): Promise<void> {
-  const selection = [{ _ref: 'channel', _property: 'selection' }];
-  const none = { _enum: 'ordinal', _value: 'none' };
-  const silent = { _options: { dialogOptions: 'silent' } };
-  await action.batchPlay([{ _obj: 'set', _target: selection, to: none, ...silent }], {});
 }

@@ -2,7 +2,8 @@
 
 export function encodeUTF8(text: string): Uint8Array<ArrayBuffer> {
   // Percent-encoding is UTF-8 by definition (ECMA-262, encodeURIComponent); lone surrogates would throw.
-  const escaped = encodeURIComponent(text.replaceAll(/\p{Surrogate}/gu, '\ufffd'));
+  // Under the flag `u` a range of surrogates matches lone ones alone; UXP 7.3 is not known to have \p{Surrogate}.
+  const escaped = encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, '\ufffd'));
   const bytes = new Uint8Array(escaped.length);
   let length = 0;
   for (let i = 0; i < escaped.length; i++) {

@@ -7,8 +7,8 @@ import { readAt } from '../disk/read-range.ts';
 import { type NetworkName, selectNetwork } from './bundle.ts';
 import { readGGUF } from './gguf/gguf.ts';
 import { joinSplit } from './gguf/split.ts';
+import { listed } from './name-list.ts';
 import { invalidFile, type StoredTensor, type StoredTensors } from './tensor.ts';
-import { listed } from './unused.ts';
 
 /** What an index of shards adds to the name of the file that it stands for. */
 export const indexSuffix = '.index.json';

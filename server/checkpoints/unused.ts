@@ -1,6 +1,7 @@
 /** Every tensor of a checkpoint is computed with, or known to change nothing; anything else means that the file is another network. */
 import type { ByteRange } from '../disk/byte-range.ts';
 import type { NetworkName } from './bundle.ts';
+import { listed } from './name-list.ts';
 import { invalidFile } from './tensor.ts';
 import type { WeightsFile } from './weights-file.ts';
 
@@ -34,16 +35,6 @@ const signs: readonly (readonly [RegExp, string])[] = [
   [/^(?:controlnet_|input_hint_block)/, 'it is a ControlNet'],
   [/\.lora_(?:A|B|up|down)\b/, 'it holds a LoRA; add it as an adapter'],
 ];
-
-/** Names in an error message; more would hide its remedy. */
-const namesAtMost = 10;
-
-/** `"a", "b" and 7 more` */
-export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, namesAtMost).map((name) => `"${name}"`);
-  const rest = names.length - shown.length;
-  return shown.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
-}
 
 /**
  * Checks that the graphs built over a file take every tensor of it.

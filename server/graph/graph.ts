@@ -3,7 +3,16 @@ import { elementCount } from '../../shared/safetensors.ts';
 import type { ByteRange } from '../disk/byte-range.ts';
 import { type Attribute, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
 import { type ComputeDType, float32, type Precision } from './precision.ts';
-import { bytesPerElement, describe, type ElementType, isOpen, type Value } from './value.ts';
+import {
+  bytesPerElement,
+  describe,
+  type Each,
+  type ElementType,
+  isOpen,
+  mapTuple,
+  sizeAlong,
+  type Value,
+} from './value.ts';
 
 /** What an operator gives, before it has a name. */
 interface Shaped {
@@ -93,7 +102,7 @@ export class Graph {
   }
 
   output(name: string, value: Value): void {
-    this.#parts.outputs.push(this.#append('Identity', name, [value], [value], {}, [name])[0]!);
+    this.#parts.outputs.push(...this.#append('Identity', [value], [{ ...value, name }], {}, name));
   }
 
   /** A weight that stays in its file; asked for twice under one name, it is there once. */
@@ -131,15 +140,17 @@ export class Graph {
   }
 
   /** Adds any node. The thin methods below check their inputs and say what comes out. */
-  add(
+  add<const Outputs extends readonly Shaped[]>(
     op: string,
     inputs: readonly (Value | undefined)[],
-    outputs: readonly Shaped[],
+    outputs: Outputs,
     options: NodeOptions = {},
-  ): Value[] {
+  ): Each<Outputs, Value> {
     const stem = this.#unique(this.#scope === '' ? op : `${this.#scope}.${op}`);
-    const names = outputs.map((_, i) => (outputs.length === 1 ? stem : `${stem}:${i}`));
-    return this.#append(op, stem, inputs, outputs, options, names);
+    const values = mapTuple(outputs, ({ type, shape }, i) => {
+      return { name: outputs.length === 1 ? stem : `${stem}:${i}`, type, shape };
+    });
+    return this.#append(op, inputs, values, options, stem);
   }
 
   // Elementwise, with broadcasting.
@@ -231,7 +242,7 @@ export class Graph {
     if (order.length !== x.shape.length) {
       throw this.#mismatch('Transpose', '', `${describe(x)} and the order [${order.join(', ')}]`);
     }
-    const shape = order.map((axis) => x.shape[axis]!);
+    const shape = order.map((axis) => sizeAlong(x, axis));
     return this.#one('Transpose', [x], { type: x.type, shape }, { attributes: { perm: { ints: order } } });
   }
 
@@ -244,34 +255,34 @@ export class Graph {
         throw this.#mismatch('Concat', `axis ${axis}`, `${describe(first)} and ${describe(value)}`);
       }
     }
-    const size = values.reduce((sum, value) => sum + value.shape[axis]!, 0);
+    const size = values.reduce((sum, value) => sum + sizeAlong(value, axis), 0);
     const shape = first.shape.with(axis, size);
     return this.#one('Concat', values, { type: first.type, shape }, { attributes: { axis: { int: axis } } });
   }
 
   /** Parts of these sizes along an axis. */
-  split(x: Value, axis: number, sizes: readonly number[]): Value[] {
+  split<const Sizes extends readonly number[]>(x: Value, axis: number, sizes: Sizes): Each<Sizes, Value> {
     if (sizes.reduce((sum, size) => sum + size, 0) !== x.shape[axis]) {
       throw this.#mismatch('Split', `axis ${axis}`, `${describe(x)} and the sizes ${sizes.join(' + ')}`);
     }
     if (sizes.some(isOpen)) return this.#slices(x, axis, sizes);
-    const outputs = sizes.map((size) => ({ type: x.type, shape: x.shape.with(axis, size) }));
+    const outputs = mapTuple(sizes, (size) => ({ type: x.type, shape: x.shape.with(axis, size) }));
     const options = { attributes: { axis: { int: axis } } };
     return this.add('Split', [x, this.integers(sizes)], outputs, options);
   }
 
   /** Rows `begin`... of the first axis. */
   rows(x: Value, begin: number, count: number): Value {
-    if (begin + count > x.shape[0]!) {
+    if (begin + count > sizeAlong(x, 0)) {
       throw this.#mismatch('Slice', '', `${describe(x)} and the rows ${begin} to ${begin + count}`);
     }
     return this.#slice(x, 0, begin, count);
   }
 
   /** Only the last may be open. */
-  #slices(x: Value, axis: number, sizes: readonly number[]): Value[] {
+  #slices<const Sizes extends readonly number[]>(x: Value, axis: number, sizes: Sizes): Each<Sizes, Value> {
     let begin = 0;
-    return sizes.map((size) => {
+    return mapTuple(sizes, (size) => {
       const part = this.#slice(x, axis, begin, size);
       begin += size;
       return part;
@@ -291,12 +302,13 @@ export class Graph {
 
   /** `x W^T + b` with PyTorch's [out, in]: [M, K], [N, K], [N] -> [M, N]. */
   linear(x: Value, weight: Value, bias: Value | undefined): Value {
-    const isFit = x.shape.length === 2 && weight.shape.length === 2 && x.shape[1] === weight.shape[1];
-    if (!isFit || x.type !== weight.type) {
+    const [[rows, inputs], [outputs, columns]] = [x.shape, weight.shape];
+    const isMatrix = rows !== undefined && outputs !== undefined && x.shape.length === 2;
+    if (!isMatrix || weight.shape.length !== 2 || inputs !== columns || x.type !== weight.type) {
       throw this.#mismatch('Gemm', weight.name, `${describe(x)} and ${describe(weight)}`);
     }
-    this.#checkBias('Gemm', weight.shape[0]!, bias);
-    const output = { type: x.type, shape: [x.shape[0]!, weight.shape[0]!] };
+    this.#checkBias('Gemm', outputs, bias);
+    const output = { type: x.type, shape: [rows, outputs] };
     return this.#one('Gemm', [x, weight, bias], output, { attributes: { transB: { int: 1 } } });
   }
 
@@ -309,7 +321,7 @@ export class Graph {
    * @param scale one number, known when the graph runs
    */
   lowRank(y: Value, x: Value, down: Value, up: Value, scale: Value): Value {
-    const [rank, inputs] = down.shape;
+    const [rank = 0, inputs] = down.shape;
     if (
       x.shape[1] !== inputs ||
       up.shape[1] !== rank ||
@@ -319,7 +331,7 @@ export class Graph {
       throw this.#mismatch('Gemm', down.name, what);
     }
     const attributes = { transB: { int: 1 } };
-    const reduced = { type: x.type, shape: [x.shape[0]!, rank!] };
+    const reduced = { type: x.type, shape: [sizeAlong(x, 0), rank] };
     const scaled = this.times(this.#one('Gemm', [x, down], reduced, { attributes }), scale);
     return this.#one('Gemm', [scaled, up, y], y, { attributes });
   }
@@ -356,7 +368,7 @@ export class Graph {
       // Activations are rounded to 8 bits as well: twice as fast on the CPU, with a relative error of 0.007.
       accuracy_level: { int: 4 },
     };
-    const output = { type: x.type, shape: [x.shape[0]!, outputs] };
+    const output = { type: x.type, shape: [sizeAlong(x, 0), outputs] };
     const inputs = [x, weight, scales, zeroPoints, undefined, bias];
     return this.#one('MatMulNBits', inputs, output, { domain: 'com.microsoft', attributes });
   }
@@ -401,7 +413,7 @@ export class Graph {
 
   /** Each channel of [1, C, ...] by its own mean and variance. */
   instanceNorm(x: Value, epsilon: number): Value {
-    const channels = x.shape[1]!;
+    const channels = sizeAlong(x, 1);
     const ones = this.floats(new Array<number>(channels).fill(1));
     const zeros = this.floats(new Array<number>(channels).fill(0));
     return this.#one('InstanceNormalization', [x, ones, zeros], x, {
@@ -414,14 +426,16 @@ export class Graph {
   /** Queries [1, L, H*D], keys [1, S, H*D] and values [1, S, H*E] -> [1, L, H*E]. */
   attention(queries: Value, keys: Value, values: Value, options: AttentionOptions): Value {
     const { heads, scale, bias, isCausal } = options;
-    const sizes = [queries, keys, values].map((value) => value.shape);
-    const [q, k, v] = sizes;
-    const isFit = q!.length === 3 && k!.length === 3 && v!.length === 3 && q![2] === k![2] && k![1] === v![1];
-    if (!isFit || q![2]! % heads !== 0 || v![2]! % heads !== 0) {
+    const [, length = 0, width = 0] = queries.shape;
+    const [, count = 0, keyWidth = 0] = keys.shape;
+    const [, valueCount = 0, valueWidth = 0] = values.shape;
+    const isBatch = [queries, keys, values].every(({ shape }) => shape.length === 3);
+    const isFit = isBatch && width === keyWidth && count === valueCount;
+    if (!isFit || width % heads !== 0 || valueWidth % heads !== 0) {
       const what = [queries, keys, values].map(describe).join(' and ');
       throw this.#mismatch('MultiHeadAttention', `${heads} heads`, what);
     }
-    if (bias && bias.shape.join() !== [1, heads, q![1], k![1]].join()) {
+    if (bias && bias.shape.join() !== [1, heads, length, count].join()) {
       throw this.#mismatch('MultiHeadAttention', 'bias', `${describe(queries)} and ${describe(bias)}`);
     }
     if (this.#parts.precision.attention === 'composed')
@@ -432,7 +446,7 @@ export class Graph {
       ...(isCausal && { unidirectional: { int: 1 } }),
     };
     const inputs = [queries, keys, values, ...(bias ? [undefined, undefined, bias] : [])];
-    const output = { type: queries.type, shape: [1, q![1]!, v![2]!] };
+    const output = { type: queries.type, shape: [1, length, valueWidth] };
     return this.#one('MultiHeadAttention', inputs, output, { domain: 'com.microsoft', attributes });
   }
 
@@ -441,10 +455,11 @@ export class Graph {
     const { heads, scale, bias, isCausal } = options;
     const { type } = queries;
     const [, length = 0, width = 0] = queries.shape;
-    const count = keys.shape[1]!;
+    const count = sizeAlong(keys, 1);
+    const valueWidth = sizeAlong(values, 2);
     const size = width / heads;
     const perHead = (x: Value, order: readonly number[]) =>
-      this.transpose(this.reshape(x, [x.shape[1]!, heads, x.shape[2]! / heads]), order);
+      this.transpose(this.reshape(x, [sizeAlong(x, 1), heads, sizeAlong(x, 2) / heads]), order);
     const factor = this.floats([scale ?? 1 / Math.sqrt(size)]);
     const q = this.times(perHead(queries, [1, 0, 2]), factor); // [H, L, D]
     const k = perHead(keys, [1, 2, 0]); // [H, D, S]
@@ -463,11 +478,12 @@ export class Graph {
         scores = this.plus(scores, this.floats(hidden, [1, taken, count]));
       }
       const weights = this.#one('Softmax', [scores], scores, { attributes: { axis: { int: -1 } } });
-      const shape = [heads, taken, v.shape[2]!];
+      const shape = [heads, taken, valueWidth / heads];
       blocks.push(this.transpose(this.#one('MatMul', [weights, v], { type, shape }), [1, 0, 2])); // [taken, H, E]
     }
-    const joined = blocks.length === 1 ? blocks[0]! : this.concat(0, blocks);
-    return this.reshape(joined, [1, length, values.shape[2]!]);
+    const [whole, ...more] = blocks;
+    const joined = whole && more.length === 0 ? whole : this.concat(0, blocks);
+    return this.reshape(joined, [1, length, valueWidth]);
   }
 
   #slice(x: Value, axis: number, begin: number, count: number): Value {
@@ -506,17 +522,17 @@ export class Graph {
   }
 
   #one(op: string, inputs: readonly (Value | undefined)[], output: Shaped, options: NodeOptions = {}): Value {
-    return this.add(op, inputs, [output], options)[0]!;
+    const [value] = this.add(op, inputs, [output], options);
+    return value;
   }
 
-  #append(
+  #append<Outputs extends readonly Value[]>(
     op: string,
-    name: string,
     inputs: readonly (Value | undefined)[],
-    outputs: readonly Shaped[],
+    outputs: Outputs,
     { domain, attributes = {} }: NodeOptions,
-    names: readonly string[],
-  ): Value[] {
+    name: string,
+  ): Outputs {
     const inputNames = inputs.map((input) => input?.name ?? '');
     while (inputNames.at(-1) === '') inputNames.pop();
     this.#parts.nodes.push({
@@ -524,10 +540,11 @@ export class Graph {
       domain: domain ?? '',
       name,
       inputs: inputNames,
-      outputs: names,
+      outputs: outputs.map((output) => output.name),
       attributes,
     });
-    return outputs.map(({ type, shape }, i) => this.#keep({ name: names[i]!, type, shape }));
+    for (const value of outputs) this.#keep(value);
+    return outputs;
   }
 
   #keep(value: Value): Value {

@@ -35,6 +35,25 @@ export interface Value {
   readonly shape: readonly number[];
 }
 
+/** The same for each element of a tuple, in its order. */
+export type Each<Items extends readonly unknown[], Made> = { readonly [Index in keyof Items]: Made };
+
+export function mapTuple<const Items extends readonly unknown[], Made>(
+  items: Items,
+  make: (item: Items[number], index: number) => Made,
+): Each<Items, Made> {
+  return items.map(make) as Each<Items, Made>;
+}
+
+/** The size of a value along an axis that it has to have. */
+export function sizeAlong({ name, type, shape }: Value, axis: number): number {
+  const size = shape[axis];
+  if (size === undefined) {
+    throw new RangeError(`"${name}" is ${describe({ name, type, shape })} and has no axis ${axis}`);
+  }
+  return size;
+}
+
 /** A shape as it is where the graph runs. */
 export function closedShape(shape: readonly number[], length: number): number[] {
   return shape.map((size) => (isOpen(size) ? size - openLength + length : size));

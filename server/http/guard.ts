@@ -26,8 +26,15 @@ export function checkHost(request: FastifyRequest): void {
 }
 
 /**
- * Lets the own page in, and panels without an origin (`null`: the sandboxed frame of Figma; no header: Photoshop and
- * programs). All of them need the token. A foreign page gets nothing, not even health.
+ * UXP announces `file://`, exactly so, in WebSockets of Premiere 26 (measured by two public bridges; one of them takes
+ * the scheme `uxp:` as well). No web page has either origin: browsers send `null` for a local file.
+ */
+const uxpOrigin = /^(file:\/\/|uxp:[\w.:/-]*)$/;
+
+/**
+ * Lets the own page in, and panels without an origin of the web (`null`: the sandboxed frame of Figma; no header,
+ * `file://` or `uxp:`: Photoshop; no header: programs). All of them need the token. A foreign page gets nothing, not
+ * even health.
  * @throws CodedError `origin-refused`
  */
 export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void {
@@ -35,7 +42,7 @@ export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void 
   reply.header('vary', 'Origin');
   if (origin === undefined) return;
   const own = loopbackHosts(request).map((host) => `http://${host}`);
-  if (origin !== 'null' && !own.includes(origin)) {
+  if (origin !== 'null' && !uxpOrigin.test(origin) && !own.includes(origin)) {
     throw new CodedError('origin-refused', {
       detail: `Pages of ${origin} may not use the companion.`,
       remedy: 'Use the panel of a host, or the page that the companion serves.',

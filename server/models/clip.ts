@@ -5,7 +5,7 @@ import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
-import type { Value } from '../graph/value.ts';
+import { sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-5;
@@ -57,7 +57,7 @@ function selfAttention(net: Layers, x: Value): Value {
     const projected = net.linear(`self_attn.${name}`, x);
     return g.reshape(projected, [1, ...projected.shape]);
   };
-  const heads = x.shape[1]! / headSize;
+  const heads = sizeAlong(x, 1) / headSize;
   const attended = g.attention(project('q_proj'), project('k_proj'), project('v_proj'), {
     heads,
     isCausal: true,

@@ -8,7 +8,7 @@ import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { float32, type Precision } from '../graph/precision.ts';
-import { openLength, type Value } from '../graph/value.ts';
+import { mapTuple, openLength, sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
@@ -67,13 +67,15 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
       `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${hiddenSize} columns and three axes.`,
     );
   }
+  const [, contextSize = 0] = net.shape('txt_in.weight');
+  const [, pooledSize = 0] = net.shape('vector_in.in_layer.weight');
   return {
     inChannels,
     hiddenSize,
     blocks: countBlocks(file, net, hiddenSize),
     headSize,
-    contextSize: net.shape('txt_in.weight')[1]!,
-    pooledSize: net.shape('vector_in.in_layer.weight')[1]!,
+    contextSize,
+    pooledSize,
     hasGuidance: file.names.some((name) => name.startsWith('guidance_in.')),
   };
 }
@@ -239,7 +241,7 @@ function throughBlocks(
 function velocityOf({ graph, net, sizes: { hiddenSize } }: FluxGraph, image: Value, vector: Value): Value {
   const final = net.at('final_layer');
   const [shift, scale] = final.linears('adaLN_modulation.1', vector, [hiddenSize, hiddenSize]);
-  const velocity = final.linear('linear', modulated(final.graph, image, shift!, scale!), outChannels);
+  const velocity = final.linear('linear', modulated(final.graph, image, shift, scale), outChannels);
   return graph.cast(velocity, 'float32');
 }
 
@@ -257,9 +259,10 @@ interface Rotary {
 /** Fewer columns than are given stand for a weight that is padded with zeros: the rest of the input is not looked at. */
 function imageIn(net: Layers, input: Value): Value {
   const [, columns = 0] = net.shape('img_in.weight');
-  const given = input.shape[1]!;
+  const given = sizeAlong(input, 1);
   if (columns === given) return net.linear('img_in', input);
-  return net.linear('img_in', net.graph.split(input, 1, [columns, given - columns])[0]!);
+  const [taken] = net.graph.split(input, 1, [columns, given - columns]);
+  return net.linear('img_in', taken);
 }
 
 /** `MLPEmbedder`: [1, in] -> [1, D] */
@@ -270,54 +273,59 @@ function embedder(net: Layers, x: Value, hiddenSize: number): Value {
 /** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
 function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
   const g = net.graph;
-  const hiddenSize = image.shape[1]!;
-  const streams = [
-    { name: 'txt', x: text },
-    { name: 'img', x: image },
-  ].map(({ name, x }) => {
+  const hiddenSize = sizeAlong(image, 1);
+  const sixParts = mapTuple([0, 1, 2, 3, 4, 5], () => hiddenSize);
+  const before = (name: 'txt' | 'img', x: Value) => {
     // [1, 6D] -> shift, scale and gate before attention, the same before the MLP
-    const modulation = chunks(g, net.linear(`${name}_mod.lin`, vector, 6 * hiddenSize), 6);
-    const input = modulated(g, x, modulation[0]!, modulation[1]!);
+    const modulation = net.linear(`${name}_mod.lin`, vector, 6 * hiddenSize);
+    const [shift, scale, ...after] = g.split(modulation, 1, sixParts);
+    const input = modulated(g, x, shift, scale);
     const [q, k, v] = net.linears(`${name}_attn.qkv`, input, [hiddenSize, hiddenSize, hiddenSize]); // 3 x [L, D]
     const norm = net.at(`${name}_attn.norm`);
-    return { name, x, modulation, ...normalized(norm, q!, k!, rotary.headSize), v: v! };
-  });
+    return { name, x, after, ...normalized(norm, q, k, rotary.headSize), v };
+  };
+  const streams = [before('txt', text), before('img', image)] as const;
   const join = (of: 'q' | 'k' | 'v') =>
     g.concat(
       0,
       streams.map((stream) => stream[of]),
     );
   const attended = attend(g, join('q'), join('k'), join('v'), rotary);
-  const parts = g.split(attended, 0, [text.shape[0]!, image.shape[0]!]);
+  const attendedParts = g.split(attended, 0, [sizeAlong(text, 0), sizeAlong(image, 0)]);
 
-  const [newText, newImage] = streams.map(({ name, x, modulation }, i) => {
-    const [, , gate, mlpShift, mlpScale, mlpGate] = modulation;
-    const after = g.plus(x, g.times(gate!, net.linear(`${name}_attn.proj`, parts[i]!, hiddenSize)));
-    const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, after, mlpShift!, mlpScale!));
-    return g.plus(after, g.times(mlpGate!, net.linear(`${name}_mlp.2`, hidden, hiddenSize)));
-  });
+  const finish = (
+    { name, x, after: [gate, mlpShift, mlpScale, mlpGate] }: (typeof streams)[number],
+    part: Value,
+  ) => {
+    const y = g.plus(x, g.times(gate, net.linear(`${name}_attn.proj`, part, hiddenSize)));
+    const hidden = net.linearGelu(`${name}_mlp.0`, modulated(g, y, mlpShift, mlpScale));
+    return g.plus(y, g.times(mlpGate, net.linear(`${name}_mlp.2`, hidden, hiddenSize)));
+  };
+  const newText = finish(streams[0], attendedParts[0]);
+  const newImage = finish(streams[1], attendedParts[1]);
   // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
-  return [newImage!, g.withinFloat16(newText!)];
+  return [newImage, g.withinFloat16(newText)];
 }
 
 /** `SingleStreamBlock`: attention and MLP side by side, with one projection in and one out. */
 function singleBlock(net: Layers, x: Value, vector: Value, rotary: Rotary): Value {
   const g = net.graph;
-  const hiddenSize = x.shape[1]!;
-  const [shift, scale, gate] = chunks(g, net.linear('modulation.lin', vector, 3 * hiddenSize), 3);
-  const input = modulated(g, x, shift!, scale!);
-  const mlp = net.shape('linear2.weight')[1]! - hiddenSize;
-  const sizes = [hiddenSize, hiddenSize, hiddenSize, mlp]; // 3 x [L, D] and, after its GELU, [L, M]
+  const hiddenSize = sizeAlong(x, 1);
+  const modulation = net.linear('modulation.lin', vector, 3 * hiddenSize);
+  const [shift, scale, gate] = g.split(modulation, 1, [hiddenSize, hiddenSize, hiddenSize]);
+  const input = modulated(g, x, shift, scale);
+  const [, joinedSize = 0] = net.shape('linear2.weight');
+  const sizes = [hiddenSize, hiddenSize, hiddenSize, joinedSize - hiddenSize] as const; // 3 x [L, D] and, after its GELU, [L, M]
   const [q, k, v, hidden] = net.linears('linear1', input, sizes, 'gelu');
-  const heads = normalized(net.at('norm'), q!, k!, rotary.headSize);
-  const attended = attend(g, heads.q, heads.k, v!, rotary);
-  const output = net.linear('linear2', g.concat(1, [attended, hidden!]), hiddenSize);
-  return g.withinFloat16(g.plus(x, g.times(gate!, output)));
+  const heads = normalized(net.at('norm'), q, k, rotary.headSize);
+  const attended = attend(g, heads.q, heads.k, v, rotary);
+  const output = net.linear('linear2', g.concat(1, [attended, hidden]), hiddenSize);
+  return g.withinFloat16(g.plus(x, g.times(gate, output)));
 }
 
 /** `(1 + scale) * LayerNorm(x) + shift`, in one node: [L, D], [1, D], [1, D] -> [L, D] */
 function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
-  const hiddenSize = [x.shape[1]!];
+  const hiddenSize = [sizeAlong(x, 1)];
   const factor = g.reshape(g.plus(scale, g.floats([1], [1, 1])), hiddenSize);
   return g.layerNorm(x, factor, g.reshape(shift, hiddenSize), epsilon);
 }
@@ -325,7 +333,7 @@ function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
 /** `QKNorm`: each head of queries and keys by its root mean square. */
 function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Value; k: Value } {
   const perHead = (x: Value, name: string) => {
-    const heads = norm.graph.reshape(x, [x.shape[0]!, x.shape[1]! / headSize, headSize]);
+    const heads = norm.graph.reshape(x, [sizeAlong(x, 0), sizeAlong(x, 1) / headSize, headSize]);
     return norm.graph.reshape(norm.rmsNorm(name, heads, epsilon), x.shape);
   };
   return { q: perHead(q, 'query_norm.scale'), k: perHead(k, 'key_norm.scale') };
@@ -333,15 +341,10 @@ function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Va
 
 /** Attention with rotary position embedding: 3 x [L, D] -> [L, D] */
 function attend(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize }: Rotary): Value {
-  const heads = q.shape[1]! / headSize;
+  const heads = sizeAlong(q, 1) / headSize;
   const batched = (x: Value) => g.reshape(x, [1, ...x.shape]);
   const rotated = (x: Value) => g.rotary(batched(x), cosine, sine, heads);
   return g.reshape(g.attention(rotated(q), rotated(k), batched(v), { heads }), v.shape);
-}
-
-/** Equal parts of the last axis. */
-function chunks(g: Graph, x: Value, count: number): Value[] {
-  return g.split(x, 1, new Array<number>(count).fill(x.shape[1]! / count));
 }
 
 /**

@@ -5,7 +5,7 @@ import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
-import type { Value } from '../graph/value.ts';
+import { sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-6;
@@ -70,7 +70,7 @@ function relativeBias(net: Layers, length: number): Value {
   const [buckets = 0] = net.shape('relative_attention_bias.weight');
   const indices = g.integers(relativeBuckets(length, buckets), [length * length]);
   const rows = net.embedding('relative_attention_bias', indices); // [length * length, heads]
-  const heads = rows.shape[1]!;
+  const heads = sizeAlong(rows, 1);
   return g.reshape(g.transpose(rows, [1, 0]), [1, heads, length, length]);
 }
 
@@ -82,7 +82,7 @@ function selfAttention(net: Layers, x: Value, bias: Value): Value {
     const projected = net.linear(`SelfAttention.${name}`, input);
     return g.reshape(projected, [1, ...projected.shape]);
   };
-  const options = { heads: bias.shape[1]!, scale: 1, bias };
+  const options = { heads: sizeAlong(bias, 1), scale: 1, bias };
   const attended = g.attention(project('q'), project('k'), project('v'), options);
   return net.linear('SelfAttention.o', g.reshape(attended, attended.shape.slice(1)));
 }

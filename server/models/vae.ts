@@ -4,7 +4,7 @@ import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
-import type { Value } from '../graph/value.ts';
+import { mapTuple, sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
 /** Added to a variance before it is divided by. */
@@ -226,11 +226,11 @@ function finishEncoder({ graph, net, groups, shift, scale }: Part, features: Val
   const middled = middle(net.at('mid'), features, normalize);
   const x = net.convolution('conv_out', graph.silu(normalize(net, 'norm_out', middled)), same);
   // [1, 2C, h, w] -> mean and log variance
-  const channels = x.shape[1]! / 2;
+  const channels = sizeAlong(x, 1) / 2;
   const [mean] = graph.split(x, 1, [channels, channels]);
   graph.output(
     'latent',
-    graph.times(graph.minus(mean!, graph.floats([shift], [])), graph.floats([scale], [])),
+    graph.times(graph.minus(mean, graph.floats([shift], [])), graph.floats([scale], [])),
   );
   return graph.finish();
 }
@@ -309,8 +309,8 @@ function givenNorm(groups: number): Normalize {
     const g = net.graph.at(name);
     const [, channels = 0, height = 0, width = 0] = x.shape;
     const grouped = g.reshape(x, [groups, channels / groups, height * width]);
-    const [mean, factor] = ['mean', 'factor'].map((input) => g.input(input, 'float32', [groups, 1, 1]));
-    return scaled(net, name, g.reshape(g.times(g.minus(grouped, mean!), factor!), x.shape));
+    const [mean, factor] = mapTuple(['mean', 'factor'], (input) => g.input(input, 'float32', [groups, 1, 1]));
+    return scaled(net, name, g.reshape(g.times(g.minus(grouped, mean), factor), x.shape));
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../checkpoints/tensor.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { ConvolutionOptions, Graph } from '../graph/graph.ts';
-import type { Value } from '../graph/value.ts';
+import { type Each, mapTuple, sizeAlong, type Value } from '../graph/value.ts';
 import { number, product, takenRows, values } from './stored-weights.ts';
 
 /** An adapter in a graph: how strongly it works is known when the graph runs. */
@@ -88,8 +88,9 @@ export class Layers {
    * @param outputs N, where it is known
    * @throws CodedError `model-file-invalid` with the file and the tensor
    */
-  linear(name: string, x: Value, outputs = this.shape(`${name}.weight`)[0]!): Value {
-    return this.linears(name, x, [outputs])[0]!;
+  linear(name: string, x: Value, outputs = this.#outputs(name)): Value {
+    const [y] = this.linears(name, x, [outputs]);
+    return y;
   }
 
   /**
@@ -97,12 +98,17 @@ export class Layers {
    * a file keeps them in one tensor or in several.
    * @param last what the last of them goes through
    */
-  linears(name: string, x: Value, sizes: readonly number[], last: Activation = 'none'): Value[] {
+  linears<const Sizes extends readonly number[]>(
+    name: string,
+    x: Value,
+    sizes: Sizes,
+    last: Activation = 'none',
+  ): Each<Sizes, Value> {
     const outputs = sizes.reduce((sum, size) => sum + size, 0);
-    this.#check(`${name}.weight`, [outputs, x.shape[1]!]);
+    this.#check(`${name}.weight`, [outputs, sizeAlong(x, 1)]);
     if (this.#file.hasBiases) this.#check(`${name}.bias`, [outputs]);
     let begin = 0;
-    return sizes.map((count, i) => {
+    return mapTuple(sizes, (count, i) => {
       const y = this.#rowsOfLinear(name, x, { begin, count }, i === sizes.length - 1 ? last : 'none');
       begin += count;
       return y;
@@ -111,7 +117,8 @@ export class Layers {
 
   /** The tanh form of GELU of a linear layer: [M, K] -> [M, N] */
   linearGelu(name: string, x: Value): Value {
-    return this.linears(name, x, [this.shape(`${name}.weight`)[0]!], 'gelu')[0]!;
+    const [y] = this.linears(name, x, [this.#outputs(name)], 'gelu');
+    return y;
   }
 
   convolution(name: string, x: Value, options?: ConvolutionOptions): Value {
@@ -132,6 +139,12 @@ export class Layers {
   /** RMS norm over the last axis with the tensor `name` as its scale. */
   rmsNorm(name: string, x: Value, epsilon: number): Value {
     return this.graph.at(name).rmsNorm(x, this.parameter(name), epsilon);
+  }
+
+  /** Rows of `name.weight`. */
+  #outputs(name: string): number {
+    const [outputs = 0] = this.shape(`${name}.weight`);
+    return outputs;
   }
 
   #parts(name: string): readonly StoredTensor[] {

@@ -78,8 +78,8 @@ export interface ResolvedEdit extends EditSettings, EditPlacement {
  */
 export function resolveEdit(request: EditRequest, layers: LayerSizes, model: InstalledModel): ResolvedEdit {
   const settled = settle(request, layers, model);
-  const settings = mapValues(settled, ({ value }) => value) as unknown as EditSettings;
-  const sources = mapValues(settled, ({ source }) => source);
+  const settings = valuesOf(settled);
+  const sources = sourcesOf(settled);
   const placement = placeEdit(request, layers, settings);
   return { ...settings, sources, ...placement, notes: sizeNotes(placement) };
 }
@@ -89,11 +89,9 @@ interface Settled<T> {
   readonly source: Source;
 }
 
-function settle(
-  request: EditRequest,
-  layers: LayerSizes,
-  model: InstalledModel,
-): { readonly [Name in keyof EditSettings]: Settled<EditSettings[Name]> } {
+type SettledAll<Values> = { readonly [Name in keyof Values]: Settled<Values[Name]> };
+
+function settle(request: EditRequest, layers: LayerSizes, model: InstalledModel): SettledAll<EditSettings> {
   const task = resolveTask(request, {
     edit: layers.picture !== undefined,
     mask: layers.painted !== undefined,
@@ -170,10 +168,17 @@ function sizeNotes({ output, layout: { target, alone } }: EditPlacement): string
   ];
 }
 
-function mapValues<Name extends string, From, To>(
-  values: Readonly<Record<Name, From>>,
-  change: (value: From) => To,
-): Record<Name, To> {
-  const changed = Object.entries<From>(values).map(([name, value]) => [name, change(value)]);
-  return Object.fromEntries(changed) as Record<Name, To>;
+function valuesOf<Values extends object>(settled: SettledAll<Values>): Values {
+  const entries = Object.entries<Settled<unknown>>(settled);
+  return Object.fromEntries(entries.map(([name, { value }]) => [name, value])) as Values;
+}
+
+function sourcesOf<Values extends object>(
+  settled: SettledAll<Values>,
+): { readonly [Name in keyof Values]: Source } {
+  const entries = Object.entries<Settled<unknown>>(settled);
+  return Object.fromEntries(entries.map(([name, { source }]) => [name, source])) as Record<
+    keyof Values,
+    Source
+  >;
 }

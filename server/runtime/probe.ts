@@ -1,5 +1,6 @@
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, type ComputeDType, float32, type Precision } from '../graph/precision.ts';
+import { mapTuple } from '../graph/value.ts';
 import type { Provider } from './provider.ts';
 import { type Arrays, Session } from './session.ts';
 
@@ -114,30 +115,32 @@ interface Sample {
 const attentionSample = (length: number): Sample => ({
   inputs: { q: [1, length, width], k: [1, length, width], v: [1, length, width] },
   build(graph) {
-    const [q, k, v] = Object.entries(this.inputs).map(([name, shape]) => graph.given(name, shape));
-    graph.output('y', graph.cast(graph.attention(q!, k!, v!, { heads }), 'float32'));
+    const [q, k, v] = mapTuple(['q', 'k', 'v'], (name) => graph.given(name, [1, length, width]));
+    graph.output('y', graph.cast(graph.attention(q, k, v, { heads }), 'float32'));
   },
 });
 
 /** Every kind of node of the transformer's blocks but attention. */
+const blockInputs = {
+  x: [tokens, width],
+  pooled: [1, width],
+  into: [2 * width, width],
+  out: [width, 2 * width],
+  bias: [2 * width],
+  scale: [width],
+  headScale: [width / heads],
+  cosine: [tokens, width / heads / 2],
+  sine: [tokens, width / heads / 2],
+};
+
 const blockSample: Sample = {
-  inputs: {
-    x: [tokens, width],
-    pooled: [1, width],
-    into: [2 * width, width],
-    out: [width, 2 * width],
-    bias: [2 * width],
-    scale: [width],
-    headScale: [width / heads],
-    cosine: [tokens, width / heads / 2],
-    sine: [tokens, width / heads / 2],
-  },
+  inputs: blockInputs,
   build(graph) {
-    const given = (name: string) => graph.given(name, this.inputs[name]!);
+    const given = (name: keyof typeof blockInputs) => graph.given(name, blockInputs[name]);
     const [x, into, bias] = [given('x'), given('into'), given('bias')];
     const modulation = graph.silu(graph.linear(given('pooled'), into, bias));
     const [shift, gate] = graph.split(modulation, 1, [width, width]);
-    const input = graph.layerNorm(x, given('scale'), graph.reshape(shift!, [width]), 1e-6);
+    const input = graph.layerNorm(x, given('scale'), graph.reshape(shift, [width]), 1e-6);
     const perHead = graph.reshape(input, [tokens, heads, width / heads]);
     const normal = graph.reshape(graph.rmsNorm(perHead, given('headScale'), 1e-6), [1, tokens, width]);
     const turned = graph.reshape(graph.rotary(normal, given('cosine'), given('sine'), heads), [
@@ -145,7 +148,7 @@ const blockSample: Sample = {
       width,
     ]);
     const hidden = graph.geluTanh(graph.linear(turned, into, undefined), bias);
-    const y = graph.plus(x, graph.times(gate!, graph.linear(hidden, given('out'), undefined)));
+    const y = graph.plus(x, graph.times(gate, graph.linear(hidden, given('out'), undefined)));
     const half = graph.rows(graph.concat(0, [x, y]), tokens, tokens);
     graph.output('y', graph.cast(graph.withinFloat16(half), 'float32'));
   },

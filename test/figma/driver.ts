@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -5,7 +6,7 @@ import sharp from 'sharp';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { buildFigma } from '../../plugins/figma/build.ts';
 import { connect, type Message } from '../../plugins/figma/channel.ts';
-import type { SandboxCalls, SandboxEvents } from '../../plugins/figma/protocol.ts';
+import type { CaptureInput, SandboxCalls, SandboxEvents } from '../../plugins/figma/protocol.ts';
 import { SandboxRealm } from './simulator/plugin.ts';
 import type { Scene } from './simulator/scene.ts';
 import { wire } from './simulator/wire.ts';
@@ -35,6 +36,18 @@ export function drive(main: string, scene: Scene, storage = new Map<string, unkn
   scene.startPlugin();
   realm.run(main);
   return { sandbox, realm };
+}
+
+/** Asks for the picture of a node. */
+export function node(id: string): CaptureInput {
+  return { choice: { kind: 'node', id }, exportOnly: false };
+}
+
+/** Brings an image into the document, as a person does by dropping it. */
+export function putImage(scene: Scene, file: Uint8Array): string {
+  const hash = createHash('sha1').update(file).digest('hex');
+  scene.images.set(hash, Uint8Array.from(file));
+  return hash;
 }
 
 /** A PNG by a formula. */

@@ -47,6 +47,27 @@ async function photoOfTheHouse() {
   };
 }
 
+/** Runs in the panel: what has not the measures of Figma's own panels. */
+function offMeasure(): string[] {
+  const controls = 'button, select, input';
+  return [...document.querySelectorAll<HTMLElement>('.plugin *')].flatMap((element) => {
+    const { fontSize, borderTopWidth, borderTopColor } = getComputedStyle(element);
+    const { height } = element.getBoundingClientRect();
+    const said = (what: string) => `${what}: ${element.outerHTML.slice(0, 80)}`;
+    const hasText = [...element.childNodes].some(({ nodeType }) => nodeType === Node.TEXT_NODE);
+    const isControl = element.matches(controls);
+    const hasOutline = borderTopWidth !== '0px' && borderTopColor !== 'rgba(0, 0, 0, 0)';
+    return [
+      ...((hasText || element.matches('select, input[type="text"]')) && fontSize !== '11px'
+        ? [said(`type of ${fontSize}`)]
+        : []),
+      ...(isControl && (height < 24 || height > 32) ? [said(`${height} px high`)] : []),
+      ...(isControl && hasOutline && !element.matches(':focus') ? [said('an outline')] : []),
+      ...(element.matches('textarea') && (fontSize !== '11px' || height < 40) ? [said('instruction')] : []),
+    ];
+  });
+}
+
 describe.skipIf(!chromium && !process.env.CI)(
   'the panel in simulated Figma, in every state and both themes, with nothing cut off',
   () => {
@@ -97,6 +118,7 @@ describe.skipIf(!chromium && !process.env.CI)(
           .map((element) => element.outerHTML.slice(0, 120)),
       );
       expect(cut, state).toEqual([]);
+      expect(await frame.evaluate(offMeasure), state).toEqual([]);
     }
 
     const button = ({ ui }: OpenPlugin, name: string) => ui.getByRole('button', { name, exact: true });
@@ -135,8 +157,12 @@ describe.skipIf(!chromium && !process.env.CI)(
       await one.ui.getByText(/^Ready/).waitFor({ timeout: 20_000 });
       await shoot(one, '7-nothing-selected');
       one.select(photo);
-      await one.ui.getByText('256 × 192').waitFor();
+      // 960x640 in a shape of 4:3.
+      await one.ui.getByText('854 × 640').waitFor();
       await shoot(one, '8-selected');
+      await button(one, 'Advanced').click();
+      await shoot(one, '21-advanced');
+      await button(one, 'Advanced').click();
       await button(one, 'Pin').click();
       one.select(red, blue);
       await button(one, 'Add layer').click();

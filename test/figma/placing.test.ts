@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CapturedNode, Placing } from '../../plugins/figma/protocol.ts';
-import { type Built, built, drive, png, random } from './driver.ts';
+import { type Built, built, drive, node, png, random } from './driver.ts';
 import {
   apply,
   corners,
@@ -131,8 +131,8 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
   test.each(trees)('the whole node, tree %i', async (seed) => {
     const { scene, source } = randomTree(seed);
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
-    const { width, height } = await sharp(captured.png).metadata();
+    const captured = await sandbox.call('capture', node(source));
+    const { width, height } = await sharp(captured.picture.file).metadata();
     const before = scene.snapshot();
     const outline = corners(scene.size(source)).map((corner) => apply(scene.absolute(source), corner));
     const { left, top, width: w, height: h } = captured.source.bounds;
@@ -140,7 +140,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
     await sandbox.call(
       'place',
       placing(captured, {
-        tiles: [{ picture: captured.png, bounds: { left: 0, top: 0, width: w, height: h } }],
+        tiles: [{ picture: captured.picture.file, bounds: { left: 0, top: 0, width: w, height: h } }],
       }),
     );
     const result = [...scene.states.values()].at(-1)!;
@@ -176,7 +176,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
   test.each(trees)('a part with its mask, tree %i', async (seed) => {
     const { scene, source } = randomTree(seed);
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     const { bounds } = captured.source;
     const others = new Map(drawn(scene).map((id) => [id, scene.absolute(id)]));
     const before = scene.snapshot();
@@ -189,7 +189,11 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
     const picture = await png(2, 1, () => [9, 9, 9, 255]);
     await sandbox.call(
       'place',
-      placing(captured, { shape: 'region', tiles: [{ picture, mask: picture, bounds: part }] }),
+      placing(captured, {
+        shape: 'region',
+        tiles: [{ picture, bounds: part }],
+        mask: { picture, bounds: part },
+      }),
     );
 
     const group = [...scene.states.values()]
@@ -228,7 +232,7 @@ describe('a result finds its place (simulated)', () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 40, height: 20 });
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     scene.get(source).relativeTransform = [
       [0, -1, 300],
       [1, 0, 70],
@@ -251,12 +255,12 @@ describe('a result finds its place (simulated)', () => {
     });
     const source = scene.add(frame, 'RECTANGLE', { fills: solid });
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     scene.remove(frame);
     const said = await sandbox.call(
       'place',
       placing(captured, {
-        tiles: [{ picture: captured.png, bounds: { left: 0, top: 0, width: 100, height: 100 } }],
+        tiles: [{ picture: captured.picture.file, bounds: { left: 0, top: 0, width: 100, height: 100 } }],
       }),
     );
     expect(said).toMatch(/gone/);
@@ -268,7 +272,7 @@ describe('a result finds its place (simulated)', () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 60, height: 20 });
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     const before = scene.snapshot();
     const picture = await png(2, 1, () => [9, 9, 9, 255]);
     const tiles = [0, 30].map((left) => ({ picture, bounds: { left, top: 0, width: 30, height: 20 } }));
@@ -280,16 +284,57 @@ describe('a result finds its place (simulated)', () => {
     expect(scene.snapshot()).toBe(before);
   });
 
+  test('what reaches beyond the source by a part of a pixel is cut there, and shows the same pixels', async () => {
+    const scene = new Scene();
+    const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 60, height: 20 });
+    const { sandbox } = drive(plugin.main, scene);
+    const captured = await sandbox.call('capture', node(source));
+    const picture = await png(31, 10, () => [9, 9, 9, 255]);
+    // Two units to a pixel, half a pixel of which lies beyond each side.
+    const bounds = { left: -1, top: 0, width: 62, height: 20 };
+    for (const shape of ['node', 'region'] as const) {
+      await sandbox.call('place', placing(captured, { shape, tiles: [{ picture, bounds }] }));
+      const result = [...scene.states.values()].at(-1)!;
+      expect(scene.box(result.id)).toEqual(scene.box(source));
+      const first = imagePoint(scene, result.id, { x: 0, y: 0 });
+      const last = imagePoint(scene, result.id, { x: 60, y: 20 });
+      expect(first.x * 31).toBeCloseTo(0.5, 9);
+      expect(last.x * 31).toBeCloseTo(30.5, 9);
+    }
+  });
+
+  test('with the round corners of its source', async () => {
+    const scene = new Scene();
+    const radii = [4, 0, 8, 2] as const;
+    const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, radii });
+    const { sandbox } = drive(plugin.main, scene);
+    const captured = await sandbox.call('capture', node(source));
+    const picture = await png(4, 4, () => [9, 9, 9, 255]);
+    const tile = (left: number) => ({ picture, bounds: { left, top: 0, width: 50, height: 100 } });
+    const whole = { picture, bounds: { left: 0, top: 0, width: 100, height: 100 } };
+    await sandbox.call('place', placing(captured, { tiles: [whole] }));
+    expect([...scene.states.values()].at(-1)!.radii).toEqual(radii);
+    await sandbox.call('place', placing(captured, { tiles: [tile(0), tile(50)] }));
+    const group = [...scene.states.values()].find(({ type }) => type === 'GROUP')!;
+    const [outline, ...tiles] = group.children.map((id) => scene.get(id));
+    expect(outline).toMatchObject({ isMask: true, radii });
+    expect(tiles.map(({ isMask }) => isMask)).toEqual([false, false]);
+  });
+
   test('nothing half done stays where Figma refuses a part of it', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid });
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     const before = scene.snapshot();
     const picture = await png(2, 1, () => [9, 9, 9, 255]);
     const bounds = { left: 0, top: 0, width: 50, height: 100 };
     const broken = { picture: new Uint8Array([1, 2, 3]), bounds };
-    const asked = placing(captured, { shape: 'region', tiles: [{ picture, mask: picture, bounds }, broken] });
+    const asked = placing(captured, {
+      shape: 'region',
+      tiles: [{ picture, bounds }, broken],
+      mask: { picture, bounds },
+    });
     await expect(sandbox.call('place', asked)).rejects.toThrow(/unsupported/);
     expect(scene.snapshot()).toBe(before);
   });
@@ -299,9 +344,9 @@ describe('a result finds its place (simulated)', () => {
     const frame = scene.add(scene.page, 'FRAME', { width: 300, height: 200 });
     const source = scene.add(frame, 'RECTANGLE', { fills: solid });
     const { sandbox } = drive(plugin.main, scene);
-    const captured = await sandbox.call('capture', { kind: 'node', id: source });
+    const captured = await sandbox.call('capture', node(source));
     const before = scene.snapshot();
-    const tiles = [{ picture: captured.png, bounds: { left: 0, top: 0, width: 100, height: 100 } }];
+    const tiles = [{ picture: captured.picture.file, bounds: { left: 0, top: 0, width: 100, height: 100 } }];
     const pictures = ['one', 'two', 'three'].map((name) => ({ name, tiles, recipe: '{}' }));
     await sandbox.call('placeSideBySide', { source: captured.source, pictures });
     const boxes = scene.get(scene.page).children.map((id) => scene.box(id));

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import project from '../../manifest.json' with { type: 'json' };
 import { figmaManifest } from '../../plugins/figma/manifest.ts';
-import { type Built, built, drive, png } from './driver.ts';
+import { type Built, built, drive, node, png } from './driver.ts';
 import { manifestSchema } from './simulator/manifest-rules.ts';
 import { SandboxRealm } from './simulator/plugin.ts';
 import { render } from './simulator/render.ts';
@@ -38,7 +38,7 @@ async function naive(scene: Scene, script: string, storage = new Map<string, unk
 
 async function placeOn(scene: Scene, source: string, storage?: Map<string, unknown>) {
   const { sandbox, realm } = drive(plugin.main, scene, storage);
-  const captured = await sandbox.call('capture', { kind: 'node', id: source });
+  const captured = await sandbox.call('capture', node(source));
   const { width, height } = captured.source.bounds;
   const picture = await png(4, 3, () => [0, 0, 255, 255]);
   const mask = await png(4, 3, (x) => [255, 255, 255, x < 2 ? 255 : 0]);
@@ -47,7 +47,8 @@ async function placeOn(scene: Scene, source: string, storage?: Map<string, unkno
       name,
       source: captured.source,
       shape: withMask ? 'region' : 'node',
-      tiles: [{ picture, ...(withMask ? { mask } : {}), bounds: { left: 0, top: 0, width, height } }],
+      tiles: [{ picture, bounds: { left: 0, top: 0, width, height } }],
+      ...(withMask ? { mask: { picture: mask, bounds: { left: 0, top: 0, width, height } } } : {}),
       recipe: '{}',
     });
   return { sandbox, realm, captured, place };
@@ -108,8 +109,8 @@ describe('two realms with a clone between', () => {
   test('the built sandbox answers every call over that clone', async () => {
     const { scene, source } = document();
     const { captured, sandbox } = await placeOn(scene, source);
-    expect(captured.png).toBeInstanceOf(Uint8Array);
-    expect(await sandbox.call('selection', undefined as never)).toEqual([]);
+    expect(captured.picture.file).toBeInstanceOf(Uint8Array);
+    expect(await sandbox.call('selection', undefined as never)).toEqual({ count: 0, nodes: [] });
   });
 });
 
@@ -151,12 +152,12 @@ describe('render bounds that are null', () => {
       /visible layers/,
     );
     const { sandbox } = drive(plugin.main, scene);
-    await expect(sandbox.call('capture', { kind: 'node', id: source })).rejects.toMatchObject({
+    await expect(sandbox.call('capture', node(source))).rejects.toMatchObject({
       code: 'request-invalid',
       detail: 'The layer to edit "Source" cannot be used: this layer is hidden or empty.',
     });
-    const [selected] = await sandbox.call('selection', undefined as never);
-    expect(selected!.obstacle).toMatch(/hidden/);
+    const { nodes } = await sandbox.call('selection', undefined as never);
+    expect(nodes[0]!.obstacle).toMatch(/hidden/);
   });
 
   test('effects and strokes reach beyond a layer: only an export with absolute bounds has its size', async () => {
@@ -164,7 +165,8 @@ describe('render bounds that are null', () => {
     Object.assign(scene.get(source), { strokeWeight: 8, effectReach: 10 });
     const { captured } = await placeOn(scene, source);
     expect(captured.source.bounds).toMatchObject({ width: 40, height: 30 });
-    expect(new DataView(captured.png.buffer).getUint32(16)).toBe(40);
+    // Three times its size, and nothing of the shadow.
+    expect(new DataView(captured.picture.file.buffer).getUint32(16)).toBe(120);
     scene.selection = [source];
     const [posted] = await naive(
       scene,
@@ -196,7 +198,7 @@ describe('5 MB of storage', () => {
       name: 'long',
       source: captured.source,
       shape: 'node',
-      tiles: [{ picture: captured.png, bounds: { left: 0, top: 0, width: 40, height: 30 } }],
+      tiles: [{ picture: captured.picture.file, bounds: { left: 0, top: 0, width: 40, height: 30 } }],
       recipe: 'x'.repeat(100_001),
     });
     expect(said).toMatch(/too long/);
@@ -307,7 +309,7 @@ describe('colours', () => {
     scene.selection = [source];
     const sharp = (await import('sharp')).default;
     const { captured } = await placeOn(scene, source);
-    const [r] = await sharp(captured.png).raw().toBuffer();
+    const [r] = await sharp(captured.picture.file).raw().toBuffer();
     expect(r).toBe(255);
     const [posted] = await naive(
       scene,

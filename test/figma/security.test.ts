@@ -222,7 +222,8 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     const embedder = await serveEmbedder();
     const one = await openPlugin(browser, plugin.folder, { scene: new Scene(), embedder: embedder.url });
     await one.ui.getByText('Select a layer to edit').first().waitFor();
-    const value = [{ id: '1:1', name: 'Forged', width: 9, height: 9, obstacle: '', recipe: '' }];
+    const nodes = [{ id: '1:1', name: 'Forged', width: 9, height: 9, obstacle: '', recipe: '' }];
+    const value = { count: 1, nodes };
     const forged = { pluginMessage: { kind: 'event', name: 'selection', value } };
     await one.page.evaluate((message) => {
       const stranger = document.createElement('iframe');

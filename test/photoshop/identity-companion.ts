@@ -24,6 +24,8 @@ export class IdentityCompanion {
   #url = '';
   /** While it is set, edits do not end. */
   isHeld = false;
+  /** What becomes of each sample. */
+  change: (value: number) => number = (value) => value;
 
   get url(): string {
     return this.#url;
@@ -65,7 +67,7 @@ export class IdentityCompanion {
       const error = new CodedError('not-found', { detail: `No edit ${id}.`, remedy: 'Send it first.' });
       return json(404, error.toProblem());
     }
-    const layer = identityOf(edit);
+    const layer = identityOf(edit, this.change);
     if (url.pathname.endsWith('/result')) {
       response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
       response.end(encodeContainer(layer));
@@ -93,7 +95,7 @@ function resultOf(edit: Container, layer: Container): EditResult {
   };
 }
 
-function identityOf({ tensors }: Container): Container {
+function identityOf({ tensors }: Container, change: (value: number) => number): Container {
   const edit = tensors.get('edit')!;
   const [height, width] = edit.shape as [number, number];
   const deep = edit.dtype === 'U16';
@@ -105,7 +107,7 @@ function identityOf({ tensors }: Container): Container {
   for (let i = 0; i < bounds.width * bounds.height; i++) {
     const x = bounds.left + (i % bounds.width);
     const from = (bounds.top + Math.floor(i / bounds.width)) * width + x;
-    for (let c = 0; c < 3; c++) data[i * 4 + c] = source[from * 4 + c]!;
+    for (let c = 0; c < 3; c++) data[i * 4 + c] = change(source[from * 4 + c]!);
     data[i * 4 + 3] = mask[from]! * (deep ? 257 : 1);
   }
   const shape = [bounds.height, bounds.width, 4];

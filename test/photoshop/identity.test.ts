@@ -82,7 +82,9 @@ describe.skipIf(!chromium && !process.env.CI)(
       // More than a hundred edits, and nothing that Photoshop lent was kept.
       expect(await panel.photoshop((controls) => controls.simulator.images.size)).toBe(0);
       expect(await panel.photoshop((controls) => controls.simulator.mostImages)).toBe(1);
-      expect(await panel.photoshop((controls) => controls.refusals())).toEqual([]);
+      // Nothing was refused but to read where nothing is.
+      const refusals = await panel.photoshop((controls) => controls.refusals());
+      expect(refusals.filter((words) => !words.includes('no pixels inside'))).toEqual([]);
       expect(panel.faults).toEqual([]);
     }, 300_000);
   },

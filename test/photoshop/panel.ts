@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { build } from 'esbuild';
 import type { Browser, Page, Route } from 'playwright-core';
+import source from '../../manifest.json' with { type: 'json' };
 import { projectRoot } from '../../server/disk/paths.ts';
-import type { Controls } from './simulator/index.ts';
+import type { Controls, SimulatedOptions } from './simulator/index.ts';
 
 export const builtPanel = path.join(projectRoot, 'dist/photoshop');
 
@@ -39,7 +40,8 @@ async function bundleSimulator(): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-export function manifestDomains(): string[] {
+/** What the built manifest lets the panel call. */
+export function manifestDomains(): 'all' | string[] {
   const manifest = JSON.parse(readFileSync(path.join(builtPanel, 'manifest.json'), 'utf8'));
   return manifest.requiredPermissions.network.domains;
 }
@@ -69,31 +71,35 @@ export interface PanelOptions {
   readonly width?: number;
   readonly height?: number;
   readonly scheme?: 'light' | 'dark';
+  /** What this Photoshop is like. */
+  readonly simulated?: SimulatedOptions;
 }
 
 /**
  * Opens the panel. The ports of the manifest are fixed and may be in use: requests to the first one go to where the
- * companion really is, and those to the others fail as closed ports do.
+ * companion really is, under both names of this machine, and those to the others fail as closed ports do.
  */
 export async function openPanel(browser: Browser, options: PanelOptions): Promise<SimulatedPanel> {
-  const { companion, token, width = 300, height = 660, scheme = 'dark' } = options;
+  const { companion, token, width = 300, height = 660, scheme = 'dark', simulated = {} } = options;
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
   const page = await context.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(error.message));
+  await page.addInitScript({ content: `window.simulatedOptions = ${JSON.stringify(simulated)};` });
   await page.addInitScript({ content: await simulatorScript() });
   if (token) {
     await page.addInitScript((given) => sessionStorage.setItem('secure.acepp.token', given), token);
   }
-  const [first] = manifestDomains();
+  const answering = ['localhost', '127.0.0.1'].map((name) => `http://${name}:${source.ports[0]}`);
   await page.route(/^http:/, async (route) => {
     const request = route.request();
     const asked = new URL(request.url());
     if (asked.origin === pluginOrigin) return serveFile(route, asked.pathname);
     const origin = companion();
-    if (asked.origin !== first || !origin) return route.abort('connectionrefused');
-    // UXP sends no origin, and asks for no leave.
-    const { origin: _, referer: __, ...headers } = await request.allHeaders();
+    if (!answering.includes(asked.origin) || !origin) return route.abort('connectionrefused');
+    // As two public bridges measured it of Premiere; UXP asks for no leave.
+    const { referer: _, ...sent } = await request.allHeaders();
+    const headers = { ...sent, origin: 'file://', host: new URL(origin).host };
     try {
       const response = await route.fetch({
         url: origin + asked.pathname + asked.search,
@@ -108,7 +114,10 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
     }
   });
   await page.goto(`${pluginOrigin}/index.html`);
-  const cutStyles = await page.evaluate(() => window.controls.cutStyles());
+  const cutStyles = await page.evaluate(() => {
+    window.controls.flattenControls();
+    return window.controls.cutStyles();
+  });
   return {
     page,
     faults,

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { PhotoshopModule } from '../../plugins/photoshop/api.ts';
 import { findChromium, launchBrowser } from '../browser/browser.ts';
 import { IdentityCompanion } from './identity-companion.ts';
-import { manifestDomains, openPanel, type SimulatedPanel } from './panel.ts';
+import { openPanel, type SimulatedPanel } from './panel.ts';
 
 declare global {
   interface Window {
@@ -142,7 +142,6 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     'createImageDataFromBuffer',
     'putPixels',
     'putLayerMask',
-    'set',
   ])('a step that fails in the middle (%s) takes all of it back, and the result is kept', async (step) => {
     await panel.photoshop((controls, failing) => {
       controls.simulator.failing = failing;
@@ -392,33 +391,6 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await names()).toEqual(['as it is', 'locked', 'Layer']);
   });
 
-  test.each([
-    'http://127.0.0.1:47899/v1/health',
-    'https://127.0.0.1:47810/v1/health',
-    'http://localhost:47810/v1/health',
-    'http://127.0.0.1/v1/health',
-  ])('a request to %s, which the manifest does not name', async (url) => {
-    const reached = await panel.page.evaluate(
-      (asked) =>
-        new Promise<boolean>((resolve) => {
-          const request = new XMLHttpRequest();
-          request.open('GET', asked);
-          request.onload = () => resolve(true);
-          request.onerror = () => resolve(false);
-          request.send();
-        }),
-      url,
-    );
-    expect(reached).toBe(false);
-    const requests = await panel.photoshop((controls) => controls.network.requests);
-    expect(requests.filter(({ allowed }) => !allowed).map((request) => request.url)).toEqual([url]);
-    expect(
-      requests
-        .filter(({ allowed }) => allowed)
-        .every((request) => manifestDomains().includes(new URL(request.url).origin)),
-    ).toBe(true);
-  });
-
   test('the network while a modal scope is open', async () => {
     await naively(({ core }) =>
       core.executeAsModal(
@@ -440,7 +412,14 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
       handlers: ['onclick', 'oninput', 'onchange', 'onkeydown'].filter(
         (name) => name in document.createElement('button'),
       ),
-      absent: ['MutationObserver', 'matchMedia', 'EventSource'].filter((name) => name in window),
+      absent: ['MutationObserver', 'matchMedia', 'EventSource', 'URLSearchParams'].filter(
+        (name) => name in window,
+      ),
+      members: [
+        'replaceChildren' in document.body,
+        'onloadend' in new XMLHttpRequest(),
+        'randomUUID' in crypto,
+      ],
       canvas:
         'drawImage' in CanvasRenderingContext2D.prototype ||
         'getImageData' in CanvasRenderingContext2D.prototype,
@@ -452,6 +431,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(found).toEqual({
       handlers: [],
       absent: [],
+      members: [false, false, false],
       canvas: false,
       streams: 'the simulator offers XMLHttpRequest alone',
     });

@@ -48,6 +48,7 @@ describe('the open picture', () => {
     return { width, height, data };
   };
   const placement = {
+    editID: 'an edit',
     name: 'a layer',
     bounds: { left: 6, top: 4, width: 2, height: 1 },
     layer: { width: 2, height: 1, data: new Uint8Array([200, 0, 0, 255, 0, 200, 0, 0]) },

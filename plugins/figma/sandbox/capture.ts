@@ -1,25 +1,36 @@
 import { CodedError } from '../../../shared/errors.ts';
-import type { CaptureChoice, CapturedNode, ExportedNode } from '../protocol.ts';
+import type { Size } from '../grid.ts';
+import type { CapturedNode, CaptureInput, ExportedNode, Source } from '../protocol.ts';
 import { parseRecipe } from '../recipe.ts';
-import { boundsOf, findPicture, outermostInstance, type PictureNode, recipeKey } from './nodes.ts';
+import {
+  boundsOf,
+  findPicture,
+  isPictureNode,
+  obstacleOf,
+  outermostInstance,
+  type PictureNode,
+  recipeKey,
+} from './nodes.ts';
+import { exportPNG, exportScale, type PicturePlan, planPicture, sizeOf, takePicture } from './picture.ts';
 
-/** The companion works on windows of it; beyond this the panel would run out of memory before. */
-const maxSide = 8192;
 const maxReferenceSide = 2048;
+const maxReferenceScale = 3;
+const maxMaskSide = 8192;
 
-/** Exports what is to be edited and the mask over it, each of its whole bounds, upright on the page. */
-export async function capture(choice: CaptureChoice): Promise<CapturedNode> {
-  if (choice.kind === 'again') return captureAgain(choice.resultId);
+/** Takes the picture of what is edited, and of the mask over it in as fine pixels, each of its whole bounds. */
+export async function capture({ choice, exportOnly }: CaptureInput): Promise<CapturedNode> {
+  if (choice.kind === 'again') return captureAgain(choice.resultId, exportOnly);
   const node = await findPicture(choice.id, 'layer to edit');
-  if (choice.maskId === undefined) return { ...(await exportSource(node)), masks: [] };
+  const plan = await planPicture(node, exportOnly);
+  if (choice.maskId === undefined) return { ...(await takeSource(node, plan)), masks: [] };
   const mask = await findPicture(choice.maskId, 'mask');
-  const masks = [await exportNode(mask, maxSide)];
+  const masks = [await exportNode(mask, plan.pixelsPerUnit, maxMaskSide)];
   // A shape that was drawn inside the frame that is edited is a mask, not a part of the picture.
   const covers = isInside(mask, node) && !outermostInstance(mask);
-  if (!covers) return { ...(await exportSource(node)), masks };
+  if (!covers) return { ...(await takeSource(node, plan)), masks };
   mask.visible = false;
   try {
-    return { ...(await exportSource(node)), masks };
+    return { ...(await takeSource(node, plan)), masks };
   } finally {
     mask.visible = true;
   }
@@ -27,12 +38,21 @@ export async function capture(choice: CaptureChoice): Promise<CapturedNode> {
 
 export async function exportNodes(ids: readonly string[]): Promise<readonly ExportedNode[]> {
   const exported: ExportedNode[] = [];
-  for (const id of ids) exported.push(await exportNode(await findPicture(id, 'reference'), maxReferenceSide));
+  for (const id of ids) {
+    exported.push(await exportNode(await findPicture(id, 'reference'), maxReferenceScale, maxReferenceSide));
+  }
   return exported;
 }
 
+/** How many pixels a capture of the node would have. */
+export async function measure(id: string): Promise<Size | undefined> {
+  const node = await figma.getNodeByIdAsync(id);
+  if (!isPictureNode(node) || node.removed || obstacleOf(node) !== '') return undefined;
+  return sizeOf(await planPicture(node, false), node);
+}
+
 /** The source of a result and the mask that lies in the result itself. */
-async function captureAgain(resultId: string): Promise<CapturedNode> {
+async function captureAgain(resultId: string, exportOnly: boolean): Promise<CapturedNode> {
   const result = await findPicture(resultId, 'result');
   const recipe = parseRecipe(result.getPluginData(recipeKey));
   if (!recipe) {
@@ -58,33 +78,31 @@ async function captureAgain(resultId: string): Promise<CapturedNode> {
     const png = await image.getBytesAsync();
     masks.push({ id: mask.id, name: mask.name, png, bounds: boundsOf(mask as PictureNode) });
   }
-  return { ...(await exportSource(node)), masks };
+  return { ...(await takeSource(node, await planPicture(node, exportOnly))), masks };
 }
 
-async function exportSource(node: PictureNode): Promise<Omit<CapturedNode, 'masks'>> {
-  const { id, png, bounds } = await exportNode(node, maxSide);
-  const { absoluteTransform: transform, width, height } = node;
-  return { source: { id, bounds, transform, width, height }, png };
+async function takeSource(node: PictureNode, plan: PicturePlan): Promise<Omit<CapturedNode, 'masks'>> {
+  const { id, absoluteTransform: transform, width, height } = node;
+  const radii = radiiOf(node);
+  const source = { id, bounds: boundsOf(node), transform, width, height, ...(radii ? { radii } : {}) };
+  return { source, picture: await takePicture(plan, node) };
 }
 
-async function exportNode(node: PictureNode, longestSide: number): Promise<ExportedNode> {
-  const bounds = boundsOf(node);
-  const scale = Math.min(1, longestSide / Math.max(bounds.width, bounds.height));
-  try {
-    const png = await node.exportAsync({
-      format: 'PNG',
-      useAbsoluteBounds: true,
-      colorProfile: 'SRGB',
-      ...(scale < 1 ? { constraint: { type: 'SCALE', value: scale } } : {}),
-    });
-    return { id: node.id, name: node.name, png, bounds };
-  } catch (cause) {
-    throw new CodedError('image-invalid', {
-      detail: `Figma could not export "${node.name}": ${cause instanceof Error ? cause.message : String(cause)}.`,
-      remedy: 'Check that the layer shows something, then try again.',
-      cause,
-    });
-  }
+async function exportNode(node: PictureNode, scale: number, longestSide: number): Promise<ExportedNode> {
+  const { id, name } = node;
+  const png = await exportPNG(node, exportScale(node, scale, longestSide));
+  return { id, name, png, bounds: boundsOf(node) };
+}
+
+function radiiOf(node: PictureNode): Source['radii'] {
+  if (!('topLeftRadius' in node)) return undefined;
+  const radii = [
+    node.topLeftRadius,
+    node.topRightRadius,
+    node.bottomRightRadius,
+    node.bottomLeftRadius,
+  ] as const;
+  return radii.some((radius) => radius > 0) ? radii : undefined;
 }
 
 function isInside(node: BaseNode, outer: BaseNode): boolean {

@@ -1,7 +1,7 @@
 import { type Message, type Send, serve } from '../channel.ts';
 import type { SandboxCalls } from '../protocol.ts';
-import { capture, exportNodes } from './capture.ts';
-import { describe } from './nodes.ts';
+import { capture, exportNodes, measure } from './capture.ts';
+import { describeSelection } from './nodes.ts';
 import { place, placeSideBySide } from './place.ts';
 import { readStored, store } from './storage.ts';
 
@@ -10,10 +10,11 @@ const calls: SandboxCalls = {
   readStored,
   store,
   capture,
+  measure,
   export: exportNodes,
   place,
   placeSideBySide,
-  selection: async () => figma.currentPage.selection.map(describe),
+  selection: async () => describeSelection(figma.currentPage.selection),
 };
 
 figma.showUI(__html__, { themeColors: true, width: 340, height: 720, title: 'ACE++ Layers' });
@@ -21,7 +22,17 @@ const send: Send = (message) => figma.ui.postMessage(message);
 const answer = serve(calls, send);
 figma.ui.onmessage = (message: Message) => answer(message);
 
-const tellSelection = (): void =>
-  send({ kind: 'event', name: 'selection', value: figma.currentPage.selection.map(describe) });
-figma.on('selectionchange', tellSelection);
-figma.on('currentpagechange', tellSelection);
+/** A selection that is being drawn changes with every move of the pointer: it is reported when it rests. */
+const restMilliseconds = 40;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function reportSelection(): void {
+  if (timer !== undefined) return;
+  timer = setTimeout(() => {
+    timer = undefined;
+    send({ kind: 'event', name: 'selection', value: describeSelection(figma.currentPage.selection) });
+  }, restMilliseconds);
+}
+
+figma.on('selectionchange', reportSelection);
+figma.on('currentpagechange', reportSelection);

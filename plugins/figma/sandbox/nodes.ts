@@ -1,6 +1,6 @@
 import type { Bounds } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { SelectedNode } from '../protocol.ts';
+import type { Selection } from '../protocol.ts';
 
 /** What can be exported and lies somewhere. */
 export type PictureNode = SceneNode & LayoutMixin;
@@ -24,16 +24,18 @@ export function obstacleOf(node: BaseNode): string {
   return '';
 }
 
-export function describe(node: SceneNode): SelectedNode {
-  const { width, height } = isPictureNode(node) ? node : { width: 0, height: 0 };
-  return {
-    id: node.id,
-    name: node.name,
-    width,
-    height,
-    obstacle: obstacleOf(node),
-    recipe: node.getPluginData(recipeKey),
-  };
+/** More are never used: there are at most nine references, beside a mask and a layer to edit. */
+const mostDescribed = 12;
+
+/** Reads a few of the selected nodes, however many there are: each read of a property goes to Figma and back. */
+export function describeSelection(selected: readonly SceneNode[]): Selection {
+  const nodes = selected.slice(0, mostDescribed).map((node) => {
+    const { width, height } = isPictureNode(node) ? node : { width: 0, height: 0 };
+    // A recipe is up to 90 kB, and only that of a single result can be run again.
+    const recipe = selected.length === 1 ? node.getPluginData(recipeKey) : '';
+    return { id: node.id, name: node.name, width, height, obstacle: obstacleOf(node), recipe };
+  });
+  return { count: selected.length, nodes };
 }
 
 /** @throws CodedError `request-invalid` if it is gone or has no picture */

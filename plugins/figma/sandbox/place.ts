@@ -1,6 +1,8 @@
+import type { Bounds } from '../../../shared/bounds.ts';
+import type { Size } from '../grid.ts';
 import { identity, invert, isTranslation, type Matrix, multiply, scaling, translation } from '../matrix.ts';
-import type { Placing, SideBySide, Tile } from '../protocol.ts';
-import { isPictureNode, keepRecipe, outermostInstance, type Parent, type PictureNode } from './nodes.ts';
+import type { Placing, SideBySide, Source, Tile } from '../protocol.ts';
+import { isPictureNode, keepRecipe, outermostInstance, type Parent } from './nodes.ts';
 
 /** Between pictures that lie side by side, in page units. */
 const gap = 40;
@@ -15,14 +17,16 @@ interface Spot {
 }
 
 /** Puts a result over its source, as one step of undo. Answers what the person should know, or nothing. */
-export async function place({ name, source, shape, tiles, recipe, hideId }: Placing): Promise<string> {
+export async function place({ name, source, shape, tiles, mask, recipe, hideId }: Placing): Promise<string> {
   const spot = await findSpot(source.id, source.transform);
   const used = hideId === undefined ? null : await figma.getNodeByIdAsync(hideId);
   return oneStep(() => {
-    const result =
-      shape === 'node'
-        ? placeOver(tiles[0]!, source, spot)
-        : placeTiles(tiles, translation(source.bounds.left, source.bounds.top), spot);
+    const [only, second] = tiles;
+    const isOne = shape === 'node' && only && !second;
+    const hasOutline = shape === 'node' && (source.radii || !isTranslation(source.transform));
+    const result = isOne
+      ? placeOver(only, source, spot)
+      : placeTiles({ tiles, mask, source, cutTo: hasOutline ? source : undefined }, spot);
     result.name = name;
     const notes = [spot.note];
     if (!keepRecipe(result, recipe)) notes.push('The recipe is too long to be kept with the result.');
@@ -47,7 +51,7 @@ export async function placeSideBySide({ source, pictures }: SideBySide): Promise
     pictures.forEach(({ name, tiles, recipe }, i) => {
       const left = right + gap + i * (source.bounds.width + gap);
       const spot = { parent: page, index: page.children.length, move: identity, note: '' };
-      const result = placeTiles(tiles, translation(left, source.bounds.top), spot);
+      const result = placeTiles({ tiles, source: { ...source, bounds: { ...source.bounds, left } } }, spot);
       result.name = name;
       keepRecipe(result, recipe);
     });
@@ -91,78 +95,111 @@ async function findSpot(id: string, captured: Matrix): Promise<Spot> {
 }
 
 /** One rectangle with the source's own outline; its image stands upright on the page, as it was exported. */
-function placeOver(tile: Tile, source: Placing['source'], spot: Spot): SceneNode {
-  const rectangle = rectangleOf(tile.picture, source.width, source.height);
-  if (!isTranslation(source.transform)) {
-    // From the rectangle's unit square to its own units, to the page, to the exported image's unit square.
-    const { left, top, width, height } = source.bounds;
-    const imageTransform = [
-      scaling(1 / width, 1 / height),
-      translation(-left, -top),
-      source.transform,
-      scaling(source.width, source.height),
-    ].reduce(multiply);
-    const [fill] = rectangle.fills as readonly ImagePaint[];
-    rectangle.fills = [{ ...fill!, scaleMode: 'CROP', imageTransform: imageTransform as Transform }];
-  }
+function placeOver(tile: Tile, source: Source, spot: Spot): SceneNode {
+  const rectangle = outlineOf(source);
+  // From the rectangle's unit square to its own units, to the page, to the image's unit square.
+  const { left, top } = source.bounds;
+  const imageTransform = [
+    toUnitSquare(tile.bounds),
+    translation(-left, -top),
+    source.transform,
+    scaling(source.width, source.height),
+  ].reduce(multiply);
+  rectangle.fills = [imagePaint(tile.picture, imageTransform)];
   spot.parent.insertChild(spot.index, rectangle);
   settle(rectangle, spot.parent, [[rectangle, multiply(spot.move, source.transform)]]);
   return rectangle;
 }
 
+interface TiledPicture {
+  readonly tiles: readonly Tile[];
+  readonly mask?: Tile | undefined;
+  readonly source: Source;
+  /** Whose outline the tiles are cut to, as a mask. */
+  readonly cutTo?: Source | undefined;
+}
+
 /** Upright rectangles; several of them, or one with a mask, are a group. */
-function placeTiles(tiles: readonly Tile[], origin: Matrix, spot: Spot): SceneNode {
-  const places: [node: PictureNode, absolute: Matrix][] = [];
-  const groups: SceneNode[] = [];
-  const group = (nodes: readonly SceneNode[], parent: Parent, index: number): GroupNode => {
-    const made = figma.group(nodes, parent, index);
-    // A mask covers what is above it in its group: the order is ours, not that of the grouping.
-    nodes.forEach((node, i) => {
-      made.insertChild(i, node);
-    });
-    return made;
+function placeTiles({ tiles, mask, source, cutTo }: TiledPicture, spot: Spot): SceneNode {
+  const places: [node: RectangleNode, absolute: Matrix][] = [];
+  const add = (name: string, tile: Tile): RectangleNode => {
+    const { rectangle, left, top } = rectangleOf(tile, source.bounds);
+    rectangle.name = name;
+    const { bounds } = source;
+    places.push([rectangle, multiply(spot.move, translation(bounds.left + left, bounds.top + top))]);
+    return rectangle;
   };
-  for (const { picture, mask, bounds } of tiles) {
-    const absolute = [spot.move, origin, translation(bounds.left, bounds.top)].reduce(multiply);
-    const shown = rectangleOf(picture, bounds.width, bounds.height);
-    shown.name = 'Picture';
-    places.push([shown, absolute]);
-    if (!mask) {
-      groups.push(shown);
-      continue;
-    }
-    const covering = rectangleOf(mask, bounds.width, bounds.height);
-    covering.name = 'Mask';
-    covering.isMask = true;
-    places.push([covering, absolute]);
-    groups.push(group([covering, shown], figma.currentPage, figma.currentPage.children.length));
+  if (mask) {
+    add('Mask', mask).isMask = true;
+  } else if (cutTo) {
+    const outline = outlineOf(cutTo);
+    outline.name = 'Outline';
+    outline.fills = [{ type: 'SOLID', color: { r: 1, g: 1, b: 1 } }];
+    outline.isMask = true;
+    places.push([outline, multiply(spot.move, cutTo.transform)]);
   }
-  const [only] = groups;
+  for (const tile of tiles) add('Picture', tile);
+  const nodes = places.map(([node]) => node);
+  const [only, second] = nodes;
   let result: SceneNode;
-  if (groups.length === 1) {
-    result = only!;
+  if (only && !second) {
+    result = only;
     spot.parent.insertChild(spot.index, result);
   } else {
-    result = group(groups, spot.parent, spot.index);
+    const group = figma.group(nodes, spot.parent, spot.index);
+    // A mask covers what is above it in its group: the order is ours, not that of the grouping.
+    nodes.forEach((node, i) => {
+      group.insertChild(i, node);
+    });
+    result = group;
   }
   settle(result, spot.parent, places);
   return result;
 }
 
-function rectangleOf(image: Uint8Array, width: number, height: number): RectangleNode {
+/** The part of a tile that lies within the source's bounds. */
+function rectangleOf(
+  { picture, bounds }: Tile,
+  within: Size,
+): { rectangle: RectangleNode; left: number; top: number } {
+  const left = Math.max(0, bounds.left);
+  const top = Math.max(0, bounds.top);
+  const width = Math.min(within.width, bounds.left + bounds.width) - left;
+  const height = Math.min(within.height, bounds.top + bounds.height) - top;
   const rectangle = figma.createRectangle();
   rectangle.resize(width, height);
-  const { hash: imageHash } = figma.createImage(image);
-  // Stretched over the whole rectangle: FILL would cut an image whose sides were rounded to whole pixels.
-  rectangle.fills = [{ type: 'IMAGE', imageHash, scaleMode: 'CROP', imageTransform: identity as Transform }];
+  const imageTransform = [toUnitSquare(bounds), translation(left, top), scaling(width, height)].reduce(
+    multiply,
+  );
+  rectangle.fills = [imagePaint(picture, imageTransform)];
+  return { rectangle, left, top };
+}
+
+function outlineOf({ width, height, radii }: Source): RectangleNode {
+  const rectangle = figma.createRectangle();
+  rectangle.resize(width, height);
+  if (radii) {
+    const [topLeftRadius, topRightRadius, bottomRightRadius, bottomLeftRadius] = radii;
+    Object.assign(rectangle, { topLeftRadius, topRightRadius, bottomRightRadius, bottomLeftRadius });
+  }
   return rectangle;
+}
+
+function toUnitSquare({ left, top, width, height }: Bounds): Matrix {
+  return multiply(scaling(1 / width, 1 / height), translation(-left, -top));
+}
+
+/** @param imageTransform from the unit square of the node to that of the image: FILL would cut where sides were rounded */
+function imagePaint(image: Uint8Array, imageTransform: Matrix): ImagePaint {
+  const { hash: imageHash } = figma.createImage(image);
+  return { type: 'IMAGE', imageHash, scaleMode: 'CROP', imageTransform: imageTransform as Transform };
 }
 
 /** Gives nodes their places on the page, once they are where they stay: before, a layout would move them. */
 function settle(
   result: SceneNode,
   parent: Parent,
-  places: readonly (readonly [node: PictureNode, absolute: Matrix])[],
+  places: readonly (readonly [node: RectangleNode, absolute: Matrix])[],
 ): void {
   const hasLayout = 'layoutMode' in parent && parent.layoutMode !== 'NONE';
   if (hasLayout && 'layoutPositioning' in result) result.layoutPositioning = 'ABSOLUTE';

@@ -31,7 +31,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
   const attempt = (task: () => void | Promise<void>): void => {
     Promise.resolve().then(task).catch(session.fail);
   };
-  const [selected, second] = work.selection.value;
+  const [selected, second] = work.selection.value.nodes;
   const result = second ? undefined : selected;
   const recipe = parseRecipe(result?.recipe ?? '');
 
@@ -65,7 +65,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
         <PictureView key="done" picture={below} candidate={shown}>
           {state.variants.length > 1 && below && (
             <button
-              class="secondary small"
+              class="secondary"
               type="button"
               {...on({
                 click: () =>
@@ -95,11 +95,12 @@ export function App({ host, work, settings, session, connection }: AppProps) {
       <header class="plugin-head">
         <EditLayer
           target={work.target.value}
+          size={work.size.value}
           obstacle={obstacle}
           isPinned={work.pinned.value !== undefined}
           mask={mask}
           busy={busy}
-          hasSelection={work.selection.value.length > 0}
+          hasSelection={work.selection.value.count > 0}
           onPin={work.pin}
           onUseAsMask={() => attempt(work.useSelectionAsMask)}
           onPaintMask={() => attempt(work.paintMask)}

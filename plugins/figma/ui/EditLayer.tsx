@@ -1,9 +1,12 @@
 import { on } from '../../panel/components/on.ts';
+import type { Size } from '../grid.ts';
 import type { SelectedNode } from '../protocol.ts';
 import type { MaskChoice } from './work.ts';
 
 export interface EditLayerProps {
   readonly target: SelectedNode | undefined;
+  /** Of the picture that will be captured, in pixels; undefined until it is known. */
+  readonly size: Size | undefined;
   readonly obstacle: string;
   readonly isPinned: boolean;
   readonly mask: MaskChoice | undefined;
@@ -18,26 +21,25 @@ export interface EditLayerProps {
   readonly onRepeat?: () => void;
 }
 
-/** What is edited, and inside which mask. */
+/** What is edited, how large it is, and inside which mask. */
 export function EditLayer(props: EditLayerProps) {
-  const { target, obstacle, isPinned, mask, busy } = props;
+  const { target, size, obstacle, isPinned, mask, busy } = props;
   return (
     <section class="edit-layer" aria-label="Layer to edit">
       <div class="pick-row">
-        <span class="pick-role">Edit</span>
         {target ? (
-          <>
+          <h2 class="pick-title">
             <span class="pick-name" title={target.name}>
               {target.name}
             </span>
-            <span class="pick-size">{`${Math.round(target.width)} × ${Math.round(target.height)}`}</span>
-          </>
+            {size && <span class="pick-size">{`${size.width} × ${size.height}`}</span>}
+          </h2>
         ) : (
           <span class="pick-name pick-none">{obstacle}</span>
         )}
         {target && (
           <button
-            class="secondary small"
+            class="quiet"
             type="button"
             aria-pressed={isPinned}
             disabled={busy}
@@ -55,12 +57,7 @@ export function EditLayer(props: EditLayerProps) {
             <span class="pick-name" title={mask.kind === 'node' ? mask.node.name : ''}>
               {mask.kind === 'node' ? mask.node.name : 'Painted below'}
             </span>
-            <button
-              class="secondary small"
-              type="button"
-              disabled={busy}
-              {...on({ click: props.onClearMask })}
-            >
+            <button class="quiet" type="button" disabled={busy} {...on({ click: props.onClearMask })}>
               Remove
             </button>
           </>
@@ -68,7 +65,7 @@ export function EditLayer(props: EditLayerProps) {
           <>
             <span class="pick-name pick-none">Whole layer</span>
             <button
-              class="secondary small"
+              class="quiet"
               type="button"
               disabled={busy || !props.hasSelection}
               title="The selected shape, vector, text or mask layer limits the edit"
@@ -77,7 +74,7 @@ export function EditLayer(props: EditLayerProps) {
               Use as mask
             </button>
             <button
-              class="secondary small"
+              class="quiet"
               type="button"
               disabled={busy || !target || obstacle !== ''}
               {...on({ click: props.onPaintMask })}
@@ -88,7 +85,7 @@ export function EditLayer(props: EditLayerProps) {
         )}
       </div>
       {props.onRepeat && (
-        <button class="secondary wide small" type="button" disabled={busy} {...on({ click: props.onRepeat })}>
+        <button class="secondary wide" type="button" disabled={busy} {...on({ click: props.onRepeat })}>
           Run this result’s recipe again
         </button>
       )}

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Bounds } from '../../../shared/bounds.ts';
 import { type PaintMask, type Point, strokeLine } from '../../panel/canvas/brush.ts';
-import { toCanvas } from '../../panel/canvas/decode.ts';
+import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import { createMaskOverlay } from '../../panel/canvas/mask-overlay.ts';
 import { on } from '../../panel/components/on.ts';
 import type { Picture, Placement } from '../../panel/host.ts';
@@ -102,7 +102,7 @@ export function PictureView({ picture, paint, candidate, preview, children }: Pi
       {paint && (
         <div class="brush-row">
           <button
-            class="secondary small"
+            class="secondary"
             type="button"
             aria-pressed={erase}
             {...on({ click: () => setErase(!erase) })}
@@ -123,7 +123,7 @@ export function PictureView({ picture, paint, candidate, preview, children }: Pi
       {candidate && picture && (
         <div class="brush-row">
           <button
-            class="secondary small"
+            class="secondary"
             type="button"
             aria-pressed={isBefore}
             {...on({ click: () => setIsBefore(!isBefore) })}
@@ -152,12 +152,21 @@ interface Scene {
 }
 
 const overlay = createMaskOverlay();
+/** The panel shows pictures in a few hundred pixels: they are made small once, not with every stroke. */
+const shownSide = 1280;
 const drawn = new WeakMap<object, HTMLCanvasElement>();
 
 function canvasOf(picture: Picture): HTMLCanvasElement {
-  const known = drawn.get(picture) ?? toCanvas(picture);
-  drawn.set(picture, known);
-  return known;
+  const known = drawn.get(picture);
+  if (known) return known;
+  const scale = Math.min(1, shownSide / Math.max(picture.width, picture.height));
+  const side = (length: number) => Math.max(1, Math.round(length * scale));
+  const small = newCanvas(side(picture.width), side(picture.height));
+  const drawing = context(small);
+  drawing.imageSmoothingQuality = 'high';
+  drawing.drawImage(toCanvas(picture), 0, 0, small.width, small.height);
+  drawn.set(picture, small);
+  return small;
 }
 
 /** Redrawn in full: the panel shows it small, however large it is. */
@@ -172,10 +181,10 @@ function drawScene(canvas: HTMLCanvasElement, scene: Scene, redraw: () => void):
   const drawing = canvas.getContext('2d')!;
   drawing.imageSmoothingQuality = 'high';
   drawing.scale(canvas.width / size.width, canvas.height / size.height);
-  if (picture) drawing.drawImage(canvasOf(picture), 0, 0);
+  if (picture) drawing.drawImage(canvasOf(picture), 0, 0, picture.width, picture.height);
   if (layer && candidate) {
     const at = picture ? candidate.bounds : { left: 0, top: 0 };
-    drawing.drawImage(canvasOf(layer), at.left, at.top);
+    drawing.drawImage(canvasOf(layer), at.left, at.top, layer.width, layer.height);
   } else if (preview?.bounds) {
     drawPreview(drawing, preview.url, preview.bounds, redraw);
   }

@@ -1,18 +1,19 @@
 import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
-import { parseEditRequest } from '../../../shared/protocol/request.ts';
+import { maxReferences, parseEditRequest } from '../../../shared/protocol/request.ts';
 import { decodeReference } from '../../panel/canvas/decode.ts';
 import { pickFiles } from '../../panel/canvas/pick.ts';
 import type { Host, Picture, Pixels, Placement, Reference } from '../../panel/host.ts';
-import { isTranslation } from '../matrix.ts';
+import { gridOf, type PixelGrid } from '../grid.ts';
 import type { ExportedNode, Source } from '../protocol.ts';
 import { parseRecipe, type Recipe } from '../recipe.ts';
 import { rasterMask } from './mask.ts';
+import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
 import { explainSilence } from './silence.ts';
-import { maxImageSide, onePNG, type PixelSize, tilesOf } from './tiles.ts';
-import { decode, type Work } from './work.ts';
+import { maxImageSide, tilesOf } from './tiles.ts';
+import type { Work } from './work.ts';
 
 /** What a placement needs of its capture; it travels with the edit as text. */
 interface Target {
@@ -20,6 +21,7 @@ interface Target {
   /** Pixels of the source's picture. */
   readonly width: number;
   readonly height: number;
+  readonly grid: PixelGrid;
   readonly hasMask: boolean;
   readonly hideId?: string;
   readonly references: readonly string[];
@@ -60,10 +62,9 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
 
     async capture(again = false) {
       const choice = work.choice(again);
-      const { source, png, masks } = await sandbox.call('capture', choice);
-      const edit = await decode(png, 'the layer');
+      const { source, edit, grid, masks } = await captureDecoded(sandbox, choice);
       const painted = choice.kind === 'node' ? work.painted(source, edit) : undefined;
-      const mask = masks.length > 0 ? await rasterMask(masks, source.bounds, edit) : painted;
+      const mask = masks.length > 0 ? await rasterMask(masks, source.bounds, edit, grid) : painted;
       if (mask && !maskBounds({ width: edit.width, height: edit.height, data: mask })) {
         throw new CodedError('mask-empty', {
           detail: 'The mask does not lie over the layer that is edited.',
@@ -74,6 +75,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         source,
         width: edit.width,
         height: edit.height,
+        grid,
         hasMask: mask !== undefined,
         ...(choice.kind === 'node' && choice.maskId !== undefined ? { hideId: choice.maskId } : {}),
         references: references().map(({ id }) => id),
@@ -86,26 +88,22 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
     async place(variants, chosen) {
       const placement = variants[chosen]!;
       const target = targetOf(placement);
-      const { source, hasMask, hideId } = target;
+      const { source, grid, hasMask, hideId } = target;
       const layer = withEightBits(placement.layer);
       const { left, top } = placement.bounds;
       const isWhole =
         !hasMask && left === 0 && top === 0 && layer.width === target.width && layer.height === target.height;
-      const isTooLarge = Math.max(layer.width, layer.height) > maxImageSide;
-      const asNode = isWhole && !(isTooLarge && isTranslation(source.transform));
-      const tiles = asNode
-        ? [{ picture: await onePNG(layer), bounds: { ...source.bounds, left: 0, top: 0 } }]
-        : await tilesOf(layer, placement.bounds, pixelOf(target), hasMask);
+      const placed = await tilesOf(layer, placement.bounds, grid, hasMask ? source : undefined);
       const said = await sandbox.call('place', {
         name: placement.name,
         source,
-        shape: asNode ? 'node' : 'region',
-        tiles,
+        shape: isWhole ? 'node' : 'region',
+        ...placed,
         recipe: recipeOf(placement),
         ...(hideId === undefined ? {} : { hideId }),
       });
       if (hideId !== undefined || work.mask.value?.kind === 'brush') work.clearMask();
-      tell([said, sizeNote(layer, asNode, tiles.length)].filter(Boolean).join(' '));
+      tell([said, tilesNote(layer, placed.tiles.length)].filter(Boolean).join(' '));
     },
 
     async placeSideBySide(variants, edit) {
@@ -117,7 +115,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         const picture = { width: edit.width, height: edit.height, data: whole.data as Picture['data'] };
         pictures.push({
           name: `${placement.name} · seed ${placement.recipe.seed}`,
-          tiles: await tilesOf(picture, { left: 0, top: 0 }, pixelOf(target), false),
+          tiles: (await tilesOf(picture, { left: 0, top: 0 }, target.grid)).tiles,
           recipe: recipeOf(placement, target.hasMask),
         });
       }
@@ -130,6 +128,13 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
     },
 
     async takeReferences() {
+      const { count } = work.selection.value;
+      if (count > maxReferences + 2) {
+        throw new CodedError('too-large', {
+          detail: `${count} layers are selected, and there can be ${maxReferences} references.`,
+          remedy: 'Select the few layers that the edit should look at, then press the button again.',
+        });
+      }
       const usable = work.others.value.filter(({ id }) => id !== work.target.value?.id);
       const ids = (usable.length > 0 ? usable : work.others.value).map(({ id }) => id);
       if (ids.length === 0) {
@@ -142,7 +147,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
     },
 
     async readRequest() {
-      const [selected] = work.selection.value;
+      const [selected] = work.selection.value.nodes;
       const recipe = parseRecipe(selected?.recipe ?? '');
       return recipe && parseEditRequest(JSON.stringify(recipe.request));
     },
@@ -155,15 +160,17 @@ async function toReference({ id, name, png }: ExportedNode): Promise<Reference> 
 }
 
 function targetOf({ target }: Placement): Target {
-  if (target !== undefined) return JSON.parse(target) as Target;
+  if (target !== undefined) {
+    const known = JSON.parse(target) as Target | Omit<Target, 'grid'>;
+    if ('grid' in known) return known;
+    // An edit of the first version, which exported every node.
+    const all = { left: 0, top: 0, width: known.width, height: known.height };
+    return { ...known, grid: gridOf(all, all, known.source.bounds) };
+  }
   throw new CodedError('document-gone', {
     detail: 'It is not known which layer this result was made of.',
     remedy: 'Select the layer and run it again.',
   });
-}
-
-function pixelOf({ source, width, height }: Target): PixelSize {
-  return { x: source.bounds.width / width, y: source.bounds.height / height };
 }
 
 /** The recipe as text, with the numbers that were used rather than those that were left open. */
@@ -192,10 +199,8 @@ function withEightBits({ width, height, data }: Pixels): Picture {
   throw new TypeError('Figma takes no layer of 16 bits');
 }
 
-function sizeNote({ width, height }: Picture, asNode: boolean, tiles: number): string {
-  const size = `${width} × ${height}`;
-  if (tiles > 1)
-    return `Figma takes ${maxImageSide} pixels a side: the result of ${size} lies in ${tiles} tiles.`;
-  const isScaled = asNode && Math.max(width, height) > maxImageSide;
-  return isScaled ? `Figma takes ${maxImageSide} pixels a side: the result of ${size} was made smaller.` : '';
+function tilesNote({ width, height }: Picture, count: number): string {
+  return count > 1
+    ? `Figma takes ${maxImageSide} pixels a side: the result of ${width} × ${height} is a group of ${count} tiles.`
+    : '';
 }

@@ -1,27 +1,25 @@
 import type { Bounds } from '../../../shared/bounds.ts';
 import { context, newCanvas } from '../../panel/canvas/decode.ts';
+import type { PixelGrid, Size } from '../grid.ts';
 import type { ExportedNode } from '../protocol.ts';
-
-interface Size {
-  readonly width: number;
-  readonly height: number;
-}
 
 /**
  * The alpha of exported nodes, drawn where they lie over the source.
  * @param bounds of the source, in page units
  * @param size of the source's picture, in pixels
+ * @param grid how those pixels lie over the bounds
  * @returns U8 `[height, width]`, 255 = regenerate. A shape that is half transparent all over still counts in full.
  */
 export async function rasterMask(
   masks: readonly ExportedNode[],
   bounds: Bounds,
   size: Size,
+  grid: PixelGrid,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const drawing = context(newCanvas(size.width, size.height));
   drawing.imageSmoothingQuality = 'high';
-  drawing.scale(size.width / bounds.width, size.height / bounds.height);
-  drawing.translate(-bounds.left, -bounds.top);
+  drawing.scale(1 / grid.x, 1 / grid.y);
+  drawing.translate(-bounds.left - grid.left, -bounds.top - grid.top);
   for (const { png, bounds: at } of masks) {
     const bitmap = await createImageBitmap(new Blob([new Uint8Array(png)], { type: 'image/png' }));
     drawing.drawImage(bitmap, at.left, at.top, at.width, at.height);

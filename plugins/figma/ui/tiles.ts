@@ -2,71 +2,98 @@ import type { Bounds } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import type { Picture } from '../../panel/host.ts';
-import type { Tile } from '../protocol.ts';
+import { onGrid, type PixelGrid, type Size } from '../grid.ts';
+import { isTranslation, multiply, scaling, translation } from '../matrix.ts';
+import type { Source, Tile } from '../protocol.ts';
 
 /** Figma takes no image with a longer side. */
 export const maxImageSide = 4096;
+/**
+ * Pixels by which a tile reaches under the next one. The edges of rectangles are antialiased, and where two of them only
+ * meet, what is below shines through: at every zoom but 100%, in a line along the seam.
+ */
+const overlap = 64;
 
-/** How pixels of the source's export lie over its bounds: page units per pixel. */
-export interface PixelSize {
-  readonly x: number;
-  readonly y: number;
+/** A layer as Figma takes it. */
+export interface Tiles {
+  readonly tiles: readonly Tile[];
+  readonly mask?: Tile;
 }
 
 /**
- * A picture as PNG files that Figma takes, side by side without a gap.
- * @param at where its upper left pixel lies in the source's export, in pixels
- * @param cutOut true: the picture becomes opaque, and its alpha a mask of its own
+ * A picture as PNG files that Figma takes.
+ * @param at where its upper left pixel lies in the source's picture, in pixels
+ * @param cutTo the picture becomes opaque, and its alpha, within the outline of this source, a mask of its own
  */
 export async function tilesOf(
   picture: Picture,
   at: { readonly left: number; readonly top: number },
-  pixel: PixelSize,
-  cutOut: boolean,
-): Promise<readonly Tile[]> {
-  const source = toCanvas(cutOut ? opaque(picture) : picture);
-  const alpha = cutOut ? toCanvas(whiteWithAlpha(picture)) : undefined;
+  grid: PixelGrid,
+  cutTo?: Source,
+): Promise<Tiles> {
+  const shown = cutTo ? opaque(picture) : picture;
+  const source = toCanvas(shown);
+  const boundsOf = (part: Bounds) =>
+    onGrid(grid, { ...part, left: at.left + part.left, top: at.top + part.top });
   const tiles: Tile[] = [];
-  for (const part of parts(picture)) {
-    const mask = alpha && { mask: await encode(alpha, part) };
-    tiles.push({
-      picture: await encode(source, part),
-      ...mask,
-      bounds: {
-        left: (at.left + part.left) * pixel.x,
-        top: (at.top + part.top) * pixel.y,
-        width: part.width * pixel.x,
-        height: part.height * pixel.y,
-      },
-    });
+  // What is half transparent would show in an overlap that it is there twice.
+  for (const part of parts(picture, isOpaque(shown) ? overlap : 0)) {
+    tiles.push({ picture: await encode(source, part), bounds: boundsOf(part) });
   }
-  return tiles;
-}
-
-/** One PNG of the whole picture, with fewer pixels where Figma would refuse it. */
-export async function onePNG(picture: Picture): Promise<Uint8Array> {
-  const scale = Math.min(1, maxImageSide / Math.max(picture.width, picture.height));
+  if (!cutTo) return { tiles };
   const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
-  return encode(toCanvas(picture), whole, scale);
+  // One mask for all: soft as it is, it loses nothing where it has fewer pixels than the largest pictures.
+  const scale = Math.min(1, maxImageSide / Math.max(picture.width, picture.height));
+  const alpha = toCanvas(whiteWithAlpha(picture));
+  cutToOutline(alpha, at, grid, cutTo);
+  const mask = await encode(alpha, whole, scale);
+  return { tiles, mask: { picture: mask, bounds: boundsOf(whole) } };
 }
 
-/** Rectangles of equal size, as few as fit the limit. */
-function parts({ width, height }: Picture): Bounds[] {
-  const columns = edges(width);
-  const rows = edges(height);
-  const found: Bounds[] = [];
-  for (let row = 0; row + 1 < rows.length; row++) {
-    for (let column = 0; column + 1 < columns.length; column++) {
-      const [left, top] = [columns[column]!, rows[row]!];
-      found.push({ left, top, width: columns[column + 1]! - left, height: rows[row + 1]! - top });
-    }
-  }
-  return found;
+/** A mask may reach over round corners, and over what lies beside a turned layer: the result may not. */
+function cutToOutline(
+  canvas: HTMLCanvasElement,
+  at: { readonly left: number; readonly top: number },
+  grid: PixelGrid,
+  { bounds, transform, width, height, radii = [0, 0, 0, 0] }: Source,
+): void {
+  const isUpright = isTranslation(transform);
+  if (isUpright && radii.every((radius) => radius === 0)) return;
+  const [[a, c, e], [b, d, f]] = [
+    translation(-at.left, -at.top),
+    scaling(1 / grid.x, 1 / grid.y),
+    translation(-bounds.left - grid.left, -bounds.top - grid.top),
+    transform,
+  ].reduce(multiply);
+  const drawing = context(canvas);
+  drawing.globalCompositeOperation = 'destination-in';
+  drawing.setTransform(a, b, c, d, e, f);
+  drawing.beginPath();
+  drawing.roundRect(0, 0, width, height, [...radii]);
+  drawing.fill();
+  drawing.resetTransform();
 }
 
-function edges(length: number): number[] {
-  const count = Math.ceil(length / maxImageSide);
-  return Array.from({ length: count + 1 }, (_, i) => Math.round((i * length) / count));
+/** Rectangles within the limit, as few as there can be. */
+function parts({ width, height }: Size, shared: number): Bounds[] {
+  const columns = spans(width, shared);
+  const rows = spans(height, shared);
+  return rows.flatMap((row) =>
+    columns.map((column) => ({
+      left: column.start,
+      top: row.start,
+      width: column.end - column.start,
+      height: row.end - row.start,
+    })),
+  );
+}
+
+function spans(length: number, shared: number): { start: number; end: number }[] {
+  const count = length <= maxImageSide ? 1 : Math.ceil(length / (maxImageSide - shared));
+  return Array.from({ length: count }, (_, i) => ({
+    start: Math.round((i * length) / count),
+    end: i + 1 === count ? length : Math.round(((i + 1) * length) / count) + shared,
+  }));
 }
 
 async function encode(canvas: HTMLCanvasElement, part: Bounds, scale = 1): Promise<Uint8Array> {
@@ -86,6 +113,11 @@ async function encode(canvas: HTMLCanvasElement, part: Bounds, scale = 1): Promi
     });
   }
   return new Uint8Array(await blob.arrayBuffer());
+}
+
+function isOpaque({ data }: Picture): boolean {
+  for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return false;
+  return true;
 }
 
 function opaque({ width, height, data }: Picture): Picture {

@@ -1,10 +1,11 @@
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
 import type { PaintMask } from '../../panel/canvas/brush.ts';
-import { decodePicture } from '../../panel/canvas/decode.ts';
 import type { Picture } from '../../panel/host.ts';
-import type { CaptureChoice, SelectedNode, Source } from '../protocol.ts';
+import type { Size } from '../grid.ts';
+import type { CaptureChoice, SelectedNode, Selection, Source } from '../protocol.ts';
+import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
 
 export type MaskChoice =
@@ -25,7 +26,7 @@ export interface Taken {
 
 /** Which node is edited, inside which mask. */
 export function createWork(sandbox: Sandbox) {
-  const selection = signal<readonly SelectedNode[]>([]);
+  const selection = signal<Selection>({ count: 0, nodes: [] });
   const pinned = signal<SelectedNode | undefined>(undefined);
   const mask = signal<MaskChoice | undefined>(undefined);
   const taken = signal<Taken | undefined>(undefined);
@@ -35,7 +36,7 @@ export function createWork(sandbox: Sandbox) {
 
   const others = computed(() => {
     const choice = mask.value;
-    return selection.value.filter(
+    return selection.value.nodes.filter(
       ({ id }) => id !== pinned.value?.id && !(choice?.kind === 'node' && id === choice.node.id),
     );
   });
@@ -44,14 +45,29 @@ export function createWork(sandbox: Sandbox) {
     if (target.value) return target.value.obstacle;
     return others.value.length > 1 ? 'Select one layer to edit' : 'Select a layer to edit';
   });
+  /** Of the picture of the target, in pixels; undefined until it is known. */
+  const size = signal<Size | undefined>(undefined);
 
-  sandbox.on('selection', (nodes) => {
-    selection.value = nodes;
-    const again = nodes.find(({ id }) => id === pinned.value?.id);
+  effect(() => {
+    const id = target.value?.obstacle === '' ? target.value.id : undefined;
+    size.value = undefined;
+    if (id === undefined) return;
+    void sandbox.call('measure', id).then(
+      (measured) => {
+        if (target.value?.id === id) size.value = measured;
+      },
+      // The node has gone meanwhile: the next report of the selection shows it.
+      () => undefined,
+    );
+  });
+
+  sandbox.on('selection', (selected) => {
+    selection.value = selected;
+    const again = selected.nodes.find(({ id }) => id === pinned.value?.id);
     if (again) pinned.value = again;
   });
-  void sandbox.call('selection', undefined as never).then((nodes) => {
-    selection.value = nodes;
+  void sandbox.call('selection', undefined as never).then((selected) => {
+    selection.value = selected;
   });
 
   function chosen(): SelectedNode {
@@ -70,6 +86,7 @@ export function createWork(sandbox: Sandbox) {
     taken,
     target,
     obstacle,
+    size,
     /** What is selected besides the edited node and its mask. */
     others,
 
@@ -78,7 +95,7 @@ export function createWork(sandbox: Sandbox) {
     },
 
     useSelectionAsMask(): void {
-      const [node, second] = selection.value.filter(({ id }) => id !== pinned.value?.id);
+      const [node, second] = selection.value.nodes.filter(({ id }) => id !== pinned.value?.id);
       if (!node || second || node.obstacle !== '') {
         throw new CodedError('request-invalid', {
           detail: node?.obstacle ? `${node.obstacle}.` : 'A mask is one layer.',
@@ -92,8 +109,7 @@ export function createWork(sandbox: Sandbox) {
     /** Brings the picture of the edited node to be painted on. */
     async paintMask(): Promise<void> {
       const of = chosen();
-      const { png } = await sandbox.call('capture', { kind: 'node', id: of.id });
-      const picture = await decode(png, of.name);
+      const { edit: picture } = await captureDecoded(sandbox, { kind: 'node', id: of.id });
       const { width, height } = picture;
       mask.value = {
         kind: 'brush',
@@ -146,7 +162,3 @@ export function createWork(sandbox: Sandbox) {
 }
 
 export type Work = ReturnType<typeof createWork>;
-
-export function decode(png: Uint8Array, name: string): Promise<Picture> {
-  return decodePicture(new Blob([new Uint8Array(png)], { type: 'image/png' }), name);
-}

@@ -1,5 +1,6 @@
 import { CodedError } from '../../../shared/errors.ts';
 import type { Picture, Reference } from '../host.ts';
+import { newUUID } from '../uuid.ts';
 
 /** Beyond this a canvas of the usual browsers stays empty without an error. */
 const maxPixels = 16384 * 16384;
@@ -33,7 +34,7 @@ export async function decodeReference(file: Blob, name: string): Promise<Referen
     const small = Math.min(1, thumbnailSide / Math.max(bitmap.width, bitmap.height));
     const canvas = newCanvas(sized(bitmap.width, small), sized(bitmap.height, small));
     context(canvas).drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    return { id: crypto.randomUUID(), name, thumbnail: canvas.toDataURL('image/png'), picture };
+    return { id: newUUID(), name, thumbnail: canvas.toDataURL('image/png'), picture };
   } finally {
     bitmap.close();
   }

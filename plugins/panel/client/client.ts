@@ -7,7 +7,9 @@ import {
   acceptedSchema,
   cancelSchema,
   type Health,
+  type History as HistoryPage,
   healthSchema,
+  historySchema,
   type ModelInfo,
   modelsSchema,
   type PairingStarted,
@@ -20,7 +22,7 @@ import type { PairingCode } from '../../../shared/protocol/pairing-code.ts';
 import { type Problem, problemSchema } from '../../../shared/protocol/problem.ts';
 import { readResult } from '../../../shared/protocol/result-container.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { Pixels } from '../host.ts';
+import type { PastEdit, Pixels } from '../host.ts';
 
 export interface EditLayer {
   readonly layer: Pixels;
@@ -44,6 +46,8 @@ export interface Client {
   poll(id: string, after: number, wait: number): Promise<Poll>;
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
+  /** An edit of the past; undefined where the companion keeps it no longer. */
+  history(id: string): Promise<PastEdit | undefined>;
 }
 
 const secondsToAnswer = 15;
@@ -118,6 +122,19 @@ export function createClient(url: string, token: string | undefined): Client {
     cancel: async (id) => {
       await ask(cancelSchema, { method: 'delete', url: `/v1/edits/${id}` });
     },
+    history: async (id) => {
+      let before: string | null | undefined;
+      do {
+        const page: HistoryPage = await ask(historySchema, {
+          url: '/v1/edits',
+          params: before ? { before } : {},
+        });
+        const found = page.edits.find((edit) => edit.id === id);
+        if (found) return found;
+        before = page.next;
+      } while (before);
+      return undefined;
+    },
   };
 }
 
@@ -129,7 +146,11 @@ async function send(http: AxiosInstance, url: string, request: AxiosRequestConfi
   }
 }
 
+/** UXP's words where a manifest does not let a plugin call an address; thrown by the request, or told by its error event. */
+const denial = /permission denied|manifest entry not found/i;
+
 function toCodedError(thrown: unknown, url: string): CodedError {
+  if (thrown instanceof Error && denial.test(thrown.message)) return denied(thrown, url);
   if (!isAxiosError<unknown>(thrown)) return CodedError.from(thrown);
   if (thrown.response === undefined) {
     return new CodedError('companion-gone', {
@@ -144,6 +165,16 @@ function toCodedError(thrown: unknown, url: string): CodedError {
     detail: `The companion answered with status ${thrown.response.status} and no reason.`,
     remedy: 'Check that the panel and the companion have the same version, then try again.',
     cause: thrown,
+  });
+}
+
+/** The host's own words: they say what no guess of ours could. */
+function denied(cause: Error, url: string): CodedError {
+  return new CodedError('local-access-denied', {
+    detail: `This program does not let the panel call ${url}: “${cause.message.trim()}”`,
+    remedy:
+      'Remove the panel, restart the program and install the panel again: an older manifest may still be in use. If the words stay the same, please report them.',
+    cause,
   });
 }
 

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { ModelInfo } from '../../../shared/protocol/answers.ts';
 import { maxVariants } from '../../../shared/protocol/request.ts';
 import { type AdvancedSettings, noAdapter } from '../models/settings.ts';
+import { Icon } from './Icon.tsx';
 import { on } from './on.ts';
 import { SelectRow } from './SelectRow.tsx';
 
@@ -22,7 +23,7 @@ export function Advanced({ value, models, onChange, onReadLayer }: AdvancedProps
     <section class="field">
       <button class="disclosure" type="button" aria-expanded={open} {...on({ click: () => setOpen(!open) })}>
         <span class="disclosure-mark" aria-hidden="true">
-          {open ? '▾' : '▸'}
+          <Icon name={open ? 'open' : 'right'} />
         </span>
         Advanced
       </button>
@@ -112,6 +113,7 @@ function NumberField({
     <div class="number-row">
       <span class="number-name">{name}</span>
       <input
+        class="text-input"
         type="text"
         inputMode="numeric"
         aria-label={name}

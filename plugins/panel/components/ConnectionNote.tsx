@@ -3,7 +3,7 @@ import type { ConnectionState } from '../models/connection.ts';
 /** One line on the companion: there, looked for, or not speaking to this panel. */
 export function ConnectionNote({ state }: { readonly state: ConnectionState }) {
   return (
-    <p class="connection" data-kind={state.kind} aria-live="polite">
+    <p class={`connection ${state.kind}`} aria-live="polite">
       <span class="connection-dot" aria-hidden="true" />
       <span>{words(state)}</span>
     </p>

@@ -1,4 +1,5 @@
 import type { CodedError } from '../../../shared/errors.ts';
+import { Icon } from './Icon.tsx';
 import { on } from './on.ts';
 
 export interface ErrorNoteProps {
@@ -16,7 +17,7 @@ export function ErrorNote({ error, onDismiss }: ErrorNoteProps) {
       </div>
       {onDismiss && (
         <button class="icon" type="button" aria-label="Dismiss" title="Dismiss" {...on({ click: onDismiss })}>
-          ×
+          <Icon name="close" />
         </button>
       )}
     </div>

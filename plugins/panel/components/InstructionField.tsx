@@ -20,7 +20,7 @@ export function InstructionField({ value, references, onChange }: InstructionFie
         value={value}
         {...on({ input: (event) => onChange((event.target as HTMLTextAreaElement).value) })}
       />
-      <p class="hint">
+      <p class={references === 0 ? 'hint idle' : 'hint'}>
         {references === 0
           ? ' '
           : `Say {image1}${references > 1 ? ` to {image${references}}` : ''} where you mean a reference.`}

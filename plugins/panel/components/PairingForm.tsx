@@ -37,6 +37,7 @@ export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
       <div class="pairing-row">
         <input
           ref={input}
+          class="text-input"
           type="text"
           aria-label="Code or token"
           placeholder={state.kind === 'code' ? '123456' : 'or paste its token'}

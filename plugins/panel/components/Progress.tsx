@@ -20,8 +20,9 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
   // Why it cannot run now is more to the point than how the last run ended.
   const said = isShown(state) ? words(state) : obstacle || words(state);
+  const isIdle = !isShown(state) && !said && !reconnecting;
   return (
-    <div class="progress" aria-live="polite">
+    <div class={isIdle ? 'progress idle' : 'progress'} aria-live="polite">
       <div
         class="progress-track"
         role="progressbar"
@@ -34,7 +35,7 @@ export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
         <div class="progress-bar" style={{ width: `${share * 100}%` }} />
       </div>
       <p class="progress-words">
-        <span>{reconnecting ? 'Reconnecting to the companion…' : said || ' '}</span>
+        <span>{reconnecting ? 'Reconnecting to the companion…' : said}</span>
         <span class="time-left">{timeLeft(state)}</span>
       </p>
     </div>

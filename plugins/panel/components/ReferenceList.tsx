@@ -1,4 +1,5 @@
 import type { Reference } from '../host.ts';
+import { Icon } from './Icon.tsx';
 import { on } from './on.ts';
 
 export interface ReferenceListProps {
@@ -63,7 +64,7 @@ export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMov
                 disabled={i === 0}
                 {...on({ click: () => onMove(reference.id, -1) })}
               >
-                ↑
+                <Icon name="up" />
               </button>
               <button
                 class="icon"
@@ -73,7 +74,7 @@ export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMov
                 disabled={i === references.length - 1}
                 {...on({ click: () => onMove(reference.id, 1) })}
               >
-                ↓
+                <Icon name="down" />
               </button>
               <button
                 class="icon"
@@ -82,7 +83,7 @@ export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMov
                 title="Remove"
                 {...on({ click: () => onRemove(reference.id) })}
               >
-                ×
+                <Icon name="close" />
               </button>
             </li>
           ))}

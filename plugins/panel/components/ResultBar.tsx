@@ -20,7 +20,7 @@ export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAga
           {variants.map((variant, i) => (
             <button
               key={variant.recipe.variant}
-              class="variant"
+              class={i === chosen ? 'variant pressed' : 'variant'}
               type="button"
               aria-pressed={i === chosen}
               aria-label={`Variant ${i + 1}`}

@@ -1,4 +1,4 @@
-import { on } from './on.ts';
+import { PlainSelect } from './PlainSelect.tsx';
 
 export interface SelectRowProps {
   readonly name: string;
@@ -14,22 +14,12 @@ export function SelectRow({ name, value, options, onChange }: SelectRowProps) {
   return (
     <div class="number-row">
       <span class="number-name">{name}</span>
-      <select
-        aria-label={name}
-        // The value goes through a ref: a select in some hosts ignores it before its options are there.
-        ref={(select) => {
-          if (select) select.value = value ?? '';
-        }}
-        {...on({ change: (event) => onChange((event.target as HTMLSelectElement).value || undefined) })}
-      >
-        <option value="">auto</option>
-        {!isKnown && <option value={value}>{value} (not there)</option>}
-        {options.map(([option, text]) => (
-          <option key={option} value={option}>
-            {text}
-          </option>
-        ))}
-      </select>
+      <PlainSelect
+        label={name}
+        value={value ?? ''}
+        options={[['', 'auto'], ...(isKnown ? [] : [[value, `${value} (not there)`] as const]), ...options]}
+        onChange={(chosen) => onChange(chosen || undefined)}
+      />
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { TaskChoice } from '../models/settings.ts';
-import { on } from './on.ts';
+import { PlainSelect } from './PlainSelect.tsx';
 
 export interface TaskChooserProps {
   readonly value: TaskChoice;
@@ -40,20 +40,12 @@ export function TaskChooser({ value, onChange }: TaskChooserProps) {
   return (
     <section class="field">
       <h2 class="field-title">Task</h2>
-      <select
-        aria-label="Task"
-        // The value goes through a ref: a select in some hosts ignores it before its options are there.
-        ref={(select) => {
-          if (select) select.value = value;
-        }}
-        {...on({ change: (event) => onChange((event.target as HTMLSelectElement).value as TaskChoice) })}
-      >
-        {Object.entries(words).map(([task, [name]]) => (
-          <option key={task} value={task}>
-            {name}
-          </option>
-        ))}
-      </select>
+      <PlainSelect
+        label="Task"
+        value={value}
+        options={Object.entries(words).map(([task, [name]]) => [task, name])}
+        onChange={(task) => onChange(task as TaskChoice)}
+      />
       <p class="hint">{words[value][1]}</p>
     </section>
   );

@@ -27,6 +27,8 @@ export function createConnection({
   explainSilence,
 }: Pick<Host, 'companions' | 'storage' | 'explainSilence'>) {
   const state = signal<ConnectionState>({ kind: 'connecting' });
+  /** Why the token is kept only until the panel closes, once that is so; empty otherwise. */
+  const notice = signal('');
   let token: string | undefined;
   let client = createClient(companions[0]!, token);
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -35,17 +37,22 @@ export function createConnection({
 
   /** Looks at every address, first at the one that answered before; the best answer counts. */
   async function look(): Promise<ConnectionState> {
-    token ??= (await storage.get(tokenKey)) || undefined;
+    token ??= (await storage.get(tokenKey).catch(() => undefined)) || undefined;
     let best: ConnectionState | undefined;
+    const denials: CodedError[] = [];
     for (const address of [client.url, ...companions.filter((other) => other !== client.url)]) {
       const candidate = createClient(address, token);
-      const found = await meet(candidate, token);
+      const found = await meet(candidate, token, denials);
       if (!found || (best && found.kind !== 'connected')) continue;
       client = candidate;
       best = found;
       if (found.kind === 'connected') break;
     }
-    return best ?? { kind: 'gone', error: (await explainSilence?.()) ?? nowhere(companions) };
+    if (best) return best;
+    // Where one name is denied and the other merely silent, the companion may not be running: both are said.
+    const isDenied = denials.length === companions.length;
+    const error = isDenied ? denials[0]! : ((await explainSilence?.()) ?? nowhere(companions, denials[0]));
+    return { kind: 'gone', error };
   }
 
   async function check(): Promise<void> {
@@ -63,7 +70,11 @@ export function createConnection({
 
   return {
     state,
+    notice,
     client: (): Client => client,
+    dismissNotice(): void {
+      notice.value = '';
+    },
 
     /** Looks now, and from then on by itself. Returns its own release. */
     start(): () => void {
@@ -78,7 +89,13 @@ export function createConnection({
     /** Takes a token, from a pairing or typed in, keeps it and connects with it. */
     async useToken(given: string): Promise<void> {
       token = given;
-      await storage.set(tokenKey, given);
+      try {
+        await storage.set(tokenKey, given);
+      } catch (thrown) {
+        // The system's key store can fail (a locked keychain, a profile that moved): the token serves without it.
+        const why = thrown instanceof Error ? thrown.message : String(thrown);
+        notice.value = `The token could not be stored (${why}), so this panel stays paired only until it closes.`;
+      }
       state.value = { kind: 'connecting' };
       await check();
     },
@@ -87,13 +104,24 @@ export function createConnection({
 
 export type Connection = ReturnType<typeof createConnection>;
 
-/** What answers at an address; undefined where nothing does, or another program. */
-async function meet(client: Client, token: string | undefined): Promise<ConnectionState | undefined> {
+/**
+ * What answers at an address; undefined where nothing does, or another program.
+ * @param denials takes the error of a host that does not let the panel call this address
+ */
+async function meet(
+  client: Client,
+  token: string | undefined,
+  denials: CodedError[],
+): Promise<ConnectionState | undefined> {
   let health: Health;
   try {
     health = await client.health();
   } catch (thrown) {
     const error = CodedError.from(thrown);
+    if (error.code === 'local-access-denied') {
+      denials.push(error);
+      return undefined;
+    }
     // What says nothing that a companion says is another program.
     const isCompanion = !['companion-gone', 'internal', 'message-invalid'].includes(error.code);
     return isCompanion ? { kind: 'refused', error } : undefined;
@@ -117,12 +145,13 @@ function otherVersion({ version, protocol }: Health): CodedError {
   });
 }
 
-function nowhere(companions: readonly string[]): CodedError {
-  const [first, ...others] = companions.map((address) => new URL(address));
-  const ports = [first!.port, ...others.map(({ port }) => port)];
+function nowhere(companions: readonly string[], denial: CodedError | undefined): CodedError {
+  const addresses = companions.map((address) => new URL(address));
+  const names = [...new Set(addresses.map(({ hostname }) => hostname))].join(' and ');
+  const ports = [...new Set(addresses.map(({ port }) => port))];
   const where = ports.length > 1 ? `ports ${ports.join(', ')}` : `port ${ports[0]}`;
   return new CodedError('companion-gone', {
-    detail: `No companion answers on this machine (${first!.hostname}, ${where}).`,
+    detail: `No companion answers on this machine (${names}, ${where}).${denial ? ` ${denial.detail}` : ''}`,
     remedy: 'Start it with "npm start" and leave its window open. The panel finds it by itself.',
   });
 }

@@ -6,7 +6,7 @@ import type { EditEvent, Stage } from '../../../shared/protocol/events.ts';
 import type { EditResult } from '../../../shared/protocol/result.ts';
 import { encodeEdit } from '../client/body.ts';
 import type { Client } from '../client/client.ts';
-import type { Host, Placement } from '../host.ts';
+import type { Host, PastEdit, Placement } from '../host.ts';
 import { createPendingStore, type PendingEdit } from './pending.ts';
 import type { Settings } from './settings.ts';
 
@@ -101,7 +101,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       const done = await finish(turn, turn.pending);
       if (!done) return;
       state.value = done;
-      if (host.placesAtOnce) await place(done);
+      if (host.placesAtOnce) await place(done, false);
     });
   }
 
@@ -171,6 +171,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       const { layer, bounds } = await retried(turn, () => client().result(pending.id, recipe.variant));
       const { name, request, origin, target } = pending;
       variants.push({
+        editID: pending.id,
         name,
         layer,
         bounds: moved(bounds, origin),
@@ -273,10 +274,13 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     await store.forget();
   }
 
-  async function place(done: Done): Promise<void> {
+  async function place(done: Done, isKept: boolean): Promise<void> {
     state.value = { kind: 'placing' };
     try {
-      await host.place(done.variants, done.chosen);
+      const report = (text: string): void => {
+        note.value = note.value === '' ? text : `${note.value} ${text}`;
+      };
+      await host.place(done.variants, done.chosen, { report, isKept });
       state.value = { kind: 'idle' };
       await forget();
     } catch (thrown) {
@@ -290,6 +294,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     reconnecting,
     run: (): Promise<void> => run(),
     resume,
+    history: (editID: string): Promise<PastEdit | undefined> => client().history(editID),
 
     /** Runs the same request again with another seed. */
     runAgain: (): Promise<void> => {
@@ -316,7 +321,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
 
     /** Brings the result into the document. */
     async keep(): Promise<void> {
-      if (state.value.kind === 'done') await place(state.value);
+      if (state.value.kind === 'done') await place(state.value, true);
     },
 
     /** Puts the result, the error or the note of a cancelled edit away. */

@@ -10,6 +10,9 @@ type Handle = Record<string, unknown>;
 const maxImageSide = 4096;
 const storageQuota = 5_000_000;
 const longestPluginData = 100_000;
+const roundTypes: readonly NodeType[] = ['RECTANGLE', 'FRAME', 'COMPONENT', 'COMPONENT_SET', 'INSTANCE'];
+const corners = ['topLeftRadius', 'topRightRadius', 'bottomRightRadius', 'bottomLeftRadius'] as const;
+const stroke = { type: 'SOLID', color: { r: 0, g: 0, b: 0 }, visible: true } as const;
 const layoutTypes: readonly NodeType[] = ['FRAME', 'COMPONENT', 'COMPONENT_SET', 'INSTANCE'];
 
 export interface Interface {
@@ -118,7 +121,19 @@ export class FigmaApi {
 
   private image(hash: string): Handle {
     const bytes = this.parts.scene.images.get(hash)!;
-    return { hash, getBytesAsync: async () => bytes.slice(), getSizeAsync: async () => imageSize(bytes) };
+    const load = () => {
+      if (this.parts.scene.imageLoads-- <= 0) throw new Error('in getBytesAsync: Image could not be loaded');
+      return bytes;
+    };
+    return {
+      hash,
+      getBytesAsync: async () => load().slice(),
+      getSizeAsync: async () => {
+        if (!this.parts.scene.followsOrientation) return imageSize(load());
+        const { autoOrient } = await sharp(load()).metadata();
+        return { width: autoOrient.width, height: autoOrient.height };
+      },
+    };
   }
 
   /** In the order of the layers, whatever order they are named in. */
@@ -171,6 +186,7 @@ export class FigmaApi {
           if (state.removed && !['removed', 'id'].includes(name)) {
             throw new Error(`in get_${name}: The node with id "${id}" does not exist`);
           }
+          scene.work.reads++;
           return get();
         },
         set: (value: never) => {
@@ -254,6 +270,23 @@ export class FigmaApi {
       },
     );
     plain('isMask');
+    plain('blendMode');
+    define('effects', () => effectsOf(state));
+    if (type !== 'GROUP') define('strokes', () => (state.strokeWeight > 0 ? [stroke] : []));
+    if (roundTypes.includes(type)) {
+      corners.forEach((name, i) => {
+        define(
+          name,
+          () => state.radii[i],
+          (radius: number) => {
+            if (!(radius >= 0)) throw new Error(`in set_${name}: must be at least 0`);
+            state.radii = state.radii.map((other, k) =>
+              k === i ? radius : other,
+            ) as unknown as NodeState['radii'];
+          },
+        );
+      });
+    }
     if (layoutTypes.includes(type)) define('layoutMode', () => state.layoutMode);
     if (type !== 'GROUP') {
       define(
@@ -329,7 +362,11 @@ export class FigmaApi {
     if (fill.imageTransform && fill.scaleMode !== 'CROP') {
       throw new Error('in set_fills: imageTransform only with scaleMode CROP');
     }
-    if (!this.parts.scene.images.has(fill.imageHash)) throw new Error('in set_fills: unknown image hash');
+    if (fill.rotation && (fill.scaleMode === 'CROP' || fill.rotation % 90 !== 0)) {
+      throw new Error('in set_fills: rotation only in steps of 90, and not with scaleMode CROP');
+    }
+    if (!this.parts.scene.images.has(fill.imageHash ?? ''))
+      throw new Error('in set_fills: unknown image hash');
   }
 
   private async export(id: string, settings: ExportSettings): Promise<Uint8Array> {
@@ -347,9 +384,14 @@ export class FigmaApi {
     if (!seen) {
       throw new Error('in exportAsync: Failed to export node. This node may not have any visible layers.');
     }
+    scene.work.exports++;
     const box = settings.useAbsoluteBounds ? scene.box(id) : seen;
     const { type, value } = settings.constraint ?? { type: 'SCALE', value: 1 };
-    const scale = type === 'SCALE' ? value : value / (type === 'WIDTH' ? box.width : box.height);
+    if (!(value > 0)) throw new Error('in exportAsync: constraint.value must be greater than 0');
+    const asked = type === 'SCALE' ? value : value / (type === 'WIDTH' ? box.width : box.height);
+    const { pixels, scale: largest } = scene.exportLimits;
+    if (asked > largest) throw new Error(`in exportAsync: scale must be at most ${largest}`);
+    const scale = Math.min(asked, Math.sqrt(pixels / (box.width * box.height)));
     const size = {
       width: Math.max(1, Math.round(box.width * scale)),
       height: Math.max(1, Math.round(box.height * scale)),
@@ -380,6 +422,13 @@ function refuseUnknownKeys(doing: string, value: object, known: readonly string[
   const unknown = Object.keys(value).filter((key) => !known.includes(key));
   if (unknown.length > 0)
     throw new Error(`in ${doing}: Unrecognized key(s) in object: ${unknown.join(', ')}`);
+}
+
+function effectsOf({ effectReach, hasInnerShadow }: NodeState): object[] {
+  return [
+    ...(effectReach > 0 ? [{ type: 'DROP_SHADOW', visible: true, radius: effectReach }] : []),
+    ...(hasInnerShadow ? [{ type: 'INNER_SHADOW', visible: true, radius: 4 }] : []),
+  ];
 }
 
 function descendants(scene: Scene, id: string): string[] {

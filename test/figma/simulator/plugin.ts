@@ -156,7 +156,8 @@ const embedderPage = `<!doctype html><meta charset="utf-8"><title>Figma, simulat
     const wire = (0, eval)(wireText);
     const frame = document.createElement('iframe');
     frame.setAttribute('sandbox', 'allow-scripts allow-forms allow-modals allow-popups');
-    frame.srcdoc = html;
+    // A data: URL: no origin, and no secure context, so crypto.randomUUID and the clipboard are missing.
+    frame.src = 'data:text/html;charset=utf-8,' + encodeURIComponent(html);
     window.addEventListener('message', (event) => {
       if (event.source !== frame.contentWindow || !event.data || !('pluginMessage' in event.data)) return;
       window.toSandbox(wire.encode(event.data.pluginMessage));

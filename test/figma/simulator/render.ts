@@ -1,12 +1,15 @@
 import sharp from 'sharp';
 import {
   apply,
+  type ImagePaint,
   type NodeState,
+  type Paint,
   type Point,
   type Rect,
   type Scene,
   type Transform,
   unapply,
+  unmoved,
 } from './scene.ts';
 
 /** RGBA, straight alpha, 0..1 each. */
@@ -19,17 +22,22 @@ interface Pixels {
 }
 
 const nothing: Colour = [0, 0, 0, 0];
-const decoded = new WeakMap<Uint8Array, Promise<Pixels>>();
+const black: Colour = [0, 0, 0, 1];
+const decoded = {
+  asStored: new WeakMap<Uint8Array, Promise<Pixels>>(),
+  upright: new WeakMap<Uint8Array, Promise<Pixels>>(),
+};
 
-export function decodeImage(bytes: Uint8Array): Promise<Pixels> {
+export function decodeImage(bytes: Uint8Array, isUpright = false): Promise<Pixels> {
+  const cache = isUpright ? decoded.upright : decoded.asStored;
   const known =
-    decoded.get(bytes) ??
-    sharp(bytes)
+    cache.get(bytes) ??
+    sharp(bytes, { autoOrient: isUpright })
       .ensureAlpha()
       .raw()
       .toBuffer({ resolveWithObject: true })
       .then(({ data, info: { width, height } }) => ({ data, width, height }));
-  decoded.set(bytes, known);
+  cache.set(bytes, known);
   return known;
 }
 
@@ -41,7 +49,8 @@ export async function render(
   { width, height }: { width: number; height: number },
 ): Promise<Buffer> {
   const images = new Map<string, Pixels>();
-  for (const [hash, bytes] of scene.images) images.set(hash, await decodeImage(bytes));
+  for (const [hash, bytes] of scene.images)
+    images.set(hash, await decodeImage(bytes, scene.followsOrientation));
   const paint = painter(scene, images);
   const data = Buffer.alloc(width * height * 4);
   for (let y = 0; y < height; y++) {
@@ -74,10 +83,16 @@ function painter(scene: Scene, images: ReadonlyMap<string, Pixels>) {
     const inside =
       state.type === 'PAGE' || (local.x >= 0 && local.y >= 0 && local.x < width && local.y < height);
     let colour: Colour = nothing;
-    if (inside && (state.type !== 'ELLIPSE' || inEllipse(local, width, height))) {
+    const isFilled = state.type === 'ELLIPSE' ? inEllipse : inRoundRectangle;
+    if (inside && isFilled(local, width, height, state.radii)) {
       for (const fill of state.fills) {
-        colour = over(fillAt(fill, { x: local.x / width, y: local.y / height }, state, images), colour);
+        if (fill.visible === false) continue;
+        const [red, green, blue, alpha] = fillAt(fill, local, { width, height }, images);
+        colour = over([red, green, blue, alpha * (fill.opacity ?? 1)], colour);
       }
+      const edge = Math.min(local.x, local.y, width - local.x, height - local.y);
+      if (edge < state.strokeWeight / 2) colour = black;
+      if (state.hasInnerShadow && edge < 4) colour = over([0, 0, 0, 0.5], colour);
     }
     if (inside || !state.clipsContent) {
       // A mask covers the siblings above it.
@@ -96,33 +111,69 @@ function inEllipse({ x, y }: Point, width: number, height: number): boolean {
   return ((x / width) * 2 - 1) ** 2 + ((y / height) * 2 - 1) ** 2 <= 1;
 }
 
-function fillAt(
-  fill: NodeState['fills'][number],
-  unit: Point,
-  { width, height }: NodeState,
-  images: ReadonlyMap<string, Pixels>,
-): Colour {
-  if (fill.type === 'SOLID') return [fill.color.r, fill.color.g, fill.color.b, 1];
-  const image = images.get(fill.imageHash)!;
-  const at =
-    fill.scaleMode === 'CROP' && fill.imageTransform
-      ? apply(fill.imageTransform, unit)
-      : filled(unit, { width, height }, image);
-  const x = Math.floor(at.x * image.width);
-  const y = Math.floor(at.y * image.height);
-  if (x < 0 || y < 0 || x >= image.width || y >= image.height) return nothing;
-  const from = (y * image.width + x) * 4;
-  return [...image.data.subarray(from, from + 4)].map((value) => value / 255) as unknown as Colour;
+function inRoundRectangle(
+  { x, y }: Point,
+  width: number,
+  height: number,
+  radii: NodeState['radii'],
+): boolean {
+  const [isRight, isBelow] = [x > width / 2, y > height / 2];
+  const radius = radii[isBelow ? (isRight ? 2 : 3) : isRight ? 1 : 0];
+  const [across, down] = [isRight ? width - x : x, isBelow ? height - y : y];
+  return across >= radius || down >= radius || Math.hypot(radius - across, radius - down) <= radius;
 }
 
-/** FILL: as large as it must be to cover, its middle in the middle. */
-function filled(unit: Point, box: { width: number; height: number }, image: Pixels): Point {
-  const scale = Math.max(box.width / image.width, box.height / image.height);
-  const spare = { x: image.width * scale - box.width, y: image.height * scale - box.height };
-  return {
-    x: (unit.x * box.width + spare.x / 2) / (image.width * scale),
-    y: (unit.y * box.height + spare.y / 2) / (image.height * scale),
-  };
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+function fillAt(fill: Paint, at: Point, box: Size, images: ReadonlyMap<string, Pixels>): Colour {
+  if (fill.type === 'SOLID') return [fill.color.r, fill.color.g, fill.color.b, 1];
+  const image = images.get(fill.imageHash ?? '');
+  if (!image) return nothing;
+  const found = pixelAt(fill, at, box, image);
+  const [x, y] = [Math.floor(found.x), Math.floor(found.y)];
+  if (x < 0 || y < 0 || x >= image.width || y >= image.height) return nothing;
+  const from = (y * image.width + x) * 4;
+  const [red = 0, green = 0, blue = 0, alpha = 0] = image.data.subarray(from, from + 4);
+  // Of the filters, any: enough to be seen where it is left out.
+  const light = 1 + (fill.filters?.exposure ?? 0);
+  const lit = (value: number) => Math.min(1, (value / 255) * light);
+  return [lit(red), lit(green), lit(blue), alpha / 255];
+}
+
+/** The pixel of an image that is seen at a point of a node. */
+function pixelAt(fill: ImagePaint, at: Point, box: Size, image: Size): Point {
+  if (fill.scaleMode === 'CROP') {
+    const unit = apply(fill.imageTransform ?? unmoved, { x: at.x / box.width, y: at.y / box.height });
+    return { x: unit.x * image.width, y: unit.y * image.height };
+  }
+  const quarters = ((((fill.rotation ?? 0) / 90) % 4) + 4) % 4;
+  const turned = quarters % 2 === 1 ? { width: image.height, height: image.width } : image;
+  const [x, y] = [box.width / turned.width, box.height / turned.height];
+  const isTile = fill.scaleMode === 'TILE';
+  const scale = isTile
+    ? (fill.scalingFactor ?? 1)
+    : fill.scaleMode === 'FILL'
+      ? Math.max(x, y)
+      : Math.min(x, y);
+  const inside = isTile
+    ? { x: (at.x / scale) % turned.width, y: (at.y / scale) % turned.height }
+    : {
+        x: (at.x - box.width / 2) / scale + turned.width / 2,
+        y: (at.y - box.height / 2) / scale + turned.height / 2,
+      };
+  switch (quarters) {
+    case 1:
+      return { x: inside.y, y: image.height - inside.x };
+    case 2:
+      return { x: image.width - inside.x, y: image.height - inside.y };
+    case 3:
+      return { x: image.width - inside.y, y: inside.x };
+    default:
+      return inside;
+  }
 }
 
 function over(top: Colour, below: Colour): Colour {

@@ -15,14 +15,29 @@ export type NodeType =
   | 'ELLIPSE'
   | 'TEXT';
 
-export type Paint =
-  | { readonly type: 'SOLID'; readonly color: { readonly r: number; readonly g: number; readonly b: number } }
-  | {
-      readonly type: 'IMAGE';
-      readonly imageHash: string;
-      readonly scaleMode: 'FILL' | 'CROP';
-      readonly imageTransform?: Transform;
-    };
+interface PaintLooks {
+  readonly visible?: boolean;
+  readonly opacity?: number;
+  readonly blendMode?: string;
+}
+
+export interface ImagePaint extends PaintLooks {
+  readonly type: 'IMAGE';
+  readonly imageHash: string | null;
+  readonly scaleMode: 'FILL' | 'FIT' | 'CROP' | 'TILE';
+  readonly imageTransform?: Transform;
+  readonly scalingFactor?: number;
+  /** Of FILL, FIT and TILE, in steps of 90 degrees. */
+  readonly rotation?: number;
+  readonly filters?: Readonly<Record<string, number>>;
+}
+
+export interface SolidPaint extends PaintLooks {
+  readonly type: 'SOLID';
+  readonly color: { readonly r: number; readonly g: number; readonly b: number };
+}
+
+export type Paint = SolidPaint | ImagePaint;
 
 /** Everything of a node that can change; undo puts it back. */
 export interface NodeState {
@@ -38,9 +53,14 @@ export interface NodeState {
   height: number;
   relativeTransform: Transform;
   fills: readonly Paint[];
+  blendMode: string;
   strokeWeight: number;
   /** How far a shadow reaches beyond the node. */
   effectReach: number;
+  /** A shadow that falls into the node. */
+  hasInnerShadow: boolean;
+  /** From the upper left corner clockwise. */
+  radii: readonly [number, number, number, number];
   isMask: boolean;
   clipsContent: boolean;
   layoutMode: 'NONE' | 'HORIZONTAL' | 'VERTICAL';
@@ -87,6 +107,17 @@ export function takesChildren(type: NodeType): boolean {
 export class Scene {
   readonly states = new Map<string, NodeState>();
   readonly images = new Map<string, Uint8Array>();
+  /** How many more images can be fetched before the connection is lost. */
+  imageLoads = Number.POSITIVE_INFINITY;
+  /** Whether Figma follows the orientation that a photo names: nothing public says, so a plugin has to survive both. */
+  followsOrientation = false;
+  /**
+   * The REST API makes exports of more pixels smaller, and refuses scales over 4; for plugins no limit is documented.
+   * A plugin has to survive both.
+   */
+  exportLimits = { pixels: 32_000_000, scale: Number.POSITIVE_INFINITY };
+  /** What the plugin has asked for: reads of properties, calls of methods on nodes, and exports. */
+  work = { reads: 0, exports: 0 };
   /** Plugin data of the document itself. */
   readonly documentData = new Map<string, string>();
   readonly page: string;
@@ -112,8 +143,11 @@ export class Scene {
       height: 100,
       relativeTransform: unmoved,
       fills: [],
+      blendMode: type === 'RECTANGLE' ? 'NORMAL' : 'PASS_THROUGH',
       strokeWeight: 0,
       effectReach: 0,
+      hasInnerShadow: false,
+      radii: [0, 0, 0, 0],
       isMask: false,
       clipsContent: type === 'FRAME',
       layoutMode: 'NONE',

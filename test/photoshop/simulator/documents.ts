@@ -31,13 +31,22 @@ export interface LayerState {
   /** Channels of the document, then alpha. */
   pixels: Plane;
   mask: Plane | undefined;
+  opacity: number;
+  blendMode: string;
   /** Of a group, from the highest to the lowest. */
   children: LayerState[];
+}
+
+/** A selection that was saved. */
+export interface SavedSelection {
+  readonly name: string;
+  readonly plane: Plane;
 }
 
 export interface DocumentState {
   layers: LayerState[];
   selection: Plane | undefined;
+  channels: SavedSelection[];
   active: number[];
 }
 
@@ -85,7 +94,8 @@ export function copyLayer(layer: LayerState): LayerState {
 }
 
 export function copyState(state: DocumentState): DocumentState {
-  return { ...state, layers: state.layers.map(copyLayer), active: [...state.active] };
+  const { layers, active, channels } = state;
+  return { ...state, layers: layers.map(copyLayer), active: [...active], channels: [...channels] };
 }
 
 export function find(layers: readonly LayerState[], id: number): LayerState | undefined {
@@ -128,42 +138,57 @@ export function flatten(layers: readonly LayerState[], space: Space, bounds: Rec
   return { bounds, data };
 }
 
+/** Alpha, from 0 to 1, of what is painted so far. */
+interface Painted {
+  readonly sum: Float64Array;
+  readonly bounds: Rectangle;
+}
+
+/** A layer or group alone, before its clipping: a group with a mask or a base is painted apart. */
+function paintApart(layer: LayerState, space: Space, bounds: Rectangle): Painted {
+  const channels = channelsOf[space.mode] + 1;
+  const white = whiteOf(space.depth);
+  const width = widthOf(bounds);
+  const sum = new Float64Array(width * heightOf(bounds) * channels);
+  if (layer.kind === 'group') paint(layer.children, space, bounds, sum);
+  const part = layer.kind === 'group' ? bounds : shared(layer.pixels.bounds, bounds);
+  for (let y = part.top; y < part.bottom; y++) {
+    for (let x = part.left; x < part.right; x++) {
+      const to = ((y - bounds.top) * width + x - bounds.left) * channels;
+      if (layer.kind !== 'group') {
+        for (let c = 0; c < channels; c++) sum[to + c] = sampleAt(layer.pixels, channels, x, y, c, 0) / white;
+      }
+      if (layer.mask) sum[to + channels - 1]! *= sampleAt(layer.mask, 1, x, y, 0, white) / white;
+    }
+  }
+  return { sum, bounds };
+}
+
 function paint(layers: readonly LayerState[], space: Space, bounds: Rectangle, sum: Float64Array): void {
   const channels = channelsOf[space.mode] + 1;
-  const width = widthOf(bounds);
-  const white = whiteOf(space.depth);
+  const count = widthOf(bounds) * heightOf(bounds);
   for (let l = layers.length - 1; l >= 0; l--) {
     const layer = layers[l]!;
     if (!layer.visible) continue;
-    if (layer.kind === 'group') {
+    if (layer.kind === 'group' && !layer.mask && !layer.clipped) {
       paint(layer.children, space, bounds, sum);
       continue;
     }
+    // What is clipped shows where its base does; a base that is hidden hides all that is clipped to it.
     const base = layer.clipped ? layers.slice(l + 1).find(({ clipped }) => !clipped) : undefined;
-    const part = shared(layer.pixels.bounds, bounds);
-    for (let y = part.top; y < part.bottom; y++) {
-      for (let x = part.left; x < part.right; x++) {
-        let alpha = sampleAt(layer.pixels, channels, x, y, channels - 1, 0) / white;
-        if (layer.mask) alpha *= sampleAt(layer.mask, 1, x, y, 0, white) / white;
-        if (base) alpha *= coverage(base, channels, x, y, white);
-        if (alpha === 0) continue;
-        const to = ((y - bounds.top) * width + x - bounds.left) * channels;
-        const under = sum[to + channels - 1]! * (1 - alpha);
-        const total = alpha + under;
-        for (let c = 0; c < channels - 1; c++) {
-          const over = sampleAt(layer.pixels, channels, x, y, c, 0) / white;
-          sum[to + c] = (over * alpha + sum[to + c]! * under) / total;
-        }
-        sum[to + channels - 1] = total;
-      }
+    if (base && !base.visible) continue;
+    const own = paintApart(layer, space, bounds).sum;
+    const under = base && paintApart(base, space, bounds).sum;
+    for (let i = 0; i < count; i++) {
+      const at = (i + 1) * channels - 1;
+      const alpha = own[at]! * (under ? under[at]! : 1);
+      if (alpha === 0) continue;
+      const rest = sum[at]! * (1 - alpha);
+      const total = alpha + rest;
+      for (let c = i * channels; c < at; c++) sum[c] = (own[c]! * alpha + sum[c]! * rest) / total;
+      sum[at] = total;
     }
   }
-}
-
-function coverage(layer: LayerState, channels: number, x: number, y: number, white: number): number {
-  if (!layer.visible) return 0;
-  const alpha = sampleAt(layer.pixels, channels, x, y, channels - 1, 0) / white;
-  return layer.mask ? (alpha * sampleAt(layer.mask, 1, x, y, 0, white)) / white : alpha;
 }
 
 /** A plane of the document as sRGB, with alpha or without, at a depth of 8 or 16 bits. */
@@ -215,4 +240,49 @@ export function fromSRGBPlane(source: Samples, components: number, depth: Depth,
 
 function encoded(linear: readonly number[]): [number, number, number] {
   return toSRGB({ mode: 'RGB', profile: 'sRGB IEC61966-2.1', depth: 32 }, linear);
+}
+
+/** A part of a plane, inside its bounds. */
+export function cut(plane: Plane, channels: number, bounds: Rectangle): Plane {
+  const width = widthOf(bounds);
+  const data = plane.data.slice(0, 0).constructor as new (length: number) => Samples;
+  const part = new data(width * heightOf(bounds) * channels);
+  for (let y = bounds.top; y < bounds.bottom; y++) {
+    const from =
+      ((y - plane.bounds.top) * widthOf(plane.bounds) + bounds.left - plane.bounds.left) * channels;
+    part.set(plane.data.subarray(from, from + width * channels), (y - bounds.top) * width * channels);
+  }
+  return { bounds, data: part };
+}
+
+/** A selection is as large as what it selects, and pixels as what is not transparent; none at all where that is nothing. */
+export function trimmed(plane: Plane, channels = 1): Plane | undefined {
+  const { bounds, data } = plane;
+  const width = widthOf(bounds);
+  let [left, top, right, bottom] = [bounds.right, bounds.bottom, bounds.left, bounds.top];
+  for (let i = 0; i < data.length / channels; i++) {
+    if (data[(i + 1) * channels - 1] === 0) continue;
+    const [x, y] = [bounds.left + (i % width), bounds.top + Math.floor(i / width)];
+    left = Math.min(left, x);
+    right = Math.max(right, x + 1);
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, y + 1);
+  }
+  return left < right ? cut(plane, channels, { left, top, right, bottom }) : undefined;
+}
+
+/** A layer's pixels as its user mask shows them, trimmed to where it does. */
+export function maskedPixels({ pixels, mask }: LayerState, space: Space): Plane {
+  if (!mask) return pixels;
+  const channels = channelsOf[space.mode] + 1;
+  const white = whiteOf(space.depth);
+  const width = widthOf(pixels.bounds);
+  const data = pixels.data.slice();
+  for (let i = 0; i < data.length / channels; i++) {
+    const [x, y] = [pixels.bounds.left + (i % width), pixels.bounds.top + Math.floor(i / width)];
+    const at = (i + 1) * channels - 1;
+    const alpha = (data[at]! / white) * (sampleAt(mask, 1, x, y, 0, white) / white);
+    data[at] = quantise(alpha, space.depth);
+  }
+  return trimmed({ bounds: pixels.bounds, data }, channels) ?? { bounds: none, data: data.slice(0, 0) };
 }

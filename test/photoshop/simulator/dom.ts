@@ -8,11 +8,26 @@ export interface Network {
   readonly requests: { readonly url: string; readonly allowed: boolean }[];
 }
 
+export interface NetworkRules {
+  /** Of the manifest. */
+  readonly domains: 'all' | readonly string[];
+  readonly deniedNames?: readonly string[];
+  readonly failingNames?: readonly string[];
+}
+
+/** A list with an IP literal lets nothing through to it (UXP 27.10), though the literal be in it; "all" in a list is no word. */
+function isAllowed(url: URL, { domains, deniedNames = [] }: NetworkRules): boolean {
+  if (deniedNames.includes(url.hostname)) return false;
+  if (domains === 'all') return true;
+  const isLiteral = /^[\d.]+$|^\[/.test(url.hostname);
+  return !isLiteral && domains.includes(url.origin);
+}
+
 /**
- * @param domains of the manifest
+ * UXP as in 7.3, which Photoshop 25.2 has.
  * @param isModal whether Photoshop stands still; a request then is a mistake
  */
-export function cutDown(domains: readonly string[], isModal: () => boolean): Network {
+export function cutDown(rules: NetworkRules, isModal: () => boolean): Network {
   const network: Network = { requests: [] };
   // Elements declare no handler properties: Preact's `onClick` would be heard as "Click", and never fire.
   for (const owner of [HTMLElement.prototype, SVGElement.prototype, Element.prototype, Document.prototype]) {
@@ -21,7 +36,7 @@ export function cutDown(domains: readonly string[], isModal: () => boolean): Net
   for (const name of Object.getOwnPropertyNames(window)) if (name.startsWith('on')) remove(window, name);
   const absent = [
     'MutationObserver', 'matchMedia', 'EventSource', 'OffscreenCanvas', 'createImageBitmap', 'Worker',
-    'SharedWorker', 'TextEncoder', 'TextDecoder', 'ReadableStream', 'structuredClone', 'indexedDB',
+    'SharedWorker', 'URLSearchParams', 'TextEncoder', 'TextDecoder', 'ReadableStream', 'structuredClone', 'indexedDB',
   ]; // biome-ignore format: a list
   for (const name of absent) remove(window, name);
   remove(Crypto.prototype, 'randomUUID');
@@ -32,17 +47,23 @@ export function cutDown(domains: readonly string[], isModal: () => boolean): Net
   for (const name of ['toDataURL', 'toBlob', 'transferControlToOffscreen'])
     remove(HTMLCanvasElement.prototype, name);
   remove(Element.prototype, 'animate');
+  // Since UXP 8.0, and a property that no UXP is known to have.
+  for (const owner of [Element, Document, DocumentFragment]) remove(owner.prototype, 'replaceChildren');
+  remove(XMLHttpRequestEventTarget.prototype, 'onloadend');
   // No signal, no stream: a plugin that relies on either must fail here.
   Object.assign(window, {
     fetch: () => Promise.reject(new TypeError('the simulator offers XMLHttpRequest alone')),
   });
 
-  XMLHttpRequest.prototype.open = function (this: XMLHttpRequest, method: string, url: string | URL): void {
-    const { origin } = new URL(url);
-    const allowed = domains.includes(origin) && !isModal();
-    network.requests.push({ url: String(url), allowed });
-    // What is not allowed fails as a host that is not there, and says nothing else.
-    xhrOpen.call(this, method, allowed ? String(url) : 'http://127.0.0.1:9/denied', true);
+  const denials = new WeakMap<XMLHttpRequest, string>();
+  XMLHttpRequest.prototype.open = function (this: XMLHttpRequest, method: string, text: string | URL): void {
+    const url = new URL(text);
+    const allowed = isAllowed(url, rules);
+    network.requests.push({ url: String(text), allowed: allowed && !isModal() });
+    // In the host's words, as four public plugins quote them.
+    if (!allowed) denials.set(this, `Permission denied to the url ${url.href}. Manifest entry not found.`);
+    const fails = !allowed || isModal() || rules.failingNames?.includes(url.hostname);
+    xhrOpen.call(this, method, fails ? 'http://127.0.0.1:9/closed' : String(text), true);
   };
   XMLHttpRequest.prototype.send = function (
     this: XMLHttpRequest,
@@ -51,6 +72,8 @@ export function cutDown(domains: readonly string[], isModal: () => boolean): Net
     if (body instanceof Blob || body instanceof FormData || ArrayBuffer.isView(body)) {
       throw new TypeError('the simulator takes text and exact ArrayBuffers');
     }
+    const denial = denials.get(this);
+    if (denial) throw new Error(denial);
     xhrSend.call(this, body);
   };
   return network;
@@ -61,14 +84,22 @@ function remove(owner: object, name: string): void {
 }
 
 const unknownStyles = /^(grid|gap$|row-gap|column-gap|transition|animation|font$|place-|inset|aspect-ratio)/;
+/** Structural classes came with UXP 8.1; attributes are not known to be matched. */
+const unknownSelectors = /:(first|last|nth|only)-|\[/;
 
 /** What UXP's style sheets do not know has no effect; gives what was there. */
 export function cutStyles(): string[] {
   const cut: string[] = [];
-  const visit = (rules: CSSRuleList): void => {
-    for (const rule of rules) {
-      if (rule instanceof CSSMediaRule) visit(rule.cssRules);
+  const visit = (owner: CSSStyleSheet | CSSMediaRule): void => {
+    for (let i = owner.cssRules.length - 1; i >= 0; i--) {
+      const rule = owner.cssRules[i]!;
+      if (rule instanceof CSSMediaRule) visit(rule);
       if (!(rule instanceof CSSStyleRule)) continue;
+      if (unknownSelectors.test(rule.selectorText)) {
+        cut.push(rule.selectorText);
+        owner.deleteRule(i);
+        continue;
+      }
       for (const name of [...rule.style]) {
         const value = rule.style.getPropertyValue(name);
         if (!unknownStyles.test(name) && !/grid/.test(value)) continue;
@@ -77,6 +108,18 @@ export function cutStyles(): string[] {
       }
     }
   };
-  for (const sheet of document.styleSheets) visit(sheet.cssRules);
+  for (const sheet of document.styleSheets) visit(sheet);
   return cut;
+}
+
+/**
+ * Controls are as high as the style sheet says and no higher: `rows` has no effect, and what has no height is cut. A
+ * title in the head is drawn, as it is in some versions.
+ */
+export function flattenControls(): void {
+  const style = document.createElement('style');
+  style.textContent = `:where(textarea, input, select, button) { height: 12px; min-height: 0; overflow: hidden }
+    :where(body, html) { height: 40px }
+    head:has(title), title { display: block }`;
+  document.head.prepend(style);
 }

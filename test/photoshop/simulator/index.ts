@@ -1,9 +1,11 @@
 /** Runs in the page before the plugin: `require` with the modules, and `simulator` for the tests. */
-import type { UXPModule } from '../../../plugins/photoshop/api.ts';
-import { copyState, type DocumentState } from './documents.ts';
-import { cutDown, cutStyles, type Network } from './dom.ts';
-import { createPhotoshop, type OpenDocument, Simulator } from './photoshop.ts';
+import type { PanelEntry, UXPModule } from '../../../plugins/photoshop/api.ts';
+import { copyState, type DocumentState, type LayerState } from './documents.ts';
+import { cutDown, cutStyles, flattenControls, type Network } from './dom.ts';
+import { createPhotoshop } from './photoshop.ts';
 import * as scenes from './scenes.ts';
+import { type OpenDocument, Simulator } from './simulator.ts';
+import { randomStack } from './stacks.ts';
 
 export interface PickableFile {
   readonly name: string;
@@ -20,6 +22,7 @@ function createControls(simulator: Simulator, network: Network) {
   return {
     /** What was left out of the style sheets. */
     cutStyles,
+    flattenControls,
     network,
     simulator,
     openDocument: (recipe: scenes.DocumentRecipe) => scenes.openDocument(simulator, recipe),
@@ -30,7 +33,43 @@ function createControls(simulator: Simulator, network: Network) {
       marks.set(at().id, copyState(at().state));
       return document;
     },
+    openStack: (seed: number) => {
+      const { document, selection, chosen } = randomStack(seed);
+      scenes.openDocument(simulator, document);
+      scenes.select(at(), selection);
+      const all = scenes.everyLayer(at().state.layers);
+      at().state.active = chosen.map((place) => all[place]!.id);
+      marks.set(at().id, copyState(at().state));
+      return { ids: at().state.active, names: all.map(({ name }) => name) };
+    },
+    seenOf: (id: number) => scenes.seenOf(at(), id),
+    seenTogether: () => scenes.seenTogether(at()),
+    isPlain: (id: number) => scenes.isPlain(at(), id),
+    stateOf: (id: number) => {
+      const layer = simulator.layerOf(at(), id);
+      const { pixels, mask } = layer;
+      return {
+        ...layer,
+        pixels: { ...pixels, data: [...pixels.data] },
+        mask: mask && { ...mask, data: [...mask.data] },
+      };
+    },
+    /** Changes a layer as a person would, without the panel. */
+    edit: (id: number, change: Partial<LayerState>) => {
+      Object.assign(simulator.layerOf(at(), id), change);
+      simulator.notify();
+    },
+    activeIDs: () => at().state.active,
     select: (recipe?: scenes.SelectionRecipe) => scenes.select(at(), recipe),
+    /** Paints a quick mask, as a person does; leaves Quick Mask mode where `recipe` is absent. */
+    quickMask: (recipe?: scenes.SelectionRecipe) => {
+      at().quickMask = recipe && scenes.selectionOf(at(), recipe);
+      at().state.selection = undefined;
+    },
+    saveSelection: (name: string, recipe: scenes.SelectionRecipe) => {
+      at().state.channels.push({ name, plane: scenes.selectionOf(at(), recipe) });
+      simulator.notify();
+    },
     /** Selects layers by their place, from the highest. */
     activate: (...places: number[]) => {
       const document = at();
@@ -61,8 +100,13 @@ function createControls(simulator: Simulator, network: Network) {
       files = offered;
     },
     files: () => files,
+    /** Of the panel's flyout menu. */
+    menuItems: () => menu?.menuItems.map(({ label }) => label) ?? [],
+    invokeMenu: (label: string) => menu?.invokeMenu(menu.menuItems.find((item) => item.label === label)!.id),
   };
 }
+
+let menu: PanelEntry | undefined;
 
 export type Controls = ReturnType<typeof createControls>;
 
@@ -74,6 +118,7 @@ function createUXP(controls: Controls): UXPModule {
       setup({ panels }) {
         if (performance.now() - started > 1000) throw new Error('entrypoints.setup came too late');
         const [panel] = Object.values(panels);
+        menu = panel;
         queueMicrotask(() => panel!.create(document.body));
       },
     },
@@ -82,11 +127,13 @@ function createUXP(controls: Controls): UXPModule {
       // Encrypted by the system, and kept beyond the plugin's reload.
       secureStorage: {
         async getItem(key) {
+          if (simulated.secureStorageFails) throw new Error('The keychain is locked');
           const kept = sessionStorage.getItem(prefix + key);
           if (kept === null) throw new Error('the key was not found');
           return Uint8Array.from(kept, (character) => character.charCodeAt(0));
         },
         async setItem(key, value) {
+          if (simulated.secureStorageFails) throw new Error('The keychain is locked');
           if (typeof value !== 'string' || value === '') throw new Error('the value is empty');
           sessionStorage.setItem(prefix + key, value);
         },
@@ -107,11 +154,32 @@ function createUXP(controls: Controls): UXPModule {
   };
 }
 
-declare const simulatedDomains: readonly string[];
+/** What a test wants of this Photoshop before the panel starts. */
+export interface SimulatedOptions {
+  /** Of the manifest, in place of the built one. */
+  readonly domains?: 'all' | readonly string[];
+  /** Names that the plugin may not call, whatever its manifest says. */
+  readonly deniedNames?: readonly string[];
+  /** Names whose requests fail as those to a closed port do. */
+  readonly failingNames?: readonly string[];
+  readonly secureStorageFails?: boolean;
+}
+
+declare const simulatedDomains: 'all' | readonly string[];
+declare global {
+  interface Window {
+    readonly simulatedOptions?: SimulatedOptions;
+  }
+}
+
+const simulated: SimulatedOptions = window.simulatedOptions ?? {};
 
 const started = performance.now();
 const simulator = new Simulator();
-const network = cutDown(simulatedDomains, () => simulator.isModal);
+const network = cutDown(
+  { ...simulated, domains: simulated.domains ?? simulatedDomains },
+  () => simulator.isModal,
+);
 const controls = createControls(simulator, network);
 const modules: Readonly<Record<string, unknown>> = {
   photoshop: createPhotoshop(simulator),

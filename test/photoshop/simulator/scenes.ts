@@ -3,15 +3,19 @@ import type { Rectangle, Samples } from '../../../plugins/photoshop/api.ts';
 import { channelsOf, type Depth, type Mode, quantise, samples, whiteOf } from './colours.ts';
 import {
   asSRGB,
+  boundsOf,
+  find,
   flatten,
   fromSRGBPlane,
   heightOf,
   type Kind,
   type LayerState,
+  maskedPixels,
   type Plane,
+  trimmed,
   widthOf,
 } from './documents.ts';
-import { canvasOf, modeNameOf, newLayer, type OpenDocument, type Simulator, trimmed } from './photoshop.ts';
+import { canvasOf, modeNameOf, newLayer, type OpenDocument, type Simulator } from './simulator.ts';
 
 export interface LayerRecipe {
   readonly name?: string;
@@ -23,6 +27,8 @@ export interface LayerRecipe {
   readonly isBackground?: boolean;
   /** Transparent here and there. */
   readonly holes?: boolean;
+  /** Of a layer mask: a ramp over the canvas, or one that hides everything. */
+  readonly mask?: 'ramp' | 'black';
   readonly children?: readonly LayerRecipe[];
 }
 
@@ -71,7 +77,8 @@ export function openDocument(simulator: Simulator, recipe: DocumentRecipe): numb
     height,
     modeName: recipe.modeName ?? modeNameOf(mode),
     space: { mode, profile, depth },
-    state: { layers: [], selection: undefined, active: [] },
+    state: { layers: [], selection: undefined, channels: [], active: [] },
+    quickMask: undefined,
     history: [],
   };
   const chance = random(recipe.seed ?? 1);
@@ -98,8 +105,19 @@ function makeLayer(
   layer.clipped = recipe.clipped ?? false;
   layer.isBackground = recipe.isBackground ?? false;
   layer.children = (recipe.children ?? []).map((child) => makeLayer(simulator, document, child, chance));
+  if (recipe.mask) layer.mask = maskOf(document, recipe.mask);
   if (layer.kind !== 'group') layer.pixels = noise(document, bounds, chance, recipe.holes ?? false);
   return layer;
+}
+
+function maskOf(document: OpenDocument, kind: 'ramp' | 'black'): Plane {
+  const { width, space } = document;
+  const bounds = canvasOf(document);
+  const data = samples(width * heightOf(bounds), space.depth);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = kind === 'black' ? 0 : quantise((i % width) / Math.max(1, width - 1), space.depth);
+  }
+  return { bounds, data };
 }
 
 /** A different value in every sample, so that a shift by one or a rounding shows. */
@@ -124,10 +142,11 @@ export interface SelectionRecipe {
 
 /** Selects a rectangle, as a person does; nothing where `recipe` is absent. */
 export function select(document: OpenDocument, recipe: SelectionRecipe | undefined): void {
-  if (!recipe) {
-    document.state.selection = undefined;
-    return;
-  }
+  document.state.selection = recipe && trimmed(selectionOf(document, recipe));
+}
+
+/** A rectangle as a selection, to be made one, saved as a channel or painted as a quick mask. */
+export function selectionOf(document: OpenDocument, recipe: SelectionRecipe): Plane {
   const { bounds, feather = 0 } = recipe;
   const width = widthOf(bounds);
   const data = samples(width * heightOf(bounds), document.space.depth);
@@ -136,20 +155,20 @@ export function select(document: OpenDocument, recipe: SelectionRecipe | undefin
     const depth = Math.min(x, y, width - 1 - x, heightOf(bounds) - 1 - y) + 1;
     data[i] = quantise(feather === 0 ? 1 : Math.min(1, depth / (feather + 1)), document.space.depth);
   }
-  document.state.selection = trimmed({ bounds, data });
+  return { bounds, data };
 }
 
-/** Saved, closed and opened again: new ids, no history, no selection; what lies in the file is there. */
+/** Saved, closed and opened again: another number, no history, no selection; what lies in the file is there. */
 export function reopen(simulator: Simulator, document: OpenDocument): number {
   const renumber = (layer: LayerState): LayerState => ({
     ...layer,
-    id: simulator.newId(),
     children: layer.children.map(renumber),
   });
   const id = simulator.newId();
   const layers = document.state.layers.map(renumber);
   const active = layers.slice(0, 1).map((layer) => layer.id);
-  const state = { layers, selection: undefined, active };
+  const { channels } = document.state;
+  const state = { layers, selection: undefined, channels, active };
   close(simulator, document);
   const again = { ...document, id, state, history: [] };
   simulator.documents.push(again);
@@ -295,4 +314,50 @@ export function randomScene(seed: number): { document: DocumentRecipe; selection
   const document = { width, height, mode, depth, profile, seed, layers, active: whole(0, layers.length - 1) };
   if (chance() < 0.2) return { document };
   return { document, selection: { bounds, feather: chance() < 0.5 ? whole(1, 6) : 0 } };
+}
+
+/** All layers of a document, each before what lies in it. */
+export function everyLayer(layers: readonly LayerState[]): LayerState[] {
+  return layers.flatMap((layer) => [layer, ...everyLayer(layer.children)]);
+}
+
+/** RGBA of 8 or 16 bits with its place. */
+export interface Seen {
+  readonly bounds: Rectangle;
+  readonly data: readonly number[];
+}
+
+/** What a layer or group shows alone, with its mask: what a reference of it has to be. Null where that is nothing. */
+export function seenOf(document: OpenDocument, id: number): Seen | null {
+  const { space } = document;
+  const layer = find(document.state.layers, id)!;
+  const alone: LayerState = { ...layer, visible: true, clipped: false };
+  const whole = boundsOf(alone);
+  const plane = alone.kind === 'group' ? flatten([alone], space, whole) : maskedPixels(alone, space);
+  if (widthOf(plane.bounds) === 0 || heightOf(plane.bounds) === 0) return null;
+  return { bounds: plane.bounds, data: [...asSRGB(plane, space, 8, true)] };
+}
+
+/** What everything shows together, over the whole canvas. */
+export function seenTogether(document: OpenDocument): Seen {
+  const bounds = canvasOf(document);
+  const depth = document.space.depth === 8 ? 8 : 16;
+  return {
+    bounds,
+    data: [...asSRGB(flatten(document.state.layers, document.space, bounds), document.space, depth, true)],
+  };
+}
+
+/** Whether a layer shows itself as it is: neither it nor a group around it is clipped, hidden or masked. */
+export function isPlain(document: OpenDocument, id: number): boolean {
+  const path = (layers: readonly LayerState[]): LayerState[] | undefined => {
+    for (const layer of layers) {
+      if (layer.id === id) return [layer];
+      const rest = path(layer.children);
+      if (rest) return [layer, ...rest];
+    }
+    return undefined;
+  };
+  const [own, ...groups] = path(document.state.layers)!.reverse();
+  return !own!.clipped && groups.every((group) => !group.clipped && group.visible && !group.mask);
 }

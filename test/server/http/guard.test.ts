@@ -68,7 +68,17 @@ describe('who may speak to the companion', () => {
     string,
     string,
   ][])('%s %s is refused to a page of another site, with the token or without', async (method, pathname) => {
-    for (const origin of ['https://evil.example', 'http://127.0.0.1:1', 'http://localhost', 'file://']) {
+    const others = [
+      'https://evil.example',
+      'http://127.0.0.1:1',
+      'http://localhost',
+      'file:///home/page.html',
+      'file://evil.example',
+      'https://uxp.example',
+      'xuxp://panel',
+      'uxp:a b',
+    ];
+    for (const origin of others) {
       const answer = await companion.ask(pathname, { method, headers: { origin } });
       expect([answer.status, answer.json().code]).toEqual([403, 'origin-refused']);
       expect(answer.headers['access-control-allow-origin']).toBeUndefined();
@@ -98,7 +108,9 @@ describe('who may speak to the companion', () => {
   });
 
   it('lets pages without an origin and its own read everything, refusals included', async () => {
-    for (const origin of ['null', companion.url.origin, `http://localhost:${companion.url.port}`]) {
+    const own = [companion.url.origin, `http://localhost:${companion.url.port}`];
+    // UXP announces the last three, or none: as little as "null" they stand for anybody, so that the token decides.
+    for (const origin of [...own, 'null', 'file://', 'uxp://org.aceplusplus.layers', 'uxp:internal']) {
       for (const pathname of ['/v1/models', '/v1/edits/no-uuid', '/nothing']) {
         const answer = await companion.ask(pathname, { headers: { origin } });
         expect(answer.headers['access-control-allow-origin']).toBe(origin);

@@ -3,7 +3,7 @@
  * the SHA-256 of the layer's pixels. Two trees that print the same compute the same bytes:
  *
  *     npm run --silent measure:edits > after.jsonl
- *     npm run --silent measure:edits -- node ../before/dist/server/edit.js > before.jsonl && diff before.jsonl after.jsonl
+ *     npm run --silent measure:edits -- node ../before/dist/server/acepp.js edit > before.jsonl && diff before.jsonl after.jsonl
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -100,7 +100,7 @@ const edits: readonly (readonly string[])[] = [
 const [program = process.execPath, ...words] =
   process.argv.length > 2
     ? process.argv.slice(2)
-    : [process.execPath, path.join(projectRoot, 'dist', 'server', 'edit.js')];
+    : [process.execPath, path.join(projectRoot, 'dist', 'server', 'acepp.js'), 'edit'];
 
 async function run(flags: readonly string[]): Promise<string> {
   const child = spawn(program, [...words, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });

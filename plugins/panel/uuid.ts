@@ -1,4 +1,7 @@
-/** A random UUID (RFC 9562, version 4). `crypto.randomUUID` is missing where a frame counts as insecure. */
+/**
+ * A random UUID (RFC 9562, version 4). `crypto.randomUUID` is missing in insecure contexts, such as a `data:` URL in a
+ * frame, which is how Figma may load the panel.
+ */
 export function newUUID(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;

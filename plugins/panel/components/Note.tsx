@@ -1,0 +1,19 @@
+import { Icon } from './Icon.tsx';
+import { on } from './on.ts';
+
+export interface NoteProps {
+  readonly text: string;
+  readonly onDismiss: () => void;
+}
+
+/** What the person should know and need not act on. */
+export function Note({ text, onDismiss }: NoteProps) {
+  return (
+    <div class="note" aria-live="polite">
+      <p class="error-words">{text}</p>
+      <button class="icon" type="button" aria-label="Dismiss" title="Dismiss" {...on({ click: onDismiss })}>
+        <Icon name="close" />
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,246 @@
+/**
+ * Results that are layers already, and that the person has neither kept nor dropped: captures leave them out, so that
+ * another run edits the picture and not the result. One counts as kept once the person presses Keep, edits or moves
+ * it, or closes its document.
+ */
+import { type Signal, signal } from '@preact/signals';
+import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import { findLayer } from './documents.ts';
+import { inOneStep, modally } from './modal.ts';
+import { app, imaging } from './modules.ts';
+import { sRGB, using } from './samples.ts';
+
+export interface UnkeptResult {
+  readonly documentID: number;
+  readonly layerID: number;
+  /** The results of one capture are alternatives. */
+  readonly captureID: string;
+  /** The layer that was active when it was captured. */
+  readonly madeFrom: number | undefined;
+  readonly name: string;
+  readonly seed: number;
+  /** What the layer was like when it was placed. */
+  readonly trace: string;
+}
+
+/** An unkept result with its layer as it is now. */
+interface Found {
+  readonly result: UnkeptResult;
+  readonly layer: Layer;
+}
+
+export function createResults() {
+  const list: Signal<readonly UnkeptResult[]> = signal([]);
+  /** Which of them is shown. */
+  const shown = signal<number | undefined>(undefined);
+  /** Results and groups of results, kept or not: they do not count as neighbours. */
+  const placed = new Set<number>();
+
+  function drop(isDropped: (result: UnkeptResult) => boolean): void {
+    list.value = list.value.filter((result) => !isDropped(result));
+    if (list.value.every(({ layerID }) => layerID !== shown.value)) shown.value = list.value.at(-1)?.layerID;
+  }
+
+  /** Those of a document whose layers are as they were placed; the others are kept or gone, and dropped. */
+  async function unkept(document: PhotoshopDocument): Promise<readonly Layer[]> {
+    const open = new Set(app.documents.map(({ id }) => id));
+    drop(({ documentID }) => !open.has(documentID));
+    const found: Layer[] = [];
+    for (const result of list.value.filter(({ documentID }) => documentID === document.id)) {
+      const layer = findLayer(document.layers, result.layerID);
+      if (layer && (await traceOf(document, layer, placed)) === result.trace) found.push(layer);
+      else drop((other) => other === result);
+    }
+    return found;
+  }
+
+  function find(layerID: number): Found | undefined {
+    const result = list.value.find((one) => one.layerID === layerID);
+    const document = app.documents.find(({ id }) => id === result?.documentID);
+    const layer = document && findLayer(document.layers, layerID);
+    if (result && layer) return { result, layer };
+    drop((one) => one.layerID === layerID);
+    return undefined;
+  }
+
+  /** A result and its alternatives, as far as they are still there. */
+  function alternativesOf(layerID: number): { readonly chosen: Found; readonly others: Found[] } | undefined {
+    const chosen = find(layerID);
+    if (!chosen) return undefined;
+    const { captureID, documentID } = chosen.result;
+    const others = list.value
+      .filter(
+        (one) => one.captureID === captureID && one.documentID === documentID && one.layerID !== layerID,
+      )
+      .flatMap((one) => find(one.layerID) ?? []);
+    return { chosen, others };
+  }
+
+  function change(name: string, documentID: number, work: () => Promise<void>): Promise<void> {
+    return modally(name, async (context) => {
+      const document = app.documents.find(({ id }) => id === documentID);
+      if (document) await inOneStep(context, document, name, work);
+    });
+  }
+
+  return {
+    /** Of all documents, the oldest first. */
+    list,
+    shown,
+    unkept,
+
+    /** Of results that are not kept, the layer that they were made from; any other layer is itself. */
+    originOf(document: PhotoshopDocument, layer: Layer | undefined): Layer | undefined {
+      if (!layer) return undefined;
+      const isIn = (one: UnkeptResult): boolean =>
+        one.documentID === document.id && findLayer([layer], one.layerID) !== undefined;
+      // A group of variants is no origin either, while a group that a result merely lies in is.
+      const result = placed.has(layer.id) ? list.value.find(isIn) : undefined;
+      if (!result) return layer;
+      return result.madeFrom === undefined ? undefined : findLayer(document.layers, result.madeFrom);
+    },
+
+    /** The highest of the alternatives that were placed before. */
+    highest(document: PhotoshopDocument, captureID: string): Layer | undefined {
+      const earlier = list.value.filter(
+        (one) => one.documentID === document.id && one.captureID === captureID,
+      );
+      const layer = earlier.length > 0 ? findLayer(document.layers, earlier.at(-1)!.layerID) : undefined;
+      // Variants lie in a group of their own: the next result goes above that.
+      return layer?.parent && placed.has(layer.parent.id) ? layer.parent : layer;
+    },
+
+    /** Hides the alternatives of a result that is placed now. */
+    hideAlternatives(document: PhotoshopDocument, captureID: string): void {
+      for (const one of list.value) {
+        if (one.documentID !== document.id || one.captureID !== captureID) continue;
+        const layer = findLayer(document.layers, one.layerID);
+        if (layer?.visible) layer.visible = false;
+      }
+    },
+
+    /**
+     * Takes in what was placed, from the first to the last.
+     * @param group the group that several lie in
+     */
+    async add(
+      document: PhotoshopDocument,
+      added: readonly { readonly layer: Layer; readonly seed: number }[],
+      parts: Pick<UnkeptResult, 'captureID' | 'madeFrom' | 'name'>,
+      group: Layer | undefined,
+      chosen: number,
+    ): Promise<void> {
+      for (const { layer } of added) placed.add(layer.id);
+      if (group) placed.add(group.id);
+      const results: UnkeptResult[] = [];
+      for (const { layer, seed } of added) {
+        const trace = await traceOf(document, layer, placed);
+        results.push({ ...parts, documentID: document.id, layerID: layer.id, seed, trace });
+      }
+      list.value = [...list.value, ...results];
+      shown.value = results[chosen]?.layerID;
+    },
+
+    /** Shows one result and hides its alternatives. */
+    async show(layerID: number): Promise<void> {
+      const found = alternativesOf(layerID);
+      if (!found) return;
+      const { chosen, others } = found;
+      await change('Show a result', chosen.result.documentID, async () => {
+        for (const { layer } of others) if (layer.visible) layer.visible = false;
+        chosen.layer.visible = true;
+      });
+      shown.value = layerID;
+    },
+
+    /** Keeps a result; its alternatives are deleted, which one undo takes back. */
+    async keep(layerID: number): Promise<void> {
+      const found = alternativesOf(layerID);
+      if (!found) return;
+      const { chosen, others } = found;
+      if (others.length > 0) {
+        await change('Keep a result', chosen.result.documentID, async () => {
+          chosen.layer.visible = true;
+          for (const { layer } of others) await layer.delete();
+        });
+      }
+      const { captureID, documentID } = chosen.result;
+      drop((one) => one.captureID === captureID && one.documentID === documentID);
+    },
+
+    /** Deletes a result, and shows the one before it. */
+    async discard(layerID: number): Promise<void> {
+      const found = alternativesOf(layerID);
+      if (!found) return;
+      const { chosen, others } = found;
+      const next = others.at(-1);
+      await change('Discard a result', chosen.result.documentID, async () => {
+        const { parent } = chosen.layer;
+        await chosen.layer.delete();
+        // The group of the variants goes with the last of them.
+        if (parent && placed.has(parent.id) && (parent.layers ?? []).length === 0) await parent.delete();
+        if (next) next.layer.visible = true;
+      });
+      drop((one) => one.layerID === layerID);
+      if (next) shown.value = next.result.layerID;
+    },
+
+    /** Looks whether documents and layers are still there, and still as they were placed. */
+    async refresh(): Promise<void> {
+      const document = app.activeDocument;
+      const open = new Set(app.documents.map(({ id }) => id));
+      drop(({ documentID }) => !open.has(documentID));
+      if (!document || list.value.every(({ documentID }) => documentID !== document.id)) return;
+      await modally('Look at the results', (_context: ExecutionContext) => unkept(document));
+    },
+  };
+}
+
+export type Results = ReturnType<typeof createResults>;
+
+/**
+ * What a person changes by editing or moving a layer, as a text to be compared: its properties, its place among the
+ * others, and its pixels as its mask shows them. Whether it is visible is not part of it: results are shown and hidden
+ * to be compared.
+ */
+async function traceOf(
+  document: PhotoshopDocument,
+  layer: Layer,
+  placed: ReadonlySet<number>,
+): Promise<string> {
+  const { name, opacity, blendMode, isClippingMask, boundsNoEffects, bounds } = layer;
+  const rectangles = [boundsNoEffects, bounds].flatMap(({ left, top, right, bottom }) => [
+    left,
+    top,
+    right,
+    bottom,
+  ]);
+  const places: (number | undefined)[] = [];
+  for (let one: Layer | null = layer; one; one = one.parent) {
+    const siblings: readonly Layer[] = one.parent?.layers ?? document.layers;
+    const at = siblings.findIndex(({ id }) => id === one?.id);
+    places.push(siblings.slice(at + 1).find(({ id }) => !placed.has(id))?.id, one.parent?.id);
+  }
+  const pixels = await hashOf(document, layer);
+  return JSON.stringify([name, opacity, blendMode, isClippingMask, rectangles, places, pixels]);
+}
+
+/** FNV-1a (RFC 9923) of a layer's pixels; 0 where there are none to read. */
+async function hashOf(document: PhotoshopDocument, layer: Layer): Promise<number> {
+  try {
+    const read = await imaging.getPixels({
+      documentID: document.id,
+      layerID: layer.id,
+      sourceBounds: layer.boundsNoEffects,
+      colorSpace: 'RGB',
+      colorProfile: sRGB,
+      componentSize: 8,
+    });
+    const samples = await using(read.imageData, (imageData) => imageData.getData({ chunky: true }));
+    let hash = 0x811c9dc5;
+    for (let i = 0; i < samples.length; i++) hash = Math.imul(hash ^ samples[i]!, 0x01000193);
+    return hash >>> 0;
+  } catch {
+    return 0;
+  }
+}
