@@ -32,7 +32,8 @@ export async function listenOnLoopback(
 async function listenAt(port: number, handler: RequestListener): Promise<Server[] | undefined> {
   const servers: Server[] = [];
   for (const host of addresses) {
-    const server = createServer(handler);
+    // Without a name in "Host" it is refused with a reason, as under a wrong one.
+    const server = createServer({ requireHostHeader: false }, handler);
     // An upload of hundreds of megabytes may be slow; a stuck one must still end.
     server.requestTimeout = 600_000;
     server.on('clientError', refuseUnreadable);
