@@ -102,6 +102,10 @@ export const historySchema = v.object({
 });
 export type History = Immutable<v.InferOutput<typeof historySchema>>;
 
+/** `GET /v1/queue`: what runs and waits, in order. */
+export const queueSchema = v.object({ edits: v.array(editSummarySchema) });
+export type Queue = Immutable<v.InferOutput<typeof queueSchema>>;
+
 /** `POST /v1/pairings`: the companion now shows six digits for so many seconds. */
 export const pairingSchema = v.object({ id: v.string(), seconds: v.number() });
 export type PairingStarted = Immutable<v.InferOutput<typeof pairingSchema>>;
