@@ -1,14 +1,11 @@
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
+import { conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EngineStatus } from '../../shared/protocol/answers.ts';
+import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
 import { proofOf } from '../../shared/protocol/proof.ts';
-import { listAdapters, listModels } from '../catalogue/catalogue.ts';
+import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
 import { asDiskError } from '../disk/durable.ts';
 import { maxRequestBytes } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -25,7 +22,8 @@ import type { Metrics } from './metrics.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 import type { Pairings } from './pairing.ts';
 import { addPairingRoutes } from './pairing-routes.ts';
-import { queryText } from './request-values.ts';
+import { routes } from './routes.ts';
+import { serveRoute } from './serve-route.ts';
 import type { Tokens } from './tokens.ts';
 
 export interface AppParts {
@@ -72,21 +70,18 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
-  app.get('/v1/health', async (request) => ({
+  serveRoute(app, routes.health, async ({ query, request }) => ({
     name: manifest.name,
     version: manifest.version,
     protocol: manifest.protocol,
     engine: engine.status,
-    ...(await proofFor(request, tokens)),
+    ...(await proofFor(query, request.socket.localPort, tokens)),
   }));
 
-  app.get('/v1/models', async () => ({
-    models: await Promise.all(
-      (await listModels()).map(async (entry) => {
-        const { folder: _, quantized: __, ...model } = entry;
-        return { ...model, adapters: await listAdapters(entry) };
-      }),
-    ),
+  serveRoute(app, routes.openapi, () => openapi);
+
+  serveRoute(app, routes.models, async () => ({
+    models: await Promise.all((await listModels()).map(describeModel)),
   }));
 
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
@@ -99,20 +94,24 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 }
 
 /** That this companion knows the token whose key has the id `key`, where a panel asks for it; see shared/protocol/proof.ts. */
-async function proofFor(request: FastifyRequest, tokens: Tokens): Promise<{ proof?: string }> {
-  const nonce = queryText(request, 'nonce');
-  const id = queryText(request, 'key');
-  if (nonce === undefined || id === undefined) return {};
-  if (!/^[0-9a-f]{32,64}$/.test(nonce)) {
-    throw new CodedError('request-invalid', {
-      detail: `The nonce ${JSON.stringify(nonce.slice(0, 80))} is not one.`,
-      remedy: 'Send 16 to 32 random bytes in hexadecimal.',
-    });
-  }
+async function proofFor(
+  { nonce, key: id }: { readonly nonce?: string | undefined; readonly key?: string | undefined },
+  port: number | undefined,
+  tokens: Tokens,
+): Promise<{ proof?: string }> {
+  if (nonce === undefined || id === undefined || port === undefined) return {};
   await tokens.refresh();
   const key = tokens.keyOf(id);
-  const { localPort } = request.socket;
-  return key === undefined || localPort === undefined ? {} : { proof: proofOf(key, nonce, localPort) };
+  return key === undefined ? {} : { proof: proofOf(key, nonce, port) };
+}
+
+/** A model with the values that count where a request leaves them open. */
+async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
+  const { id, title, maxSequence } = entry;
+  // Of a model that the hub publishes, only its transformer shows the family: `fill` and `fft` have the same numbers.
+  const { steps, guidance, context } = conventions[entry.family ?? 'fill'];
+  const defaults = { defaultContext: context, defaultSteps: steps, defaultGuidance: guidance };
+  return { id, title, maxSequence, ...defaults, adapters: await listAdapters(entry) };
 }
 
 /** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */

@@ -1,16 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
+import { fastifyPath, type Route, routes } from './routes.ts';
 import type { Tokens } from './tokens.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
-/** What needs no token. */
-const open = [
-  ['GET', '/v1/health'],
-  ['POST', '/v1/pairings'],
-  ['PUT', '/v1/pairings/:id'],
-];
+/** Routes of the protocol that need no token. */
+const open: readonly Route[] = Object.values<Route>(routes).filter(({ isOpen }) => isOpen);
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -81,7 +78,8 @@ export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
 }
 
 /**
- * Everything of the protocol but health and pairing needs a token, and so do the metrics.
+ * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs a token, and so do the
+ * metrics.
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export async function checkToken(
@@ -109,10 +107,8 @@ export async function checkToken(
 }
 
 function isOpen({ method, routeOptions }: FastifyRequest): boolean {
-  return open.some(
-    ([openMethod, url]) =>
-      url === routeOptions.url && (openMethod === method || (openMethod === 'GET' && method === 'HEAD')),
-  );
+  const asked = method === 'HEAD' ? 'GET' : method;
+  return open.some((route) => route.method === asked && fastifyPath(route) === routeOptions.url);
 }
 
 /**

@@ -36,6 +36,10 @@ export const modelSchema = v.object({
   title: v.string(),
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   maxSequence: v.number(),
+  /** What counts where a request leaves it open; context is a share of the mask's longer side. */
+  defaultContext: v.number(),
+  defaultSteps: v.number(),
+  defaultGuidance: v.number(),
   /** Names of the adapters beside it. */
   adapters: v.array(v.string()),
 });
@@ -105,6 +109,29 @@ export type History = Immutable<v.InferOutput<typeof historySchema>>;
 /** `GET /v1/queue`: what runs and waits, in order. */
 export const queueSchema = v.object({ edits: v.array(editSummarySchema) });
 export type Queue = Immutable<v.InferOutput<typeof queueSchema>>;
+
+/** `DELETE /v1/queue` */
+export const cancelledAllSchema = v.object({
+  /** Ids of edits. */
+  cancelled: v.array(v.string()),
+});
+export type CancelledAll = Immutable<v.InferOutput<typeof cancelledAllSchema>>;
+
+/** `GET /v1/pairings` */
+export const openPairingsSchema = v.object({
+  pairings: v.array(
+    v.object({
+      /** Who asks, such as "Figma". */
+      asker: v.string(),
+      code: v.string(),
+      /** ISO 8601. */
+      asked: v.string(),
+      /** For which the code is still good. */
+      seconds: v.number(),
+    }),
+  ),
+});
+export type OpenPairings = Immutable<v.InferOutput<typeof openPairingsSchema>>;
 
 /** `POST /v1/pairings`: the companion now shows six digits for so many seconds. */
 export const pairingSchema = v.object({ id: v.string(), seconds: v.number() });

@@ -21,7 +21,7 @@ export interface RequestLayers<T> {
 export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {
   const found = new Map<string, RequestLayer<T>>();
   for (const [name, tensor] of tensors) {
-    const [, layer, encoding] = /^(edit|mask|reference\.\d)(\.(?:png|jpg|webp))?$/.exec(name) ?? [];
+    const [, layer, encoding] = /^(edit|mask|reference\.\d+)(\.(?:png|jpg|webp))?$/.exec(name) ?? [];
     if (!layer) {
       throw invalid(
         `The request has a tensor "${name}", which means nothing here.`,
@@ -37,6 +37,12 @@ export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T>
     reference = found.get(`reference.${references.length}`);
   }
   const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
+  if (count > maxReferences) {
+    throw invalid(
+      `The request has ${count} references; the model takes ${maxReferences} at most.`,
+      'Leave some out, or put several into one picture.',
+    );
+  }
   if (count !== references.length) {
     throw invalid(
       `The request has ${count} references, but no "reference.${references.length}".`,
