@@ -78,8 +78,8 @@ export async function familyOf(model: ModelEntry): Promise<ModelFamily> {
 /** Of `img_in`: noise, edit image and mask; more have the change image. */
 const fillColumns = 384;
 
-const adaptersFolder = 'adapters';
-const adapterSuffix = '.safetensors';
+export const adaptersFolder = 'adapters';
+export const adapterSuffix = '.safetensors';
 
 /** Names of the adapters that lie in `adapters/<name>.safetensors` of a model's folder. */
 export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {

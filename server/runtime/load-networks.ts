@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Provider } from '../../shared/protocol/provider.ts';
+import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
 import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import type { NetworkName } from '../checkpoints/bundle.ts';
 import { requireAllUsed } from '../checkpoints/unused.ts';
@@ -165,6 +166,7 @@ export async function loadNetworks(
       return image;
     },
     listAdapters: () => listAdapters(model),
+    adapterDefaults: () => adapterDefaults(model),
     openAdapters: async (names) => {
       const opened = await Promise.all(names.map(adapters.open));
       return opened.flatMap(({ notes }) => notes);
