@@ -21,7 +21,7 @@ from .networks import AutoEncoder
 EMPHASIS = defaultdict(lambda: 1.0, {
     "inpaint": 2.0, "remove": 2.0, "outpaint": 2.0, "local-reference-editing": 3.0, "reference-generation": 2.5})
 # Scenes in a file: drawing is faster than encoding, and what waits would fill the memory.
-SHARD = 200
+SHARD = 100
 
 
 @dataclass
@@ -57,8 +57,8 @@ def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example
     ]
 
 
-def encode_scenes(autoencoder: AutoEncoder, pool, first_seed: int, count: int = SHARD, held_out: bool = False) -> list[Example]:
-    draw = functools.partial(samples.draw_scene, held_out=held_out)
+def encode_scenes(autoencoder: AutoEncoder, pool, first_seed: int, count: int = SHARD, photographs: str = "train") -> list[Example]:
+    draw = functools.partial(samples.draw_scene, photographs=photographs)
     scenes = pool.imap(draw, range(first_seed, first_seed + count), chunksize=10)
     return [example for _, scene in scenes for example in encode_scene(autoencoder, scene)]
 
