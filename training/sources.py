@@ -1,7 +1,7 @@
 """Pictures that packages ship and that may be used: things with names, and photographs to put them on.
 
 - Things: Microsoft's Fluent emoji in 3D (MIT), from the npm package @lobehub/fluent-emoji-3d.
-- Photographs: 194 from Debian packages, all under free licences. `photographs.tsv` lists each with its package, authors,
+- Photographs: 194 from packages of Debian 12, all under free licences. `photographs.tsv` lists each with its package, authors,
   licence, and what it is for. The pictures of scikit-image and of OpenCV's documentation are not among them:
   they measure (`training.autoencoder --measure`).
 
@@ -127,6 +127,8 @@ def fetch_photos() -> None:
             subprocess.run(["dpkg", "-x", package, Path(folder, package.name.partition("_")[0])], check=True)
         for photograph in listed():
             path, _, inner = photograph.file.partition("!")
+            if not Path(folder, photograph.package, path).exists():
+                raise SystemExit(f"{photograph.package} lacks {path}: photographs.tsv lists what the packages of Debian 12 hold.")
             content = Path(folder, photograph.package, path).read_bytes()
             picture = Image.open(io.BytesIO(qt_resource(content, inner) if inner else content)).convert("RGB")
             scale = min(1, PHOTO_SIDE / min(picture.size))

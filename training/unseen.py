@@ -14,7 +14,7 @@ SIGMAS = (0.95, 0.8, 0.5, 0.2)
 GUIDANCE = 4.0  # as pocket is asked by default
 SCENES = 100
 # Of one task, shape and count of references.
-PER_GROUP = 24
+PER_GROUP = 12
 
 
 def held_out_examples(autoencoder: AutoEncoder, pool) -> list[Example]:
