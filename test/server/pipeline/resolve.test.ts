@@ -126,6 +126,10 @@ describe('an edit is settled', () => {
 
   it('as plain FLUX.1-Fill-dev where none of its adapters is ACE++’s', () => {
     expect(resolve({ adapters: [] })).toMatchObject({ steps: 50, guidance: 30 });
+    expect(resolve({ adapters: [{ name: 'portrait', scale: 0 }] })).toMatchObject({
+      steps: 50,
+      guidance: 30,
+    });
     expect(resolve({ adapters: one('my-own') })).toMatchObject({ steps: 50, guidance: 30 });
     expect(resolve({ adapters: [...one('my-own'), ...one('portrait')] })).toMatchObject({
       steps: 28,
