@@ -28,6 +28,27 @@ const subcommands = new Map<string, Subcommand>([
     },
   ],
   [
+    'edits',
+    {
+      description: 'list, cancel, reorder and remove the edits of the companion that runs',
+      load: async () => (await import('./edits.ts')).edits,
+    },
+  ],
+  [
+    'tokens',
+    {
+      description: 'list and revoke the tokens of paired panels',
+      load: async () => (await import('./tokens.ts')).tokens,
+    },
+  ],
+  [
+    'autostart',
+    {
+      description: 'start the companion when you sign in: on, off or status',
+      load: async () => (await import('./autostart.ts')).runAutostart,
+    },
+  ],
+  [
     'models',
     {
       description: 'list, install, verify and remove models',
