@@ -82,6 +82,13 @@ const subcommands = new Map<string, Subcommand>([
     },
   ],
   [
+    'doctor',
+    {
+      description: 'check what edits need, and say what to do where something is wrong',
+      load: async () => (await import('./doctor.ts')).doctor,
+    },
+  ],
+  [
     'graph',
     {
       description: "print the nodes and shapes of a network's ONNX graph",

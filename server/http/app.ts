@@ -1,11 +1,11 @@
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
-import { conventions } from '../../shared/conventions.ts';
+import { conventionName, conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
 import { proofOf } from '../../shared/protocol/proof.ts';
-import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
+import { familyOf, listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
 import { asDiskError } from '../disk/durable.ts';
 import { maxRequestBytes } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
@@ -108,10 +108,11 @@ async function proofFor(
 /** A model with the values that count where a request leaves them open. */
 async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
   const { id, title, maxSequence } = entry;
-  // Of a model that the hub publishes, only its transformer shows the family: `fill` and `fft` have the same numbers.
-  const { steps, guidance, context } = conventions[entry.family ?? 'fill'];
+  const adapters = await listAdapters(entry);
+  const convention = conventions[conventionName(await familyOf(entry), adapters)];
+  const { steps, guidance, context, namesReferences } = convention;
   const defaults = { defaultContext: context, defaultSteps: steps, defaultGuidance: guidance };
-  return { id, title, maxSequence, ...defaults, adapters: await listAdapters(entry) };
+  return { id, title, maxSequence, ...defaults, namesReferences, adapters };
 }
 
 /** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */

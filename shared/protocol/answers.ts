@@ -40,6 +40,8 @@ export const modelSchema = v.object({
   defaultContext: v.number(),
   defaultSteps: v.number(),
   defaultGuidance: v.number(),
+  /** Whether `{image1}` and so on are names of its own; otherwise an instruction describes what should be seen. */
+  namesReferences: v.boolean(),
   /** Names of the adapters beside it. */
   adapters: v.array(v.string()),
 });

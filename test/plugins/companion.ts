@@ -29,6 +29,7 @@ export class ScriptedCompanion {
       defaultContext: 0.25,
       defaultSteps: 12,
       defaultGuidance: 4,
+      namesReferences: true,
       adapters: [],
     },
   ];

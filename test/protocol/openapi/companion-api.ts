@@ -418,6 +418,7 @@ export interface components {
             defaultContext: number;
             defaultSteps: number;
             defaultGuidance: number;
+            namesReferences: boolean;
             adapters: string[];
         };
         Models: {
