@@ -15,7 +15,7 @@ export interface StageProps {
 
 const zoomPerWheelPixel = 0.0015;
 const zoomPerKey = 1.25;
-/** Picture pixels that an arrow key moves the brush: a share of its size. */
+/** How far an arrow key moves the brush, as a share of its size. */
 const keyMove = 0.25;
 
 /** The picture: zoomed, panned and painted on. */
