@@ -3,7 +3,7 @@ import type { Point } from '../panel/canvas/brush.ts';
 import { context, newCanvas, toCanvas } from '../panel/canvas/decode.ts';
 import { createMaskOverlay } from '../panel/canvas/mask-overlay.ts';
 import type { Placement } from '../panel/host.ts';
-import type { Preview } from '../panel/models/session.ts';
+import type { Preview } from '../panel/models/session-state.ts';
 import type { Layer, OpenPicture } from './document.ts';
 import { withEightBits } from './document.ts';
 import { toStage, type View } from './view.ts';

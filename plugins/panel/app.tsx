@@ -15,7 +15,8 @@ import { TaskChooser } from './components/TaskChooser.tsx';
 import type { Host, Reference } from './host.ts';
 import type { Connection } from './models/connection.ts';
 import { createPairing } from './models/pairing.ts';
-import { isBusy, type Session } from './models/session.ts';
+import type { Session } from './models/session.ts';
+import { isBusy } from './models/session-state.ts';
 import type { Settings } from './models/settings.ts';
 
 export interface PanelProps {

@@ -1,5 +1,6 @@
 import type { Bounds } from '../../shared/bounds.ts';
 import type { CodedError } from '../../shared/errors.ts';
+import type { EditSummary } from '../../shared/protocol/answers.ts';
 import type { EditRequest } from '../../shared/protocol/request.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 
@@ -69,15 +70,8 @@ export interface PlaceOptions {
   readonly isKept: boolean;
 }
 
-/** An edit that the companion keeps; undefined where it keeps it no longer. */
-export type History = (editID: string) => Promise<PastEdit | undefined>;
-
-export interface PastEdit {
-  readonly id: string;
-  readonly request: EditRequest;
-  /** Of an edit that came to its end. */
-  readonly results?: readonly EditResult[];
-}
+/** Finds an edit of the past; undefined where the companion keeps it no longer. */
+export type FindEdit = (editID: string) => Promise<EditSummary | undefined>;
 
 /** Text that survives a restart of the panel. */
 export interface Storage {
@@ -111,5 +105,5 @@ export interface Host {
   /** Why nothing answers on any address, where the host can tell more than that; undefined where it cannot. */
   explainSilence?(): Promise<CodedError | undefined>;
   /** The request that the selected layer was made by; undefined where it was not made here. */
-  readRequest?(history: History): Promise<EditRequest | undefined>;
+  readRequest?(find: FindEdit): Promise<EditRequest | undefined>;
 }

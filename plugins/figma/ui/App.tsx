@@ -4,7 +4,8 @@ import { parseEditRequest } from '../../../shared/protocol/request.ts';
 import { Panel } from '../../panel/app.tsx';
 import { on } from '../../panel/components/on.ts';
 import type { Connection } from '../../panel/models/connection.ts';
-import { isBusy, type Session } from '../../panel/models/session.ts';
+import type { Session } from '../../panel/models/session.ts';
+import { isBusy } from '../../panel/models/session-state.ts';
 import type { Settings } from '../../panel/models/settings.ts';
 import { parseRecipe } from '../recipe.ts';
 import { EditLayer } from './EditLayer.tsx';
@@ -70,8 +71,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
               {...on({
                 click: () =>
                   attempt(async () => {
-                    await host.placeSideBySide(state.variants, below);
-                    session.discard();
+                    session.finish(await host.placeSideBySide(state.variants, below));
                   }),
               })}
             >

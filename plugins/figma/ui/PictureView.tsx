@@ -7,7 +7,7 @@ import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import { createMaskOverlay } from '../../panel/canvas/mask-overlay.ts';
 import { on } from '../../panel/components/on.ts';
 import type { Picture, Placement } from '../../panel/host.ts';
-import type { Preview } from '../../panel/models/session.ts';
+import type { Preview } from '../../panel/models/session-state.ts';
 
 export interface PictureViewProps {
   /** What lies below; absent where only the result is known. */

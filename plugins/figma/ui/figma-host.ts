@@ -28,8 +28,8 @@ interface Target {
 }
 
 export interface FigmaHost extends Host {
-  /** Puts every variant, laid over the picture that was edited, in a row beside the source. */
-  placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<void>;
+  /** Puts every variant, laid over the picture that was edited, in a row beside the source. Returns a note or ''. */
+  placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<string>;
   exportReferences(ids: readonly string[]): Promise<readonly Reference[]>;
 }
 
@@ -38,12 +38,10 @@ export interface HostParts {
   readonly work: Work;
   /** Of the panel, now. */
   readonly references: () => readonly Reference[];
-  /** Tells the person something about what was placed. */
-  readonly tell: (note: string) => void;
 }
 
 /** The panel's document is Figma's, seen through the sandbox. */
-export function createFigmaHost({ sandbox, work, references, tell }: HostParts): FigmaHost {
+export function createFigmaHost({ sandbox, work, references }: HostParts): FigmaHost {
   const exportReferences = async (ids: readonly string[]): Promise<readonly Reference[]> =>
     Promise.all((await sandbox.call('export', ids)).map(toReference));
 
@@ -85,7 +83,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
       return { edit, ...(mask ? { mask } : {}), origin: { left: 0, top: 0 }, target: text };
     },
 
-    async place(variants, chosen) {
+    async place(variants, chosen, { report }) {
       const placement = variants[chosen]!;
       const target = targetOf(placement);
       const { source, grid, hasMask, hideId } = target;
@@ -103,7 +101,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         ...(hideId === undefined ? {} : { hideId }),
       });
       if (hideId !== undefined || work.mask.value?.kind === 'brush') work.clearMask();
-      tell([said, tilesNote(layer, placed.tiles.length)].filter(Boolean).join(' '));
+      report([said, tilesNote(layer, placed.tiles.length)].filter(Boolean).join(' '));
     },
 
     async placeSideBySide(variants, edit) {
@@ -119,7 +117,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
           recipe: recipeOf(placement, target.hasMask),
         });
       }
-      tell(await sandbox.call('placeSideBySide', { source: target.source, pictures }));
+      return sandbox.call('placeSideBySide', { source: target.source, pictures });
     },
 
     async pickReferences() {

@@ -6,8 +6,9 @@ import { jsonIn, parseMessage } from '../../../shared/parse.ts';
 import {
   acceptedSchema,
   cancelSchema,
+  type EditSummary,
   type Health,
-  type History as HistoryPage,
+  type History,
   healthSchema,
   historySchema,
   type ModelInfo,
@@ -22,7 +23,7 @@ import type { PairingCode } from '../../../shared/protocol/pairing-code.ts';
 import { type Problem, problemSchema } from '../../../shared/protocol/problem.ts';
 import { readResult } from '../../../shared/protocol/result-container.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { PastEdit, Pixels } from '../host.ts';
+import type { Pixels } from '../host.ts';
 
 export interface EditLayer {
   readonly layer: Pixels;
@@ -47,7 +48,7 @@ export interface Client {
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
   /** An edit of the past; undefined where the companion keeps it no longer. */
-  history(id: string): Promise<PastEdit | undefined>;
+  history(id: string): Promise<EditSummary | undefined>;
 }
 
 const secondsToAnswer = 15;
@@ -125,7 +126,7 @@ export function createClient(url: string, token: string | undefined): Client {
     history: async (id) => {
       let before: string | null | undefined;
       do {
-        const page: HistoryPage = await ask(historySchema, {
+        const page: History = await ask(historySchema, {
           url: '/v1/edits',
           params: before ? { before } : {},
         });
