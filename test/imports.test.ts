@@ -7,9 +7,10 @@ import { projectRoot } from '../server/disk/paths.ts';
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   'plugins/panel': ['shared'],
-  'plugins/browser': ['plugins/panel', 'shared'],
+  'plugins/picture': ['plugins/panel', 'shared'],
+  'plugins/browser': ['plugins/picture', 'plugins/panel', 'shared'],
   'plugins/photoshop': ['plugins/panel', 'shared'],
-  'plugins/figma': ['plugins/panel', 'shared'],
+  'plugins/figma': ['plugins/picture', 'plugins/panel', 'shared'],
   'server/disk': ['shared'],
   'server/graph': ['server/disk', 'shared'],
   'server/checkpoints': ['server/disk', 'shared'],

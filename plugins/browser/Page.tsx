@@ -1,14 +1,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { CodedError } from '../../shared/errors.ts';
 import { Panel } from '../panel/app.tsx';
-import { decodePicture, decodeReference } from '../panel/canvas/decode.ts';
-import { pickFiles } from '../panel/canvas/pick.ts';
 import { on } from '../panel/components/on.ts';
 import type { Host } from '../panel/host.ts';
 import type { Connection } from '../panel/models/connection.ts';
 import type { Session } from '../panel/models/session.ts';
 import { isBusy } from '../panel/models/session-state.ts';
 import type { Settings } from '../panel/models/settings.ts';
+import { decodePicture, decodeReference } from '../picture/decode.ts';
+import { pickFiles } from '../picture/pick.ts';
 import type { PageDocument } from './document.ts';
 import { filesOf } from './files.ts';
 import { LayerList } from './LayerList.tsx';
@@ -96,7 +96,7 @@ export function Page(props: PageProps) {
               comparable={state.kind === 'done' || pageDocument.layers.value.length > 0}
               paintable={!busy && state.kind !== 'done'}
               onOpen={choose}
-              onFit={() => stageArea.current?.querySelector('canvas')?.dispatchEvent(new Event('fit'))}
+              onFit={tools.camera.fit}
               onSavePNG={() => attempt(savePNG(pageDocument))}
               onSavePSD={() => attempt(savePSD(pageDocument))}
             />

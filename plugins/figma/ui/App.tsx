@@ -9,8 +9,8 @@ import { isBusy } from '../../panel/models/session-state.ts';
 import type { Settings } from '../../panel/models/settings.ts';
 import { parseRecipe } from '../recipe.ts';
 import { EditLayer } from './EditLayer.tsx';
+import { EditPicture } from './EditPicture.tsx';
 import type { FigmaHost } from './figma-host.ts';
-import { PictureView } from './PictureView.tsx';
 import type { Work } from './work.ts';
 
 export interface AppProps {
@@ -63,7 +63,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
   const view = (
     <>
       {shown && state.kind === 'done' && (
-        <PictureView key="done" picture={below} candidate={shown}>
+        <EditPicture key="done" picture={below} candidate={shown}>
           {state.variants.length > 1 && below && (
             <button
               class="secondary"
@@ -78,10 +78,10 @@ export function App({ host, work, settings, session, connection }: AppProps) {
               {`Place all ${state.variants.length} side by side`}
             </button>
           )}
-        </PictureView>
+        </EditPicture>
       )}
       {state.kind === 'running' && taken && (
-        <PictureView
+        <EditPicture
           key="running"
           picture={taken.edit}
           {...(state.preview ? { preview: state.preview } : {})}
@@ -108,7 +108,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
           {...(recipe && isReady ? { onRepeat: () => attempt(repeat) } : {})}
         />
         {!busy && mask?.kind === 'brush' && (
-          <PictureView key="brush" picture={mask.picture} paint={mask.paint} />
+          <EditPicture key="brush" picture={mask.picture} mask={mask.paint} />
         )}
       </header>
       <Panel

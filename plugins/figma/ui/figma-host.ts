@@ -2,9 +2,10 @@ import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
 import { maxReferences, parseEditRequest } from '../../../shared/protocol/request.ts';
-import { decodeReference } from '../../panel/canvas/decode.ts';
-import { pickFiles } from '../../panel/canvas/pick.ts';
-import type { Host, Picture, Pixels, Placement, Reference } from '../../panel/host.ts';
+import type { Host, Picture, Placement, Reference } from '../../panel/host.ts';
+import { decodeReference } from '../../picture/decode.ts';
+import { pickFiles } from '../../picture/pick.ts';
+import { withEightBits } from '../../picture/pixels.ts';
 import { gridOf, type PixelGrid } from '../grid.ts';
 import type { ExportedNode, Source } from '../protocol.ts';
 import { parseRecipe, type Recipe } from '../recipe.ts';
@@ -190,11 +191,6 @@ function recipeOf({ request, recipe, target }: Placement, lostMask = false): str
 /** `1:23`, inside an instance `I1:23;4:5`. A reference from a file has a UUID. */
 function isNodeId(id: string): boolean {
   return id.includes(':');
-}
-
-function withEightBits({ width, height, data }: Pixels): Picture {
-  if (data instanceof Uint8Array) return { width, height, data };
-  throw new TypeError('Figma takes no layer of 16 bits');
 }
 
 function tilesNote({ width, height }: Picture, count: number): string {

@@ -1,8 +1,8 @@
 import { computed, effect, signal } from '@preact/signals';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
-import type { PaintMask } from '../../panel/canvas/brush.ts';
 import type { Picture } from '../../panel/host.ts';
+import { createEditableMask, type EditableMask } from '../../picture/mask-edit.ts';
 import type { Size } from '../grid.ts';
 import type { CaptureChoice, SelectedNode, Selection, Source } from '../protocol.ts';
 import { captureDecoded } from './picture.ts';
@@ -15,7 +15,7 @@ export type MaskChoice =
       readonly kind: 'brush';
       readonly of: SelectedNode;
       readonly picture: Picture;
-      readonly paint: PaintMask;
+      readonly paint: EditableMask;
     };
 
 /** What was captured last, to show results over it. */
@@ -110,13 +110,7 @@ export function createWork(sandbox: Sandbox) {
     async paintMask(): Promise<void> {
       const of = chosen();
       const { edit: picture } = await captureDecoded(sandbox, { kind: 'node', id: of.id });
-      const { width, height } = picture;
-      mask.value = {
-        kind: 'brush',
-        of,
-        picture,
-        paint: { width, height, data: new Uint8Array(width * height) },
-      };
+      mask.value = { kind: 'brush', of, picture, paint: createEditableMask(picture) };
     },
 
     clearMask(): void {

@@ -1,3 +1,4 @@
+import { fieldValue } from './field-value.ts';
 import { on } from './on.ts';
 
 export interface PlainSelectProps {
@@ -16,7 +17,7 @@ export function PlainSelect({ label, value, options, onChange }: PlainSelectProp
       ref={(select) => {
         if (select) select.value = value;
       }}
-      {...on({ change: (event) => onChange((event.target as HTMLSelectElement).value) })}
+      {...on({ change: (event) => onChange(fieldValue(event)) })}
     >
       {options.map(([option, text]) => (
         <option key={option} value={option}>
