@@ -153,7 +153,7 @@ function stageHint(kind: Session['state']['value']['kind'], hasMask: boolean): s
 }
 
 /** The keys, the paste and the guard of the whole page. Returns its own release. */
-function listen({ session, connection, pageDocument, tools }: PageProps, openFile: (file: File) => void) {
+function listen({ session, pageDocument, tools }: PageProps, openFile: (file: File) => void) {
   const listening = new AbortController();
   const { signal } = listening;
   const paintable = (): boolean => ['idle', 'failed', 'cancelled'].includes(session.state.value.kind);
@@ -162,13 +162,7 @@ function listen({ session, connection, pageDocument, tools }: PageProps, openFil
     const command = event.ctrlKey || event.metaKey;
     const writes = (event.target as HTMLElement).closest('textarea, input[type=text], select') !== null;
     const key = event.key.toLowerCase();
-    if (command && key === 'enter') {
-      if (pageDocument.open.value && connection.state.value.kind === 'connected' && paintable()) {
-        void session.run();
-      }
-    } else if (key === 'escape') {
-      void session.cancel();
-    } else if (writes) {
+    if (writes) {
       return;
     } else if (command && key === 'z') {
       if (paintable()) pageDocument.history[event.shiftKey ? 'redo' : 'undo']();

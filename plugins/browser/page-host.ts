@@ -6,6 +6,7 @@ import type { PageDocument } from './document.ts';
 /** The page as a host: the companion that served it is the one it speaks to. */
 export function createPageHost(pageDocument: PageDocument): Host {
   return {
+    capabilities: { results: 'offered', previews: 'picture', keepsDocument: false },
     companions: [location.origin],
     storage: {
       get: async (key) => localStorage.getItem(`acepp.${key}`) ?? undefined,

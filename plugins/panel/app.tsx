@@ -26,8 +26,6 @@ export interface PanelProps {
   readonly connection: Connection;
   /** Why nothing can be run yet, such as "Open a picture first"; empty if it can. */
   readonly obstacle: string;
-  /** Hosts that cannot draw into the picture show the steps in the panel. */
-  readonly showsPreview?: boolean;
   /** What the host says of what is edited: the first thing in the panel. */
   readonly head?: ComponentChildren;
   /** What the host shows of the edit, above its progress: there, nothing that the person reads or writes moves when it comes. */
@@ -38,7 +36,7 @@ export interface PanelProps {
 
 /** The panel: the same in every host. */
 export function Panel(props: PanelProps) {
-  const { host, settings, session, connection, obstacle, showsPreview, head, view, children } = props;
+  const { host, settings, session, connection, obstacle, head, view, children } = props;
   useEffect(() => connection.start(), [connection]);
   useEffect(() => void settings.restore(), [settings]);
 
@@ -61,6 +59,20 @@ export function Panel(props: PanelProps) {
   useEffect(() => {
     if (connected.kind === 'connected') void session.resume();
   }, [connected.kind, session]);
+  const canRun = obstacle === '' && connected.kind === 'connected' && !busy;
+  useEffect(() => {
+    // The document hears the keys in every host; some give a panel only those that are pressed in one of its fields.
+    const onKeyDown = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented) return;
+      if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+        event.preventDefault();
+        if (isDone) void session.keep();
+        else if (canRun) void session.run();
+      } else if (event.key === 'Escape') void session.cancel();
+    };
+    document.addEventListener('keydown', onKeyDown);
+    return () => document.removeEventListener('keydown', onKeyDown);
+  }, [session, isDone, canRun]);
   const attempt = (task: Promise<void>): void => void task.catch(session.fail);
   const add = async (pick: () => Promise<readonly Reference[]>): Promise<void> =>
     settings.addReferences(await pick());
@@ -132,14 +144,14 @@ export function Panel(props: PanelProps) {
           <ResultBar
             variants={state.variants}
             chosen={state.chosen}
-            {...(host.placesAtOnce ? {} : { onChoose: session.choose })}
+            {...(host.capabilities.results === 'placed' ? {} : { onChoose: session.choose })}
             onKeep={() => void session.keep()}
             onDiscard={session.discard}
             onAgain={() => void session.runAgain()}
           />
         ) : (
           <>
-            {showsPreview && state.kind === 'running' && state.preview && (
+            {host.capabilities.previews === 'panel' && state.kind === 'running' && state.preview && (
               <img class="step-preview" src={state.preview.url} alt="The layer as it looks now" />
             )}
             <Progress state={state} reconnecting={session.reconnecting.value} obstacle={obstacle} />

@@ -31,17 +31,6 @@ export function PhotoshopPanel(props: PhotoshopPanelProps) {
     [source, mask, results],
   );
   useEffect(() => model.start(), [model]);
-  // Photoshop gives a panel the keys that are pressed while one of its fields has the focus.
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent): void => {
-      if (!(event.ctrlKey || event.metaKey) || event.key !== 'Enter') return;
-      event.preventDefault();
-      if (connection.state.value.kind === 'connected' && session.state.value.kind !== 'done')
-        void session.run();
-    };
-    document.addEventListener('keydown', onKeyDown);
-    return () => document.removeEventListener('keydown', onKeyDown);
-  }, [connection, session]);
 
   const attempt = (task: Promise<void>): void => void task.catch(session.fail);
   const active = app.activeDocument?.id;
@@ -65,7 +54,6 @@ export function PhotoshopPanel(props: PhotoshopPanelProps) {
           session={session}
           connection={connection}
           obstacle=""
-          showsPreview
           head={
             <SubjectHead
               subject={model.subject.value}

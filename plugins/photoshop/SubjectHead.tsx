@@ -50,7 +50,7 @@ export function SubjectHead({ subject, source, mask, onSource, onMask }: Subject
             label="Mask"
             value={mask}
             options={masks.some(([one]) => one === mask) ? masks : [...masks, [mask, 'not in this document']]}
-            onChange={(value) => onMask(value as MaskSource)}
+            onChange={onMask}
           />
         )}
       </div>

@@ -57,6 +57,7 @@ describe('an edit session', () => {
   function open(parts: Partial<Host> = {}, wrap = (client: Client): Client => client) {
     const kept = new Map<string, string>();
     const host: Host = {
+      capabilities: { results: 'offered', previews: 'picture', keepsDocument: false },
       companions: [companion.url],
       storage: {
         get: async (key) => kept.get(key),

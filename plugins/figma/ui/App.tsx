@@ -1,4 +1,3 @@
-import { useEffect } from 'preact/hooks';
 import { CodedError } from '../../../shared/errors.ts';
 import { parseEditRequest } from '../../../shared/protocol/request.ts';
 import { Panel } from '../../panel/app.tsx';
@@ -44,18 +43,6 @@ export function App({ host, work, settings, session, connection }: AppProps) {
     if (recipe.files) throw needsFiles(recipe.files);
     await session.run();
   };
-
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent): void => {
-      if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
-        event.preventDefault();
-        if (state.kind === 'done') void session.keep();
-        else if (isReady && obstacle === '' && !busy) void session.run();
-      } else if (event.key === 'Escape') void session.cancel();
-    };
-    window.addEventListener('keydown', onKeyDown);
-    return () => window.removeEventListener('keydown', onKeyDown);
-  });
 
   const shown = state.kind === 'done' ? state.variants[state.chosen] : undefined;
   const below = taken && (!shown || shown.target === taken.target) ? taken.edit : undefined;

@@ -6,27 +6,15 @@ import type { Host, Picture, Placement, Reference } from '../../panel/host.ts';
 import { decodeReference } from '../../picture/decode.ts';
 import { pickFiles } from '../../picture/pick.ts';
 import { withEightBits } from '../../picture/pixels.ts';
-import { gridOf, type PixelGrid } from '../grid.ts';
-import type { ExportedNode, Source } from '../protocol.ts';
+import type { ExportedNode } from '../protocol.ts';
 import { parseRecipe, type Recipe } from '../recipe.ts';
 import { rasterMask } from './mask.ts';
 import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
 import { explainSilence } from './silence.ts';
+import { type NodeTarget, readTarget } from './target.ts';
 import { maxImageSide, tilesOf } from './tiles.ts';
 import type { Work } from './work.ts';
-
-/** What a placement needs of its capture; it travels with the edit as text. */
-interface Target {
-  readonly source: Source;
-  /** Pixels of the source's picture. */
-  readonly width: number;
-  readonly height: number;
-  readonly grid: PixelGrid;
-  readonly hasMask: boolean;
-  readonly hideId?: string;
-  readonly references: readonly string[];
-}
 
 export interface FigmaHost extends Host {
   /** Puts every variant, laid over the picture that was edited, in a row beside the source. Returns a note or ''. */
@@ -49,7 +37,7 @@ export function createFigmaHost({ sandbox, work, references }: HostParts): Figma
   return {
     // Names, not addresses: Figma's manifest takes no raw address.
     companions: companionPorts.map((port) => `http://localhost:${port}`),
-    offersAgain: true,
+    capabilities: { results: 'offered', previews: 'picture', keepsDocument: true },
     explainSilence,
     exportReferences,
 
@@ -70,7 +58,7 @@ export function createFigmaHost({ sandbox, work, references }: HostParts): Figma
           remedy: 'Move the mask over the layer, or choose another mask.',
         });
       }
-      const target: Target = {
+      const target: NodeTarget = {
         source,
         width: edit.width,
         height: edit.height,
@@ -86,7 +74,7 @@ export function createFigmaHost({ sandbox, work, references }: HostParts): Figma
 
     async place(variants, chosen, { report }) {
       const placement = variants[chosen]!;
-      const target = targetOf(placement);
+      const target = readTarget(placement);
       const { source, grid, hasMask, hideId } = target;
       const layer = withEightBits(placement.layer);
       const { left, top } = placement.bounds;
@@ -106,7 +94,7 @@ export function createFigmaHost({ sandbox, work, references }: HostParts): Figma
     },
 
     async placeSideBySide(variants, edit) {
-      const target = targetOf(variants[0]!);
+      const target = readTarget(variants[0]!);
       const pictures = [];
       for (const placement of variants) {
         const layer = withEightBits(placement.layer);
@@ -158,23 +146,10 @@ async function toReference({ id, name, png }: ExportedNode): Promise<Reference> 
   return { ...(await decodeReference(blob, name)), id };
 }
 
-function targetOf({ target }: Placement): Target {
-  if (target !== undefined) {
-    const known = JSON.parse(target) as Target | Omit<Target, 'grid'>;
-    if ('grid' in known) return known;
-    // An edit of the first version, which exported every node.
-    const all = { left: 0, top: 0, width: known.width, height: known.height };
-    return { ...known, grid: gridOf(all, all, known.source.bounds) };
-  }
-  throw new CodedError('document-gone', {
-    detail: 'It is not known which layer this result was made of.',
-    remedy: 'Select the layer and run it again.',
-  });
-}
-
 /** The recipe as text, with the numbers that were used rather than those that were left open. */
-function recipeOf({ request, recipe, target }: Placement, lostMask = false): string {
-  const { source, references } = JSON.parse(target!) as Target;
+function recipeOf(placement: Placement, lostMask = false): string {
+  const { request, recipe } = placement;
+  const { source, references } = readTarget(placement);
   const { seed, steps, guidance } = recipe;
   const { variants: _, ...asked } = request;
   const kept: Recipe = {

@@ -1,9 +1,9 @@
 import { computed, effect, signal } from '@preact/signals';
+import type { Size } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
 import type { Picture } from '../../panel/host.ts';
 import { createEditableMask, type EditableMask } from '../../picture/mask-edit.ts';
-import type { Size } from '../grid.ts';
 import type { CaptureChoice, SelectedNode, Selection, Source } from '../protocol.ts';
 import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -66,7 +66,7 @@ export function createWork(sandbox: Sandbox) {
     const again = selected.nodes.find(({ id }) => id === pinned.value?.id);
     if (again) pinned.value = again;
   });
-  void sandbox.call('selection', undefined as never).then((selected) => {
+  void sandbox.call('selection', undefined).then((selected) => {
     selection.value = selected;
   });
 

@@ -249,6 +249,9 @@ function readLayer(bytes: Uint8Array): EditLayer {
   const { pixels, bounds } = readResult(decodeContainer(bytes, 'The result'));
   const { width, height } = bounds;
   const copy = pixels.data.slice();
-  const data = pixels.dtype === 'U16' ? new Uint16Array(copy.buffer) : copy;
-  return { layer: { width, height, data } as Pixels, bounds };
+  const layer: Pixels =
+    pixels.dtype === 'U16'
+      ? { width, height, data: new Uint16Array(copy.buffer) }
+      : { width, height, data: copy };
+  return { layer, bounds };
 }

@@ -1,15 +1,20 @@
 import { fieldValue } from './field-value.ts';
 import { on } from './on.ts';
 
-export interface PlainSelectProps {
+export interface PlainSelectProps<Value extends string> {
   readonly label: string;
-  readonly value: string;
-  readonly options: readonly (readonly [value: string, text: string])[];
-  readonly onChange: (value: string) => void;
+  readonly value: Value;
+  readonly options: readonly (readonly [value: Value, text: string])[];
+  readonly onChange: (value: Value) => void;
 }
 
 /** A list to choose one of. */
-export function PlainSelect({ label, value, options, onChange }: PlainSelectProps) {
+export function PlainSelect<Value extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: PlainSelectProps<Value>) {
   return (
     <select
       aria-label={label}
@@ -17,7 +22,12 @@ export function PlainSelect({ label, value, options, onChange }: PlainSelectProp
       ref={(select) => {
         if (select) select.value = value;
       }}
-      {...on({ change: (event) => onChange(fieldValue(event)) })}
+      {...on({
+        change: (event) => {
+          const chosen = options.find(([option]) => option === fieldValue(event));
+          if (chosen) onChange(chosen[0]);
+        },
+      })}
     >
       {options.map(([option, text]) => (
         <option key={option} value={option}>

@@ -88,7 +88,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       await run.send(edit);
       return run.finish(edit);
     });
-    if (done && host.placesAtOnce) await place(run, done, false);
+    if (done && host.capabilities.results === 'placed') await place(run, done, false);
   }
 
   async function place(run: EditRun, done: Done, isKept: boolean): Promise<void> {
