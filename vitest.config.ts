@@ -9,7 +9,7 @@ export default defineConfig({
     pool: 'forks',
     // Tests that open sessions in their own process must not report to Microsoft either.
     env: { ORT_DISABLE_TELEMETRY: '1' },
-    // They leave two cores idle for 2% of the time.
+    // This leaves two cores idle for only 2% of the time.
     maxWorkers: 3,
   },
 });

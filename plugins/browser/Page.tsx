@@ -40,7 +40,7 @@ export function Page(props: PageProps) {
   const openFile = async (file: File | undefined): Promise<void> => {
     if (!file || isBusy(session.state.value)) return;
     const losesWork = pageDocument.unsaved.value || session.state.value.kind === 'done';
-    if (losesWork && !confirm('Open another picture? What is not saved is lost.')) return;
+    if (losesWork && !confirm('Open another picture? Unsaved work will be lost.')) return;
     const opening = {};
     latest.current = opening;
     const picture = await decodePicture(file, file.name);
@@ -48,7 +48,7 @@ export function Page(props: PageProps) {
     if (latest.current !== opening) return;
     if (isBusy(session.state.value)) {
       throw new CodedError('host-busy', {
-        detail: `${file.name} was not opened, because an edit was started meanwhile.`,
+        detail: `${file.name} was not opened, because an edit was started in the meantime.`,
         remedy: 'Open it again when the edit is done.',
       });
     }
@@ -105,8 +105,8 @@ export function Page(props: PageProps) {
           </>
         ) : (
           <section class="empty">
-            <h1>Change a part of a picture</h1>
-            <p>Open a picture, paint over what shall change, and say what should be there.</p>
+            <h1>Change part of a picture</h1>
+            <p>Open a picture, paint over what should change, and describe what should be there.</p>
             <div class="empty-buttons">
               <button class="primary" type="button" {...on({ click: choose })}>
                 Open a picture
@@ -149,7 +149,7 @@ function stageHint(kind: Session['state']['value']['kind'], hasMask: boolean): s
   if (kind === 'capturing' || kind === 'queued' || kind === 'running') return 'Esc cancels.';
   return hasMask
     ? '[ and ] size the brush · E erases · wheel zooms · space drags'
-    : 'Paint over what shall change. Without a mask the whole picture is edited.';
+    : 'Paint over what should change. Without a mask, the whole picture is edited.';
 }
 
 /** The keys, the paste and the guard of the whole page. Returns its own release. */

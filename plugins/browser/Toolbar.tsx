@@ -31,7 +31,7 @@ export function Toolbar(props: ToolbarProps) {
         type="button"
         aria-pressed={!erase}
         disabled={!paintable}
-        title="Paint what shall change"
+        title="Paint over what should change"
         {...on({
           click: () => {
             tools.erase.value = false;
@@ -92,7 +92,7 @@ export function Toolbar(props: ToolbarProps) {
         class="tool"
         type="button"
         disabled={!paintable}
-        title="Turn the mask inside out"
+        title="Invert the mask"
         {...on({ click: pageDocument.invertMask })}
       >
         Invert
@@ -119,7 +119,7 @@ export function Toolbar(props: ToolbarProps) {
       <button
         class="tool"
         type="button"
-        title="Fit the picture into the window (0)"
+        title="Fit the picture in the window (0)"
         {...on({ click: props.onFit })}
       >
         Fit
@@ -129,7 +129,7 @@ export function Toolbar(props: ToolbarProps) {
         <span aria-hidden="true">Before</span>
         <input
           type="range"
-          aria-label="Compare: share of the picture shown as it was before"
+          aria-label="Compare: how much of the picture is shown as it was before"
           title="Drag to compare, or hold B"
           min={0}
           max={100}
@@ -158,7 +158,7 @@ export function Toolbar(props: ToolbarProps) {
         class="tool"
         type="button"
         aria-label="Save as PSD"
-        title="Save with every kept result as a masked layer"
+        title="Save with each kept result as a masked layer"
         {...on({ click: props.onSavePSD })}
       >
         PSD

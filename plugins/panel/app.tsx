@@ -152,7 +152,7 @@ export function Panel(props: PanelProps) {
         ) : (
           <>
             {host.capabilities.previews === 'panel' && state.kind === 'running' && state.preview && (
-              <img class="step-preview" src={state.preview.url} alt="The layer as it looks now" />
+              <img class="step-preview" src={state.preview.url} alt="The layer so far" />
             )}
             <Progress state={state} reconnecting={session.reconnecting.value} obstacle={obstacle} />
             <RunButton
@@ -172,7 +172,7 @@ export function Panel(props: PanelProps) {
 
 function notMadeHere(): CodedError {
   return new CodedError('request-invalid', {
-    detail: 'The selected layer was not made here, or its recipe is gone.',
+    detail: 'The selected layer was not made by this panel, or its recipe is gone.',
     remedy: 'Select a layer that this panel made.',
   });
 }

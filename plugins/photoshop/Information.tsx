@@ -20,10 +20,10 @@ export function Information({ kind, log, onClose }: InformationProps) {
           <>
             <h2 class="field-title">{`${manifest.name} ${manifest.version}`}</h2>
             <p class="information-words">
-              Edits by instruction as new layers, computed on this computer by the companion (“npm start”).
+              Edits by instruction, as new layers. The companion (“npm start”) computes them on this computer.
             </p>
             <p class="information-words">
-              {`This panel calls ${companionAddresses.length} addresses, all of them on this computer, and nothing else:`}
+              {`This panel only calls these ${companionAddresses.length} addresses, all on this computer:`}
             </p>
             {companionAddresses.map((address) => (
               <p key={address} class="information-line">
@@ -38,7 +38,7 @@ export function Information({ kind, log, onClose }: InformationProps) {
               class="log"
               aria-label="Log"
               readOnly
-              value={log.lines.value.join('\n') || 'Nothing happened yet.'}
+              value={log.lines.value.join('\n') || 'Nothing has happened yet.'}
             />
           </>
         )}

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodedError } from '../../shared/errors.ts';
 
 /**
- * Holds something for one process: a file with the process id says who holds it; that of a process that is no more is taken over.
- * @param held the error where process `pid` holds it
- * @returns its release
+ * Locks a file for one process. The lock file has the process id of its owner; the lock of a process that has died is taken over.
+ * @param held returns the error to throw if process `pid` has the lock
+ * @returns a function that releases the lock
  */
 export async function lockFile(
   file: string,
@@ -26,10 +26,10 @@ export async function lockFile(
   }
 }
 
-/** Lets `file` be there with the content of `own` at once, as nobody may find it empty; false where it is there already. */
+/** Creates `file` with the content of `own` in one step, so nobody finds it empty; returns false if it already exists. */
 async function appears(own: string, file: string): Promise<boolean> {
   try {
-    // Some disks have no links.
+    // Some file systems have no links.
     await link(own, file).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'EEXIST') throw error;
       return copyFile(own, file, constants.COPYFILE_EXCL);
@@ -42,8 +42,8 @@ async function appears(own: string, file: string): Promise<boolean> {
 }
 
 /**
- * Only one process at a time looks and removes, or a second one would remove what the first has put there meanwhile. Where that
- * one was ended in this very moment, its file is in the way once, and removed as well.
+ * Only one process at a time may check and remove, or a second one could remove the lock that the first has just created. If a
+ * process is killed right here, its `.removing` file is in the way once, then removed too.
  */
 async function removeAbandoned(own: string, file: string): Promise<void> {
   const removing = `${file}.removing`;
@@ -73,7 +73,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // It exists, but belongs to another user.
+    // The process exists, but belongs to another user.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

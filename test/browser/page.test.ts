@@ -215,7 +215,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Control+Enter');
       await glimpse(page, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
-      await page.getByText('Cancelled. Nothing was changed.').waitFor();
+      await page.getByText('Cancelled. Nothing changed.').waitFor();
       await shot('7-cancelled');
       expect(await run(page).isEnabled()).toBe(true);
       await expect

@@ -342,7 +342,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Control+Enter');
       await glimpse(ui, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
-      await ui.getByText('Cancelled. Nothing was changed.').waitFor();
+      await ui.getByText('Cancelled. Nothing changed.').waitFor();
 
       scene.get(shape).visible = false;
       select(shape);

@@ -255,7 +255,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     expect(await ask(one.page.frames()[1]!, `${local}/v1/health`, {}), 'the companion runs').toBe('nothing');
     expect(await note.getAttribute('data-code')).toBe('local-access-denied');
     expect(await note.innerText()).toMatch(/desktop app/);
-    await one.ui.getByText('Access to this machine is denied').waitFor();
+    await one.ui.getByText('Access to this computer is blocked').waitFor();
     await one.page.screenshot({ path: path.join(artifacts, `2-access-denied-${scheme}.png`) });
     await one.close();
     await strict.close();

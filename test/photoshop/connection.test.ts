@@ -88,7 +88,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     );
     expect(words).toMatch(/install the panel again/);
     expect(words).not.toMatch(/No companion answers/);
-    await panel!.page.getByText('Access to this machine is denied').waitFor();
+    await panel!.page.getByText('Access to this computer is blocked').waitFor();
     expect(panel!.faults).toEqual([]);
   });
 

@@ -202,7 +202,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Steps').press('Tab');
       await page.getByRole('button', { name: 'Advanced' }).click();
       await page.getByRole('button', { name: 'Run', exact: true }).click();
-      await page.getByAltText('The layer as it looks now').waitFor({ timeout: 60_000 });
+      await page.getByAltText('The layer so far').waitFor({ timeout: 60_000 });
       await shoot('8-running');
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByText('Cancelled').waitFor();

@@ -213,7 +213,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await runToLayer(panel);
     await panel.photoshop((controls) => controls.activate(2));
     await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
-    await page.getByText('was not made here').waitFor();
+    await page.getByText('was not made by this panel').waitFor();
     await clean(panel);
   }, 120_000);
 
@@ -264,7 +264,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await page.getByText(/^Ready/).waitFor();
     await page.getByRole('button', { name: 'Advanced' }).click();
     await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
-    await page.getByText('was not made here').waitFor();
+    await page.getByText('was not made by this panel').waitFor();
     expect(await panel.photoshop((controls) => controls.undoSteps())).toEqual([]);
     await clean(panel);
   }, 60_000);

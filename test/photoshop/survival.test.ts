@@ -105,7 +105,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
   test('a person who cancels: nothing is placed, and nothing is offered later', async () => {
     await start(150);
     await panel.page.getByRole('button', { name: 'Cancel' }).click();
-    await panel.page.getByText('Cancelled. Nothing was changed.').waitFor();
+    await panel.page.getByText('Cancelled. Nothing changed.').waitFor();
     expect(await panel.photoshop((controls) => controls.isAsMarked())).toBe(true);
     await panel.page.reload();
     await panel.page.getByText(/^Ready/).waitFor();

@@ -113,7 +113,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
 function needsFiles(count: number): CodedError {
   const pictures = count === 1 ? 'a picture' : `${count} pictures`;
   return new CodedError('request-invalid', {
-    detail: `This result was also made of ${pictures} from files, which the document does not keep.`,
+    detail: `This result also used ${pictures} from files, which the document does not store.`,
     remedy: 'Add them again as references, then press Run.',
   });
 }

@@ -68,7 +68,7 @@ export function EditLayer(props: EditLayerProps) {
               class="quiet"
               type="button"
               disabled={busy || !props.hasSelection}
-              title="The selected shape, vector, text or mask layer limits the edit"
+              title="Limit the edit to the selected shape, vector, text or mask layer"
               {...on({ click: props.onUseAsMask })}
             >
               Use as mask

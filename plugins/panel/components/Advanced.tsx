@@ -16,7 +16,7 @@ export interface AdvancedProps {
   readonly onReadLayer?: () => void;
 }
 
-/** What few people need, folded away. Empty means that the companion decides. */
+/** Settings that few people need, folded away. Empty means that the companion decides. */
 export function Advanced({ value, models, onChange, onReadLayer }: AdvancedProps) {
   const [open, setOpen] = useState(false);
   const adapters = models.find(({ id }) => id === value.model)?.adapters ?? [];

@@ -1,6 +1,6 @@
 import type { ConnectionState } from '../models/connection.ts';
 
-/** One line on the companion: there, looked for, or not speaking to this panel. */
+/** One line on the state of the companion. */
 export function ConnectionNote({ state }: { readonly state: ConnectionState }) {
   return (
     <p class={`connection ${state.kind}`} aria-live="polite">
@@ -16,13 +16,13 @@ function words(state: ConnectionState): string {
       return 'Looking for the companion…';
     case 'gone':
       return state.error.code === 'local-access-denied'
-        ? 'Access to this machine is denied'
+        ? 'Access to this computer is blocked'
         : 'Companion not running. Reconnecting…';
     case 'unpaired':
       return 'Companion found, not paired yet';
     case 'refused':
       return state.error.code === 'version-mismatch'
-        ? 'The companion has another version'
+        ? 'The companion has a different version'
         : 'The companion refuses this panel';
     case 'connected': {
       const { model, provider } = state.health.engine;

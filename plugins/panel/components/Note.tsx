@@ -6,7 +6,7 @@ export interface NoteProps {
   readonly onDismiss: () => void;
 }
 
-/** What the person should know and need not act on. */
+/** Information that needs no action. */
 export function Note({ text, onDismiss }: NoteProps) {
   return (
     <div class="note" aria-live="polite">

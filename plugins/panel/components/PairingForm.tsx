@@ -5,13 +5,13 @@ import { on } from './on.ts';
 
 export interface PairingFormProps {
   readonly state: PairingState;
-  /** The companion is to show a code. */
+  /** Asks the companion to show a code. */
   readonly onAsk: () => void;
-  /** What the person typed: six digits, or the token. */
+  /** The text that was typed: six digits, or the token. */
   readonly onAnswer: (text: string) => void;
 }
 
-/** Makes a panel known to the companion, once: by six digits from its window, or by its token. */
+/** Pairs a panel with the companion, once: by six digits from its terminal, or by its token. */
 export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
   const input = useRef<HTMLInputElement>(null);
   const busy = state.kind === 'busy';
@@ -25,8 +25,8 @@ export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
       <h2 class="field-title">Pair this panel</h2>
       <p class="pairing-words">
         {state.kind === 'code'
-          ? 'The companion’s window shows six digits now. Type them here.'
-          : 'Once only: the companion shows six digits in its window, and you type them here.'}
+          ? 'The companion now shows six digits in its terminal. Type them here.'
+          : 'You only do this once: type six digits that the companion shows in its terminal.'}
       </p>
       {!busy && state.error && <ErrorNote error={state.error} />}
       {state.kind !== 'code' && (
@@ -40,7 +40,7 @@ export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
           class="text-input"
           type="text"
           aria-label="Code or token"
-          placeholder={state.kind === 'code' ? '123456' : 'or paste its token'}
+          placeholder={state.kind === 'code' ? '123456' : 'or paste the token'}
           maxLength={200}
           {...on({
             keydown: (event) => {

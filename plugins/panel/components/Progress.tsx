@@ -9,16 +9,16 @@ export interface ProgressProps {
 
 const stageWords = {
   loading: 'Loading the model',
-  encoding: 'Reading the instruction and the pictures',
+  encoding: 'Reading the instruction and pictures',
   denoising: 'Painting',
   decoding: 'Developing',
-  compositing: 'Fitting into the picture',
+  compositing: 'Blending into the picture',
 } as const;
 
-/** How far the edit is. Its height is the same in every state, so that nothing jumps. */
+/** The edit's progress. Its height is the same in every state, so nothing jumps. */
 export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
-  // Why it cannot run now is more to the point than how the last run ended.
+  // Why it cannot run now matters more than how the last run ended.
   const said = isShown(state) ? words(state) : obstacle || words(state);
   const isIdle = !isShown(state) && !said && !reconnecting;
   return (
@@ -63,11 +63,11 @@ function words(state: SessionState): string {
     case 'capturing':
       return 'Sending the picture';
     case 'queued':
-      return state.position > 0 ? `Waiting, ${state.position} before you` : 'Waiting for the engine';
+      return state.position > 0 ? `Waiting, ${state.position} ahead of you` : 'Waiting for the engine';
     case 'placing':
       return 'Placing the layer';
     case 'cancelled':
-      return 'Cancelled. Nothing was changed.';
+      return 'Cancelled. Nothing changed.';
     case 'running': {
       if (state.stage !== 'denoising') return stageWords[state.stage];
       const variant = state.variants > 1 ? ` · variant ${state.variant + 1} of ${state.variants}` : '';

@@ -6,13 +6,13 @@ export interface ReferenceListProps {
   readonly references: readonly Reference[];
   readonly room: number;
   readonly onAdd: () => void;
-  /** Takes what is selected in the document; absent in hosts without such a selection. */
+  /** Adds what is selected in the document; absent in hosts without a selection. */
   readonly onTake?: () => void;
   readonly onRemove: (id: string) => void;
   readonly onMove: (id: string, by: -1 | 1) => void;
 }
 
-/** The pictures that the edit looks at; their order gives them their names in the instruction. */
+/** The reference pictures; their order determines their names in the instruction. */
 export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMove }: ReferenceListProps) {
   return (
     <section class="field" aria-label="References">
@@ -30,7 +30,7 @@ export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMov
         </span>
       </div>
       {references.length === 0 ? (
-        <p class="hint">Optional: pictures of what should appear.</p>
+        <p class="hint">Optional: pictures of things that should appear.</p>
       ) : (
         <ol class="references">
           {references.map((reference, i) => (

@@ -4,14 +4,14 @@ import { on } from './on.ts';
 export interface ResultBarProps {
   readonly variants: readonly Placement[];
   readonly chosen: number;
-  /** Absent where the host takes all variants. */
+  /** Absent if the host places all variants at once. */
   readonly onChoose?: (variant: number) => void;
   readonly onKeep: () => void;
   readonly onDiscard: () => void;
   readonly onAgain: () => void;
 }
 
-/** What to do with a result: choose among its variants, keep it as a layer, or not. */
+/** Actions for a result: choose a variant, keep it as a layer, or discard it. */
 export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAgain }: ResultBarProps) {
   return (
     <section class="result" aria-label="Result">
@@ -51,5 +51,5 @@ export function ResultBar({ variants, chosen, onChoose, onKeep, onDiscard, onAga
 function recipeWords(placement: Placement | undefined): string {
   if (!placement) return '';
   const { seed, steps, workSize } = placement.recipe;
-  return `Seed ${seed}, ${steps} steps, worked at ${workSize.width} × ${workSize.height}.`;
+  return `Seed ${seed}, ${steps} steps, computed at ${workSize.width} × ${workSize.height}.`;
 }

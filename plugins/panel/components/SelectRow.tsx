@@ -17,7 +17,11 @@ export function SelectRow({ name, value, options, onChange }: SelectRowProps) {
       <PlainSelect
         label={name}
         value={value ?? ''}
-        options={[['', 'auto'], ...(isKnown ? [] : [[value, `${value} (not there)`] as const]), ...options]}
+        options={[
+          ['', 'auto'],
+          ...(isKnown ? [] : [[value, `${value} (not installed)`] as const]),
+          ...options,
+        ]}
         onChange={(chosen) => onChange(chosen || undefined)}
       />
     </div>

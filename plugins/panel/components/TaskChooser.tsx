@@ -8,31 +8,28 @@ export interface TaskChooserProps {
 
 /** Each task in plain words: its name in the list, and what it does. */
 const words: Record<TaskChoice, readonly [name: string, explanation: string]> = {
-  auto: ['Choose for me', 'Decided from the mask, the references and the picture.'],
-  inpaint: ['Fill or remove', 'Forgets what is under the mask and paints it anew.'],
-  'local-editing': ['Redraw, keep the shape', 'Repaints under the mask and follows what was there.'],
+  auto: ['Choose for me', 'Depends on the mask, the references and the picture.'],
+  inpaint: ['Fill or remove', 'Ignores what is under the mask and paints something new.'],
+  'local-editing': ['Redraw, keep the shape', 'Repaints the masked area, following what was there.'],
   'local-reference-editing': ['Put the reference here', 'Brings the reference into the masked area.'],
-  recolor: ['Recolour', 'Gives the masked area new colours and keeps its light.'],
-  outpaint: ['Extend the picture', 'Paints on beyond the edge, under the mask.'],
-  'general-editing': ['Edit by instruction', 'May change the whole picture; needs no mask.'],
+  recolor: ['Recolour', 'Changes the colours of the masked area and keeps its light.'],
+  outpaint: ['Extend the picture', 'Continues the picture beyond its edge, under the mask.'],
+  'general-editing': ['Edit by instruction', 'Can change the whole picture; needs no mask.'],
   'reference-generation': [
     'New picture from references',
-    'Makes a new picture with what the references show.',
+    'Makes a new picture from what the references show.',
   ],
   'text-to-image': ['New picture from words', 'Makes a new picture from the instruction alone.'],
   'super-resolution': ['Sharpen', 'Adds fine detail to a small or soft picture.'],
-  'control:canny': [
-    'Follow a line drawing',
-    'The masked area shows fine edges: a picture is painted along them.',
-  ],
-  'control:contour': ['Follow a sketch', 'The masked area shows outlines: a picture is painted along them.'],
+  'control:canny': ['Follow a line drawing', 'The masked area has fine edges; the new picture follows them.'],
+  'control:contour': ['Follow a sketch', 'The masked area has outlines; the new picture follows them.'],
   'control:depth': [
     'Follow a depth map',
-    'The masked area shows what is near in white and what is far in black.',
+    'The masked area is white where things are near, and black where they are far.',
   ],
   'control:mosaic': [
     'Follow a mosaic',
-    'The masked area shows large tiles of colour: a picture is painted of them.',
+    'The masked area has large tiles of colour, which the new picture refines.',
   ],
 };
 

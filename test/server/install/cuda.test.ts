@@ -218,7 +218,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
 
   it('says that no GPU is there', async () => {
     expect(await status()).toBe(
-      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
+      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing inside WSL.\n`,
     );
   });
 
@@ -231,7 +231,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   it('tries whether it computes, and says what stands in the way', async () => {
     await install();
     expect(await status('580.95.05')).toMatch(
-      /^Installed in .*\n.*driver 580\.95\.05\. It does not compute: [^\n]*libonnxruntime_providers_\w+\.so[^\n]*\.\n$/,
+      /^Installed in .*\n.*driver 580\.95\.05\. It does not work: [^\n]*libonnxruntime_providers_\w+\.so[^\n]*\.\n$/,
     );
   });
 });
