@@ -101,6 +101,11 @@ test('every source file lies in a folder whose imports are settled, and the map 
   expect(names.filter((name) => !map.includes(name))).toEqual([]);
 });
 
+test('files are named in kebab-case', () => {
+  const named = [...files, ...sourcesUnder('test')];
+  expect(named.filter((file) => /[A-Z]/.test(file))).toEqual([]);
+});
+
 test('imports run one way', () => {
   const wrong = files.flatMap((file) => {
     const folder = folderOf(file) ?? '';

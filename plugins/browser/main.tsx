@@ -4,7 +4,7 @@ import { createSession } from '../panel/models/session.ts';
 import { createSettings } from '../panel/models/settings.ts';
 import { newUUID } from '../panel/uuid.ts';
 import { createDocument } from './document.ts';
-import { Page } from './Page.tsx';
+import { Page } from './page.tsx';
 import { createPageHost } from './page-host.ts';
 import { takeToken } from './token.ts';
 import { createTools } from './tools.ts';

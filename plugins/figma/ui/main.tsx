@@ -3,7 +3,7 @@ import { createConnection } from '../../panel/models/connection.ts';
 import { createSession } from '../../panel/models/session.ts';
 import { createSettings, type Settings } from '../../panel/models/settings.ts';
 import { newUUID } from '../../panel/uuid.ts';
-import { App } from './App.tsx';
+import { App } from './app.tsx';
 import { createFigmaHost } from './figma-host.ts';
 import { connectSandbox } from './sandbox.ts';
 import { createWork } from './work.ts';

@@ -6,12 +6,12 @@ import type { Session } from '../panel/models/session.ts';
 import { isBusy } from '../panel/models/session-state.ts';
 import type { Settings } from '../panel/models/settings.ts';
 import type { PhotoshopHost } from './host.ts';
-import { Information, type InformationKind } from './Information.tsx';
+import { Information, type InformationKind } from './information.tsx';
 import type { Log } from './log.ts';
 import { app } from './modules.ts';
-import { ResultShelf } from './ResultShelf.tsx';
-import { SubjectHead } from './SubjectHead.tsx';
+import { ResultShelf } from './result-shelf.tsx';
 import { createSubject } from './subject.ts';
+import { SubjectHead } from './subject-head.tsx';
 
 export interface PhotoshopPanelProps {
   readonly host: PhotoshopHost;

@@ -3,9 +3,9 @@ import type { ModelInfo } from '../../../shared/protocol/answers.ts';
 import { maxVariants } from '../../../shared/protocol/request.ts';
 import { type AdvancedSettings, noAdapter } from '../models/settings.ts';
 import { fieldValue } from './field-value.ts';
-import { Icon } from './Icon.tsx';
+import { Icon } from './icon.tsx';
 import { on } from './on.ts';
-import { SelectRow } from './SelectRow.tsx';
+import { SelectRow } from './select-row.tsx';
 
 export interface AdvancedProps {
   readonly value: AdvancedSettings;

@@ -7,8 +7,8 @@ import type { Session } from '../../panel/models/session.ts';
 import { isBusy } from '../../panel/models/session-state.ts';
 import type { Settings } from '../../panel/models/settings.ts';
 import { parseRecipe } from '../recipe.ts';
-import { EditLayer } from './EditLayer.tsx';
-import { EditPicture } from './EditPicture.tsx';
+import { EditLayer } from './edit-layer.tsx';
+import { EditPicture } from './edit-picture.tsx';
 import type { FigmaHost } from './figma-host.ts';
 import type { Work } from './work.ts';
 

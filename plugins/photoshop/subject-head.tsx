@@ -1,5 +1,5 @@
 import { on } from '../panel/components/on.ts';
-import { PlainSelect } from '../panel/components/PlainSelect.tsx';
+import { PlainSelect } from '../panel/components/plain-select.tsx';
 import type { Source } from './capture.ts';
 import type { MaskSource } from './read-mask.ts';
 import type { Subject } from './subject.ts';

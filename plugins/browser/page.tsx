@@ -11,11 +11,11 @@ import { decodePicture, decodeReference } from '../picture/decode.ts';
 import { pickFiles } from '../picture/pick.ts';
 import type { PageDocument } from './document.ts';
 import { filesOf } from './files.ts';
-import { LayerList } from './LayerList.tsx';
-import { Stage } from './Stage.tsx';
+import { LayerList } from './layer-list.tsx';
 import { openSample } from './sample.ts';
 import { savePNG, savePSD } from './save.ts';
-import { Toolbar } from './Toolbar.tsx';
+import { Stage } from './stage.tsx';
+import { Toolbar } from './toolbar.tsx';
 import type { Tools } from './tools.ts';
 
 export interface PageProps {
