@@ -66,7 +66,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     await companion.kill();
     await glimpse(panel.page, /Reconnecting to the companion/);
     await companion.restart();
-    await glimpse(panel.page, /was started again/);
+    await glimpse(panel.page, /was restarted/);
     await expect.poll(names, patient).toEqual(['a red circle', 'Layer']);
     expect(panel.faults).toEqual([]);
   }, 180_000);

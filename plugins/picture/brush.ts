@@ -1,15 +1,6 @@
-import type { Bounds } from '../../../shared/bounds.ts';
-import type { Mask } from '../../../shared/mask.ts';
-
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-}
-
-/** A mask that can be painted on: U8 `[height, width]`, 255 = regenerate. */
-export interface PaintMask extends Mask {
-  readonly data: Uint8Array<ArrayBuffer>;
-}
+import type { Bounds } from '../../shared/bounds.ts';
+import type { Point } from './camera.ts';
+import type { PaintMask } from './mask-edit.ts';
 
 /**
  * Paints or erases a thick line with round ends and an edge of one pixel, antialiased.
@@ -47,22 +38,4 @@ export function strokeLine(
     }
   }
   return { left, top, width: right - left, height: bottom - top };
-}
-
-/** The smallest rectangle around both. */
-export function union(a: Bounds | undefined, b: Bounds | undefined): Bounds | undefined {
-  if (!a || !b) return a ?? b;
-  const left = Math.min(a.left, b.left);
-  const top = Math.min(a.top, b.top);
-  const right = Math.max(a.left + a.width, b.left + b.width);
-  const bottom = Math.max(a.top + a.height, b.top + b.height);
-  return { left, top, width: right - left, height: bottom - top };
-}
-
-/** Puts a rectangle of bytes back where `cutMask` took it from. */
-export function putPatch(mask: PaintMask, bounds: Bounds, patch: Uint8Array): void {
-  for (let y = 0; y < bounds.height; y++) {
-    const row = patch.subarray(y * bounds.width, (y + 1) * bounds.width);
-    mask.data.set(row, (bounds.top + y) * mask.width + bounds.left);
-  }
 }

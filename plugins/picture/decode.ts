@@ -1,6 +1,6 @@
-import { CodedError } from '../../../shared/errors.ts';
-import type { Picture, Reference } from '../host.ts';
-import { newUUID } from '../uuid.ts';
+import { CodedError } from '../../shared/errors.ts';
+import type { Picture, Reference } from '../panel/host.ts';
+import { newUUID } from '../panel/uuid.ts';
 
 /** Beyond this a canvas of the usual browsers stays empty without an error. */
 const maxPixels = 16384 * 16384;

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { PairingState } from '../models/pairing.ts';
-import { ErrorNote } from './ErrorNote.tsx';
+import { ErrorNote } from './error-note.tsx';
 import { on } from './on.ts';
 
 export interface PairingFormProps {

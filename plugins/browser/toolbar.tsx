@@ -1,3 +1,4 @@
+import { fieldValue } from '../panel/components/field-value.ts';
 import { on } from '../panel/components/on.ts';
 import type { PageDocument } from './document.ts';
 import type { Tools } from './tools.ts';
@@ -64,7 +65,7 @@ export function Toolbar(props: ToolbarProps) {
           value={toSlider(tools.diameter.value)}
           disabled={!paintable}
           {...on({
-            input: (event) => tools.resizeBrush(fromSlider(Number((event.target as HTMLInputElement).value))),
+            input: (event) => tools.resizeBrush(fromSlider(Number(fieldValue(event)))),
           })}
         />
         <output class="number">{tools.diameter.value}</output>
@@ -135,7 +136,7 @@ export function Toolbar(props: ToolbarProps) {
           value={Math.round(tools.split.value * 100)}
           {...on({
             input: (event) => {
-              tools.split.value = Number((event.target as HTMLInputElement).value) / 100;
+              tools.split.value = Number(fieldValue(event)) / 100;
             },
           })}
         />

@@ -1,4 +1,4 @@
-import { Icon } from './Icon.tsx';
+import { Icon } from './icon.tsx';
 import { on } from './on.ts';
 
 export interface NoteProps {

@@ -1,4 +1,4 @@
-import type { IconProps } from '../panel/components/Icon.tsx';
+import type { IconProps } from '../panel/components/icon.tsx';
 
 /** UXP draws PNG reliably, and SVG and the characters of a font not everywhere. The theme shows one of the two. */
 export function PNGIcon({ name }: IconProps) {

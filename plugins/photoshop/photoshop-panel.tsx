@@ -2,15 +2,16 @@ import type { Signal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Panel } from '../panel/app.tsx';
 import type { Connection } from '../panel/models/connection.ts';
-import { isBusy, type Session } from '../panel/models/session.ts';
+import type { Session } from '../panel/models/session.ts';
+import { isBusy } from '../panel/models/session-state.ts';
 import type { Settings } from '../panel/models/settings.ts';
 import type { PhotoshopHost } from './host.ts';
-import { Information, type InformationKind } from './Information.tsx';
+import { Information, type InformationKind } from './information.tsx';
 import type { Log } from './log.ts';
 import { app } from './modules.ts';
-import { ResultShelf } from './ResultShelf.tsx';
-import { SubjectHead } from './SubjectHead.tsx';
+import { ResultShelf } from './result-shelf.tsx';
 import { createSubject } from './subject.ts';
+import { SubjectHead } from './subject-head.tsx';
 
 export interface PhotoshopPanelProps {
   readonly host: PhotoshopHost;
@@ -30,17 +31,6 @@ export function PhotoshopPanel(props: PhotoshopPanelProps) {
     [source, mask, results],
   );
   useEffect(() => model.start(), [model]);
-  // Photoshop gives a panel the keys that are pressed while one of its fields has the focus.
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent): void => {
-      if (!(event.ctrlKey || event.metaKey) || event.key !== 'Enter') return;
-      event.preventDefault();
-      if (connection.state.value.kind === 'connected' && session.state.value.kind !== 'done')
-        void session.run();
-    };
-    document.addEventListener('keydown', onKeyDown);
-    return () => document.removeEventListener('keydown', onKeyDown);
-  }, [connection, session]);
 
   const attempt = (task: Promise<void>): void => void task.catch(session.fail);
   const active = app.activeDocument?.id;
@@ -64,7 +54,6 @@ export function PhotoshopPanel(props: PhotoshopPanelProps) {
           session={session}
           connection={connection}
           obstacle=""
-          showsPreview
           head={
             <SubjectHead
               subject={model.subject.value}

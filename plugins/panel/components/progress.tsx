@@ -1,4 +1,4 @@
-import type { SessionState } from '../models/session.ts';
+import type { SessionState } from '../models/session-state.ts';
 
 export interface ProgressProps {
   readonly state: SessionState;

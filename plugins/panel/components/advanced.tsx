@@ -2,9 +2,10 @@ import { useState } from 'preact/hooks';
 import type { ModelInfo } from '../../../shared/protocol/answers.ts';
 import { maxVariants } from '../../../shared/protocol/request.ts';
 import { type AdvancedSettings, noAdapter } from '../models/settings.ts';
-import { Icon } from './Icon.tsx';
+import { fieldValue } from './field-value.ts';
+import { Icon } from './icon.tsx';
 import { on } from './on.ts';
-import { SelectRow } from './SelectRow.tsx';
+import { SelectRow } from './select-row.tsx';
 
 export interface AdvancedProps {
   readonly value: AdvancedSettings;
@@ -121,7 +122,7 @@ function NumberField({
         value={typed ?? value ?? ''}
         {...on({
           input: (event) => {
-            const { value: text } = event.target as HTMLInputElement;
+            const text = fieldValue(event);
             setTyped(text);
             onChange(readNumber(text, min, max, fraction));
           },

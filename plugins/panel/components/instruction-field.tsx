@@ -1,3 +1,4 @@
+import { fieldValue } from './field-value.ts';
 import { on } from './on.ts';
 
 export interface InstructionFieldProps {
@@ -20,7 +21,7 @@ export function InstructionField({ value, references, namesReferences, onChange 
         placeholder="What should be there? For example: a red circle"
         maxLength={4000}
         value={value}
-        {...on({ input: (event) => onChange((event.target as HTMLTextAreaElement).value) })}
+        {...on({ input: (event) => onChange(fieldValue(event)) })}
       />
       <p class={references === 0 ? 'hint idle' : 'hint'}>
         {references === 0 ? ' ' : namesReferences ? nameThem(references) : 'Describe what should be seen.'}

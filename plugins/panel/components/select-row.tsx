@@ -1,4 +1,4 @@
-import { PlainSelect } from './PlainSelect.tsx';
+import { PlainSelect } from './plain-select.tsx';
 
 export interface SelectRowProps {
   readonly name: string;

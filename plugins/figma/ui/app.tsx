@@ -1,15 +1,15 @@
-import { useEffect } from 'preact/hooks';
 import { CodedError } from '../../../shared/errors.ts';
 import { parseEditRequest } from '../../../shared/protocol/request.ts';
 import { Panel } from '../../panel/app.tsx';
 import { on } from '../../panel/components/on.ts';
 import type { Connection } from '../../panel/models/connection.ts';
-import { isBusy, type Session } from '../../panel/models/session.ts';
+import type { Session } from '../../panel/models/session.ts';
+import { isBusy } from '../../panel/models/session-state.ts';
 import type { Settings } from '../../panel/models/settings.ts';
 import { parseRecipe } from '../recipe.ts';
-import { EditLayer } from './EditLayer.tsx';
+import { EditLayer } from './edit-layer.tsx';
+import { EditPicture } from './edit-picture.tsx';
 import type { FigmaHost } from './figma-host.ts';
-import { PictureView } from './PictureView.tsx';
 import type { Work } from './work.ts';
 
 export interface AppProps {
@@ -44,25 +44,13 @@ export function App({ host, work, settings, session, connection }: AppProps) {
     await session.run();
   };
 
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent): void => {
-      if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
-        event.preventDefault();
-        if (state.kind === 'done') void session.keep();
-        else if (isReady && obstacle === '' && !busy) void session.run();
-      } else if (event.key === 'Escape') void session.cancel();
-    };
-    window.addEventListener('keydown', onKeyDown);
-    return () => window.removeEventListener('keydown', onKeyDown);
-  });
-
   const shown = state.kind === 'done' ? state.variants[state.chosen] : undefined;
   const below = taken && (!shown || shown.target === taken.target) ? taken.edit : undefined;
 
   const view = (
     <>
       {shown && state.kind === 'done' && (
-        <PictureView key="done" picture={below} candidate={shown}>
+        <EditPicture key="done" picture={below} candidate={shown}>
           {state.variants.length > 1 && below && (
             <button
               class="secondary"
@@ -70,18 +58,17 @@ export function App({ host, work, settings, session, connection }: AppProps) {
               {...on({
                 click: () =>
                   attempt(async () => {
-                    await host.placeSideBySide(state.variants, below);
-                    session.discard();
+                    session.finish(await host.placeSideBySide(state.variants, below));
                   }),
               })}
             >
               {`Place all ${state.variants.length} side by side`}
             </button>
           )}
-        </PictureView>
+        </EditPicture>
       )}
       {state.kind === 'running' && taken && (
-        <PictureView
+        <EditPicture
           key="running"
           picture={taken.edit}
           {...(state.preview ? { preview: state.preview } : {})}
@@ -108,7 +95,7 @@ export function App({ host, work, settings, session, connection }: AppProps) {
           {...(recipe && isReady ? { onRepeat: () => attempt(repeat) } : {})}
         />
         {!busy && mask?.kind === 'brush' && (
-          <PictureView key="brush" picture={mask.picture} paint={mask.paint} />
+          <EditPicture key="brush" picture={mask.picture} mask={mask.paint} />
         )}
       </header>
       <Panel

@@ -1,5 +1,5 @@
 import type { TaskChoice } from '../models/settings.ts';
-import { PlainSelect } from './PlainSelect.tsx';
+import { PlainSelect } from './plain-select.tsx';
 
 export interface TaskChooserProps {
   readonly value: TaskChoice;

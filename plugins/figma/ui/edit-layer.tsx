@@ -1,5 +1,5 @@
+import type { Size } from '../../../shared/bounds.ts';
 import { on } from '../../panel/components/on.ts';
-import type { Size } from '../grid.ts';
 import type { SelectedNode } from '../protocol.ts';
 import type { MaskChoice } from './work.ts';
 

@@ -1,5 +1,5 @@
 import { on } from '../panel/components/on.ts';
-import { PlainSelect } from '../panel/components/PlainSelect.tsx';
+import { PlainSelect } from '../panel/components/plain-select.tsx';
 import type { Source } from './capture.ts';
 import type { MaskSource } from './read-mask.ts';
 import type { Subject } from './subject.ts';
@@ -50,7 +50,7 @@ export function SubjectHead({ subject, source, mask, onSource, onMask }: Subject
             label="Mask"
             value={mask}
             options={masks.some(([one]) => one === mask) ? masks : [...masks, [mask, 'not in this document']]}
-            onChange={(value) => onMask(value as MaskSource)}
+            onChange={onMask}
           />
         )}
       </div>

@@ -1,20 +1,21 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { CodedError } from '../../shared/errors.ts';
 import { Panel } from '../panel/app.tsx';
-import { decodePicture, decodeReference } from '../panel/canvas/decode.ts';
-import { pickFiles } from '../panel/canvas/pick.ts';
 import { on } from '../panel/components/on.ts';
 import type { Host } from '../panel/host.ts';
 import type { Connection } from '../panel/models/connection.ts';
-import { isBusy, type Session } from '../panel/models/session.ts';
+import type { Session } from '../panel/models/session.ts';
+import { isBusy } from '../panel/models/session-state.ts';
 import type { Settings } from '../panel/models/settings.ts';
+import { decodePicture, decodeReference } from '../picture/decode.ts';
+import { pickFiles } from '../picture/pick.ts';
 import type { PageDocument } from './document.ts';
 import { filesOf } from './files.ts';
-import { LayerList } from './LayerList.tsx';
-import { Stage } from './Stage.tsx';
+import { LayerList } from './layer-list.tsx';
 import { openSample } from './sample.ts';
 import { savePNG, savePSD } from './save.ts';
-import { Toolbar } from './Toolbar.tsx';
+import { Stage } from './stage.tsx';
+import { Toolbar } from './toolbar.tsx';
 import type { Tools } from './tools.ts';
 
 export interface PageProps {
@@ -95,7 +96,7 @@ export function Page(props: PageProps) {
               comparable={state.kind === 'done' || pageDocument.layers.value.length > 0}
               paintable={!busy && state.kind !== 'done'}
               onOpen={choose}
-              onFit={() => stageArea.current?.querySelector('canvas')?.dispatchEvent(new Event('fit'))}
+              onFit={tools.camera.fit}
               onSavePNG={() => attempt(savePNG(pageDocument))}
               onSavePSD={() => attempt(savePSD(pageDocument))}
             />
@@ -152,7 +153,7 @@ function stageHint(kind: Session['state']['value']['kind'], hasMask: boolean): s
 }
 
 /** The keys, the paste and the guard of the whole page. Returns its own release. */
-function listen({ session, connection, pageDocument, tools }: PageProps, openFile: (file: File) => void) {
+function listen({ session, pageDocument, tools }: PageProps, openFile: (file: File) => void) {
   const listening = new AbortController();
   const { signal } = listening;
   const paintable = (): boolean => ['idle', 'failed', 'cancelled'].includes(session.state.value.kind);
@@ -161,13 +162,7 @@ function listen({ session, connection, pageDocument, tools }: PageProps, openFil
     const command = event.ctrlKey || event.metaKey;
     const writes = (event.target as HTMLElement).closest('textarea, input[type=text], select') !== null;
     const key = event.key.toLowerCase();
-    if (command && key === 'enter') {
-      if (pageDocument.open.value && connection.state.value.kind === 'connected' && paintable()) {
-        void session.run();
-      }
-    } else if (key === 'escape') {
-      void session.cancel();
-    } else if (writes) {
+    if (writes) {
       return;
     } else if (command && key === 'z') {
       if (paintable()) pageDocument.history[event.shiftKey ? 'redo' : 'undo']();

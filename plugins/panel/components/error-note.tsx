@@ -1,5 +1,5 @@
 import type { CodedError } from '../../../shared/errors.ts';
-import { Icon } from './Icon.tsx';
+import { Icon } from './icon.tsx';
 import { on } from './on.ts';
 
 export interface ErrorNoteProps {

@@ -1,7 +1,7 @@
-import type { Bounds } from '../../../shared/bounds.ts';
-import { boundsOf } from '../../../shared/bounds.ts';
-import type { PaintMask } from './brush.ts';
+import type { Bounds } from '../../shared/bounds.ts';
+import { boundsOf } from '../../shared/bounds.ts';
 import { context, newCanvas } from './decode.ts';
+import type { PaintMask } from './mask-edit.ts';
 
 /** Seen on skin, sky and grass alike, in light and dark. */
 const tint = { red: 255, green: 45, blue: 120 } as const;
