@@ -2,7 +2,9 @@ import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
+import type { Given } from '../../shared/intent/intent.ts';
 import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
+import { hasMargin } from '../../shared/margin.ts';
 import { type Mask, maskBounds } from '../../shared/mask.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
@@ -17,6 +19,8 @@ export interface EditInput {
   /** Of the edit image's size; absent where all is to be regenerated. */
   readonly mask?: Mask;
   readonly references: readonly Raster[];
+  /** What the task is chosen by: the layers as they were sent. */
+  readonly given: Given;
   /** Where the edit image's first pixel lies in the picture that was sent: negative where outpainting added to it. */
   readonly origin: { readonly left: number; readonly top: number };
   /** What the person should know of how the input was taken. */
@@ -31,23 +35,27 @@ export interface EditInput {
 export async function readEditInput(container: Container): Promise<EditInput> {
   const request = parseEditRequest(container.metadata.request ?? '');
   const layers = sortLayers(container.tensors);
-  const task = resolveTask(request, {
+  const sent = {
     edit: layers.edit !== undefined,
     mask: layers.mask !== undefined,
     references: layers.references.length,
-  });
+  };
+  // Before any picture is decoded: a margin can still save the request.
+  if (!sent.edit || sent.mask) resolveTask(request, sent);
   const references: Raster[] = [];
   for (const [i, layer] of layers.references.entries()) {
     references.push(await decodePicture(layer, `reference ${i + 1}`));
   }
-  const nothing = { request, references, origin: { left: 0, top: 0 }, notes: [] };
+  const nothing = { request, references, given: sent, origin: { left: 0, top: 0 }, notes: [] };
   if (!layers.edit) return nothing;
 
   const edit = await decodePicture(layers.edit, 'picture');
   refuseLargeResult(request, edit);
   if (!layers.mask) {
-    if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
-    return { ...nothing, edit };
+    const given = { ...sent, margin: hasMargin(edit) };
+    const { task } = resolveTask(request, given);
+    if (task === 'outpaint') return { ...nothing, given, ...outpainted(edit, request) };
+    return { ...nothing, given, edit };
   }
   const { mask, note } = fitMask(await decodeMask(layers.mask), edit);
   if (!maskBounds(mask)) {
@@ -60,8 +68,8 @@ export async function readEditInput(container: Container): Promise<EditInput> {
 }
 
 /** All that an edit is settled by. */
-export function sizesOf({ edit, mask, references }: EditInput): LayerSizes {
-  return { picture: edit, painted: mask && maskBounds(mask), references };
+export function sizesOf({ edit, mask, references, given }: EditInput): LayerSizes {
+  return { given, picture: edit, painted: mask && maskBounds(mask), references };
 }
 
 type Layer = RequestLayer<Tensor>;

@@ -1,5 +1,5 @@
 /** The task that a person means, from the words and from what is there: rules, so that each answer has its reason. */
-import type { Control, Task } from '../protocol/request.ts';
+import type { Task } from '../protocol/request.ts';
 import type { Purpose } from './language.ts';
 import { meaningOf } from './meaning.ts';
 
@@ -15,7 +15,7 @@ export interface Given {
 
 /** The key of a sentence for the person; those of `words` quote the instruction. */
 export type ReasonKey =
-  | `words-${Purpose | 'reference'}`
+  | `words-${Purpose}`
   | `layers-${'none' | 'references' | 'picture' | 'margin' | 'mask' | 'mask-references'}`;
 
 export interface Reason {
@@ -63,9 +63,9 @@ export function readIntent(instruction: string, given: Given): Intent {
       : byLayers('text-to-image', 'layers-none');
   }
   const { purpose, words, isClear, pointsAtReference } = meaningOf(instruction);
-  const byWords = (task: Task, said: Purpose | 'reference', quoted = words): Intent => ({
+  const byWords = (task: Task, said: Purpose): Intent => ({
     task,
-    reason: { key: `words-${said}`, words: quoted },
+    reason: { key: `words-${said}`, words },
     confidence: isClear ? 'clear' : 'likely',
   });
   if (mask) {

@@ -1,7 +1,28 @@
 /** Words that are spelled like a command and mean something else. */
 const others: ReadonlySet<string> = new Set([
-  'extent', 'crisps', 'removal', 'deleted', 'charger', 'change', 'limpia', 'replay', 'cambie', 'peindre', 'pintar', 'ajout',
-  'enlarged', 'removed', 'replaced', 'extended', 'expanse', 'agrandi', 'retiree', 'borrar', 'efface', 'effect', 'parties',
+  'extent',
+  'crisps',
+  'removal',
+  'deleted',
+  'charger',
+  'change',
+  'limpia',
+  'replay',
+  'cambie',
+  'peindre',
+  'pintar',
+  'ajout',
+  'enlarged',
+  'removed',
+  'replaced',
+  'extended',
+  'expanse',
+  'agrandi',
+  'retiree',
+  'borrar',
+  'efface',
+  'effect',
+  'parties',
 ]); // prettier-ignore
 
 /** Puts right the words that are one letter away from one of `spelled`: wrong, missing, extra or swapped with the next. */

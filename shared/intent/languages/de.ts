@@ -2,14 +2,16 @@ import { type Language, pattern } from '../language.ts';
 
 const colour =
   '(?:(?:hell|dunkel|matt|knall|blass|tief|himmel|smaragd|oliv|gras|moos|feuer|wein|marine|rosen|pastell|gold|senf|zitronen)-?)*(?:rot|grun|gruen|blau|gelb|orange|lila|violett|rosa|pink|braun|schwarz|weiss|grau|beige|turkis|tuerkis|golden|silbern|silber|gold|blond|rotlich|roter|blauer|gruner|bunt)';
-const ends = '(?=\\s*(?:$|[.,;!?:)]|bitte|danke|machen|farben|faerben|streichen|sein|haben|werden|statt|anstatt|anstelle|und\\b|aber\\b|wie\\b|umfarben|umfaerben|anmalen|lackier\\w*|einfarben))';
+const ends =
+  '(?=\\s*(?:$|[.,;!?:)]|bitte|danke|machen|farben|faerben|streichen|sein|haben|werden|statt|anstatt|anstelle|und\\b|aber\\b|wie\\b|umfarben|umfaerben|anmalen|lackier\\w*|einfarben))';
 const material =
   '(?:leder|holz|eiche|kiefer|marmor|stein|beton|metall|stahl|bronze|kupfer|chrom|glas|seide|samt|jeans|wolle|leinen|strick|fell|plastik|kunststoff|ton|keramik|porzellan|papier|pappe|backstein|eis|lego|gummi|rattan|bambus|edelstahl)';
 const style =
   '(?:zeichnung|bleistiftzeichnung|skizze|gemalde|olgemalde|oelgemaelde|aquarell|cartoon|comic|manga|anime|pixel ?art|gravur|statue|skulptur|illustration|plakat|mosaik|kohlezeichnung|holzschnitt)';
 
 export const german: Language = {
-  common: /\b(der|die|das|den|dem|des|ein|eine|einen|einer|eines|und|mit|im|in|auf|zu|ist|sind|soll|sollen|bitte|mach|mache|nicht|aus|es|hier|statt|kein|keine|ohne|mehr|vom|von|als|wie|ich|du|fur|etwas|bild)\b/g,
+  common:
+    /\b(der|die|das|den|dem|des|ein|eine|einen|einer|eines|und|mit|im|in|auf|zu|ist|sind|soll|sollen|bitte|mach|mache|nicht|aus|es|hier|statt|kein|keine|ohne|mehr|vom|von|als|wie|ich|du|fur|etwas|bild)\b/g,
   rules: {
     trace: [
       /\b(aus|nach|anhand|entlang) (dieser|der|meiner|dem|diesem|meinem) \w*(skizze|zeichnung|kritzelei|strichzeichnung|umriss|linien|tiefenkarte|kanten|lineart)\b/,
@@ -89,14 +91,29 @@ export const german: Language = {
   },
   description:
     /^(bitte )?((fuge|fuege|setze?|stelle?|male?|leg|lege|zeichne|hange?|zeig) (\w+ )?)?(ein|eine|einen|einem|zwei|drei|mehrere|noch ein|noch eine) (?!bisschen|wenig|andere)/,
-  reference:
-    /\b(referenz\w*|(aus|von|wie|auf|in) (dem|der|im) (zweiten|anderen) (bild|foto)|vorlage)\b/,
+  reference: /\b(referenz\w*|(aus|von|wie|auf|in) (dem|der|im) (zweiten|anderen) (bild|foto)|vorlage)\b/,
   negation: {
     before: /\b(nicht|nie|ohne|keinesfalls) (\w+ )?$/,
     after: /^[^,.;]{0,30}\bnicht\b(?! mehr)/,
   },
   spelled: [
-    'entfernen', 'entferne', 'losche', 'loschen', 'ersetze', 'ersetzen', 'erweitern', 'erweitere', 'umfarben',
-    'koloriere', 'verbreitern', 'vergrossern', 'auflosung', 'skizze', 'hinzufugen', 'retuschieren', 'verschwinden', 'hochskalieren',
+    'entfernen',
+    'entferne',
+    'losche',
+    'loschen',
+    'ersetze',
+    'ersetzen',
+    'erweitern',
+    'erweitere',
+    'umfarben',
+    'koloriere',
+    'verbreitern',
+    'vergrossern',
+    'auflosung',
+    'skizze',
+    'hinzufugen',
+    'retuschieren',
+    'verschwinden',
+    'hochskalieren',
   ],
 };

@@ -1,19 +1,23 @@
 import { type Language, pattern } from '../language.ts';
 
-const shades = '(?:dark|darker|light|lighter|bright|brighter|pale|paler|deep|deeper|matte?|navy|sky|royal|emerald|lime|forest|neon|pastel|warm|bit|more|slightly|much)';
+const shades =
+  '(?:dark|darker|light|lighter|bright|brighter|pale|paler|deep|deeper|matte?|navy|sky|royal|emerald|lime|forest|neon|pastel|warm|bit|more|slightly|much)';
 const colour =
   '(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|beige|turquoise|teal|cyan|magenta|gold|golden|silver|navy|blonde?|brunette|ginger|maroon|burgundy|cream|khaki|olive|emerald|coral|lilac|mint|bluer|redder|greener)';
 const tinted = `(?:${shades}[ -])*${colour}`;
 /** After a colour, a noun would make it a description: "make it a red car". */
-const ends = "(?=\\s*(?:$|[.,;!?:)]|please|pls|plz|thanks|thx|instead|now|again|and\\b|but\\b|with\\b|like\\b|rather\\b|for me|colou?red|tones?\\b|shades?\\b|colou?r\\b))";
-const area = '(?:to(?:wards?)? the |on the |at the |from the )?(?:left|right|top|bottom|sides?|upwards?|downwards?|edges?|borders?|outwards?|sideways|all around|above|below)';
+const ends =
+  '(?=\\s*(?:$|[.,;!?:)]|please|pls|plz|thanks|thx|instead|now|again|and\\b|but\\b|with\\b|like\\b|rather\\b|for me|colou?red|tones?\\b|shades?\\b|colou?r\\b))';
+const area =
+  '(?:to(?:wards?)? the |on the |at the |from the )?(?:left|right|top|bottom|sides?|upwards?|downwards?|edges?|borders?|outwards?|sideways|all around|above|below)';
 const material =
   '(?:leather|wood|wooden|oak|pine|marble|stone|concrete|metal|steel|gold|silver|bronze|copper|chrome|glass|silk|velvet|denim|wool|cotton|linen|knit(?:ted)?|fur|plastic|clay|ceramic|porcelain|paper|cardboard|brick|rust(?:y)?|ice|lego|rubber|wicker|rattan|bamboo)';
 const style =
   '(?:style|look|drawing|sketch|painting|watercolou?r|oil painting|cartoon|comic|manga|anime|pixel art|engraving|statue|sculpture|illustration|line art|poster|mosaic|3d render|low poly)';
 
 export const english: Language = {
-  common: /\b(the|an?|of|to|it|its|this|that|and|with|in|on|is|are|please|make|her|his|my|at|from|for|you|into|out|like|here|i|not|more)\b/g,
+  common:
+    /\b(the|an?|of|to|it|its|this|that|and|with|in|on|is|are|please|make|her|his|my|at|from|for|you|into|out|like|here|i|not|more)\b/g,
   rules: {
     trace: [
       /\b(turn|make|convert|render|transform)\b.*\b(this|the|my|that)\s+(rough |quick |pencil |line )*(sketch|drawing|doodle|scribble|line ?art|lineart|outline|line drawing|wireframe|blockout|depth ?map|linework)\b.*\b(into|to|as|in|a photo|real|realistic|photo)\b/,
@@ -96,7 +100,27 @@ export const english: Language = {
     /\b((from|in|of|like|as in|using|matching|with|to|use) (the|my|this|that|our) (\w+ )?(reference|ref|other (image|picture|photo)|second (image|picture|photo)|attached)|same (as|from) (the )?ref|reference (image|picture|photo))\b/,
   negation: { before: /\b(don'?t|do not|never|without|not|shouldn'?t|can'?t) (\w+ )?$/ },
   spelled: [
-    'remove', 'delete', 'erase', 'replace', 'extend', 'expand', 'sharpen', 'upscale', 'recolor', 'recolour', 'colorize',
-    'resolution', 'sketch', 'insert', 'disappear', 'outpaint', 'uncrop', 'enlarge', 'purple', 'yellow', 'leather', 'wooden',
+    'remove',
+    'delete',
+    'erase',
+    'replace',
+    'extend',
+    'expand',
+    'sharpen',
+    'upscale',
+    'recolor',
+    'recolour',
+    'colorize',
+    'resolution',
+    'sketch',
+    'insert',
+    'disappear',
+    'outpaint',
+    'uncrop',
+    'enlarge',
+    'purple',
+    'yellow',
+    'leather',
+    'wooden',
   ],
 };

@@ -12,7 +12,8 @@ const style =
   '(?:dibujo|boceto|pintura|acuarela|oleo|comic|caricatura|manga|anime|pixel art|grabado|estatua|escultura|ilustracion|cartel|mosaico|carboncillo|estilo)';
 
 export const spanish: Language = {
-  common: /\b(el|la|los|las|un|una|unos|del|de|y|con|en|es|sobre|al|mas|no|que|este|esta|por|para|sin|se|su|lo|pon|haz|quiero|muy|a|puedes|favor|porfa)\b/g,
+  common:
+    /\b(el|la|los|las|un|una|unos|del|de|y|con|en|es|sobre|al|mas|no|que|este|esta|por|para|sin|se|su|lo|pon|haz|quiero|muy|a|puedes|favor|porfa)\b/g,
   rules: {
     trace: [
       /\b(convierte|convertir|transforma|transformar|pasa|pasar|haz|hacer)\b.*\b(boceto|dibujo|garabato|esbozo|line ?art|mapa de profundidad|croquis)\b.*\b(foto\w*|imagen|render|realista|real)\b/,
@@ -86,7 +87,26 @@ export const spanish: Language = {
   reference: /\b(referencia|(de|en|como) la (otra|segunda) (imagen|foto)|(imagen|foto) (adjunta|de ref))\b/,
   negation: { before: /\b(no|sin|nunca|tampoco) (lo |la |los |las |me |le )?$/ },
   spelled: [
-    'eliminar', 'elimina', 'quitar', 'borrar', 'reemplazar', 'reemplaza', 'extender', 'extiende', 'ampliar', 'amplia', 'expandir',
-    'colorear', 'colorea', 'recolorea', 'anadir', 'anade', 'nitidez', 'resolucion', 'boceto', 'desaparezca', 'convierte',
+    'eliminar',
+    'elimina',
+    'quitar',
+    'borrar',
+    'reemplazar',
+    'reemplaza',
+    'extender',
+    'extiende',
+    'ampliar',
+    'amplia',
+    'expandir',
+    'colorear',
+    'colorea',
+    'recolorea',
+    'anadir',
+    'anade',
+    'nitidez',
+    'resolucion',
+    'boceto',
+    'desaparezca',
+    'convierte',
   ],
 };

@@ -1,7 +1,7 @@
 import { type Language, pattern } from '../language.ts';
 
 const colour =
-  "(?:rouges?|verte?s?|bleue?s?|jaunes?|oranges?|violet(?:te)?s?|mauves?|roses?|marrons?|brune?s?|noire?s?|blanc(?:he)?s?|gris(?:es?)?|beiges?|turquoises?|dore(?:e)?s?|argente(?:e)?s?|blonde?s?|roux|rousse|chatains?|bordeaux|kaki|lilas)";
+  '(?:rouges?|verte?s?|bleue?s?|jaunes?|oranges?|violet(?:te)?s?|mauves?|roses?|marrons?|brune?s?|noire?s?|blanc(?:he)?s?|gris(?:es?)?|beiges?|turquoises?|dore(?:e)?s?|argente(?:e)?s?|blonde?s?|roux|rousse|chatains?|bordeaux|kaki|lilas)';
 const shade =
   '(?: (?:clair|fonce|mat|vif|pale|emeraude|marine|ciel|pastel|profond|citron|olive|fluo|turquoise|nuit|brillant)e?s?)*';
 const ends =
@@ -12,14 +12,19 @@ const style =
   '(?:dessin|croquis|peinture|aquarelle|bd|bande dessinee|cartoon|manga|anime|pixel art|gravure|statue|sculpture|illustration|affiche|mosaique|fusain|esquisse|style|look)';
 
 export const french: Language = {
-  common: /\b(le|la|les|l|un|une|des|du|de|d|et|avec|en|sur|est|dans|au|aux|a|plus|moins|pas|ne|ce|cette|ses|son|sa|mets|que|je|stp|svp|sans|pour|par|c|j|il|peux|tu)\b/g,
+  common:
+    /\b(le|la|les|l|un|une|des|du|de|d|et|avec|en|sur|est|dans|au|aux|a|plus|moins|pas|ne|ce|cette|ses|son|sa|mets|que|je|stp|svp|sans|pour|par|c|j|il|peux|tu)\b/g,
   rules: {
     trace: [
       /\b(transforme|convertis|convertir|transformer|fais|faire|rends|passe)\b.*\b(ce|cette|le|la|mon|ma|du|de ce|de cette)? ?(croquis|esquisse|dessin|gribouillis|line ?art|schema|carte de profondeur|trait)\b.*\b(en|une?|photo|image|rendu)\b.*\b(photo\w*|image|rendu|realiste|reel|vrai\w*)\b/,
       /\b(suis|suivre|suivant|respecte|respectant|utilise|garde)\b.*\b(lignes|contours?|traits?|croquis|esquisse|dessin|carte de profondeur|bords)\b/,
       /\b(a partir|d'apres|selon) (de )?(ce|cette|du|le|la|mon|ma) (croquis|esquisse|dessin|contour|trait)\b/,
     ],
-    colorize: [/\bcoloris\w*/, /\bnoir et blanc\b.*\b(en couleurs?|couleurs)\b/, /\b(en couleurs?|couleurs)\b.*\bnoir et blanc\b/],
+    colorize: [
+      /\bcoloris\w*/,
+      /\bnoir et blanc\b.*\b(en couleurs?|couleurs)\b/,
+      /\b(en couleurs?|couleurs)\b.*\bnoir et blanc\b/,
+    ],
     extend: [
       /\b(etend|etendre|elargi|prolonge|prolonger|continue|continuer|outpaint|agrandi|agrandir|agrandis)\w*\b(?!.*\b(details?|4k|resolution|yeux|bouche)\b)/,
       /\b(plus|davantage|un peu plus) (d'|de )?(espace|place|marge|fond|decor|arriere-plan|de place)\b/,
@@ -76,10 +81,30 @@ export const french: Language = {
   },
   description:
     /^((ajoute|ajouter|mets|mettre|pose|place|dessine|insere)(-lui|-y)? )?(un|une|des|deux|trois|plusieurs) (?!peu|autre)/,
-  reference: /\b(reference|(de|dans|sur|comme) (la|l'|le) ?(autre|deuxieme|seconde) (image|photo)|(image|photo) (jointe|de ref))\b/,
+  reference:
+    /\b(reference|(de|dans|sur|comme) (la|l'|le) ?(autre|deuxieme|seconde) (image|photo)|(image|photo) (jointe|de ref))\b/,
   negation: { before: /\b(ne|n'|sans|pas) ?(le |la |les |y |l')?$/ },
   spelled: [
-    'supprimer', 'supprime', 'enlever', 'enleve', 'retirer', 'effacer', 'efface', 'remplacer', 'remplace', 'etendre', 'agrandir',
-    'prolonger', 'coloriser', 'colorise', 'recolorer', 'ajouter', 'ajoute', 'nettete', 'resolution', 'croquis', 'disparaitre',
+    'supprimer',
+    'supprime',
+    'enlever',
+    'enleve',
+    'retirer',
+    'effacer',
+    'efface',
+    'remplacer',
+    'remplace',
+    'etendre',
+    'agrandir',
+    'prolonger',
+    'coloriser',
+    'colorise',
+    'recolorer',
+    'ajouter',
+    'ajoute',
+    'nettete',
+    'resolution',
+    'croquis',
+    'disparaitre',
   ],
 };

@@ -237,6 +237,10 @@ export interface components {
             guidance: number;
             /** @enum {string} */
             task: "text-to-image" | "reference-generation" | "local-editing" | "inpaint" | "outpaint" | "local-reference-editing" | "general-editing" | "recolor" | "super-resolution" | "control";
+            taskReason?: {
+                key: string;
+                words: string;
+            };
             model: string;
             adapters: {
                 name: string;

@@ -35,8 +35,15 @@ export function readSentences(name: string): Sentence[] {
   });
 }
 
-/** Whether a task would replace all of a picture without the model seeing it. */
-export function isDestructive({ edit, mask, margin = false }: Given, task: Task): boolean {
-  if (!edit || mask) return false;
-  return !['general-editing', 'super-resolution', 'control', 'recolor', ...(margin ? ['outpaint'] : [])].includes(task);
+/** What replaces all of a picture without the model having seen it. Outpainting keeps every pixel that is there. */
+const destructive: readonly Task[] = [
+  'text-to-image',
+  'reference-generation',
+  'inpaint',
+  'local-editing',
+  'local-reference-editing',
+];
+
+export function isDestructive({ edit, mask }: Given, task: Task): boolean {
+  return edit && !mask && destructive.includes(task);
 }
