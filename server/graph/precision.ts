@@ -1,5 +1,6 @@
 /** What the values between weights and results are rounded to; sums are taken in float32 by all providers. */
-export type ComputeDType = 'float32' | 'bfloat16' | 'float16';
+export const computeDTypes = ['float32', 'bfloat16', 'float16'] as const;
+export type ComputeDType = (typeof computeDTypes)[number];
 
 /**
  * How attention is written: as the one node that providers compute best, or as products and a softmax, for providers that

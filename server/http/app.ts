@@ -4,8 +4,10 @@ import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
 import { conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
+import type { ModelInfo } from '../../shared/protocol/answers.ts';
 import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
+import type { Engine } from '../engine/engine.ts';
+import { planEdit, plannedLayers } from '../engine/plan.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
@@ -17,7 +19,7 @@ import { serveRoute } from './serve-route.ts';
 
 export interface AppParts {
   readonly jobs: Jobs;
-  readonly engine: { readonly status: EngineStatus };
+  readonly engine: Pick<Engine, 'status' | 'device' | 'loaded'>;
   readonly token: string;
   readonly tickets: Tickets;
   readonly pairings: Pairings;
@@ -76,6 +78,8 @@ export async function buildApp({
   serveRoute(app, routes.finishPairing, ({ params, body }) => ({
     token: pairings.finish(params.id, body.code),
   }));
+
+  serveRoute(app, routes.plan, ({ body }) => planEdit(engine, body.request, plannedLayers(body)));
 
   serveRoute(app, routes.startEdit, ({ params, body, request }) => {
     const length = Number(request.headers['content-length'] ?? 0);

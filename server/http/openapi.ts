@@ -18,6 +18,7 @@ import {
 } from '../../shared/protocol/answers.ts';
 import { editEventSchema } from '../../shared/protocol/events.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
+import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { editRequestSchema, keptRequestSchema, maxReferences } from '../../shared/protocol/request.ts';
 import { editResultSchema } from '../../shared/protocol/result.ts';
@@ -40,6 +41,8 @@ const messages = {
   Paired: pairedSchema,
   PairingCode: pairingCodeSchema,
   PairingStarted: pairingSchema,
+  Plan: planSchema,
+  PlanRequest: planRequestSchema,
   Poll: pollSchema,
   Problem: problemSchema,
 };

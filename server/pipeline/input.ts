@@ -10,6 +10,7 @@ import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
+import { extendedSize, nothingToPaint } from './extend.ts';
 import type { LayerSizes } from './resolve.ts';
 
 /** An edit request as it came, with its pictures decoded and checked. */
@@ -212,11 +213,7 @@ function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
  * @throws CodedError `task-needs` where neither is there
  */
 function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' | 'mask' | 'origin'> {
-  const width = Math.max(edit.width, request.width ?? 0);
-  const height = Math.max(edit.height, request.height ?? 0);
-  refuseLarge({ width, height }, 'picture with what outpainting adds');
-  const left = Math.floor((width - edit.width) / 2);
-  const top = Math.floor((height - edit.height) / 2);
+  const { width, height, left, top } = extendedSize(edit, request);
   const deep = edit.data instanceof Uint16Array;
   const data = deep ? new Uint16Array(width * height * 4) : new Uint8Array(width * height * 4);
   const mask = { width, height, data: new Uint8Array(width * height).fill(255) };
@@ -231,13 +228,6 @@ function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' 
       mask.data[to] = Math.round((1 - alpha / white) * 255);
     }
   }
-  const whole = maskBounds(mask);
-  if (!whole) {
-    throw new CodedError('task-needs', {
-      detail: `The picture of ${edit.width} x ${edit.height} pixels has nothing around it to paint.`,
-      remedy:
-        'Add a mask, make the part to be painted transparent, or ask for a larger "width" and "height".',
-    });
-  }
+  if (!maskBounds(mask)) throw nothingToPaint(edit);
   return { edit: { ...boundsOf(mask), channels: 4, data }, mask, origin: { left: -left, top: -top } };
 }

@@ -3,28 +3,21 @@ import type { Provider } from '../../shared/protocol/provider.ts';
 import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import type { NetworkName } from '../checkpoints/bundle.ts';
 import { requireAllUsed } from '../checkpoints/unused.ts';
-import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
+import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP, checkCLIP } from '../models/clip.ts';
 import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
-import {
-  inChannels,
-  type Latent,
-  type Networks,
-  type PlanarImage,
-  type PromptEmbeddings,
-} from '../models/networks.ts';
+import type { Latent, Networks, PlanarImage, PromptEmbeddings } from '../models/networks.ts';
 import { buildT5, checkT5 } from '../models/t5.ts';
 import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
 import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
-import { computedFile } from '../quantize/quantized-cache.ts';
 import { type AdaptersInUse, adapterStore } from './adapters.ts';
-import { gpuWeights } from './cuda-memory.ts';
 import { requireFinite } from './finite-results.ts';
 import { LRUCache } from './lru-cache.ts';
-import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
+import { familyOf, openWeights } from './measure-model.ts';
+import type { MemoryPlan } from './memory-plan.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { latentFactor, openVAE } from './vae-tiles.ts';
@@ -147,7 +140,7 @@ export async function loadNetworks(
   return {
     spec: {
       id: model.id,
-      family: model.family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill'),
+      family: familyOf(model, sizes),
       inChannels: sizes.inChannels,
       maxSequence: model.maxSequence,
       ...(plan && { fittingSequence: plan.fittingSequence }),
@@ -201,44 +194,6 @@ export async function openTokenizers({ folder }: ModelEntry, { inChannels }: Flu
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
-}
-
-/** @throws CodedError `model-missing`, `model-file-invalid` */
-export async function openWeights(model: ModelEntry) {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  return {
-    transformer: await WeightsFile.open(
-      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
-      'transformer',
-    ),
-    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5'), 't5'),
-    clip: await WeightsFile.open(at('clip'), 'clip'),
-    vae: await WeightsFile.open(at('vae'), 'vae'),
-  };
-}
-
-/**
- * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
- * @throws CodedError `model-missing`, `model-file-invalid`
- */
-export async function measureModel(
-  model: ModelEntry,
-): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
-  const { transformer, t5, clip, vae } = await openWeights(model);
-  const { hiddenSize } = built(transformer, () => fluxSizes(transformer));
-  // The weights are the same whatever goes through them.
-  const weights = (file: WeightsFile, build: () => Model) =>
-    gpuWeights(built(file, build).weights.map(({ length }) => length));
-  return {
-    form: {
-      id: model.id,
-      transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
-      t5: weights(t5, () => buildT5(t5, 1)),
-      clip: weights(clip, () => buildCLIP(clip, 1)),
-      vae: weights(vae, () => buildVAEDecoder(vae, 1, 1)),
-    },
-    sizes: { hiddenSize, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
-  };
 }
 
 /** A tensor that no graph of a network takes means that the file is another network. */

@@ -7,7 +7,8 @@ import { buildFlux, fluxSizes } from '../models/flux.ts';
 import { buildT5 } from '../models/t5.ts';
 import { buildVAEDecoder, buildVAEEncoder } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
-import { openTokenizers, openWeights } from './load-networks.ts';
+import { openTokenizers } from './load-networks.ts';
+import { openWeights } from './measure-model.ts';
 import { latentFactor } from './vae-tiles.ts';
 
 /** Of the picture that the VAE's graphs are built for, in pixels. */
