@@ -7,10 +7,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { projectRoot } from '../../../server/disk/paths.ts';
-import type { Plan, PlanRequest } from '../../../shared/protocol/plan.ts';
+import type { PlanRequest } from '../../../shared/protocol/plan.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { RunningCompanion } from '../http/running-companion.ts';
-import { edited, planned, randomEdit } from './random-edits.ts';
+import { edited, planned, planOf, randomEdit } from './random-edits.ts';
 
 const [count = 200, first = 1] = process.argv.slice(2).map(Number);
 const companion = await RunningCompanion.start();
@@ -31,7 +31,9 @@ async function comparePlans(): Promise<void> {
     else console.log(JSON.stringify({ seed, before, after, plan }));
     if (after.error) refused++;
   }
-  console.log(`${same} of ${count} edits were as planned; ${refused} of them were refused, for the same reason`);
+  console.log(
+    `${same} of ${count} edits were as planned; ${refused} of them were refused, for the same reason`,
+  );
   if (same < count) process.exitCode = 1;
 }
 
@@ -44,42 +46,41 @@ async function compareTimes(): Promise<void> {
   const picture = ['edit.jpg', file('sample-picture.jpg')] as const;
   const mask = ['mask.png', file('sample-mask.png')] as const;
   const reference = ['reference.0.png', file('sample-reference.png')] as const;
-  const kinds: readonly (readonly [instruction: string, tensors: readonly (readonly [string, Tensor])[]])[] = [
-    ['remove it', [picture, mask]],
-    ['put {image1} here', [picture, mask, reference]],
-    ['the same in the evening', [picture]],
-    ['a red circle on a blue ground', []],
-  ];
+  const kinds: readonly (readonly [instruction: string, tensors: readonly (readonly [string, Tensor])[]])[] =
+    [
+      ['remove it', [picture, mask]],
+      ['put {image1} here', [picture, mask, reference]],
+      ['the same in the evening', [picture]],
+      ['a red circle on a blue ground', []],
+    ];
   for (const [instruction, tensors] of kinds) {
     for (const variants of [1, 4]) {
       const request = { version: 1 as const, instruction, model: 'pocket', variants };
-      const body = encodeContainer({ metadata: { request: JSON.stringify(request) }, tensors: new Map(tensors) });
+      const body = encodeContainer({
+        metadata: { request: JSON.stringify(request) },
+        tensors: new Map(tensors),
+      });
       for (let k = 0; k < 2; k++) await edited(companion, body);
       const layers = layersOf(tensors.length);
-      const seconds = await plannedSeconds({ request, layers });
+      const seconds = (await planOf(companion, { request, layers })).seconds ?? Number.NaN;
       const started = performance.now();
       await edited(companion, body);
       const real = (performance.now() - started) / 1000;
       const ratio = Math.max(seconds / real, real / seconds).toFixed(2);
-      console.log(`${instruction}, ${variants}: planned ${seconds} s, took ${real.toFixed(1)} s, ratio ${ratio}`);
+      console.log(
+        `${instruction}, ${variants}: planned ${seconds} s, took ${real.toFixed(1)} s, ratio ${ratio}`,
+      );
     }
   }
 }
 
 /** Those of the sample that the page shows. */
 function layersOf(count: number): PlanRequest['layers'] {
-  const edit = { width: 1024, height: 768 };
-  const mask = { left: 300, top: 300, width: 300, height: 300 };
+  const edit = { width: 960, height: 640 };
+  const mask = { left: 384, top: 316, width: 224, height: 224 };
   return {
     ...(count > 0 && { edit }),
     ...(count > 1 && { mask }),
-    references: count > 2 ? [{ width: 512, height: 512 }] : [],
+    references: count > 2 ? [{ width: 384, height: 384 }] : [],
   };
-}
-
-async function plannedSeconds(plan: PlanRequest): Promise<number> {
-  const body = Buffer.from(JSON.stringify(plan));
-  const headers = { 'content-type': 'application/json' };
-  const answer = await companion.ask('/v1/plans', { method: 'POST', headers, body });
-  return answer.json<Plan>().seconds ?? Number.NaN;
 }

@@ -3,7 +3,7 @@ import type { Plan, PlanRequest } from '../../../shared/protocol/plan.ts';
 
 import type { EditRequest, Task } from '../../../shared/protocol/request.ts';
 import { encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
-import { pixels, type RunningCompanion } from '../http/running-companion.ts';
+import { type Answer, pixels, type RunningCompanion } from '../http/running-companion.ts';
 
 export interface RandomEdit {
   readonly plan: PlanRequest;
@@ -27,7 +27,8 @@ const adapterLists = [[], [{ name: 'subject', scale: 0.7 }], [{ name: 'local-edi
 /** @param seed another one is another edit; the same one is the same */
 export function randomEdit(seed: number): RandomEdit {
   const dice = diceOf(seed);
-  const maybe = <T>(value: () => T, share = 0.5): T | undefined => (dice(0, 99) < share * 100 ? value() : undefined);
+  const maybe = <T>(value: () => T, share = 0.5): T | undefined =>
+    dice(0, 99) < share * 100 ? value() : undefined;
   const one = <T>(values: readonly T[]): T => values[dice(0, values.length - 1)]!;
   const size = () => ({ width: dice(24, 300), height: dice(24, 300) });
 
@@ -68,7 +69,10 @@ export function randomEdit(seed: number): RandomEdit {
     tensors.set('mask', pixels([edit.height, edit.width], at));
   }
   references.forEach((r, k) => {
-    tensors.set(`reference.${k}`, pixels([r.height, r.width, 3], (i) => (i * 11) % 253));
+    tensors.set(
+      `reference.${k}`,
+      pixels([r.height, r.width, 3], (i) => (i * 11) % 253),
+    );
   });
   const transparent = edit && clear > 0 ? { left: 0, top: 0, width: clear, height: edit.height } : undefined;
   return {
@@ -111,12 +115,19 @@ export interface Outcome {
   readonly notes?: readonly string[];
 }
 
+export function askForPlan(companion: RunningCompanion, plan: PlanRequest): Promise<Answer> {
+  const headers = { 'content-type': 'application/json' };
+  return companion.ask('/v1/plans', { method: 'POST', headers, body: Buffer.from(JSON.stringify(plan)) });
+}
+
+export async function planOf(companion: RunningCompanion, plan: PlanRequest): Promise<Plan> {
+  const answer = await askForPlan(companion, plan);
+  if (answer.status !== 200) throw new Error(answer.body.toString());
+  return answer.json<Plan>();
+}
+
 export async function planned(companion: RunningCompanion, plan: PlanRequest): Promise<Outcome> {
-  const answer = await companion.ask('/v1/plans', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: Buffer.from(JSON.stringify(plan)),
-  });
+  const answer = await askForPlan(companion, plan);
   if (answer.status !== 200) return { error: answer.json<{ detail: string }>().detail };
   const { task, taskReason, model, adapters, provider, steps, guidance, bounds, workSize, notes } =
     answer.json<Plan>();
