@@ -49,6 +49,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'shared',
   ],
   'server/jobs': ['server/engine', 'server/disk', 'shared'],
+  'server/autostart': ['server/disk', 'shared'],
   'server/http': [
     'server/jobs',
     'server/engine',

@@ -4,6 +4,7 @@ import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
 import type { Plan, PlanRequest } from '../../shared/protocol/plan.ts';
 import type { EditRequest } from '../../shared/protocol/request.ts';
 import { resolveTask } from '../../shared/tasks.ts';
+import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
 import { findModel, listAdapters, type ModelEntry } from '../catalogue/catalogue.ts';
 import { Estimate, workOf } from '../pipeline/estimate.ts';
 import { extendedSize, paintedAround } from '../pipeline/extend.ts';
@@ -63,9 +64,17 @@ export async function planEdit(
   const { provider, form, memory, notes: memoryNotes, isLoaded } = await placeModel(engine, request);
   const { family, measured, stepOperations } = await inspectModel(form);
   const adapters = await listAdapters(form);
+  const defaults = await adapterDefaults(form);
   const { id, maxSequence } = form;
   const limit = memory && { fittingSequence: memory.fittingSequence };
-  const edit = resolveEdit(request, sizes, { id, family, maxSequence, adapters, ...limit });
+  const edit = resolveEdit(request, sizes, {
+    id,
+    family,
+    maxSequence,
+    adapters,
+    adapterDefaults: defaults,
+    ...limit,
+  });
   const adapterNotes = await Promise.all(edit.adapters.map(({ name }) => notesOfAdapter(form, name)));
   const earlier = await readTimings(provider, id);
   const work = workOf(edit.layout, stepOperations);

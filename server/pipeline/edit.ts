@@ -32,7 +32,11 @@ export async function runEdit(
   earlier?: StageTimings,
   loading?: number,
 ): Promise<StageTimings | undefined> {
-  const installed = { ...networks.spec, adapters: await networks.listAdapters() };
+  const installed = {
+    ...networks.spec,
+    adapters: await networks.listAdapters(),
+    adapterDefaults: await networks.adapterDefaults(),
+  };
   const edit = resolveEdit(input.request, sizesOf(input), installed);
   const adapterNotes = await networks.openAdapters(edit.adapters.map(({ name }) => name));
   const progress = new Progress(networks, edit, input, hooks, earlier);

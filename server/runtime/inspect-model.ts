@@ -2,11 +2,12 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { ModelFamily } from '../../shared/conventions.ts';
-import { findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
+import { familyOf, findAdapter, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import { openAdapter } from '../checkpoints/lora/adapter.ts';
 import { operationsOf } from '../models/flux.ts';
 import { defaultLength, readLength } from '../models/tokenizers.ts';
-import { familyOf, type MeasuredModel, measureModel, openWeights } from './measure-model.ts';
+import { type MeasuredModel, measureModel } from './measure-model.ts';
+import { openWeights } from './open-model.ts';
 
 export interface InspectedModel {
   readonly measured: MeasuredModel;
@@ -34,7 +35,7 @@ export async function inspectModel(model: ModelEntry): Promise<InspectedModel> {
   );
   const value: InspectedModel = {
     measured,
-    family: familyOf(model, measured.flux),
+    family: await familyOf(model),
     stepOperations: (tokens) => operationsOf(measured.flux, tokens, textTokens),
   };
   models.set(model.id, { stamp: await stampOf(measured.files), value });

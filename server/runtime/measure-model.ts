@@ -1,19 +1,16 @@
-/** What the headers of a model's files tell, read without ONNX Runtime: the companion plans edits with it. */
-import path from 'node:path';
-import type { ModelFamily } from '../../shared/conventions.ts';
-import { type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
-import { WeightsFile } from '../checkpoints/weights-file.ts';
+/** What the headers of a model's files tell: memory and time are planned from it. Nothing here loads ONNX Runtime. */
+import type { ModelEntry } from '../catalogue/catalogue.ts';
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { buildCLIP } from '../models/clip.ts';
 import { buildFlux, type FluxSizes, fluxSizes } from '../models/flux.ts';
-import { inChannels } from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
 import { defaultLength } from '../models/tokenizers.ts';
 import { buildVAEDecoder } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
-import { computedFile } from '../quantize/quantized-cache.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import type { ActivationSizes, WeightForm } from './memory-plan.ts';
+import { openWeights } from './open-model.ts';
 
 export interface MeasuredModel {
   readonly form: WeightForm;
@@ -23,25 +20,6 @@ export interface MeasuredModel {
   readonly files: readonly string[];
   /** Of all of them. */
   readonly bytes: number;
-}
-
-/** What a model's weights were trained as: of a model that the hub publishes, the transformer's columns tell. */
-export function familyOf({ family }: ModelEntry, sizes: FluxSizes): ModelFamily {
-  return family ?? (sizes.inChannels === inChannels.fft ? 'fft' : 'fill');
-}
-
-/** @throws CodedError `model-missing`, `model-file-invalid` */
-export async function openWeights(model: ModelEntry) {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  return {
-    transformer: await WeightsFile.open(
-      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
-      'transformer',
-    ),
-    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5'), 't5'),
-    clip: await WeightsFile.open(at('clip'), 'clip'),
-    vae: await WeightsFile.open(at('vae'), 'vae'),
-  };
 }
 
 /**
