@@ -9,7 +9,7 @@ export interface Work {
   readonly encoding: number;
   /** Multiplications and additions of one step. */
   readonly step: number;
-  /** The target's pixels. */
+  /** The target's pixels, decoded and put under the mask. */
   readonly decoding: number;
 }
 

@@ -76,7 +76,8 @@ export class Progress {
     const seconds = Math.round(performance.now() - this.#stageStarted) / 1000;
     this.#seconds[stage] = seconds;
     if (stage === 'encoding') this.#estimate.encoded(seconds);
-    if (stage === 'decoding') this.#estimate.decoded(seconds);
+    // What follows the last step: the decoding, and the layer that is made of it.
+    if (stage === 'compositing') this.#estimate.decoded(this.#seconds.decoding + seconds);
   }
 
   /** Reports a step of the denoising, with a preview where one was asked for and is due. */

@@ -2,10 +2,9 @@ import type { Provider } from '../../shared/protocol/provider.ts';
 import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
 import { findAdapter, listAdapters, type ModelEntry } from '../catalogue/catalogue.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
-import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
-import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
+import { buildFlux, operationsOf } from '../models/flux.ts';
 import {
   inChannels,
   type Latent,
@@ -14,8 +13,6 @@ import {
   type PromptEmbeddings,
 } from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
-import { defaultLength } from '../models/tokenizers.ts';
-import { buildVAEDecoder } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
 import { type AdaptersInUse, adapterStore } from './adapters.ts';
 import { requireFinite } from './finite-results.ts';
