@@ -147,12 +147,8 @@ function chooseAdapters(task: Task, { family, adapters }: InstalledModel): Adapt
 }
 
 function conventionOf({ family }: InstalledModel, adapters: readonly AdapterScale[]): Convention {
-  return conventions[
-    conventionName(
-      family,
-      adapters.map(({ name }) => name),
-    )
-  ];
+  const active = adapters.filter(({ scale }) => scale !== 0).map(({ name }) => name);
+  return conventions[conventionName(family, active)];
 }
 
 /** Where a model was not trained for a task: with what it would be, or which model was. */

@@ -97,7 +97,7 @@ describe('an edit is settled', () => {
     });
     expect(asked.notes).toContain('An adapter sets guidance 30.');
     const without = resolve({ adapters: [{ name: 'turbo', scale: 0 }] }, masked, distilled);
-    expect(without).toMatchObject({ steps: 28, sources: { steps: 'model' } });
+    expect(without).toMatchObject({ steps: 50, sources: { steps: 'model' } });
   });
 
   it('by task and model where nothing is asked for', () => {
@@ -137,6 +137,10 @@ describe('an edit is settled', () => {
 
   it('as plain FLUX.1-Fill-dev where none of its adapters is ACE++’s', () => {
     expect(resolve({ adapters: [] })).toMatchObject({ steps: 50, guidance: 30 });
+    expect(resolve({ adapters: [{ name: 'portrait', scale: 0 }] })).toMatchObject({
+      steps: 50,
+      guidance: 30,
+    });
     expect(resolve({ adapters: one('my-own') })).toMatchObject({ steps: 50, guidance: 30 });
     expect(resolve({ adapters: [...one('my-own'), ...one('portrait')] })).toMatchObject({
       steps: 28,
