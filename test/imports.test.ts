@@ -95,7 +95,7 @@ function folderOf(file: string): string | undefined {
 
 test('every source file lies in a folder whose imports are settled, and the map of CONTRIBUTING.md shows it', () => {
   expect(files.filter((file) => folderOf(file) === undefined)).toEqual([]);
-  const map = /## The map[^\n]*\n\n((?: {4}.*\n|\n)+)/.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
+  const map = /## Map[^\n]*\n\n((?: {4}.*\n|\n)+)/.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
   const names = Object.keys(mayImport).map((folder) => `${path.posix.basename(folder)}/`);
   expect(names.filter((name) => !map.includes(name))).toEqual([]);
 });
