@@ -1,7 +1,7 @@
 import { type Language, pattern } from '../language.ts';
 
 const colour =
-  '(?:(?:hell|dunkel|matt|knall|blass|tief|himmel|smaragd|oliv|gras|moos|feuer|wein|marine|rosen|pastell|gold|senf|zitronen)-?)*(?:rot|grun|gruen|blau|gelb|orange|lila|violett|rosa|pink|braun|schwarz|weiss|grau|beige|turkis|tuerkis|golden|silbern|silber|gold|blond|rotlich|roter|blauer|gruner|bunt)';
+  '(?:(?:hell|dunkel|matt|knall|blass|tief|himmel|smaragd|oliv|gras|moos|feuer|wein|marine|rosen|pastell|gold|senf|zitronen)-?)*(?:rot|grun|gruen|blau|gelb|orange|lila|violett|rosa|pink|braun|schwarz|weiss|grau|beige|turkis|tuerkis|golden|silbern|silber|gold|blond|terrakotta|petrol|senfgelb|mint|anthrazit|bordeaux|rotlich|roter|blauer|gruner|bunt)';
 const ends =
   '(?=\\s*(?:$|[.,;!?:)]|bitte|danke|machen|farben|faerben|streichen|sein|haben|werden|statt|anstatt|anstelle|und\\b|aber\\b|wie\\b|umfarben|umfaerben|anmalen|lackier\\w*|einfarben))';
 const material =
@@ -14,16 +14,21 @@ export const german: Language = {
     /\b(der|die|das|den|dem|des|ein|eine|einen|einer|eines|und|mit|im|in|auf|zu|ist|sind|soll|sollen|bitte|mach|mache|nicht|aus|es|hier|statt|kein|keine|ohne|mehr|vom|von|als|wie|ich|du|fur|etwas|bild)\b/g,
   rules: {
     trace: [
+      /\b\w*(skizze|gekritzel|kritzelei|strichzeichnung|entwurf|lineart|scribble)\b.*\b(foto\w*|echt\w*|realistisch\w*|rendering)\b/,
+      /\b(foto\w*|realistisch\w*|rendering)\b.*\b(aus|von|nach) \w+ \w*(skizze|gekritzel|kritzelei|zeichnung|entwurf|scribble)\b/,
       /\b(aus|nach|anhand|entlang) (dieser|der|meiner|dem|diesem|meinem) \w*(skizze|zeichnung|kritzelei|strichzeichnung|umriss|linien|tiefenkarte|kanten|lineart)\b/,
       /\b(skizze|zeichnung|kritzelei|strichzeichnung|lineart)\b.*\b(in ein|zu einem|als) (\w+ )?\w*(foto|bild|rendering)\b/,
       /\b(folge|folgen|halte dich an|nutze|benutze|nimm|verwende)\b.*\b(linien|kanten|umrissen?|konturen|skizze|zeichnung|tiefenkarte)\b/,
     ],
     colorize: [
+      /\b(schwarz-?weiss|sw-?|sepia|graustufen)\w*\b.*\b(farbe|bunt|farbig)\b/,
+      /\b(alte|altes|dieses|das) \w*(foto|bild)\b.*\b(in farbe|farbig|bunt)\b/,
       /\b(nach)?(kolorier|colorier)\w*/,
       /\b(schwarz-?weiss|sw-)\w*.*\b(farbig|in farbe|farbe geben|einfarb\w*|bunt)\b/,
       /\b(farbig|in farbe|bunt)\b.*\bschwarz-?weiss/,
     ],
     extend: [
+      /\b(querformat|hochformat|breitformat|panorama|16:9)\b/,
       /\b(erweiter|verbreiter|outpaint|ausdehn|dehne)\w*/,
       /\b(vergrossere?|vergroessere?)\w*.*\b(leinwand|rahmen|bildausschnitt|ausschnitt|format|arbeitsflache)\b/,
       /\b(leinwand|rahmen|bildausschnitt|ausschnitt|arbeitsflache)\b.*\b(vergrosser|vergroesser|grosser|groesser|breiter|hoher)\w*/,
@@ -32,6 +37,7 @@ export const german: Language = {
       /\b(mehr|etwas|zusatzlich\w*) (platz|raum|rand|hintergrund|luft|weissraum|umgebung)\b/,
       /\bmehr \w+ (\w+ )?(links|rechts|oben|unten|an den seiten|ringsum|rundherum|auf beiden seiten)\b/,
       /\b(full|fuell|erganz|ergaenz)\w*.*\b(leere?n?|fehlende?n?|transparente?n?|weisse?n?|freie?n?)? ?(rand|rander|raender|flachen?|bereiche?|stellen?|ecken|streifen)\b/,
+      /\b(links|rechts|oben|unten|ringsum|rundherum|drumherum)\b.*\bmehr \w+\b|\bzu (eng|knapp) (beschnitten|geschnitten|am rand)\b/,
       /\b(herauszoomen|rauszoomen|zoom\w* (he)?raus)\b/,
       /\b(breiter|hoher|langer) machen\b|\bmach\w* (das|dieses)? ?(bild|foto) (breiter|hoher)\b/,
     ],
@@ -82,7 +88,8 @@ export const german: Language = {
       pattern`\b(als|wie|in) (?:eine?n? )?(?:\w+ )?\w*${style}\b`,
       /\b(aussehen|aussieht|wirken) (wie|als)\b|\b(soll|sollen|lass|lasse)\b.*\b(aussehen|wirken)\b/,
       /\b(form|falten|struktur|pose|haltung|umriss|aufbau)\b.*\b(behalten|beibehalten|erhalten|bleiben|lassen|bleibt)\b/,
-      /\b(gleiche|selbe) (form|struktur|pose|haltung)\b/,
+      /\b(geschnitzt|gemeisselt|gestrickt|gehakelt|bestickt|gemalt|gezeichnet)\b/,
+      /\b(gleiche|gleiches|selbe|selbes|dasselbe) (gesicht|form|struktur|pose|haltung)\b/,
     ],
     add: [
       /\b(fuge|fuege|hinzufug|hinzufueg|erganz|einfug|einfueg|setze?|stelle?|platzier|leg|lege|zeichne?|male?|pack)\w*\b/,

@@ -3,7 +3,7 @@ import { type Language, pattern } from '../language.ts';
 const shades =
   '(?:dark|darker|light|lighter|bright|brighter|pale|paler|deep|deeper|matte?|navy|sky|royal|emerald|lime|forest|neon|pastel|warm|bit|more|slightly|much)';
 const colour =
-  '(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|beige|turquoise|teal|cyan|magenta|gold|golden|silver|navy|blonde?|brunette|ginger|maroon|burgundy|cream|khaki|olive|emerald|coral|lilac|mint|bluer|redder|greener)';
+  '(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|beige|turquoise|teal|cyan|magenta|gold|golden|silver|navy|blonde?|brunette|ginger|maroon|burgundy|cream|khaki|olive|emerald|terracotta|mustard|petrol|aqua|peach|lavender|crimson|scarlet|indigo|burnt orange|ivory|rust|sage|coral|lilac|mint|bluer|redder|greener)';
 const tinted = `(?:${shades}[ -])*${colour}`;
 /** After a colour, a noun would make it a description: "make it a red car". */
 const ends =
@@ -20,16 +20,20 @@ export const english: Language = {
     /\b(the|an?|of|to|it|its|this|that|and|with|in|on|is|are|please|make|her|his|my|at|from|for|you|into|out|like|here|i|not|more)\b/g,
   rules: {
     trace: [
+      /\b(sketch|scribble|doodle|line ?art|line drawing|wireframe|blockout|linework|depth ?map)\b.*\b(photo\w*|real\w*|render\w*)\b/,
+      /\b(photo\w*|real\w*|render\w*)\b.*\b(of|from|out of) (this|the|my|that) (\w+ )?(sketch|scribble|doodle|line ?art|line drawing|drawing|wireframe|linework|depth ?map)\b/,
       /\b(turn|make|convert|render|transform)\b.*\b(this|the|my|that)\s+(rough |quick |pencil |line )*(sketch|drawing|doodle|scribble|line ?art|lineart|outline|line drawing|wireframe|blockout|depth ?map|linework)\b.*\b(into|to|as|in|a photo|real|realistic|photo)\b/,
       /\b(follow|use|keep|respect|trace|stick to)\b.*\b(lines|edges|outlines?|contours?|sketch|drawing|depth ?map|linework|scribble|doodle)\b/,
       /\b(from|based on|according to|guided by) (this|the|my) (rough |pencil )*(sketch|drawing|doodle|outline|edges|depth ?map|line ?art|linework|scribble)\b/,
     ],
     colorize: [
+      /\b(black and white|b ?& ?w|bw|gr[ae]y ?scale|monochrome|sepia)\b.*\b(colou?rs?|colou?rful)\b/,
       /\bcolou?ri[sz]e\b/,
       /\b(add|give|bring|put|restore) .*colou?rs?\b.*\b(black and white|b ?&? ?w|gr[ae]y ?scale|monochrome|old photo)\b/,
       /\b(black and white|b&w|gr[ae]y ?scale|monochrome)\b.*\b(in|into|to) (full )?colou?r\b/,
     ],
     extend: [
+      /\b(landscape|portrait|panorama|widescreen|16[:x]9|vertical|horizontal|square) (format|orientation|version|crop)\b/,
       /\b(out-?paint|un-?crop)\w*/,
       /\b(extend|expand|widen|enlarge|grow|broaden|continue|stretch out)\b(?!.*\b(neck|arm|leg|hair|skirt|sleeves?|smile|beard)\b)/,
       /\b(zoom(ed)? out|pull back)\b/,
@@ -38,9 +42,11 @@ export const english: Language = {
       pattern`\b(more|extra) \w+( \w+)? ${area}\b`,
       /\b(fill|complete|paint)\b.*\b(missing|empty|blank|transparent|white) (areas?|parts?|space|margins?|edges?|borders?|strips?|bits?|region)\b/,
       /\b(fill|paint)\b.*\b(margins?|borders?|gaps?)\b/,
+      /\b(too tight|tightly cropped|cropped too)\b|\b(need|want|leave|give)\b.*\b(room|space) (for|around|above|below|to|on)\b/,
       /\b(beyond|past) the (frame|edges?|borders?|canvas)\b/,
     ],
     enhance: [
+      /\b(fix|improve|correct|restore|repair) .*\b(focus|sharpness|blur|quality|resolution|pixels)\b/,
       /\b(sharpen|de-?blur|un-?blur|de-?noise|up-?scal|up-?res|super-?res|enhance)\w*/,
       /\b(sharper|crisper|less blurry|less noisy|less grainy|less pixelated|higher res\w*|high(er)? resolution|hi-?res|more detailed)\b/,
       /\b(make|get|bring)\b.*\b(crisp|sharp|clearer|in focus)\b(?! \w)/,
@@ -61,11 +67,14 @@ export const english: Language = {
       /\b(change|alter|adjust|shift|modify|switch|pick|fix) .*\b(colou?rs?|hue|tint|shade)\b/,
       /\b(different|another|other|new) colou?r\b/,
       pattern`\b(make|turn|paint|dye|tint|colou?r|want|get|have|change|switch)\b (?!.*\b(a|an|some) [\w-]+$)(?:it|this|that|them|these|those|the|her|his|their|my|all|everything|its|both)\b.*?\b(?:to |in |into )?(?:a (?:bit|little|touch|shade|nice|lot) )?${tinted}${ends}`,
+      pattern`\b(?:prefer|like|love|want|fancy|imagine|see|picture)\b.*\b(?:the|these|those|this|that|it|them|her|his)\b.*\b(?:in )?(?:a )?${tinted}${ends}`,
       pattern`\b(should|could|can|must|needs to|has to|ought to)\b.*\bbe (?:more |a bit |rather )?${tinted}${ends}`,
       pattern`\b(replace|swap|exchange)\b.*\b(with|for|by|to) ${tinted}${ends}`,
       pattern`\b(change|switch|go)\b.* (?:from ${tinted} )?to ${tinted}${ends}`,
       pattern`^(?:in |a bit |a little )?(?:more )?${tinted}[ .!?]*(?:please|pls)?[ .!?]*$`,
       pattern`\b${tinted} (?:instead|rather than|not ${colour})`,
+      pattern`\b(?:look|looks|looking|be|better|nicer|rather|wear|wearing|try|want)\b.*\bin (?:a )?${tinted}${ends}`,
+      pattern`\b(?:paint|make|dye|colou?r)\b (?:it|this|that|them|the|her|his)\b.*\b(?:the same )?${tinted} (?:as|like) `,
       /\b(desaturate|(remove|take out|drop) the colou?rs?)\b/,
     ],
     remove: [
@@ -85,9 +94,11 @@ export const english: Language = {
       pattern`\b(in|with) (?:the |a |an )?.*\b(?:style|look) of\b`,
       pattern`\b(in|as|into|like|to) (?:a |an |the )?(?:[\w-]+ ){0,3}${style}\b`,
       /\b(look|looks|looking|seem) (like|as if|made of|older|younger|new|used|worn|more modern)\b/,
+      pattern`\bgive\b.*\ba (?:[\w-]+ )?(?:${material}|brass|satin|glossy|rough|smooth) (?:finish|look|texture|surface|coating)\b`,
       /\b(restyle|stylize|stylise|re-?texture|retexture)\b/,
       /\bmade (out )?of\b.*\b(instead|now)\b/,
-      /\b(same|keep(ing)?) (the |its |her |his )?(shape|structure|pose|folds|form|outline|geometry|composition|layout)\b/,
+      pattern`^(?:as|like) (?:a |an )?(?:[\w-]+ ){0,2}?(?:${material}|carved|sculpted|painted|drawn|embroidered)\b`,
+      /\b(same|keep(ing)?) (the |its |her |his )?(shape|face|features|structure|pose|folds|form|outline|geometry|composition|layout)\b/,
     ],
     add: [
       /\b(add|insert|place|put|draw|include|paint in|introduce)\b/,

@@ -1,7 +1,7 @@
 import { type Language, pattern } from '../language.ts';
 
 const colour =
-  '(?:roj[oa]s?|verdes?|azul(?:es)?|amarill[oa]s?|naranjas?|morad[oa]s?|violetas?|lilas?|rosas?|marron(?:es)?|castan[oa]s?|negr[oa]s?|blanc[oa]s?|gris(?:es)?|beis|beige|turquesa|dorad[oa]s?|platead[oa]s?|rubi[oa]s?|pelirroj[oa]s?|granate|caqui|celeste)';
+  '(?:roj[oa]s?|verdes?|azul(?:es)?|amarill[oa]s?|naranjas?|morad[oa]s?|violetas?|lilas?|rosas?|marron(?:es)?|castan[oa]s?|negr[oa]s?|blanc[oa]s?|gris(?:es)?|beis|beige|turquesa|dorad[oa]s?|platead[oa]s?|rubi[oa]s?|pelirroj[oa]s?|granate|terracota|mostaza|ocre|coral|salmon|caqui|celeste)';
 const shade =
   '(?: (?:clar[oa]|oscur[oa]|mate|viv[oa]|palid[oa]|esmeralda|marino|cielo|pastel|intens[oa]|limon|oliva|fosforito|electrico|brillante)s?)*';
 const ends =
@@ -16,25 +16,32 @@ export const spanish: Language = {
     /\b(el|la|los|las|un|una|unos|del|de|y|con|en|es|sobre|al|mas|no|que|este|esta|por|para|sin|se|su|lo|pon|haz|quiero|muy|a|puedes|favor|porfa)\b/g,
   rules: {
     trace: [
+      /\b(boceto|garabato|esbozo|croquis|line ?art)\b.*\b(foto\w*|real|realista|render)\b/,
+      /\b(foto\w*|real|realista|render)\b.*\b(boceto|garabato|esbozo|croquis|mi dibujo|line ?art)\b/,
       /\b(convierte|convertir|transforma|transformar|pasa|pasar|haz|hacer)\b.*\b(boceto|dibujo|garabato|esbozo|line ?art|mapa de profundidad|croquis)\b.*\b(foto\w*|imagen|render|realista|real)\b/,
       /\b(sigue|seguir|siguiendo|respeta|respetando|usa|utiliza)\b.*\b(lineas|contornos?|bordes|trazos?|boceto|dibujo|mapa de profundidad)\b/,
       /\b(a partir de|segun|basado en) (este|esta|el|la|mi) (boceto|dibujo|garabato|contorno|esbozo|croquis)\b/,
     ],
     colorize: [
+      /\b(blanco y negro|sepia|monocromo)\b.*\bcolor(es)?\b/,
+      /\bcolor\b.*\b(blanco y negro|sepia)\b/,
       /\bcoloriza\w*/,
       /\b(colorea|colorear|color a|dale color|dar color|pon color)\b.*\b(blanco y negro|antigua|vieja|gris)/,
       /\bblanco y negro\b.*\b(en|a) color\b/,
     ],
     extend: [
+      /\bformato (horizontal|vertical|apaisado|panoramico|cuadrado|retrato)\b/,
       /\b(extiend|extender|expand|ampli|ensanch|alarga|prolonga|continua|outpaint|agrand)\w*\b(?!.*\b(detalles?|4k|resolucion|ojos|boca|pelo|falda)\b)/,
       /\bmas (espacio|sitio|margen|fondo|aire|lienzo|hueco)\b/,
       /\bmas (de )?\w+ (\w+ )?(a la izquierda|a la derecha|arriba|abajo|a los lados|alrededor|por encima)\b/,
       /\b(rellen|complet)\w*\b.*\b(vaci[oa]s?|que falta|transparentes?|en blanco|bordes?|margen(es)?|alrededor|huecos?)\b/,
       /\b(aleja|alejar|zoom hacia (a)?fuera)\w*\b/,
       /\b(imagen|foto|lienzo|encuadre)\b.*\bmas (ancha?o?|alta?o?)\b|\bmas (ancha?o?|alta?o?)\b.*\b(imagen|foto|lienzo)\b/,
+      /\b(encuadre|recorte|foto|imagen)\b.*\b(muy|demasiado) (justo|cerrado|apretad[oa])\b/,
       /\bmas alla (del?|de los?) (marco|bordes?)\b/,
     ],
     enhance: [
+      /\b(enfoca|enfoque)(la|lo|las|los|r|rla|rlo)?\b|\b(salio|sale|esta|quedo) (movid[oa]|borros[oa]|desenfocad[oa])\b/,
       /\b(nitid[oa]s?|nitidez|enfoca|enfocar|enfocad[oa])\b/,
       /\b(desenfoca|desenfocar)\w*\b.*\b(arregla|corrige|quita)\b/,
       /\b(escala|escalar|reescala|upscale|superresolucion)\w*/,
@@ -58,6 +65,8 @@ export const spanish: Language = {
       pattern`\b(?:pon|poner|ponga|haz|hazl[oa]s?|hacer|pint\w*|ponl[oa]s?|colore\w*|vuelve|deja|quiero|cambia\w*|pasa\w*)\b(?!.*\b(?:un|una|unos|unas) \w+ ${colour}${shade}${ends}).*?\b(?:de |en |a )?(?:color )?(?:mas |un poco mas )?${colour}${shade}${ends}`,
       pattern`\b(deberia|deberian|debe|deben|tiene que|sea|sean|fuera)\b (?:ser )?(?:de color )?(?:mas )?${colour}${shade}${ends}`,
       pattern`^(?:en |de |mas |un poco mas )?${colour}${shade}[ .!?]*(?:por favor|porfa)?[ .!?]*$`,
+      pattern`\b(?:prefiero|preferiria|quiero|querria|gustaria|mejor)\b.*\b(?:en|color) (?:color )?${colour}${shade}${ends}`,
+      pattern`^(?:el |la |los |las |su |sus |esta |este ).*\b(?:en|color) (?:color )?${colour}${shade}${ends}`,
       pattern`\b${colour}${shade} (?:en vez|en lugar|mejor)`,
     ],
     remove: [
@@ -75,7 +84,8 @@ export const spanish: Language = {
       pattern`\b(como|en|tipo) (?:una? )?(?:\w+ )?${style}\b`,
       /\b(parezca|parezcan|parecer|aspecto de)\b/,
       /\b(manten|mantener|manteniendo|conserva|conservar|conservando)\w*\b.*\b(forma|pliegues|estructura|pose|silueta|contorno)\b/,
-      /\bmisma (forma|estructura|pose)\b/,
+      /\b(esculpid|tallad|grabad|tejid|bordad|pintad|dibujad)[oa]s? (en|a|con|de)\b/,
+      /\bmism[ao] (cara|forma|estructura|pose)\b/,
     ],
     add: [
       /\b(anad|agreg|insert|coloca|colocar|pon|poner|ponga|dibuj|mete|meter|incluye)\w*\b/,
