@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import path from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
@@ -7,13 +6,14 @@ import { parseMessage } from '../../shared/parse.ts';
 import type { EngineStatus } from '../../shared/protocol/answers.ts';
 import type { EditEventBody } from '../../shared/protocol/events.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
-import { projectRoot } from '../disk/paths.ts';
-import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
+import { cudaAdvice } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
 import { exceptionIn, loadFailure } from '../runtime/load-failure.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
-import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { startProcess } from './start-process.ts';
+import { type SurveyedDevice, surveyDevice } from './survey.ts';
 import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
@@ -73,6 +73,9 @@ interface Job extends EngineEdit {
   cancelled: boolean;
 }
 
+/** The model that is loaded, as it was asked for and as it runs. */
+export type LoadedModel = Extract<FromEngine, { readonly type: 'loaded' }>;
+
 /** The companion's side of the engine process: starts it on demand, ends it when it hangs, tells why it died. */
 export class Engine {
   readonly #options: EngineOptions;
@@ -80,7 +83,8 @@ export class Engine {
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: Provider; model: string } | undefined;
+  #loaded: LoadedModel | undefined;
+  #device: Promise<SurveyedDevice> | undefined;
   #trying: Provider | undefined;
   /** The end of stderr, the oldest line first. */
   #stderr: string[] = [];
@@ -97,6 +101,31 @@ export class Engine {
   get status(): EngineStatus {
     const state = !this.#child ? 'stopped' : !this.#job ? 'idle' : this.#loaded ? 'running' : 'starting';
     return { state, provider: this.#loaded?.provider ?? null, model: this.#loaded?.model ?? null };
+  }
+
+  /** Undefined while none is, such as after an idle time. */
+  get loaded(): LoadedModel | undefined {
+    return this.#loaded;
+  }
+
+  /**
+   * What edits are computed with here: known from the last one, or else found out by a process that loads nothing.
+   * @throws CodedError `provider-unavailable`
+   */
+  device(): Promise<SurveyedDevice> {
+    const { provider } = this.#options;
+    // It needs no trying.
+    if (provider === 'cpu') return Promise.resolve({ provider, dtype: 'float32' });
+    this.#device ??= surveyDevice({
+      unusable: this.#unusable,
+      wanted: provider,
+      seconds: this.#limits.start + this.#limits.probe,
+      setAside: (unusable, reason) => this.#setAside(unusable, reason),
+    }).catch((cause) => {
+      this.#device = undefined;
+      throw cause;
+    });
+    return this.#device;
   }
 
   /** Of the process that runs now, for those who measure or kill it. */
@@ -159,13 +188,7 @@ export class Engine {
 
   #start(): ChildProcess {
     const { provider } = this.#options;
-    const settings: EngineSettings = { unusable: [...this.#unusable], ...(provider && { wanted: provider }) };
-    const child = fork(path.join(projectRoot, 'dist/server/engine.js'), [JSON.stringify(settings)], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      execArgv: ['--enable-source-maps'],
-      env: engineEnvironment(),
-    });
+    const child = startProcess({ unusable: [...this.#unusable], ...(provider && { wanted: provider }) });
     child.on('message', (message) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
     // A process that could not be started has no 'close'.
@@ -210,7 +233,8 @@ export class Engine {
         this.#setAside(message.provider, message.reason);
         break;
       case 'loaded':
-        this.#loaded = { provider: message.provider, model: message.model };
+        this.#loaded = message;
+        this.#device = Promise.resolve({ provider: message.provider, dtype: message.dtype });
         break;
       case 'event':
         job.onEvent(message.event);

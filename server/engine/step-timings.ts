@@ -7,7 +7,7 @@ import type { StageTimings } from '../pipeline/estimate.ts';
 
 const timingsSchema = v.record(
   v.string(),
-  v.object({ encoding: v.number(), step: v.number(), decoding: v.number() }),
+  v.object({ encoding: v.number(), step: v.number(), decoding: v.number(), opening: v.optional(v.number()) }),
 );
 
 /** What the last edit with a model took on a provider, over restarts: the next one tells its time left from the start. */

@@ -19,6 +19,7 @@ import {
 } from '../../shared/protocol/answers.ts';
 import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
+import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 
 /** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
 const longestWait = 30;
@@ -109,6 +110,29 @@ export const routes = {
     status: 200,
     answer: modelsSchema,
     errors: [],
+  },
+  plan: {
+    method: 'POST',
+    path: '/v1/plans',
+    summary:
+      'What an edit would be: its task, size, model, memory, time and notes, from sizes without pixels',
+    params: {},
+    query: {},
+    body: planRequestSchema,
+    status: 200,
+    answer: planSchema,
+    errors: [
+      'task-needs',
+      'instruction-empty',
+      'too-large',
+      'model-unknown',
+      'model-missing',
+      'model-file-invalid',
+      'adapter-unknown',
+      'adapter-invalid',
+      'provider-unavailable',
+      'out-of-memory',
+    ],
   },
   startEdit: {
     method: 'PUT',

@@ -7,7 +7,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { refuseLargeResult } from '../../shared/limits.ts';
 import { sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
-import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
+import { parseHeader, readHeaderLength, type TensorInfo } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { asDiskError, syncFile } from '../disk/durable.ts';
 import { readAt } from '../disk/read-range.ts';
@@ -97,7 +97,8 @@ export async function readRequest(file: string): Promise<EditRequest> {
     const header = parseHeader(json, size - 8 - length, 'The request');
     const request = parseEditRequest(header.metadata.request ?? '');
     const { edit, mask, references } = sortLayers(header.tensors);
-    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length });
+    const margin = mayHaveMargin(header.tensors);
+    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length, margin });
     refuseLargeResult(request);
     for (const [name, { begin }] of header.tensors) {
       checkFormat(name, await readAt(handle, 8 + length + begin, signatureBytes));
@@ -106,6 +107,11 @@ export async function readRequest(file: string): Promise<EditRequest> {
   } finally {
     await handle.close();
   }
+}
+
+/** Whether the picture may be transparent somewhere; only the engine decodes it and sees. */
+function mayHaveMargin(tensors: ReadonlyMap<string, TensorInfo>): boolean {
+  return tensors.has('edit.png') || tensors.has('edit.webp') || tensors.get('edit')?.shape[2] === 4;
 }
 
 const signatureBytes = 12;
