@@ -1,4 +1,4 @@
-/** The person's own weights: ComfyUI's folders, the hub's cache, or wherever they say. They are used where they lie. */
+/** The user's own weights, used in place: in ComfyUI's folders, the hub's cache, or wherever they say. */
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -116,7 +116,7 @@ export class Finder {
     const [first, ...others] = matches.values();
     if (others.length === 0) return first;
     const names = [...matches.values()].map((match) => match.path).join(', ');
-    this.#log(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
+    this.#log(`Several files could be ${file}: ${names}. None is used; name one with --from to use it.`);
     return undefined;
   }
 
@@ -124,7 +124,7 @@ export class Finder {
     const key = `${algorithm} ${file}`;
     const known = this.#digests.get(key);
     if (known) return known;
-    if (size > 2 ** 28) this.#log(`Reading ${file} to see whether it can be used ...`);
+    if (size > 2 ** 28) this.#log(`Reading ${file} to check whether it can be used…`);
     const digest = await digestOfFile(file, size, algorithm, { signal: this.#signal });
     this.#digests.set(key, digest);
     return digest;
@@ -142,7 +142,10 @@ export class Finder {
         const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
         if ([rows, ...columns].join() !== shape.join()) {
           const found = `"${name}" as [${[rows, ...columns].join(', ')}]`;
-          this.#sayOfGGUF(candidate, `it has ${found}, not [${shape.join(', ')}], so it is another model`);
+          this.#sayOfGGUF(
+            candidate,
+            `it has ${found}, not [${shape.join(', ')}], so it is a different model`,
+          );
           return undefined;
         }
         // Vectors have 16 bits in either.
@@ -155,7 +158,7 @@ export class Finder {
         .find((tensor) => !isComputable(tensor) && !isBlockType(tensor.dtype));
       if (foreign) {
         this.#log(
-          `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
+          `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which is not supported: it is not used.`,
         );
         return undefined;
       }
@@ -180,7 +183,7 @@ export class Finder {
 
   /** A person who has a GGUF file means to use it: what is fetched instead is four times as large. */
   #sayOfGGUF({ path: file }: Candidate, reason: string): void {
-    if (isGGUF(file)) this.#log(`${file} is not taken: ${reason}.`);
+    if (isGGUF(file)) this.#log(`${file} is not used: ${reason}.`);
   }
 }
 
