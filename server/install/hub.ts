@@ -126,7 +126,7 @@ export class Hub {
       throw new CodedError('hub-refused', {
         detail: `${this.#endpoint.origin} has no ${name} at revision ${file.revision} (404).`,
         remedy:
-          'The file may have moved: update ACE++ Layers. If HF_ENDPOINT is set, the mirror may not have it.',
+          'Update ACE++ Layers, because the file may have moved. If HF_ENDPOINT is set, the mirror may not have it.',
       });
     }
     throw new CodedError('hub-refused', {

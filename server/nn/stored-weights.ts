@@ -52,7 +52,7 @@ export function adapterValues(graph: Graph, tensor: StoredTensor, shape = tensor
   const type = adapterElementType[tensor.dtype];
   if (!type)
     throw adapterInvalid(
-      `${tensor.data.file} has "${tensor.name}" as ${tensor.dtype}, which cannot be computed with.`,
+      `${tensor.data.file} has "${tensor.name}" as ${tensor.dtype}, which is not supported.`,
     );
   const name = tensor.name + (tensor.rows ?? '');
   return graph.castWeight(graph.weight(name, type, shape, tensor.data), graph.type);
@@ -77,7 +77,9 @@ export function product(graph: Graph, x: Value, tensor: StoredTensor, bias: Valu
 /** Rows of a table: int64 [L] -> [L, width]. Only what is taken is converted. */
 export function takenRows(graph: Graph, table: StoredTensor, indices: Value): Value {
   if (table.zeroPoints) {
-    throw invalidFile(`${table.data.file} has "${table.name}" in 4 bits, but it is a table.`);
+    throw invalidFile(
+      `${table.data.file} has "${table.name}" in 4 bits, which is not supported for a table.`,
+    );
   }
   if (isFloat8(table.dtype)) return takenFloat8(graph, table, table.dtype, indices);
   const rows = graph.cast(graph.gather(stored(graph, table), indices), graph.type);
@@ -117,6 +119,6 @@ function stored(graph: Graph, tensor: StoredTensor, seenAs = tensor.shape): Valu
 
 function typeOf({ name, dtype, data }: StoredTensor): ElementType {
   const type = elementType[dtype];
-  if (!type) throw invalidFile(`${data.file} has "${name}" as ${dtype}, which cannot be computed with.`);
+  if (!type) throw invalidFile(`${data.file} has "${name}" as ${dtype}, which is not supported.`);
   return type;
 }
