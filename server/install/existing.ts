@@ -1,4 +1,4 @@
-/** The person's own weights: ComfyUI's folders, the hub's cache, or wherever they say. They are used where they lie. */
+/** The user's own weights, used in place: in ComfyUI's folders, the hub's cache, or wherever they say. */
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -123,7 +123,7 @@ export class Finder {
     const [first, ...others] = matches.values();
     if (others.length === 0) return first;
     const names = [...matches.values()].map((match) => match.path).join(', ');
-    this.#log(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
+    this.#log(`Several files could be ${file}: ${names}. None is used; name one with --from to use it.`);
     return undefined;
   }
 
@@ -146,7 +146,7 @@ export class Finder {
     const key = `${algorithm} ${file}`;
     const known = this.#digests.get(key);
     if (known) return known;
-    if (size > 2 ** 28) this.#log(`Reading ${file} to see whether it can be used ...`);
+    if (size > 2 ** 28) this.#log(`Reading ${file} to check whether it can be used…`);
     const digest = await digestOfFile(file, size, algorithm, { signal: this.#signal });
     this.#digests.set(key, digest);
     return digest;

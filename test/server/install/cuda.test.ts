@@ -119,7 +119,7 @@ describe('installing CUDA', () => {
     await install();
     await expectWhole();
     expect(answers).toBeGreaterThan(12);
-    expect(said.join('\n')).toContain('a part of it arrived wrong');
+    expect(said.join('\n')).toContain('part of it was corrupted on the way');
   });
 
   it('goes on where it was ended, fetching nothing twice; until then nothing is loaded', async () => {
@@ -141,7 +141,7 @@ describe('installing CUDA', () => {
     const [first, ...others] = archives as [Archive];
     const error = await errorOf(install({ archives: [{ ...first, unpacked: 1e15 }, ...others] }));
     expect(error?.code).toBe('disk-full');
-    expect(error?.detail).toMatch(/^CUDA needs 1000000\.\d GB, and [\d.]+ [GM]B are free in /);
+    expect(error?.detail).toMatch(/^CUDA needs 1000000\.\d GB, but only [\d.]+ [GM]B are free in /);
     const asked = { ...first, licence: 'nvidia-cuda' } as const;
     const refused = await errorOf(install({ archives: [asked], ask: async () => false }));
     expect(refused?.code).toBe('licence-not-accepted');

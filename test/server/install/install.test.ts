@@ -351,7 +351,7 @@ describe('no space', () => {
     const { code, stderr } = await models('install', 'big');
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /To fetch: 1000000\.0 GB\. Free on the disk: [\d.]+ GB\.\ndisk-full: big needs 1000000\.1 GB more/,
+      /To download: 1000000\.0 GB\. Free disk space: [\d.]+ GB\.\ndisk-full: big needs 1000000\.1 GB more/,
     );
     expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
     expect(await readdir(path.join(home, 'models/big'))).toEqual([]);
@@ -536,7 +536,7 @@ describe('a person’s own files', () => {
   it('that were tuned are used where they are named, and said not to be the published ones', async () => {
     const file = await tuned('tuned.safetensors');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
-    expect((await told).stderr).toContain(`yours, ${file} (not the published file: the same network`);
+    expect((await told).stderr).toContain(`yours, ${file} (not the published file, but the same network`);
     expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
@@ -643,9 +643,9 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', place], {}, [known]);
     const { code, stderr } = await told;
     expect([code, stderr]).toEqual([0, expect.stringContaining(`transformer.safetensors: yours, ${file}`)]);
-    expect(stderr).toContain('transformer.gguf: its blocks are written once');
-    expect(/chat.gguf is not taken: .* of "llama"/.test(stderr)).toBe(named === '');
-    expect(/dev.gguf is not taken: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
+    expect(stderr).toContain('transformer.gguf: converting its blocks, once');
+    expect(/chat.gguf is not used: .* of "llama"/.test(stderr)).toBe(named === '');
+    expect(/dev.gguf is not used: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
     expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
     expect(await readlink(inModel('tiny-fill', 'transformer.gguf'))).toBe(file);
     expect(await readdir(path.join(home, 'quantized'))).toEqual([
@@ -714,7 +714,7 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', path.dirname(other)], {}, [
       known,
     ]);
-    expect((await told).stderr).toContain('None is taken; name one with --from');
+    expect((await told).stderr).toContain('None is used; name one with --from');
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
 
@@ -746,9 +746,9 @@ describe('a person’s own files', () => {
     await truncate(clip, 5000);
     const { code, stdout } = await models('verify', 'tiny-fill');
     expect(code).toBe(1);
-    expect(stdout).toMatch(/tiny-fill\/t5\.safetensors is not there\. It is yours/);
+    expect(stdout).toMatch(/tiny-fill\/t5\.safetensors is missing\. It is yours/);
     expect(stdout).toMatch(
-      /tiny-fill\/clip\.safetensors has 5000 bytes, not \d+\. It is yours .* left as it is/,
+      /tiny-fill\/clip\.safetensors has 5000 bytes, not \d+\. It is yours .* left alone/,
     );
     expect((await models('list')).stdout).toContain(`missing: ${t5} no longer exists`);
     fake.forget();
@@ -764,8 +764,8 @@ describe('a person’s own files', () => {
     await cp(await tuned('mine.safetensors'), place);
     const mine = sha256(await readFile(place));
     const { code, stderr } = await install('tiny-fill');
-    expect([code, stderr]).toEqual([0, expect.stringContaining('put there by you')]);
-    expect((await models('remove', 'tiny-fill')).stdout).toContain('you put it there');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('added by you')]);
+    expect((await models('remove', 'tiny-fill')).stdout).toContain('added by you');
     expect(sha256(await readFile(place))).toBe(mine);
     expect(await readdir(path.dirname(place))).toEqual(['transformer.safetensors']);
   });
