@@ -82,10 +82,12 @@ async function loaded(
 ): Promise<MaskPart | undefined> {
   const earlier = document.selection.bounds ? await readSelection(document) : undefined;
   return rolledBack(context, document, 'Read the mask', async () => {
-    await load();
-    const part = await readSelection(document);
-    await restore(document, earlier);
-    return part;
+    try {
+      await load();
+      return await readSelection(document);
+    } finally {
+      await restore(document, earlier);
+    }
   });
 }
 

@@ -249,6 +249,23 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
       expect(found).toEqual([['ACE++: as it is'], 'ACE++: as it is', true]);
     });
 
+    test('can be a saved selection that selects nothing: the earlier selection is there after the error', async () => {
+      await open([{ isBackground: true }]);
+      await panel.photoshop(
+        (controls, [nothing, selected]) => {
+          controls.saveSelection('empty', nothing!);
+          controls.select(selected);
+          controls.simulator.rollbackForgets = true;
+          controls.mark();
+        },
+        [{ bounds: { left: 5, top: 5, right: 5, bottom: 5 } }, earlier],
+      );
+      await choose('empty');
+      await panel.page.getByRole('button', { name: 'Run', exact: true }).click();
+      await panel.page.getByText('The saved selection “empty” selects nothing').waitFor();
+      expect(await panel.photoshop((controls) => controls.isAsMarked())).toBe(true);
+    });
+
     test('can be that of the selected layer, also where several are selected', async () => {
       await open([{ name: 'ramp', mask: 'ramp' }, { name: 'other' }, { isBackground: true }]);
       await panel.photoshop((controls, selected) => {
