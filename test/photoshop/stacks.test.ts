@@ -6,7 +6,7 @@ import { IdentityCompanion } from './identity-companion.ts';
 import { openPanel, type SimulatedPanel } from './panel.ts';
 
 const chromium = findChromium();
-/** `npm run simulate:stacks` takes all 50. */
+/** `npm run simulate` takes 50. */
 const documents = Number(process.env.STACKS ?? 12);
 
 describe.skipIf(!chromium && !process.env.CI)(
@@ -126,7 +126,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(refusals.filter((words) => !/no pixels inside|has no mask/.test(words))).toEqual([]);
       expect(await panel.photoshop((controls) => controls.simulator.images.size)).toBe(0);
       expect(panel.faults).toEqual([]);
-    }, 300_000);
+    }, 900_000);
   },
 );
 
