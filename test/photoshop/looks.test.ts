@@ -14,7 +14,7 @@ const schemes = ['light', 'dark'] as const;
 
 /**
  * What is not of Spectrum's sizes, or has its size from the browser: UXP gives controls no height, and takes none from
- * `rows`. Runs in the page.
+ * `rows`. And pressed buttons that look like the others. Runs in the page.
  */
 function unmeasured(): string[] {
   const rules: CSSStyleRule[] = [];
@@ -39,6 +39,12 @@ function unmeasured(): string[] {
     if (element.matches('textarea') && height < 50) found.push(`${height} px high: ${words}`);
     if (element.matches('.panel') && height !== innerHeight)
       found.push(`${height} px of ${innerHeight}: ${words}`);
+  }
+  // Only a class can mark a pressed button: UXP may not match attributes.
+  for (const pressed of document.querySelectorAll('[aria-pressed="true"]')) {
+    const other = pressed.parentElement?.querySelector('[aria-pressed="false"]');
+    if (other && getComputedStyle(other).backgroundColor === getComputedStyle(pressed).backgroundColor)
+      found.push(`looks as if it were not pressed: ${pressed.outerHTML.slice(0, 80)}`);
   }
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
