@@ -141,8 +141,11 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     if ('bounds' in how) {
       await panel.photoshop((controls) => {
         const layer = controls.simulator.layerOf(controls.simulator.active!, controls.activeIDs()[0]!);
-        const { left, top, right, bottom } = layer.pixels.bounds;
-        layer.pixels = { ...layer.pixels, bounds: { left: left + 1, top, right: right + 1, bottom } };
+        // With its mask, which is linked to it: the pixels that it shows stay the same.
+        for (const part of ['pixels', 'mask'] as const) {
+          const { left, top, right, bottom } = layer[part]!.bounds;
+          layer[part] = { ...layer[part]!, bounds: { left: left + 1, top, right: right + 1, bottom } };
+        }
         controls.simulator.notify();
       });
     } else if ('paint' in how) {
@@ -164,6 +167,26 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     await expect.poll(() => companion.edits.size, patient).toBe(2);
     const [first, second] = pictures();
     expect(second).not.toBe(first);
+  });
+
+  test.each([
+    'moves it below another layer',
+    'clips it',
+    'puts it into a group',
+  ])('counts as kept once the person %s', async (how) => {
+    await press('Run');
+    await panel.photoshop((controls, what) => {
+      const { simulator } = controls;
+      const { state } = simulator.active!;
+      const [result, ...others] = state.layers;
+      if (what === 'clips it') result!.clipped = true;
+      else if (what === 'puts it into a group') {
+        const group = { ...others[0]!, id: simulator.newId(), kind: 'group' as const, children: [result!] };
+        state.layers = [group, ...others];
+      } else state.layers = [others[0]!, result!, ...others.slice(1)];
+      simulator.notify();
+    }, how);
+    await button('Keep').waitFor({ state: 'detached' });
   });
 
   test('counts as kept once its document was closed', async () => {
