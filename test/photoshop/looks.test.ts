@@ -28,7 +28,7 @@ function unmeasured(): string[] {
   const found: string[] = [];
   for (const element of document.querySelectorAll<HTMLElement>('.panel, textarea, input, select, button')) {
     const words = element.outerHTML.slice(0, 80);
-    const { height } = element.getBoundingClientRect();
+    const { height, top } = element.getBoundingClientRect();
     if (height === 0) continue;
     const heights = rules.filter((rule) => rule.style.height !== '' && element.matches(rule.selectorText));
     if (heights.length === 0) found.push(`no height in CSS: ${words}`);
@@ -37,8 +37,9 @@ function unmeasured(): string[] {
     }
     if (element.matches('button') && element.scrollWidth > element.clientWidth) found.push(`cut: ${words}`);
     if (element.matches('textarea') && height < 50) found.push(`${height} px high: ${words}`);
-    if (element.matches('.panel') && height !== innerHeight)
-      found.push(`${height} px of ${innerHeight}: ${words}`);
+    // A title that is drawn pushes the panel down.
+    if (element.matches('.panel') && (height !== innerHeight || top !== 0))
+      found.push(`${height} px of ${innerHeight}, from ${top}: ${words}`);
   }
   // Only a class can mark a pressed button: UXP may not match attributes.
   for (const pressed of document.querySelectorAll('[aria-pressed="true"]')) {
