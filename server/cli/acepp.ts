@@ -28,6 +28,27 @@ const subcommands = new Map<string, Subcommand>([
     },
   ],
   [
+    'edits',
+    {
+      description: 'list, cancel, reorder and remove the edits of the companion that runs',
+      load: async () => (await import('./edits.ts')).edits,
+    },
+  ],
+  [
+    'tokens',
+    {
+      description: 'list and revoke the tokens of paired panels',
+      load: async () => (await import('./tokens.ts')).tokens,
+    },
+  ],
+  [
+    'autostart',
+    {
+      description: 'start the companion when you sign in: on, off or status',
+      load: async () => (await import('./autostart.ts')).runAutostart,
+    },
+  ],
+  [
     'models',
     {
       description: 'list, install, verify and remove models',
@@ -58,6 +79,13 @@ const subcommands = new Map<string, Subcommand>([
     {
       description: 'write a model in 8 or 4 bits and print one line of JSON',
       load: async () => (await import('./quantize.ts')).quantize,
+    },
+  ],
+  [
+    'doctor',
+    {
+      description: 'check what edits need, and say what to do where something is wrong',
+      load: async () => (await import('./doctor.ts')).doctor,
     },
   ],
   [

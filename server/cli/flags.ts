@@ -24,6 +24,7 @@ export interface Flags {
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
   readonly out?: string;
+  readonly plan?: boolean;
   readonly logLevel: LogLevel;
 }
 
@@ -75,6 +76,7 @@ export function readFlags(args: readonly string[]): Flags {
     .option('--adapter <name[=scale]>', 'an adapter of the model; repeat it for several', adapter, [])
     .addOption(new Option('--provider <name>', 'compute only with this provider').choices([...providers]))
     .option('--out <file>', 'the layer as .png, or a layered .psd')
+    .option('--plan', 'only report what the edit would be: size, model, memory, seconds, notes')
     .addOption(logLevelOption())
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })

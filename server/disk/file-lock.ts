@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { copyFile, link, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodedError } from '../../shared/errors.ts';
@@ -13,12 +13,12 @@ export async function lockFile(
   held: (pid: number) => CodedError,
 ): Promise<() => Promise<void>> {
   const own = `${file}.${process.pid}`;
-  await writeFile(own, `${process.pid}\n`, { mode: 0o600 });
+  await writeFile(own, `${process.pid} ${birthOf(process.pid)}`.trim().concat('\n'), { mode: 0o600 });
   try {
     for (;;) {
       if (await appears(own, file)) return () => release(file);
       const holder = await holderOf(file);
-      if (isAlive(holder)) throw held(holder);
+      if (isAlive(holder)) throw held(holder.pid);
       await removeAbandoned(own, file);
     }
   } finally {
@@ -60,20 +60,44 @@ async function removeAbandoned(own: string, file: string): Promise<void> {
 }
 
 async function release(file: string): Promise<void> {
-  if ((await holderOf(file)) === process.pid) await rm(file, { force: true });
+  if ((await holderOf(file)).pid === process.pid) await rm(file, { force: true });
 }
 
-async function holderOf(file: string): Promise<number> {
-  return Number(await readFile(file, 'utf8').catch(() => ''));
+interface Holder {
+  readonly pid: number;
+  /** What `birthOf` said when it took the lock; empty where that isn't known. */
+  readonly birth: string;
 }
 
-function isAlive(pid: number): boolean {
+async function holderOf(file: string): Promise<Holder> {
+  const [pid, ...birth] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
+  return { pid: Number(pid), birth: birth.join(' ') };
+}
+
+function isAlive({ pid, birth }: Holder): boolean {
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     // The process exists, but belongs to another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  // After a restart of the machine, another process may have the number.
+  const now = birthOf(pid);
+  return birth === '' || now === '' || birth === now;
+}
+
+/**
+ * When a process started: in ticks since the machine did, with the id of that start (proc(5), /proc/pid/stat field 22 and
+ * /proc/sys/kernel/random/boot_id). Empty where there is no /proc.
+ */
+function birthOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may have blanks.
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${ticks}`;
+  } catch {
+    return '';
   }
 }

@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import path from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
@@ -7,12 +6,14 @@ import { parseMessage } from '../../shared/parse.ts';
 import type { EngineStatus } from '../../shared/protocol/answers.ts';
 import type { EditEventBody } from '../../shared/protocol/events.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
-import { projectRoot } from '../disk/paths.ts';
-import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
+import { cudaAdvice } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
+import { exceptionIn, loadFailure } from '../runtime/load-failure.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
-import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { startProcess } from './start-process.ts';
+import { type SurveyedDevice, surveyDevice } from './survey.ts';
 import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
@@ -72,6 +73,9 @@ interface Job extends EngineEdit {
   cancelled: boolean;
 }
 
+/** The model that is loaded, as it was asked for and as it runs. */
+export type LoadedModel = Extract<FromEngine, { readonly type: 'loaded' }>;
+
 /** The companion's side of the engine process: starts it on demand, kills it when it hangs, reports why it died. */
 export class Engine {
   readonly #options: EngineOptions;
@@ -79,7 +83,8 @@ export class Engine {
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: Provider; model: string } | undefined;
+  #loaded: LoadedModel | undefined;
+  #device: Promise<SurveyedDevice> | undefined;
   #trying: Provider | undefined;
   /** The last lines of stderr, oldest first. */
   #stderr: string[] = [];
@@ -96,6 +101,31 @@ export class Engine {
   get status(): EngineStatus {
     const state = !this.#child ? 'stopped' : !this.#job ? 'idle' : this.#loaded ? 'running' : 'starting';
     return { state, provider: this.#loaded?.provider ?? null, model: this.#loaded?.model ?? null };
+  }
+
+  /** Undefined while none is, such as after an idle time. */
+  get loaded(): LoadedModel | undefined {
+    return this.#loaded;
+  }
+
+  /**
+   * What edits are computed with here: known from the last one, or else found out by a process that loads nothing.
+   * @throws CodedError `provider-unavailable`
+   */
+  device(): Promise<SurveyedDevice> {
+    const { provider } = this.#options;
+    // It needs no trying.
+    if (provider === 'cpu') return Promise.resolve({ provider, dtype: 'float32' });
+    this.#device ??= surveyDevice({
+      unusable: this.#unusable,
+      wanted: provider,
+      seconds: this.#limits.start + this.#limits.probe,
+      setAside: (unusable, reason) => this.#setAside(unusable, reason),
+    }).catch((cause) => {
+      this.#device = undefined;
+      throw cause;
+    });
+    return this.#device;
   }
 
   /** The current process's id, for measuring or killing it. */
@@ -158,13 +188,7 @@ export class Engine {
 
   #start(): ChildProcess {
     const { provider } = this.#options;
-    const settings: EngineSettings = { unusable: [...this.#unusable], ...(provider && { wanted: provider }) };
-    const child = fork(path.join(projectRoot, 'dist/server/engine.js'), [JSON.stringify(settings)], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      execArgv: ['--enable-source-maps'],
-      env: engineEnvironment(),
-    });
+    const child = startProcess({ unusable: [...this.#unusable], ...(provider && { wanted: provider }) });
     child.on('message', (message) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
     // A process that could not be started emits no 'close'.
@@ -209,7 +233,8 @@ export class Engine {
         this.#setAside(message.provider, message.reason);
         break;
       case 'loaded':
-        this.#loaded = { provider: message.provider, model: message.model };
+        this.#loaded = message;
+        this.#device = Promise.resolve({ provider: message.provider, dtype: message.dtype });
         break;
       case 'event':
         job.onEvent(message.event);
@@ -294,6 +319,11 @@ export class Engine {
   }
 
   #whyItDied(how: string, signal: NodeJS.Signals | null, job: Job): CodedError {
+    const failure = loadFailure(this.#stderr.join('\n'));
+    if (failure) {
+      const detail = `ONNX Runtime cannot be loaded: ${failure.reason}.`;
+      return new CodedError('provider-unavailable', { detail, remedy: failure.remedy });
+    }
     const said = this.#lastWords();
     if (saysOutOfMemory(said)) return outOfMemoryError(`the engine ${how}. ${said}`);
     if (signal === 'SIGKILL' && killsForMemory() > job.killsBefore) {
@@ -349,7 +379,11 @@ export class Engine {
 
   /** The last lines of stderr as one, short enough for a message. */
   #lastWords(): string {
-    const words = this.#stderr.slice(-6).join(' ').replaceAll(/\s+/g, ' ').trim();
+    const exception = exceptionIn(this.#stderr.join('\n'));
+    const words = [exception ?? '', ...this.#stderr.slice(exception ? -2 : -6)]
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+      .trim();
     return words && `It said: ${words.slice(-1200)}`;
   }
 }

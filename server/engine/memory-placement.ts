@@ -3,7 +3,7 @@ import { formsOf, type ModelEntry } from '../catalogue/catalogue.ts';
 import type { ComputeDType } from '../graph/precision.ts';
 import { bytesPerElement } from '../graph/value.ts';
 import { type DeviceMemory, deviceMemory } from '../runtime/device-memory.ts';
-import { measureModel } from '../runtime/load-networks.ts';
+import { measureModel } from '../runtime/measure-model.ts';
 import { gigabytes, type MemoryPlan, planMemory } from '../runtime/memory-plan.ts';
 import type { Provider } from '../runtime/provider.ts';
 
@@ -52,6 +52,31 @@ export async function placeInMemory(
       form,
       note: `“${form.id}” has ${size} of weights, but only ${free} of memory are free: each step rereads them from the disk, which is slow.`,
     };
+  }
+}
+
+export interface FittingModel extends Omit<MemoryPlacement, 'note'> {
+  /** What the person should know: why an earlier one was left out, and how this one runs. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * The first of the models that fits into the memory, in the form that does.
+ * @throws CodedError `out-of-memory` where none fits
+ */
+export async function placeFirst(
+  [model, ...others]: readonly ModelEntry[],
+  provider: Provider,
+  type?: ComputeDType,
+  memory?: DeviceMemory | undefined,
+): Promise<FittingModel> {
+  try {
+    const { note, ...placement } = await placeInMemory(model!, provider, type, memory);
+    return { ...placement, notes: note ? [note] : [] };
+  } catch (cause) {
+    if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
+    const { notes, ...placement } = await placeFirst(others, provider, type, memory);
+    return { ...placement, notes: [cause.detail, ...notes] };
   }
 }
 

@@ -5,6 +5,7 @@ import { editEventBodySchema } from '../../shared/protocol/events.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { providers } from '../../shared/protocol/provider.ts';
 import { editResultSchema } from '../../shared/protocol/result.ts';
+import { computeDTypes } from '../graph/precision.ts';
 
 const provider = v.picklist(providers);
 
@@ -12,6 +13,8 @@ export const toEngineSchema = v.variant('type', [
   /** Runs the request in `folder`, and writes the results there. `runs` counts the attempts, including this one. */
   v.object({ type: v.literal('run'), id: v.string(), folder: v.string(), runs: v.number() }),
   v.object({ type: v.literal('cancel') }),
+  /** Asks what edits will be computed with, before there is one. */
+  v.object({ type: v.literal('survey') }),
   /** Asks whether the engine still responds. */
   v.object({ type: v.literal('ping') }),
 ]);
@@ -24,7 +27,20 @@ export const fromEngineSchema = v.variant('type', [
   v.object({ type: v.literal('trying'), provider }),
   v.object({ type: v.literal('provider-failed'), provider, reason: v.string() }),
   v.object({ type: v.literal('provider-works'), provider }),
-  v.object({ type: v.literal('loaded'), provider, model: v.string() }),
+  /** A model is loaded; `wanted` is the one that the request named, or null. */
+  v.object({
+    type: v.literal('loaded'),
+    provider,
+    dtype: v.picklist(computeDTypes),
+    model: v.string(),
+    wanted: v.nullable(v.string()),
+    /** As it was planned for the device. */
+    memory: v.exactOptional(
+      v.object({ bytes: v.number(), inTurn: v.boolean(), fittingSequence: v.number() }),
+    ),
+  }),
+  /** The answer to `survey`. */
+  v.object({ type: v.literal('surveyed'), provider, dtype: v.picklist(computeDTypes) }),
   v.object({ type: v.literal('event'), event: editEventBodySchema }),
   /** A variant is on disk. */
   v.object({ type: v.literal('result'), result: editResultSchema }),

@@ -7,7 +7,7 @@ import type { StageTimings } from '../pipeline/estimate.ts';
 
 const timingsSchema = v.record(
   v.string(),
-  v.object({ encoding: v.number(), step: v.number(), decoding: v.number() }),
+  v.object({ encoding: v.number(), step: v.number(), decoding: v.number(), opening: v.optional(v.number()) }),
 );
 
 /** How long a model's last edit took on a provider, kept over restarts, so the next one can estimate its time left from the start. */

@@ -1,5 +1,6 @@
 /** The dtype of activations; all providers accumulate in float32. */
-export type ComputeDType = 'float32' | 'bfloat16' | 'float16';
+export const computeDTypes = ['float32', 'bfloat16', 'float16'] as const;
+export type ComputeDType = (typeof computeDTypes)[number];
 
 /**
  * How attention is built: as a single fused node, which providers compute fastest, or from matrix products and a softmax, for

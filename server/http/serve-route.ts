@@ -5,8 +5,8 @@ import { CodedError } from '../../shared/errors.ts';
 import { describeIssue, jsonIn } from '../../shared/parse.ts';
 import { type Body, type Entries, fastifyPath, type Route } from './routes.ts';
 
-/** A JSON body is read no further than this: the longest that the protocol has is `{"code": "123456"}`. */
-const maxJSON = 200;
+/** A JSON body is read no further than this: a plan has an instruction of up to 4,000 characters, which JSON may write as six each. */
+const maxJSON = 40_000;
 
 type Output<E extends Entries> = { readonly [Key in keyof E]: v.InferOutput<E[Key]> };
 type BodyOf<B> = B extends v.GenericSchema ? v.InferOutput<B> : B extends 'binary' ? Readable : undefined;

@@ -105,11 +105,45 @@ class Installation {
         const fetch = await this.#link(choices, finder, installed);
         if (fetch) fetches.push(fetch);
       }
+      for (const { file, reason } of await finder.notTaken(await filesAmong(from))) {
+        log(`${file} is not taken: ${reason}.`);
+      }
+    } else {
+      for (const place of from) log(`${place} is not needed: every file is there already.`);
     }
+    await this.#reportChanges(missing.flat());
     const blocks = await this.#unwrittenBlocks();
     await this.#fetch(fetches, blocks?.missing ?? 0);
     if (blocks) await this.#writeBlocks(blocks);
     log(`${this.#model.id} is installed in ${this.#folder}.`);
+  }
+
+  /** Of what was fetched from a branch: whether the hub has something else there now. What is installed stays as it is. */
+  async #reportChanges(missing: readonly PublishedFile[]): Promise<void> {
+    const { hub, log, signal } = this.#options;
+    for (const part of this.#model.parts) {
+      const known = this.#record[part.file];
+      if (
+        known?.origin !== 'fetched' ||
+        missing.includes(part) ||
+        /^[0-9a-f]{40}$/.test(part.source.revision)
+      )
+        continue;
+      const name = `${part.source.repo}/${part.source.path}`;
+      try {
+        const { digest } = await hub.describe(part.source);
+        if (digestText(digest) === known.digest) continue;
+        log(
+          `${part.file}: ${name} has changed since it was fetched (${known.digest} then, ${digestText(digest)} now). Yours stays; to have the new one, remove the model and install it again.`,
+        );
+      } catch (cause) {
+        signal.throwIfAborted();
+        // Without a connection, what is installed works as before.
+        if (!(cause instanceof CodedError)) return;
+        if (!cause.detail.includes('(404)')) continue;
+        log(`${part.file}: ${name} is no longer there; yours stays, and cannot be fetched again from it.`);
+      }
+    }
   }
 
   /** Whether a part is there as it was installed, or by the person. */
@@ -226,6 +260,7 @@ class Installation {
         ? ''
         : ' (not the published file, but the same network in another format or training)';
     log(`${part.file}: yours, ${match.path}${kind}`);
+    finder.taken(match);
     return true;
   }
 
@@ -332,6 +367,16 @@ class Installation {
 }
 
 type OtherFile = InstalledFile & { readonly path: string };
+
+/** Those of the places that are files. */
+async function filesAmong(places: readonly string[]): Promise<string[]> {
+  const files = await Promise.all(
+    places.map(async (place) =>
+      (await stat(place).catch(() => undefined))?.isFile() ? [path.resolve(place)] : [],
+    ),
+  );
+  return files.flat();
+}
 
 /** @throws CodedError `request-invalid` where a place that the person named is not there */
 async function requirePlaces(from: readonly string[]): Promise<void> {

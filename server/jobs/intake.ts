@@ -7,7 +7,7 @@ import { CodedError } from '../../shared/errors.ts';
 import { refuseLargeResult } from '../../shared/limits.ts';
 import { sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
-import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
+import { parseHeader, readHeaderLength, type TensorInfo } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { asDiskError, syncFile } from '../disk/durable.ts';
 import { readAt } from '../disk/read-range.ts';
@@ -45,9 +45,18 @@ export async function receive(body: Readable, file: string): Promise<Received> {
   } catch (cause) {
     await rm(file, { force: true });
     await drain(body);
-    throw asDiskError(cause);
+    throw body.readableAborted || body.errored ? cutOff(bytes, cause) : asDiskError(cause);
   }
   return { file, sha256: hash.digest('hex'), bytes };
+}
+
+/** Nobody reads this answer, but it's no fault of the companion, and is not logged as one. */
+function cutOff(bytes: number, cause: unknown): CodedError {
+  return new CodedError('request-invalid', {
+    detail: `The connection was closed after ${bytes} bytes of the request.`,
+    remedy: 'Send it again.',
+    cause,
+  });
 }
 
 /** Lets a client send its body to the end, up to the size of any: many read no answer before that. */
@@ -88,7 +97,8 @@ export async function readRequest(file: string): Promise<EditRequest> {
     const header = parseHeader(json, size - 8 - length, 'The request');
     const request = parseEditRequest(header.metadata.request ?? '');
     const { edit, mask, references } = sortLayers(header.tensors);
-    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length });
+    const margin = mayHaveMargin(header.tensors);
+    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length, margin });
     refuseLargeResult(request);
     for (const [name, { begin }] of header.tensors) {
       checkFormat(name, await readAt(handle, 8 + length + begin, signatureBytes));
@@ -97,6 +107,11 @@ export async function readRequest(file: string): Promise<EditRequest> {
   } finally {
     await handle.close();
   }
+}
+
+/** Whether the picture may be transparent somewhere; only the engine decodes it and sees. */
+function mayHaveMargin(tensors: ReadonlyMap<string, TensorInfo>): boolean {
+  return tensors.has('edit.png') || tensors.has('edit.webp') || tensors.get('edit')?.shape[2] === 4;
 }
 
 const signatureBytes = 12;

@@ -16,10 +16,10 @@ export function describeResult(
   origin: EditInput['origin'],
   made: Pick<EditResult, 'variant' | 'seed' | 'provider' | 'timings' | 'stepsReused'>,
 ): EditResult {
-  const { steps, guidance, task, model, adapters, layer, layout } = edit;
+  const { steps, guidance, task, taskReason, model, adapters, layer, layout } = edit;
   const { variant, seed, provider, timings, ...reused } = made;
   const bounds = moved(layer, origin);
-  const settings = { steps, ...reused, guidance, task, model, adapters };
+  const settings = { steps, ...reused, guidance, task, ...(taskReason && { taskReason }), model, adapters };
   return { variant, bounds, seed, ...settings, provider, workSize: layout.target, timings };
 }
 

@@ -4,6 +4,9 @@ import type { Immutable } from '../immutable.ts';
 import { providers } from './provider.ts';
 import { adapterSchema, tasks } from './request.ts';
 
+/** A key of the panels' sentences, such as `words-remove` or `layers-mask`, and what of the instruction decided. */
+export const reasonSchema = v.object({ key: v.string(), words: v.string() });
+
 /** One variant's result: the metadata entry `result` of its container, and the line that the command line prints. */
 export const editResultSchema = v.object({
   variant: v.number(),
@@ -14,6 +17,8 @@ export const editResultSchema = v.object({
   stepsReused: v.exactOptional(v.number()),
   guidance: v.number(),
   task: v.picklist(tasks),
+  /** Why this task, where the request left it open. */
+  taskReason: v.exactOptional(reasonSchema),
   model: v.string(),
   adapters: v.array(adapterSchema),
   provider: v.picklist(providers),

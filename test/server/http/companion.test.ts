@@ -14,6 +14,9 @@ const quick = squareEdit({ side: 64, request: { steps: 2 } });
 /** Steps that take long enough for a request to come between two of them. */
 const slow = squareEdit({ side: 1024, request: { steps: 20, window: { maxSequence: 2048 } } });
 
+/** Long enough to be interrupted, short enough to be run again. */
+const long = squareEdit({ side: 256, request: { steps: 60, window: { maxSequence: 256 } } });
+
 const isStep = (step: number) => (event: EditEvent) => event.type === 'step' && event.step >= step;
 const steps = (events: readonly EditEvent[]) => events.filter((event) => event.type === 'step');
 
@@ -268,12 +271,19 @@ describe('a running companion', () => {
 
   it('names what can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
-    const flux = { maxSequence: 4096, defaultSteps: 50, defaultGuidance: 30, defaultContext: 0.5 };
+    const flux = {
+      maxSequence: 4096,
+      defaultSteps: 50,
+      defaultGuidance: 30,
+      defaultContext: 0.5,
+      namesReferences: false,
+    };
     expect(models).toContainEqual({ id: 'tiny', title: 'tiny', ...flux, adapters: [] });
     expect(models[0]).toMatchObject({
       id: 'pocket',
       defaultSteps: 12,
       defaultGuidance: 4,
+      namesReferences: true,
       defaultContext: 0.25,
     });
   });
@@ -285,7 +295,7 @@ describe('a companion that ends', () => {
     const done = await first.send(quick);
     await first.follow(done);
     const result = await first.ask(`/v1/edits/${done}/result`);
-    const running = await first.send(slow);
+    const running = await first.send(long);
     await first.follow(running, isStep(1));
     const waiting = await first.send(quick);
     const engine = first.enginePid()!;
@@ -308,7 +318,7 @@ describe('a companion that ends', () => {
 
   it('leaves no engine behind even when it is killed, and what it ran is run again', async () => {
     const first = await RunningCompanion.start();
-    const running = await first.send(slow);
+    const running = await first.send(long);
     await first.follow(running, isStep(1));
     const engine = first.enginePid()!;
     await first.stop('SIGKILL');

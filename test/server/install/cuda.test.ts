@@ -203,7 +203,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });
-    const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "NVIDIA GeForce RTX 4070, 11000, 12282";; esac`;
+    const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "0, GPU-5d5ba0d6, 11000, 12282, NVIDIA GeForce RTX 4070";; esac`;
     if (driver) await writeFile(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
     const { stdout } = await promisify(execFile)(
       process.execPath,

@@ -25,7 +25,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../server/disk/paths.ts';
 import type { PublishedFile, PublishedModel } from '../../../server/install/published.ts';
-import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
+import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
@@ -208,7 +208,8 @@ describe('a model', () => {
 
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
-    expect(fake.asked).toEqual([]);
+    // Only whether the hub has something else now.
+    expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
   });
 
   it('is verified with the hub away; a byte that rots later is found, and its chunk alone is fetched', async () => {
@@ -237,6 +238,22 @@ describe('a model', () => {
     expect(fake.sent).toBe(chunkBytes);
     expect((await models('verify', 'tiny-fill')).code).toBe(0);
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
+  });
+
+  it('is told where the hub has something else now, and stays as it was fetched', async () => {
+    await install('tiny-fill');
+    const changed = Buffer.from(adapter);
+    changed[changed.length - 1]! ^= 1;
+    fake.publish(gated, 'adapters/portrait.safetensors', changed);
+    const { code, stderr } = await install('tiny-fill');
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /adapters\/portrait\.safetensors: lab\/Fill\/.* has changed since it was fetched \(sha256:\w+ then, sha256:\w+ now\)/,
+    );
+    expect(stderr.match(/has changed/g)).toHaveLength(1);
+    expect(await readFile(inModel('tiny-fill', 'adapters/portrait.safetensors'))).toEqual(adapter);
+    fake.publish(gated, 'adapters/portrait.safetensors', adapter);
+    expect((await install('tiny-fill')).stderr).not.toContain('has changed');
   });
 
   it('shares what another has fetched; either can be removed without the other', async () => {
@@ -529,8 +546,81 @@ describe('a person’s own files', () => {
     const bytes = await readFile(file, 'latin1');
     await writeFile(file, bytes.replace('"dtype":"BF16"', '"dtype": "I16"'), 'latin1');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
-    expect((await told).stderr).toMatch(/integers\.safetensors has ".+" as I16, which is not supported/);
+    expect((await told).stderr).toMatch(
+      /integers\.safetensors is not taken: it has ".+" as I16, which cannot be computed with/,
+    );
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
+  it('that are something else are each spoken of, with what they are', async () => {
+    const put = async (name: string, bytes: string | Uint8Array) => {
+      await writeFile(path.join(person, name), bytes);
+      return path.join(person, name);
+    };
+    const nf4 = encodeContainer({
+      metadata: {},
+      tensors: new Map([['img_in.weight.absmax', { dtype: 'F32', shape: [1], data: new Uint8Array(4) }]]),
+    });
+    const named = {
+      [await put('pointer.safetensors', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n')]:
+        'a pointer of Git LFS',
+      [await put('page.safetensors', '<!DOCTYPE html><html>')]: 'a web page',
+      [await put('old.ckpt', Buffer.from('PK\u0003\u0004...', 'latin1'))]: 'a PyTorch pickle',
+      [await put('nf4.safetensors', nf4)]: 'bitsandbytes (NF4 or FP4)',
+      [await put('picture.png', 'png')]: '".png" is no kind of weights file',
+      [await put('vae.safetensors', (await readFile(path.join(tiny, 'ae.safetensors'))).subarray(0, -1))]: '',
+    };
+    const from = Object.keys(named).flatMap((file) => ['--from', file]);
+    const { stderr } = await start(['install', 'tiny-fill', '--accept-licence', ...from], {}, [known]).told;
+    for (const [file, words] of Object.entries(named)) {
+      const line = stderr.split('\n').find((text) => text.startsWith(`${file} is not taken: `));
+      expect(line, file).toContain(words);
+    }
+    const again = await start(
+      ['install', 'tiny-fill', '--accept-licence', '--from', Object.keys(named)[0]!],
+      {},
+      [known],
+    ).told;
+    expect(again.stderr).toContain('is not needed: every file is there already');
+  });
+
+  it('that are one checkpoint with all networks, or end in .sft, are used in place', async () => {
+    const bundled = new Map<string, Tensor>();
+    let metadata = {};
+    const prefixes = {
+      'transformer.safetensors': 'model.diffusion_model.',
+      't5.safetensors': 'text_encoders.t5xxl.transformer.',
+      'clip.safetensors': 'text_encoders.clip_l.transformer.',
+      'ae.safetensors': 'vae.',
+    };
+    for (const [file, prefix] of Object.entries(prefixes)) {
+      const container = decodeContainer(await readFile(path.join(tiny, file)));
+      metadata = { ...metadata, ...container.metadata };
+      for (const [name, tensor] of container.tensors) bundled.set(prefix + name, tensor);
+    }
+    const file = path.join(person, 'all-in-one.sft');
+    await writeFile(file, encodeContainer({ metadata, tensors: bundled }));
+    const shapesOf: Record<string, NonNullable<PublishedFile['shapes']>> = {
+      'transformer.safetensors': shapes,
+      't5.safetensors': { 'encoder.final_layer_norm.weight': [32] },
+      'clip.safetensors': { 'text_model.final_layer_norm.weight': [128] },
+    };
+    const model = {
+      ...fill,
+      parts: fill.parts.map((one) => ({
+        ...one,
+        ...(shapesOf[one.file] ? { shapes: shapesOf[one.file]! } : {}),
+      })),
+    };
+    const { stderr } = await start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [model])
+      .told;
+    for (const network of Object.keys(prefixes)) {
+      expect(stderr).toContain(`${network}: yours, ${file}`);
+      expect(gets()).not.toContain(`${gated}/${network}`);
+      expect(await readlink(inModel('tiny-fill', network))).toBe(file);
+    }
+    expect(stderr).not.toContain('is not taken');
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
   /** The tiny transformer in blocks, where ComfyUI's loader of such files looks for it. */

@@ -230,7 +230,11 @@ describe('the history', () => {
 
 describe('a result', () => {
   const layer = encodeContainer({
-    metadata: {},
+    metadata: {
+      bounds: JSON.stringify({ left: 0, top: 0, width: 600, height: 300 }),
+      seed: '1',
+      result: JSON.stringify(result(1)),
+    },
     tensors: new Map([['layer', pixels([300, 600, 4], (i) => (i % 4 === 3 ? 255 : i % 256))]]),
   });
   async function withResult(bytes: Uint8Array): Promise<{ archive: Archive; id: string; file: string }> {
@@ -283,8 +287,7 @@ describe('a home of 0.1.0', () => {
     const stray = path.join(editsFolder(), names.done, 'state.json.tmp');
     await utimes(stray, new Date(2020, 1), new Date(2020, 1));
     const archive = await open();
-    archive.startCleaning();
-    await archive.clean();
+    await archive.sweep();
     expect(existsSync(stray)).toBe(false);
     expect(archive.all().map(({ id, life }) => [id, life.state])).toEqual([
       [names.done, 'done'],
