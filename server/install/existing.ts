@@ -186,7 +186,7 @@ export class Finder {
       if (foreign) {
         return this.#refuse(
           candidate,
-          `it has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with`,
+          `it has "${foreign.name}" as ${foreign.dtype}, which is not supported`,
           true,
         );
       }
