@@ -1,3 +1,4 @@
+import { absentReferencesNote } from '../../../shared/intent/named-references.ts';
 import { on } from './on.ts';
 
 export interface InstructionFieldProps {
@@ -10,6 +11,8 @@ export interface InstructionFieldProps {
 
 /** What to do, in words. */
 export function InstructionField({ value, references, namesReferences, onChange }: InstructionFieldProps) {
+  const advice = namesReferences ? nameThem(references) : 'Describe what should be seen.';
+  const hint = absentReferencesNote(value, references) ?? (references === 0 ? '' : advice);
   return (
     <section class="field">
       <h2 class="field-title">Instruction</h2>
@@ -22,8 +25,8 @@ export function InstructionField({ value, references, namesReferences, onChange 
         value={value}
         {...on({ input: (event) => onChange((event.target as HTMLTextAreaElement).value) })}
       />
-      <p class={references === 0 ? 'hint idle' : 'hint'}>
-        {references === 0 ? ' ' : namesReferences ? nameThem(references) : 'Describe what should be seen.'}
+      <p class={hint === '' ? 'hint idle' : 'hint'} aria-live="polite">
+        {hint || ' '}
       </p>
     </section>
   );
