@@ -16,7 +16,7 @@ import { Progress } from './progress.ts';
 import { encodeRequest } from './request.ts';
 import { endingSignals } from './signals.ts';
 
-/** `acepp edit`: one edit without the page, by the same engine and pipeline. */
+/** `acepp edit`: one edit from the command line, with the same engine and pipeline as the page. */
 export function edit(args: readonly string[]): Promise<number> {
   return printOneLine('edit', () => run(args));
 }
@@ -33,7 +33,7 @@ async function run(args: readonly string[]): Promise<object> {
   };
   const engine = new Engine({ provider: flags.provider, log: log('warn'), trace: log('debug') });
   const id = randomUUID();
-  /** While the finished layer is nowhere else. */
+  /** True while this folder has the only copy of the finished layer. */
   let isNeeded = false;
   const interrupt = () => engine.cancel(id);
   for (const signal of endingSignals) process.on(signal, interrupt);

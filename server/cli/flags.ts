@@ -30,7 +30,7 @@ export interface Flags {
 
 /**
  * The flags of `acepp edit`.
- * @throws CommanderError, also after help was shown
+ * @throws CommanderError, also after showing help
  */
 export function readFlags(args: readonly string[]): Flags {
   const whole = (text: string) => {
@@ -49,26 +49,32 @@ export function readFlags(args: readonly string[]): Flags {
   };
   const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
-    .option('--image <file>', 'picture to edit')
+    .option('--image <file>', 'the picture to edit; without it, a new one is generated')
     .option('--mask <file>', 'white where the picture may change')
     .option(
       '--reference <file>',
-      'may be given several times, in order',
+      'a reference picture; repeat it for several, in order',
       (file, before: string[]) => [...before, file],
       [],
     )
-    .requiredOption('--instruction <text>', 'what should be seen')
-    .addOption(new Option('--task <task>', 'chosen from what is given if left out').choices([...tasks]))
-    .addOption(new Option('--control <kind>', 'with --task control').choices([...controls]))
-    .option('--width <pixels>', 'of what is made from nothing, or extended to', whole)
-    .option('--height <pixels>', 'likewise', whole)
-    .option('--seed <number>', 'drawn by chance if left out', whole)
-    .option('--steps <number>', 'of the sampler', whole)
-    .option('--guidance <number>', 'how strictly the instruction is followed', decimal)
-    .option('--first-block-cache <threshold>', 'spare blocks where steps change little, 0.05 to 0.2', decimal)
-    .option('--model <id>', 'of the catalogue')
-    .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
-    .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
+    .requiredOption('--instruction <text>', 'what the picture should show')
+    .addOption(new Option('--task <task>', 'inferred from the other options by default').choices([...tasks]))
+    .addOption(
+      new Option('--control <kind>', 'what the picture shows, with --task control').choices([...controls]),
+    )
+    .option('--width <pixels>', 'the width to generate, or to extend to', whole)
+    .option('--height <pixels>', 'the height to generate, or to extend to', whole)
+    .option('--seed <number>', 'random by default', whole)
+    .option('--steps <number>', 'sampling steps', whole)
+    .option('--guidance <number>', 'how closely to follow the instruction', decimal)
+    .option(
+      '--first-block-cache <threshold>',
+      'skip blocks in steps that change little, 0.05 to 0.2',
+      decimal,
+    )
+    .option('--model <id>', 'a model from "acepp models list"')
+    .option('--adapter <name[=scale]>', 'an adapter of the model; repeat it for several', adapter, [])
+    .addOption(new Option('--provider <name>', 'compute only with this provider').choices([...providers]))
     .option('--out <file>', 'the layer as .png, or a layered .psd')
     .option('--plan', 'only report what the edit would be: size, model, memory, seconds, notes')
     .addOption(logLevelOption())
@@ -82,7 +88,7 @@ export function wrongFlags(message: string): CodedError {
   return wrongCommandLine('edit', message);
 }
 
-/** A file as a person names it: relative to where they are, which npm keeps while it runs a script in the project's folder. */
+/** Resolves a path as the user means it: relative to their own folder, which npm remembers when it runs a script elsewhere. */
 export function fromPerson(file: string): string {
   const isScript = path.relative(projectRoot, process.cwd()) === '';
   return path.resolve((isScript && process.env.INIT_CWD) || process.cwd(), file);

@@ -35,10 +35,10 @@ export async function outFile(given: string): Promise<string> {
     throw wrongFlags(`--out "${given}" is neither .png nor .psd`);
   }
   const folder = path.dirname(file);
-  if (!(await isFolder(folder))) throw wrongFlags(`--out "${given}" lies in ${folder}, which is no folder`);
+  if (!(await isFolder(folder))) throw wrongFlags(`--out "${given}" is in ${folder}, which is not a folder`);
   if (await isFolder(file)) throw wrongFlags(`--out "${given}" is a folder`);
   await access(folder, constants.W_OK).catch(() => {
-    throw wrongFlags(`--out "${given}" lies in ${folder}, where you may not write`);
+    throw wrongFlags(`--out "${given}" is in ${folder}, which you cannot write to`);
   });
   return file;
 }
@@ -54,7 +54,7 @@ async function isFolder(file: string): Promise<boolean> {
 async function picturePixels(file: string): Promise<Pixels> {
   const picture = sharp(fromPerson(file));
   const { hasProfile } = await picture.metadata();
-  // As the pipeline: sharp takes a profile of 16 bits for a way to Display P3, unless it is told where to go.
+  // As in the pipeline: sharp converts 16-bit pictures with a profile to Display P3 unless a target is set.
   const { data, info } = await (hasProfile ? picture.withIccProfile('srgb') : picture)
     .autoOrient()
     .toColourspace('srgb')
@@ -94,7 +94,7 @@ async function writeWhole(file: string, content: Uint8Array, source: string): Pr
     const isFull = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
     throw new CodedError(isFull ? 'disk-full' : 'request-invalid', {
       detail: `The result cannot be written: ${(cause as Error).message}.`,
-      remedy: `The layer is kept in ${source}. Let --out name a file on a disk that has room and that you may write to.`,
+      remedy: `The layer is in ${source}. Set --out to a file you can write, on a disk with free space.`,
       cause,
     });
   }

@@ -7,7 +7,7 @@ import { encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { type Flags, fromPerson } from './flags.ts';
 
 /**
- * The flags as an edit request, with the files as they are.
+ * Encodes the flags as an edit request, with the files as they are.
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
 export async function encodeRequest(flags: Flags): Promise<Uint8Array> {

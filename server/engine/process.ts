@@ -1,6 +1,6 @@
 /**
- * The engine: a process of its own, because ONNX Runtime blocks the event loop while it computes and because only a
- * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
+ * The engine: a separate process, because ONNX Runtime blocks the event loop while it computes, and only a process can be killed in
+ * the middle of that. Its parent sends it edits, and it exits with its parent.
  */
 import { CodedError } from '../../shared/errors.ts';
 import { jsonIn, parseMessage } from '../../shared/parse.ts';
@@ -55,7 +55,7 @@ process.on('message', (value) => {
   if (message.type === 'survey') void survey().catch((thrown) => tell(failure(thrown)));
 });
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C reaches the whole group of processes: the parent decides what happens to the edit.
+// Ctrl-C reaches the whole process group: the parent decides what happens to the edit.
 process.on('SIGINT', () => {});
 
 async function run({ folder, runs }: { folder: string; runs: number }): Promise<void> {
@@ -67,7 +67,7 @@ async function run({ folder, runs }: { folder: string; runs: number }): Promise<
   } catch (thrown) {
     answer = failure(thrown);
   }
-  // Before the answer: the next edit may follow it at once.
+  // Before the answer, because the next edit may follow immediately.
   running = false;
   tell(answer);
 }
@@ -88,7 +88,7 @@ async function edit(folder: string, runs: number): Promise<void> {
       const loaded = await networksFor(input);
       return await editOn(loaded, input, { folder, runs });
     } catch (cause) {
-      // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
+      // A provider may run the tiny graph but not the networks, whose sessions open when they are needed.
       const failed = warm?.networks.provider;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
@@ -125,11 +125,11 @@ async function editOn(
   };
   const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id), seconds);
   if (!timings) return;
-  // The layers are kept already: the edit does not fail for this.
+  // The layers are already saved, so the edit does not fail because of this.
   await saveTimings(provider, spec.id, timings).catch((cause) => console.error('paces.json:', cause));
 }
 
-/** Lets the parent's messages in: they are read between two turns of the event loop. */
+/** Lets the event loop read the parent's messages. */
 async function checkpoint(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
@@ -171,7 +171,7 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
       const models = asked ? [asked] : await defaultModels(provider);
       return await loadOne(models, provider, capabilities);
     } catch (cause) {
-      // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
+      // Problems with the model or memory affect every provider; only errors of the provider itself are specific to it.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
       const reason = diagnose(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
@@ -209,12 +209,12 @@ async function survey(): Promise<void> {
 
 function noProvider(): CodedError {
   return new CodedError('provider-unavailable', {
-    detail: 'No provider can be used on this machine, not even the CPU.',
+    detail: 'No provider works on this machine, not even the CPU.',
     remedy: 'Install onnxruntime-node again with "npm ci".',
   });
 }
 
-/** Loads the first of the models that fits into the memory. */
+/** The first of the models that fits into memory. */
 async function loadOne(
   models: readonly ModelEntry[],
   provider: Provider,
@@ -226,7 +226,7 @@ async function loadOne(
   return { networks, dtype: capabilities?.transformer.type ?? 'float32', plan };
 }
 
-/** What ONNX Runtime threw, without our words around it. */
+/** ONNX Runtime's own error, without our wrapping. */
 function innermostMessage(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   return thrown.cause instanceof Error ? innermostMessage(thrown.cause) : thrown.message;
@@ -238,6 +238,6 @@ function setAside(provider: Provider, reason: string): void {
 }
 
 function tell(message: FromEngine): void {
-  // Without a parent there is nobody to tell; the disconnect ends the process.
+  // Without a parent there is nobody to report to; the disconnect ends the process.
   if (process.connected) process.send!(message);
 }

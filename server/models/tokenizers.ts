@@ -81,7 +81,7 @@ export async function openTokenizer(
   const end = idOf(config.eos_token);
   const padding = idOf(config.pad_token) ?? end;
   if (end === undefined || padding === undefined) {
-    throw invalidFile(`${configFile} names no end-of-text token that ${file} knows: ${config.eos_token}.`);
+    throw invalidFile(`${configFile} names no end-of-text token that ${file} has: ${config.eos_token}.`);
   }
   return {
     length,
@@ -219,6 +219,6 @@ async function readJson<const Schema extends v.GenericSchema>(
   try {
     return v.parse(schema, JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    throw invalidFile(`${file} is not a tokenizer's file: ${(cause as Error).message}.`, cause);
+    throw invalidFile(`${file} is not a tokenizer file: ${(cause as Error).message}.`, cause);
   }
 }

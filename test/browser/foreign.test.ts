@@ -59,7 +59,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     await panel
       .getByText(/^Ready/)
       .first()
-      .waitFor({ timeout: 60_000 });
+      .waitFor({ timeout: 240_000 });
     const kept = () => panel.evaluate(() => localStorage.getItem('acepp.token'));
     await vi.waitFor(async () => expect(await kept()).toBe(companion.token), { timeout: 20_000 });
 
@@ -105,7 +105,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     await other
       .getByText(/^Ready/)
       .first()
-      .waitFor({ timeout: 60_000 });
+      .waitFor({ timeout: 240_000 });
     expect(other.url()).not.toContain('evil');
     expect(await kept()).toBe(companion.token);
     // The opener holds nothing of it.

@@ -137,7 +137,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await run(page).click();
       await glimpse(page, /Step [1-9]\d? of 30/);
       await shot('3-running');
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       await shot('4-done');
       await page.getByLabel(/^Compare/).fill('50');
       await shot('5-compare');
@@ -217,7 +217,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Control+Enter');
       await glimpse(page, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
-      await page.getByText('Cancelled. Nothing was changed.').waitFor();
+      await page.getByText('Cancelled. Nothing changed.').waitFor();
       await shot('7-cancelled');
       expect(await run(page).isEnabled()).toBe(true);
       await expect
@@ -255,7 +255,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await shot('9-sample');
       await setSteps(page, 12);
       await run(page).click();
-      await page.getByRole('button', { name: 'Keep as layer' }).click({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).click({ timeout: 240_000 });
       await page.getByLabel('Hide put {image1} here').waitFor();
       await shot('13-sample-done');
       expect(faults).toEqual([]);
@@ -294,7 +294,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Variants').press('Tab');
       await run(page).click();
       const second = page.getByRole('button', { name: 'Variant 2' });
-      await second.waitFor({ timeout: 60_000 });
+      await second.waitFor({ timeout: 240_000 });
       expect(await page.getByText(/^Seed 7, 2 steps/).isVisible()).toBe(true);
       await second.click();
       await page.getByText(/^Seed 8, 2 steps/).waitFor();
@@ -332,7 +332,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.waitForResponse(/\/v1\/models$/);
       expect(await page.getByLabel('Steps').inputValue()).toBe('2');
       await page.keyboard.press('Control+Enter');
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       expect(await page.getByText(/, 2 steps/).isVisible()).toBe(true);
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
@@ -357,7 +357,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Adapter').selectOption('portrait');
       await shot('14-models');
       await run(page).click();
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       const headers = { Authorization: `Bearer ${companion.token}` };
       const answer = await fetch(`${companion.origin}/v1/edits`, { headers });
       const { edits } = (await answer.json()) as { edits: { results: unknown[] }[] };
