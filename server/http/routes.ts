@@ -55,6 +55,8 @@ export interface Route {
   readonly params: Entries;
   readonly query: Entries;
   readonly body?: Body;
+  /** Of a JSON body; a few, unless more are needed. */
+  readonly maxCharacters?: number;
   readonly status: 200 | 201 | 202 | 204;
   /** `layer`: a safetensors container, or a PNG for those who accept that. `thumbnail`: a PNG.
    * `document`: an OpenAPI document. `nothing`: no body. */
@@ -119,6 +121,8 @@ export const routes = {
     params: {},
     query: {},
     body: planRequestSchema,
+    // 4,000 characters of an instruction, which JSON may write as six each.
+    maxCharacters: 40_000,
     status: 200,
     answer: planSchema,
     errors: [

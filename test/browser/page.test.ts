@@ -128,6 +128,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       await openPicture(page);
       await paint(page);
       await addReference(page);
+      await page.getByLabel('Instruction').fill('put {image2} here');
+      await page.getByText('The instruction names {image2}, but there is only one reference.').waitFor();
       await page.getByLabel('Instruction').fill('put {image1} here');
       await setSteps(page, 30);
       await shot('2-painted');
