@@ -9,6 +9,7 @@ import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
   readonly image?: string;
+  readonly layer?: string;
   readonly mask?: string;
   readonly reference: readonly string[];
   readonly instruction: string;
@@ -49,6 +50,7 @@ export function readFlags(args: readonly string[]): Flags {
   const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
     .option('--image <file>', 'picture to edit')
+    .option('--layer <path>', 'of a PSD: the names of its groups and its own, joined by /')
     .option('--mask <file>', 'white where the picture may change')
     .option(
       '--reference <file>',

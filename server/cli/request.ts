@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
+import { type Encoding, formatOf, readableFormats } from '../../shared/picture-format.ts';
 import { parseEditRequest } from '../../shared/protocol/request.ts';
 import { encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { type Flags, fromPerson } from './flags.ts';
@@ -17,6 +17,7 @@ export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
     task,
     control,
     instruction,
+    layer: flags.layer,
     width,
     height,
     seed: flags.seed ?? randomInt(2 ** 32),
@@ -39,30 +40,22 @@ export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
   return encodeContainer({ metadata: { request }, tensors });
 }
 
-async function readPicture(given: string): Promise<{ encoding: string; data: Buffer }> {
+/** Reads a file once: it may be a pipe. */
+async function readPicture(given: string): Promise<{ encoding: Encoding; data: Buffer }> {
   let data: Buffer;
   try {
     data = await readFile(fromPerson(given));
   } catch (cause) {
-    throw unreadable(
-      given,
-      (cause as Error).message,
-      'Check the path; it is relative to your folder.',
+    throw new CodedError('image-invalid', {
+      detail: `"${given}" cannot be read: ${(cause as Error).message}.`,
+      remedy: 'Check the path; it is relative to your folder.',
       cause,
-    );
-  }
-  const remedy = 'Save the picture as PNG, JPEG or WebP.';
-  const format = await sharp(data)
-    .metadata()
-    .then((header) => header.format)
-    .catch((cause: Error) => {
-      throw unreadable(given, cause.message, remedy, cause);
     });
-  const encoding = { png: 'png', jpeg: 'jpg', webp: 'webp' }[format as string];
-  if (!encoding) throw unreadable(given, `it is ${format}`, remedy);
-  return { encoding, data };
-}
-
-function unreadable(file: string, reason: string, remedy: string, cause?: unknown): CodedError {
-  return new CodedError('image-invalid', { detail: `"${file}" cannot be read: ${reason}.`, remedy, cause });
+  }
+  const { name, encoding } = formatOf(data);
+  if (encoding) return { encoding, data };
+  throw new CodedError('image-invalid', {
+    detail: `"${given}" cannot be read: ${name === 'empty' ? 'it has 0 bytes' : `its format is ${name}`}.`,
+    remedy: `Save the picture as ${readableFormats}.`,
+  });
 }

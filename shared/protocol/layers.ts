@@ -1,4 +1,5 @@
 import { CodedError } from '../errors.ts';
+import { encodings } from '../picture-format.ts';
 import { maxReferences } from './request.ts';
 
 /** What one tensor of a request stands for. */
@@ -14,6 +15,8 @@ export interface RequestLayers<T> {
   readonly references: readonly RequestLayer<T>[];
 }
 
+const tensorName = new RegExp(`^(edit|mask|reference\\.\\d)(\\.(?:${encodings.join('|')}))?$`);
+
 /**
  * Sorts a request's tensors by their names, so that a header is enough to refuse a request before its pixels are read.
  * @throws CodedError `request-invalid`, naming a tensor that means nothing, is there twice or is missing
@@ -21,11 +24,11 @@ export interface RequestLayers<T> {
 export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {
   const found = new Map<string, RequestLayer<T>>();
   for (const [name, tensor] of tensors) {
-    const [, layer, encoding] = /^(edit|mask|reference\.\d)(\.(?:png|jpg|webp))?$/.exec(name) ?? [];
+    const [, layer, encoding] = tensorName.exec(name) ?? [];
     if (!layer) {
       throw invalid(
         `The request has a tensor "${name}", which means nothing here.`,
-        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .png, .jpg or .webp after the name of an encoded file.`,
+        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .${encodings.join(', .')} after the name of an encoded file.`,
       );
     }
     if (found.has(layer)) throw invalid(`The request has "${layer}" twice.`, 'Send each layer once.');
@@ -42,6 +45,9 @@ export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T>
       `The request has ${count} references, but no "reference.${references.length}".`,
       'Number the references from 0 without a gap.',
     );
+  }
+  if (count > maxReferences) {
+    throw invalid(`The request has ${count} references.`, `Send ${maxReferences} at most.`);
   }
   const [edit, mask] = [found.get('edit'), found.get('mask')];
   return { ...(edit && { edit }), ...(mask && { mask }), references };
