@@ -9,9 +9,7 @@ import {
   toLinearSRGB,
 } from '../../shared/icc.ts';
 import type { Raster } from '../../shared/image.ts';
-import { emptySamples, hasAlpha, isGrey, type Samples } from './samples.ts';
-
-const whiteOf = ({ data }: Pick<Samples, 'data'>) => (data instanceof Uint16Array ? 65535 : 255);
+import { emptySamples, hasAlpha, isGrey, type Samples, whiteOfSamples } from '../../shared/samples.ts';
 
 /** Rec. 709's luminance of linear sRGB (IEC 61966-2-1). */
 const luminance = (r: number, g: number, b: number) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
@@ -25,7 +23,7 @@ export function toSRGB(samples: Samples, profile: FormulaProfile | undefined): R
   const alpha = hasAlpha(samples);
   if (!profile && !isGrey(samples)) return { width, height, channels: alpha ? 4 : 3, data };
   const result = emptySamples(samples, alpha ? 4 : 3, data instanceof Uint16Array);
-  const white = whiteOf(samples);
+  const white = whiteOfSamples(samples);
   const [from, to] = [samples.channels, result.channels];
   const encode = encodingTable(sRGBFromLinear);
   if (isGrey(samples)) {
@@ -59,7 +57,7 @@ export function toSRGB(samples: Samples, profile: FormulaProfile | undefined): R
 export function fromSRGB(raster: Raster, profile: FormulaProfile | undefined, grey: boolean): Samples {
   if (!grey && profile?.space !== 'rgb') return raster;
   const { width, height, data } = raster;
-  const white = whiteOf(raster);
+  const white = whiteOfSamples(raster);
   const from = raster.channels;
   const to = ((grey ? 1 : 3) + (from === 4 ? 1 : 0)) as Samples['channels'];
   const result = emptySamples(raster, to, data instanceof Uint16Array);

@@ -3,6 +3,7 @@ import type { Metadata } from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
 import { type FormulaProfile, readFormulaProfile } from '../../shared/icc.ts';
 import type { Raster } from '../../shared/image.ts';
+import { isGrey, type Samples } from '../../shared/samples.ts';
 import { toSRGB } from './colour.ts';
 import { convertToSRGB, inSRGB, open, ownSamples, rawSamples, readHeader } from './libvips.ts';
 import {
@@ -14,7 +15,6 @@ import {
   usableProfile,
 } from './picture.ts';
 import { decodePSD } from './psd.ts';
-import { isGrey, type Samples } from './samples.ts';
 
 /**
  * Decodes a picture file.

@@ -4,9 +4,9 @@ import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
 import { refuseLarge } from '../../shared/limits.ts';
 import { asU16 } from '../../shared/safetensors.ts';
+import { emptySamples, type Samples } from '../../shared/samples.ts';
 import { toSRGB } from './colour.ts';
 import { decoding } from './picture.ts';
-import type { Samples } from './samples.ts';
 import { wrapTIFF } from './tiff.ts';
 
 /**
@@ -39,8 +39,18 @@ export async function convertToSRGB(pixels: Parameters<typeof wrapTIFF>[0], what
 
 /** A file's samples without colour management: of a mask, too, which is data. */
 export async function ownSamples(bytes: Uint8Array, space: string, isDeep: boolean): Promise<Samples> {
-  const own = space === 'rgb' ? 'srgb' : space;
-  return rawSamples(open(bytes, { ignoreIcc: true }).autoOrient().toColourspace(own), isDeep);
+  const image = open(bytes, { ignoreIcc: true }).autoOrient();
+  if (space !== 'b-w') return rawSamples(image.toColourspace(space === 'rgb' ? 'srgb' : space), isDeep);
+  // Of grey, sharp's raw output keeps the first channel only; as RGB it keeps the alpha.
+  const samples = await rawSamples(image.toColourspace('srgb'), isDeep);
+  if (samples.channels < 3) return samples;
+  const channels = samples.channels === 4 ? 2 : 1;
+  const grey = emptySamples(samples, channels, isDeep);
+  for (let i = 0; i < samples.width * samples.height; i++) {
+    grey.data[i * channels] = samples.data[i * samples.channels]!;
+    if (channels === 2) grey.data[i * 2 + 1] = samples.data[i * 4 + 3]!;
+  }
+  return grey;
 }
 
 export function open(bytes: Uint8Array, options: { readonly ignoreIcc?: boolean } = {}): Sharp {

@@ -1,10 +1,10 @@
 /** Masks: white where the picture may change. A mask is data, so that no profile of its file is applied, at any depth. */
 import { CodedError } from '../../shared/errors.ts';
 import { type Mask, maskBounds, maskPeak, maskTolerance, snapMask } from '../../shared/mask.ts';
+import { hasAlpha, isGrey, type Samples } from '../../shared/samples.ts';
 import { decodePicture } from './decode.ts';
 import { ownSamples, readHeader } from './libvips.ts';
 import { decoding, readableEncoding } from './picture.ts';
-import { hasAlpha, isGrey, type Samples } from './samples.ts';
 
 export interface DecodedMask {
   readonly mask: Mask;
@@ -47,13 +47,14 @@ async function maskSamples(bytes: Uint8Array) {
 /** Luma of encoded RGB (ITU-R BT.709); grey as it is. */
 function lightnessOf({ width, height, channels, data }: Samples): Uint8Array {
   const scale = data instanceof Uint16Array ? 257 : 1;
-  const grey = channels < 3;
-  return Uint8Array.from({ length: width * height }, (_, i) => {
-    const at = i * channels;
-    if (grey || (data[at] === data[at + 1] && data[at] === data[at + 2]))
-      return Math.round(data[at]! / scale);
-    return Math.round((0.2126 * data[at]! + 0.7152 * data[at + 1]! + 0.0722 * data[at + 2]!) / scale);
-  });
+  const lightness = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < lightness.length; i++, at += channels) {
+    const red = data[at]!;
+    const isNeutral = channels < 3 || (red === data[at + 1] && red === data[at + 2]);
+    const luma = isNeutral ? red : 0.2126 * red + 0.7152 * data[at + 1]! + 0.0722 * data[at + 2]!;
+    lightness[i] = Math.round(luma / scale);
+  }
+  return lightness;
 }
 
 function maskOf(samples: Samples): Pick<DecodedMask, 'mask' | 'notes'> {

@@ -1,7 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
 import { profileSpace } from '../../shared/icc.ts';
 import { type Encoding, formatOf, readableFormats } from '../../shared/picture-format.ts';
-import { isGrey, type Samples } from './samples.ts';
+import { isGrey, type Samples } from '../../shared/samples.ts';
 
 /** A picture as its file has it, upright. */
 export interface Picture {

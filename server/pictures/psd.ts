@@ -3,10 +3,10 @@ import { boundsOf, intersect } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { refuseLarge } from '../../shared/limits.ts';
 import type { Encoding } from '../../shared/picture-format.ts';
+import { emptySamples, type Samples } from '../../shared/samples.ts';
 import { convertToSRGB } from './libvips.ts';
 import { convertedNote, type DecodeOptions, decoding, type Picture, usableProfile } from './picture.ts';
 import { flattenedPlanes, layerPlane, type PSDFile, type PSDLayerRecord, readPSD } from './psd-file.ts';
-import { emptySamples, type Samples } from './samples.ts';
 
 interface Mode {
   readonly name: string;

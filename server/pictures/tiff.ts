@@ -11,13 +11,21 @@ export interface RawPixels extends Size {
   readonly data: Uint8Array | Uint16Array;
   readonly space: keyof typeof photometric;
   readonly icc?: Uint8Array | undefined;
+  readonly pixelsPerInch?: number | undefined;
+}
+
+/** An entry of the directory: 3 SHORT, 4 LONG, 5 RATIONAL, 7 bytes. */
+interface Table {
+  readonly tag: number;
+  readonly type: number;
+  readonly values: readonly number[] | Uint8Array;
 }
 
 /**
  * Pixels as an uncompressed TIFF in one strip: the only way to hand sharp samples together with their colour space and
  * profile, as its raw input is always RGB or grey without one.
  */
-export function wrapTIFF({ width, height, channels, data, space, icc }: RawPixels): Buffer {
+export function wrapTIFF({ width, height, channels, data, space, icc, pixelsPerInch }: RawPixels): Buffer {
   const bits = data instanceof Uint16Array ? 16 : 8;
   const extra = channels > colours[space] ? 1 : 0;
   const tables: {
@@ -34,12 +42,14 @@ export function wrapTIFF({ width, height, channels, data, space, icc }: RawPixel
     { tag: 277, type: 3, values: [channels] },
     { tag: 278, type: 4, values: [height] },
     { tag: 279, type: 4, values: [data.byteLength] },
+    ...(pixelsPerInch ? resolution(pixelsPerInch) : []),
     { tag: 284, type: 3, values: [1] },
     // Alpha that is not multiplied into the colours.
     ...(extra ? [{ tag: 338, type: 3, values: [2] }] : []),
     ...(icc ? [{ tag: 34675, type: 7, values: icc }] : []),
   ];
-  const sizes = { 3: 2, 4: 4, 7: 1 } as Readonly<Record<number, number>>;
+  tables.sort((a, b) => a.tag - b.tag);
+  const sizes = { 3: 2, 4: 4, 5: 4, 7: 1 } as Readonly<Record<number, number>>;
   const directory = 8;
   let after = directory + 2 + tables.length * 12 + 4;
   const places = tables.map(({ type, values }) => {
@@ -64,7 +74,7 @@ export function wrapTIFF({ width, height, channels, data, space, icc }: RawPixel
     const entry = directory + 2 + i * 12;
     u16(tag, entry);
     u16(type, entry + 2);
-    u32(values.length, entry + 4);
+    u32(type === 5 ? values.length / 2 : values.length, entry + 4);
     const place = places[i] ?? entry + 8;
     if (places[i] !== undefined) u32(place, entry + 8);
     if (values instanceof Uint8Array) file.set(values, place);
@@ -77,4 +87,14 @@ export function wrapTIFF({ width, height, channels, data, space, icc }: RawPixel
   }
   file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), pixels);
   return file;
+}
+
+/** As fractions of a thousandth, in inches. */
+function resolution(pixelsPerInch: number): Table[] {
+  const values = [Math.round(pixelsPerInch * 1000), 1000];
+  return [
+    { tag: 282, type: 5, values },
+    { tag: 283, type: 5, values },
+    { tag: 296, type: 3, values: [2] },
+  ];
 }

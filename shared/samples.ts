@@ -1,4 +1,4 @@
-import type { Size } from '../../shared/bounds.ts';
+import type { Size } from './bounds.ts';
 
 /** [height, width, channels] in a document's own space: grey, grey and alpha, RGB, or RGB and straight alpha. */
 export interface Samples extends Size {
@@ -15,3 +15,7 @@ export function emptySamples(size: Size, channels: Samples['channels'], isDeep: 
   const count = width * height * channels;
   return { width, height, channels, data: isDeep ? new Uint16Array(count) : new Uint8Array(count) };
 }
+
+/** The largest value of a sample: 255 or 65535. */
+export const whiteOfSamples = ({ data }: Pick<Samples, 'data'>): number =>
+  data instanceof Uint16Array ? 65535 : 255;
