@@ -93,14 +93,14 @@ function inFormat(image: Sharp, encoding: FlatEncoding, { pixelsPerInch = 72 }: 
   }
 }
 
-/** JFIF's density (ITU T.871, 10.1), which sharp only writes together with all other metadata. */
+/** JFIF's segment with the density (ITU T.871, 10.1): libvips leaves it out where other metadata is written. */
 function withDensity(jpeg: Buffer, pixelsPerInch: number | undefined): Buffer {
-  if (!pixelsPerInch || jpeg.toString('latin1', 6, 10) !== 'JFIF') return jpeg;
+  if (!pixelsPerInch || jpeg.toString('latin1', 6, 10) === 'JFIF') return jpeg;
   const density = Math.min(65535, Math.round(pixelsPerInch));
-  jpeg[13] = 1;
-  jpeg.writeUInt16BE(density, 14);
-  jpeg.writeUInt16BE(density, 16);
-  return jpeg;
+  const jfif = Buffer.from('ffe000104a46494600010101000000000000', 'hex');
+  jfif.writeUInt16BE(density, 12);
+  jfif.writeUInt16BE(density, 14);
+  return Buffer.concat([jpeg.subarray(0, 2), jfif, jpeg.subarray(2)]);
 }
 
 /**
