@@ -11,8 +11,10 @@ from pathlib import Path
 
 import torch
 
-from training import networks
+from training import checkpoint
 from training.export import load
+from training.networks import AutoEncoder
+from training.networks import flux as networks
 from training.objective import pack
 from training.tokenizers import TextTokens
 from training.train import new_model
@@ -20,7 +22,7 @@ from training.train import new_model
 from .flux import fused
 
 
-def edit(model, autoencoder: networks.AutoEncoder, job: dict) -> torch.Tensor:
+def edit(model, autoencoder: AutoEncoder, job: dict) -> torch.Tensor:
     """-> the target [1, 3, H, W]"""
     rows, columns = job["rows"], job["referenceColumns"] + job["columns"]
     t5_tokens, clip_tokens = model.tokens([job["instruction"]])
@@ -39,8 +41,8 @@ def edit(model, autoencoder: networks.AutoEncoder, job: dict) -> torch.Tensor:
 def main(job: dict) -> None:
     networks.attend = fused
     pocket = Path("server/pocket")
-    model, autoencoder = new_model(TextTokens(pocket)), networks.AutoEncoder().eval()
-    load(pocket, model.flux, model.t5, model.clip, autoencoder)
+    model, (autoencoder, _) = new_model(TextTokens(pocket)), checkpoint.load(pocket / "ae.safetensors")
+    load(pocket, model.flux, model.t5, model.clip)
     times = []
     with torch.inference_mode():
         for n in range(job["times"] + 1):

@@ -8,7 +8,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from training import networks
+from training.networks import flux as networks
 
 
 def fused(q, k, v, turns):
@@ -20,10 +20,9 @@ def fused(q, k, v, turns):
 def main(job: dict) -> dict:
     device = "cuda" if job["provider"] == "cuda" else "cpu"
     dtype = getattr(torch, job["type"])
-    rope, sinusoidal = networks.rope, networks.sinusoidal
+    sinusoidal = networks.sinusoidal
     networks.attend = fused
-    networks.rope = lambda ids, size: rope(ids, size).to(device)
-    networks.sinusoidal = lambda t: sinusoidal(t).to(device, dtype)
+    networks.sinusoidal = lambda t: sinusoidal(t).to(dtype)
     with torch.device("meta"):
         flux = networks.Flux(job["width"], job["headSize"], job["double"], job["single"], 384, job["textWidth"], job["vectorWidth"])
     flux = flux.to(dtype).to_empty(device=device).eval()
@@ -31,7 +30,7 @@ def main(job: dict) -> dict:
         torch.nn.init.normal_(parameter, std=0.02)
     given = [torch.randn(1, job["tokens"], 384), torch.randn(1, job["textTokens"], job["textWidth"]), torch.randn(1, job["vectorWidth"])]
     image, text, vector = (x.to(device, dtype) for x in given)
-    sigma, guidance = torch.tensor([0.7]), torch.tensor([4.0])
+    sigma, guidance = torch.tensor([0.7], device=device), torch.tensor([4.0], device=device)
 
     def seconds(network) -> float:
         times = []

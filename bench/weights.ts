@@ -155,7 +155,19 @@ export function writeWeights(
   fill: Fill,
 ): number {
   let end = 0;
-  const header: Record<string, object> = {};
+  const count = (kind: string) =>
+    new Set(
+      Object.keys(shapes)
+        .flatMap((name) => /^(\w+)\.(\d+)\./.exec(name)?.slice(1).join('.') ?? [])
+        .filter((name) => name.startsWith(kind)),
+    ).size;
+  // As wide as FLUX.1 with other blocks, a file would count as incomplete.
+  const blocks = {
+    double_blocks: String(count('double_blocks')),
+    single_blocks: String(count('single_blocks')),
+  };
+  const isTransformer = 'img_in.weight' in shapes;
+  const header: Record<string, object> = isTransformer ? { __metadata__: blocks } : {};
   for (const [name, shape] of Object.entries(shapes)) {
     const begin = end;
     end += shape.reduce((product, size) => product * size, dtype === 'F32' ? 4 : 2);

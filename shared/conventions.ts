@@ -1,59 +1,184 @@
-/** How each model expects an edit to be put to it: the one place where a value comes from that a request leaves open. */
+/**
+ * How each model expects an edit to be put to it: the one place where a value comes from that a request leaves open. Paths are
+ * those of ali-vilab/ACE_plus unless another repository is named. docs/models.md shows the tables.
+ */
 import type { Task } from './protocol/request.ts';
 
-/** Models that were trained alike: FLUX.1-Fill-dev with or without ACE++'s adapters, ACE++ fully tuned, and the one that ships. */
+/** What a model's weights were trained as: FLUX.1-Fill-dev, ACE++ fully tuned ("FFT"), or the small one that ships. */
 export type ModelFamily = 'fill' | 'fft' | 'pocket';
 
 /** How one task is put to a model. */
 export interface TaskConvention {
-  /** How much of what is under the mask is hidden from the model: 1 hides it, 0 shows it (the paper's table of tasks). */
+  /** How much of what is under the mask is hidden from the model: 1 hides it, 0 shows it. */
   readonly repaintingScale: number;
   /** Adapters that were trained for the task, the most general first: the first that is installed runs at full strength. */
   readonly adapters: readonly string[];
+  readonly isTrained: boolean;
 }
 
 export interface Convention {
+  readonly title: string;
   readonly steps: number;
   /** FLUX's distilled guidance scalar. */
   readonly guidance: number;
+  /** Tokens of references and target together. */
+  readonly maxSequence: number;
   /** Context around the mask that the model is shown, as a share of the mask's longer side. */
   readonly context: number;
-  /** Whether a reference that is small beside the target keeps its pixels, instead of being brought to the target's height. */
+  /** Whether a reference stays at its size beside a larger target, instead of being brought to the target's height. */
   readonly keepPixels: boolean;
+  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  readonly padding: number;
+  /** Weights of red, green and blue in the grey that recolouring starts from. */
+  readonly greyWeights: readonly [number, number, number];
+  /** Whether `{image1}` and so on are tokens of the model. */
+  readonly namesReferences: boolean;
+  /** Whether instructions are cleaned before they are encoded. */
+  readonly cleansText: boolean;
   readonly tasks: Readonly<Record<Task, TaskConvention>>;
 }
 
-/** What ACE++ publishes adapters for; the rest FLUX.1-Fill-dev does by itself. */
-const adapterTasks: Convention['tasks'] = {
-  'text-to-image': { repaintingScale: 1, adapters: [] },
-  'reference-generation': { repaintingScale: 1, adapters: ['subject', 'portrait'] },
-  'local-editing': { repaintingScale: 0.5, adapters: ['local-editing'] },
-  inpaint: { repaintingScale: 1, adapters: [] },
-  outpaint: { repaintingScale: 1, adapters: [] },
-  'local-reference-editing': { repaintingScale: 1, adapters: ['subject', 'portrait'] },
-  'general-editing': { repaintingScale: 0, adapters: [] },
-  recolor: { repaintingScale: 0, adapters: ['local-editing'] },
-  'super-resolution': { repaintingScale: 0, adapters: [] },
-  control: { repaintingScale: 0, adapters: ['local-editing'] },
+const shown = (repaintingScale: number, ...adapters: readonly string[]): TaskConvention => ({
+  repaintingScale,
+  adapters,
+  isTrained: true,
+});
+const untrained = (repaintingScale: number): TaskConvention => ({
+  repaintingScale,
+  adapters: [],
+  isTrained: false,
+});
+
+/** scepter's GrayAnnotator takes RGB for BGR (modelscope/scepter, scepter/modules/annotator/gray.py), so red has blue's weight of ITU-R BT.601. */
+const authorsGrey = [0.114, 0.587, 0.299] as const;
+
+/** What all of the authors' code shares. */
+const authors = {
+  // config/ace_plus_fft.yaml, `MAX_SEQ_LEN`; FLUX.1-Fill-dev's own size of 1024 x 1024 is as many.
+  maxSequence: 4096,
+  context: 0.5,
+  // Padded after normalizing, so that 0 is mid-grey (inference/utils.py, `T.Pad(padding, fill=0)`).
+  padding: 0,
+  greyWeights: authorsGrey,
+} as const;
+
+/** FLUX.1-Fill-dev without ACE++: it paints what is hidden from it. */
+const fill: Convention = {
+  ...authors,
+  title: 'FLUX.1-Fill-dev',
+  // huggingface/diffusers, pipeline_flux_fill.py: the defaults of `__call__` and the example above it.
+  steps: 50,
+  guidance: 30,
+  keepPixels: false,
+  namesReferences: false,
+  cleansText: false,
+  tasks: {
+    'text-to-image': shown(1),
+    'reference-generation': untrained(1),
+    'local-editing': untrained(0.5),
+    inpaint: shown(1),
+    outpaint: shown(1),
+    'local-reference-editing': untrained(1),
+    'general-editing': untrained(0),
+    recolor: untrained(0.5),
+    'super-resolution': untrained(0),
+    control: untrained(0.5),
+  },
 };
 
-const fill: Convention = { steps: 28, guidance: 50, context: 0.5, keepPixels: false, tasks: adapterTasks };
+/** FLUX.1-Fill-dev with one of ACE++'s adapters (infer_lora.py, models/model_zoo.yaml). */
+const adapters: Convention = {
+  ...authors,
+  title: 'FLUX.1-Fill-dev with ACE++’s adapters',
+  // config/ace_plus_diffusers_infer.yaml: SAMPLE_STEPS, GUIDE_SCALE.
+  steps: 28,
+  guidance: 50,
+  // inference/ace_plus_diffusers.py calls `preprocess` without `keep_pixels`.
+  keepPixels: false,
+  // There the tokenizer knows `{image}` alone.
+  namesReferences: false,
+  cleansText: false,
+  tasks: {
+    'text-to-image': untrained(1),
+    'reference-generation': shown(1, 'subject', 'portrait'),
+    // models/model_zoo.yaml: LOCAL_EDITING has REPAINTING_SCALE 0.5; infer_lora.py sends 1 for plain repainting.
+    'local-editing': shown(0.5, 'local-editing'),
+    inpaint: shown(1, 'local-editing'),
+    outpaint: untrained(1),
+    'local-reference-editing': shown(1, 'subject', 'portrait'),
+    'general-editing': untrained(0),
+    recolor: shown(0.5, 'local-editing'),
+    'super-resolution': untrained(0),
+    control: shown(0.5, 'local-editing'),
+  },
+};
 
-/** The fully tuned model was trained for all tasks and has no adapters of its own. */
+/** ACE++ fully tuned, which has no adapters (config/ace_plus_fft.yaml: PREPROCESSOR, SAMPLE_ARGS, ADDED_IDENTIFIER, CLEAN). */
 const fft: Convention = {
-  ...fill,
-  tasks: mapTasks(adapterTasks, ({ repaintingScale }) => ({ repaintingScale, adapters: [] })),
+  ...authors,
+  title: 'ACE++ FFT',
+  steps: 28,
+  guidance: 50,
+  // infer_fft.py, `run_one_case(keep_pixels=True)`.
+  keepPixels: true,
+  namesReferences: true,
+  cleansText: true,
+  tasks: {
+    'text-to-image': shown(1),
+    'reference-generation': shown(1),
+    // modules/ace_plus_dataset.py: `REPAINTING_SCALE` is 0.5 in training where there is no reference.
+    'local-editing': shown(0.5),
+    inpaint: shown(1),
+    outpaint: shown(1),
+    'local-reference-editing': shown(1),
+    'general-editing': shown(0),
+    recolor: shown(0),
+    'super-resolution': shown(0),
+    control: shown(0),
+  },
 };
 
-/** As it was trained (training/samples.py): what it makes is some two thirds of the window. */
-const pocket: Convention = { ...fill, steps: 12, guidance: 4, context: 0.25 };
+/** As it was trained (training/samples.py), with scales, grey and padding of its own. */
+const pocket: Convention = {
+  title: 'Pocket',
+  steps: 12,
+  guidance: 4,
+  maxSequence: 144,
+  // What it makes is some two thirds of the window.
+  context: 0.25,
+  keepPixels: false,
+  padding: -1,
+  greyWeights: [0.299, 0.587, 0.114],
+  namesReferences: true,
+  cleansText: false,
+  tasks: {
+    'text-to-image': shown(1),
+    'reference-generation': shown(1, 'subject', 'portrait'),
+    'local-editing': shown(0.5, 'local-editing'),
+    inpaint: shown(1),
+    outpaint: shown(1),
+    'local-reference-editing': shown(1, 'subject', 'portrait'),
+    'general-editing': shown(0),
+    recolor: shown(0, 'local-editing'),
+    'super-resolution': shown(0),
+    control: shown(0, 'local-editing'),
+  },
+};
 
-export const conventions: Readonly<Record<ModelFamily, Convention>> = { fill, fft, pocket };
+export const conventions = { fill, adapters, fft, pocket } as const;
+export type ConventionName = keyof typeof conventions;
 
-function mapTasks(
-  tasks: Convention['tasks'],
-  change: (convention: TaskConvention) => TaskConvention,
-): Convention['tasks'] {
-  const changed = Object.entries(tasks).map(([task, convention]) => [task, change(convention)]);
-  return Object.fromEntries(changed) as Convention['tasks'];
+/** ACE++'s published adapters, by the names under which they are installed. */
+const published: ReadonlySet<string> = new Set(
+  Object.values(conventions.adapters.tasks).flatMap((task) => task.adapters),
+);
+
+/** The table that a model follows with these adapters: FLUX.1-Fill-dev has another one under ACE++'s. */
+export function conventionName(family: ModelFamily, active: readonly string[]): ConventionName {
+  return family === 'fill' && active.some((name) => published.has(name)) ? 'adapters' : family;
+}
+
+/** The adapters that a family brings for a task, the first of which is used that is installed. */
+export function adaptersFor(family: ModelFamily, task: Task): readonly string[] {
+  return conventions[family === 'fill' ? 'adapters' : family].tasks[task].adapters;
 }

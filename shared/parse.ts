@@ -36,7 +36,8 @@ export function jsonIn(text: string): unknown {
 }
 
 /** What is wrong with a value, and where: `"engine.state": Invalid type: Expected string but received 3`. */
-export function describeIssue(issue: v.BaseIssue<unknown>): string {
-  const path = v.getDotPath(issue);
-  return path ? `"${path}": ${issue.message}` : issue.message;
+export function describeIssue({ message, received, ...issue }: v.BaseIssue<unknown>): string {
+  const path = v.getDotPath({ message, received, ...issue });
+  const what = message.includes(received) ? message : `${message}, not ${received}`;
+  return path ? `"${path}": ${what}` : what;
 }

@@ -132,16 +132,24 @@ export interface ConditionUnits {
   readonly mask: Planar;
 }
 
+export interface JoinOptions {
+  /** How much of what is under the mask is hidden, 0 to 1. */
+  readonly repaintingScale: number;
+  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  readonly padding: number;
+  /** Splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model takes it. */
+  readonly withChange: boolean;
+}
+
 /**
  * Joins references and target into what the model is conditioned on. Nothing is resized here: all of them have the sizes of `layout`.
  * @param references [3, h, w] in [-1, 1], as they are drawn
- * @param withChange splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model takes it
  */
 export function joinUnits(
   { image, mask }: TargetUnit,
   references: readonly Planar[],
   layout: UnitLayout,
-  { repaintingScale, withChange }: { readonly repaintingScale: number; readonly withChange: boolean },
+  { repaintingScale, padding, withChange }: JoinOptions,
 ): ConditionUnits {
   const size = layout.target;
   const area = size.width * size.height;
@@ -154,7 +162,7 @@ export function joinUnits(
     edit.data[i] = withChange ? shown * (1 - generate) : shown;
   }
   const slots = layout.references.map(({ slot }) => slot);
-  const placed = slots.map((slot, i) => centred(references[i]!, slot));
+  const placed = slots.map((slot, i) => centred(references[i]!, slot, padding));
   const empty = (channels: number) => slots.map((slot) => planar(channels, slot));
   return {
     edit: sideBySide([...placed, edit]),
@@ -163,11 +171,11 @@ export function joinUnits(
   };
 }
 
-/** A reference in the middle of its slot, on black. */
-function centred(reference: Planar, slot: Size): Planar {
+/** A reference in the middle of its slot. */
+function centred(reference: Planar, slot: Size, padding: number): Planar {
   if (reference.width === slot.width && reference.height === slot.height) return reference;
   const place = planar(3, slot);
-  place.data.fill(-1);
+  place.data.fill(padding);
   const left = Math.floor((slot.width - reference.width) / 2);
   const top = Math.floor((slot.height - reference.height) / 2);
   for (let c = 0; c < 3; c++) {

@@ -63,8 +63,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'server/cli': ['server', 'shared'],
 };
 
-/** The one source of name, version and ports. */
-const everywhere = ['manifest.json'];
+/** The one source of name, version and ports, and what is served as the description of the protocol. */
+const everywhere = ['manifest.json', 'docs/openapi.json'];
 
 const isUnder = (folder: string) => (file: string) => file.startsWith(`${folder}/`);
 

@@ -15,52 +15,19 @@ import json
 import multiprocessing
 import shutil
 import time
-from collections import defaultdict
 from pathlib import Path
 
-import torch
-
-from . import held_out
-from .examples import Example, batches, draw_examples
-from .export import export, load
-from .networks import AutoEncoder
-from .objective import Draw, joined, loss_of, velocity_error
+from . import checkpoint, device
+from .examples import Example, Store, batches
+from .export import export
+from .objective import loss_of
 from .tokenizers import TextTokens
-from .train import Training, new_model
+from .train import Training, cosine, new_model
+from .unseen import held_out_error, held_out_examples
 
-# Where the words decide, where form does, and where only detail is left.
-SIGMAS = (0.95, 0.8, 0.5, 0.2)
-GUIDANCE = 4.0  # as pocket is asked by default
-HELD_OUT_SECONDS = 20
-PER_GROUP = 48
 CURVE_POINTS = 12
 # A quarter of train.py's: in a few minutes more steps teach more.
 BATCH = 16
-
-
-def groups(examples: list[Example]) -> dict[tuple, list[Example]]:
-    """By task, shape and count of references."""
-    found = defaultdict(list)
-    for e in examples:
-        found[(e.task, e.target.shape, len(e.references))].append(e)
-    return {key: members[:PER_GROUP] for key, members in found.items()}
-
-
-@torch.no_grad()
-def held_out_error(model, examples: list[Example]) -> dict[str, float]:
-    """Mean squared velocity error inside the mask, by task."""
-    generator = torch.Generator().manual_seed(0)
-    errors, made = defaultdict(float), defaultdict(float)
-    for (task, *_), batch in groups(examples).items():
-        latents = joined(batch)
-        for value in SIGMAS:
-            noise = torch.randn(latents[0].shape, generator=generator)
-            sigma = torch.full((len(batch),), value)
-            draw = Draw(sigma, noise, torch.full_like(sigma, GUIDANCE))
-            error, inside = velocity_error(model, latents, [e.text for e in batch], draw)
-            errors[task] += (error * inside).sum().item()
-            made[task] += inside.sum().item()
-    return {task: errors[task] / made[task] for task in sorted(errors)}
 
 
 def main() -> None:
@@ -68,20 +35,22 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=50, help="of all ways together")
     parser.add_argument("--work", type=Path, default=Path("training/work"))
     parser.add_argument("--pocket", type=Path, default=Path("server/pocket"), help="its autoencoder and tokenizers")
+    device.add_arguments(parser)
     options = parser.parse_args()
-    model, autoencoder = new_model(TextTokens(options.pocket)), AutoEncoder().eval()
+    where = device.start(options)
+    model, (autoencoder, _) = new_model(TextTokens(options.pocket)), checkpoint.load(options.pocket / "ae.safetensors")
+    model.networks.to(where)
+    autoencoder.to(where)
     start = {key: value.clone() for key, value in model.networks.state_dict().items()}
-    load(options.pocket, model.flux, model.t5, model.clip, autoencoder)
-    examples = torch.load(options.work / "examples.pt", weights_only=False)
-    with multiprocessing.Pool() as pool:
-        unseen = draw_examples(autoencoder, pool, HELD_OUT_SECONDS, held_out.FIRST_SEED)
+    examples = Store(options.work, autoencoder).load()
+    if not examples:
+        parser.error(f"{options.work} has no scenes in the latents of {options.pocket}: run training.train first.")
+    with multiprocessing.Pool(device.processes(where)) as pool:
+        unseen = held_out_examples(autoencoder, pool)
     plain = [e for e in examples if not e.references]
     print(f"{len(examples)} examples, {len(unseen)} held out", flush=True)
-    if options.minutes >= 30 and shutil.which("g++"):
-        torch._dynamo.config.recompile_limit = 64
-        for block in [*model.flux.double_blocks, *model.flux.single_blocks]:
-            block.compile(dynamic=False)
-        compile_all(model, examples)
+    device.compile_blocks([*model.flux.double_blocks, *model.flux.single_blocks], where, options.minutes)
+    compile_all(model, examples)
 
     curves = {}
 
@@ -94,7 +63,7 @@ def main() -> None:
             seconds, spent, shown = minutes * 60, 0.0, 0
             while spent < seconds:
                 begun = time.time()
-                training.step(next(draw), spent / seconds, with_references)
+                training.step(next(draw), cosine(spent / seconds), with_references)
                 # Looking at the held-out scenes does not count.
                 spent += time.time() - begun
                 if spent / seconds * CURVE_POINTS >= shown + 1 or spent >= seconds:

@@ -14,9 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .examples import Example, batches
+from . import checkpoint, device
+from .examples import Example, Store, batches
 from .export import load
-from .networks import AutoEncoder, Flux
+from .networks import Flux
 from .objective import loss_of
 from .tokenizers import TextTokens
 from .train import new_model
@@ -55,17 +56,18 @@ def add_branches(flux: Flux) -> dict[str, Branch]:
 def tensors_of(branches: dict[str, Branch]) -> dict[str, Tensor]:
     """No alpha: it equals the rank."""
     return {
-        f"{name}.{key}.weight": layer.weight.detach().half().contiguous()
+        f"{name}.{key}.weight": layer.weight.detach().half().cpu().contiguous()
         for name, branch in branches.items()
         for key, layer in (("lora_A", branch.down), ("lora_B", branch.up))
     }
 
 
-def train_adapter(name: str, pocket: Path, examples: list[Example], seconds: float) -> dict[str, Tensor]:
+def train_adapter(name: str, pocket: Path, examples: list[Example], seconds: float, where: torch.device) -> dict[str, Tensor]:
     model = new_model(TextTokens(pocket))
-    load(pocket, model.flux, model.t5, model.clip, AutoEncoder())
+    load(pocket, model.flux, model.t5, model.clip)
     model.networks.requires_grad_(False)
     branches = add_branches(model.flux)
+    model.networks.to(where)
     parameters = [p for branch in branches.values() for p in (branch.down.weight, branch.up.weight)]
     for p in parameters:
         p.requires_grad_(True)
@@ -92,12 +94,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20, help="of both together")
     parser.add_argument("--work", type=Path, default=Path("training/work"), help="where `training.train` left its examples")
     parser.add_argument("--pocket", type=Path, default=Path("server/pocket"), help="its weights; the adapters go into its folder")
+    device.add_arguments(parser)
     options = parser.parse_args()
-    examples = torch.load(options.work / "examples.pt", weights_only=False)
+    where = device.start(options)
+    examples = Store(options.work, checkpoint.load(options.pocket / "ae.safetensors")[0]).load()
+    if not examples:
+        parser.error(f"{options.work} has no scenes in the latents of {options.pocket}: run training.train first.")
     folder = options.pocket / "adapters"
     folder.mkdir(exist_ok=True)
     for name in TASKS:
-        tensors = train_adapter(name, options.pocket, examples, options.minutes * 60 / len(TASKS))
+        tensors = train_adapter(name, options.pocket, examples, options.minutes * 60 / len(TASKS), where)
         save_file(tensors, folder / f"{name}.safetensors", {"format": "pt"})
 
 

@@ -2,6 +2,7 @@
 
     python -m training.curves training/work/ablation.json docs/ablation.png
     python -m training.curves training/work/train.log docs/loss.png
+    python -m training.curves training/work/autoencoder.log docs/autoencoder.png
 """
 
 import json
@@ -35,17 +36,14 @@ def draw_ablation(curves: dict[str, list[dict[str, float]]], out: Path) -> None:
 
 
 def draw_losses(log: str, out: Path) -> None:
-    """The transformer's loss over the minutes of the last run in a log, one line for each stage."""
-    last = log[log.rindex("examples\n") :]
-    lines = re.findall(r"([\d.]+) min  stage (\d)  step \d+  loss ([\d.]+)", last)
+    """What a log says every 50 steps, over the steps of all runs that are in it: an autoencoder's PSNR, else the loss."""
+    measures = {"PSNR": "PSNR of the training crops, dB", "loss": "loss, mean of 50 steps"}
+    name = next(name for name in measures if name in log)
+    points = re.findall(rf"step (\d+) .*{name} ([\d.]+)", log)
     figure, plot = plt.subplots(figsize=(8, 3), layout="constrained")
-    for stage in ("1", "2"):
-        points = [(float(minutes), float(loss)) for minutes, of, loss in lines if of == stage]
-        if points:
-            plot.plot(*zip(*points), label=f"stage {stage}")
-    plot.set_xlabel("minutes")
-    plot.set_ylabel("loss, mean of 50 steps")
-    plot.legend(frameon=False)
+    plot.plot([int(step) for step, _ in points], [float(value) for _, value in points])
+    plot.set_xlabel("steps")
+    plot.set_ylabel(measures[name])
     figure.savefig(out, dpi=80)
 
 

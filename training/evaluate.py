@@ -204,12 +204,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=32, help="of cases of each task; twice as many circles")
     parser.add_argument("--model", nargs="*", default=[], metavar="NAME=DIR", help="other weights, measured beside pocket")
     parser.add_argument("--tasks", nargs="*", default=list(held_out.TASKS))
+    parser.add_argument("--guidance", type=float, default=AS_POCKET["guidance"], help="asked of all models")
     parser.add_argument("--json", type=Path, help="where to write all measures")
     parser.add_argument("--sheet", type=Path, help="where to draw the first four cases of each of the eight tasks")
     options = parser.parse_args()
     sources.prepare()
     others = {name: Path(folder) for name, folder in (given.split("=", 1) for given in options.model)}
     asked = {name: {"model": name} for name in ("pocket", *others)} | {"pocket without adapters": {"model": "pocket", "adapters": []}}
+    asked = {name: {"guidance": options.guidance, **request} for name, request in asked.items()}
     everything = {}
     with Companion(others) as companion:
         for model, request in asked.items():

@@ -1,20 +1,27 @@
 """Scenes as the latents that training reads: every picture is encoded once and serves the samples of many tasks."""
 
-import itertools
+import functools
+import hashlib
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import samples
+from . import device, samples
 from .networks import AutoEncoder
 
-# How often a task is drawn for each time that it was combined: in these nothing that is given shows what shall appear.
-EMPHASIS = defaultdict(lambda: 1.0, {"inpaint": 2.0, "remove": 1.5, "local-reference-editing": 3.0, "reference-generation": 2.5})
+# How often a task is drawn for each time that it was combined. In filling, placing and showing nothing that is given shows what
+# shall appear; removing and extending are what people try first.
+EMPHASIS = defaultdict(lambda: 1.0, {
+    "inpaint": 2.0, "remove": 2.0, "outpaint": 2.0, "local-reference-editing": 3.0, "reference-generation": 2.5})
+# Scenes in a file: drawing is faster than encoding, and what waits would fill the memory.
+SHARD = 200
 
 
 @dataclass
@@ -36,10 +43,11 @@ def unshuffle(mask: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example]:
-    batch = torch.from_numpy(np.stack(list(scene.pictures.values()))).permute(0, 3, 1, 2).float() / 127.5 - 1
-    blank = torch.zeros(1, *batch.shape[1:])
-    with torch.autocast("cpu", torch.bfloat16):
-        latents = autoencoder.encode(torch.cat([batch, blank])).half()
+    where = autoencoder.shift_factor.device
+    batch = torch.from_numpy(np.stack(list(scene.pictures.values()))).to(where).permute(0, 3, 1, 2).float() / 127.5 - 1
+    blank = torch.zeros(1, *batch.shape[1:], device=where)
+    with device.autocast(where):
+        latents = autoencoder.encode(torch.cat([batch, blank])).half().cpu()
     by_name = dict(zip([*scene.pictures, "none"], latents))
     masks = {name: unshuffle(mask) for name, mask in scene.masks.items()}
     return [
@@ -49,18 +57,41 @@ def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example
     ]
 
 
-def draw_examples(autoencoder: AutoEncoder, pool, seconds: float, first_seed: int) -> list[Example]:
-    """As many as the time allows: some 8,000 scenes in a quarter of an hour on two cores."""
-    examples, until = [], time.time() + seconds
-    for first in itertools.count(first_seed, 200):
-        # A round at a time: drawing is faster than encoding, and what waits would fill the memory.
-        for _, scene in pool.imap_unordered(samples.draw_scene, range(first, first + 200), chunksize=20):
-            examples += encode_scene(autoencoder, scene)
-        if time.time() > until:
-            return examples
+def encode_scenes(autoencoder: AutoEncoder, pool, first_seed: int, count: int = SHARD, held_out: bool = False) -> list[Example]:
+    draw = functools.partial(samples.draw_scene, held_out=held_out)
+    scenes = pool.imap(draw, range(first_seed, first_seed + count), chunksize=10)
+    return [example for _, scene in scenes for example in encode_scene(autoencoder, scene)]
 
 
-def batches(examples: list[Example], size: int):
+class Store:
+    """Files of encoded scenes, in a folder of this very encoder: the latents of another are never mixed in."""
+
+    def __init__(self, work: Path, autoencoder: AutoEncoder):
+        self.autoencoder = autoencoder
+        digest = hashlib.sha256()
+        for key, value in sorted(autoencoder.state_dict().items()):
+            if not key.startswith("decoder."):
+                digest.update(value.detach().cpu().numpy().tobytes())
+        self.folder = work / f"examples-{digest.hexdigest()[:12]}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def shards(self) -> list[Path]:
+        return sorted(self.folder.glob("*.pt"))
+
+    def extend(self, pool, seconds: float, first_seed: int) -> None:
+        """Draws more scenes, on from where the last call ended, for that long."""
+        until = time.time() + seconds
+        while time.time() < until:
+            drawn = len(self.shards())
+            unfinished = self.folder / "unfinished.part"
+            torch.save(encode_scenes(self.autoencoder, pool, first_seed + drawn * SHARD), unfinished)
+            unfinished.rename(self.folder / f"{drawn:05}.pt")
+
+    def load(self) -> list[Example]:
+        return [example for shard in self.shards() for example in torch.load(shard, weights_only=False)]
+
+
+def batches(examples: list[Example], size: int) -> Iterator[list[Example]]:
     """Endless batches of one shape each, drawn in proportion to how many there are, with EMPHASIS."""
     groups = defaultdict(list)
     for e in examples:

@@ -34,7 +34,7 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoencoder: nn.Module) -> None:
-    """Writes the four files; the tokenizers lie beside them already."""
+    """Writes the four files; the tokenizers are in `folder` already."""
     for name, network in (("transformer", flux), ("t5", t5), ("clip", clip)):
         save_file(tensors_of(network), folder / f"{name}.safetensors", {"format": "pt"})
     export_autoencoder(folder, autoencoder)
@@ -43,19 +43,16 @@ def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoen
 def export_autoencoder(folder: Path, autoencoder: nn.Module) -> None:
     tensors = tensors_of(autoencoder)
     shift, scale = tensors.pop("shift_factor"), tensors.pop("scale_factor")
-    metadata = {"format": "pt", "norm_groups": "8", "shift_factor": str(shift.item()), "scale_factor": str(scale.item())}
+    metadata = {"format": "pt", "norm_groups": str(autoencoder.groups), "shift_factor": str(shift.item()), "scale_factor": str(scale.item())}
     save_file(tensors, folder / "ae.safetensors", metadata)
 
 
-def load(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoencoder: nn.Module) -> None:
-    """Reads back what `export` wrote, to train it further."""
-    for name, network in (("transformer", flux), ("t5", t5), ("clip", clip), ("ae", autoencoder)):
+def load(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module) -> None:
+    """Reads back what `export` wrote, to train it further; its autoencoder is read by `checkpoint.load`."""
+    for name, network in (("transformer", flux), ("t5", t5), ("clip", clip)):
         with safe_open(folder / f"{name}.safetensors", "pt") as file:
             state = {key: file.get_tensor(key) for key in file.keys()}
-            metadata = file.metadata()
         for key in [key for key in state if f"{key}.scales" in state]:
             scales = state.pop(f"{key}.scales")
             state[key] = ((state[key].float() - 128) * scales[..., None]).flatten(1)
-        if name == "ae":
-            state |= {key: torch.tensor(float(metadata[key])) for key in ("shift_factor", "scale_factor")}
         network.load_state_dict(state)

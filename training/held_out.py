@@ -68,6 +68,10 @@ def hero(rng: Generator, index: int, names: dict[str, int], **given) -> scenes.T
     return scenes.pictured(rng, 1.0, name, names[name], **given)
 
 
+# What people edit; the other rows are on photographs three times in ten.
+PHOTOGRAPHS = {"photo": 1.0}
+
+
 def around_middle(rng: Generator) -> dict[str, float]:
     return {"radius": rng.uniform(0.22, 0.32), "x": 0.5 + rng.uniform(-0.08, 0.08), "y": 0.5 + rng.uniform(-0.08, 0.08)}
 
@@ -92,7 +96,7 @@ def circle(rng: Generator, index: int) -> scenes.Thing:
     return scenes.shape(rng, 1.0, shape="circle", colour=colour, rgb=scenes.COLOURS[colour], **around_middle(rng))
 
 
-# Circles stand on drawn grounds alone, so that their measures stay comparable with those from before the photographs.
+# Circles are on drawn grounds alone, so that their measures stay comparable with those from before the photographs.
 def fill_circle(rng: Generator, index: int) -> Case:
     thing = circle(rng, index)
     ground, present, mask = on_ground(rng, thing, scenes.DRAWN)
@@ -117,6 +121,12 @@ def remove(rng: Generator, index: int) -> Case:
     return Case("inpaint", said(rng, "remove", thing), ground, mask, None, ground, present)
 
 
+def remove_from_photograph(rng: Generator, index: int) -> Case:
+    thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
+    ground, present, mask = on_ground(rng, thing, PHOTOGRAPHS)
+    return Case("inpaint", said(rng, "remove", thing), ground, mask, None, ground, present)
+
+
 def recolour(rng: Generator, index: int) -> Case:
     thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
     ground, before, mask = on_ground(rng, thing)
@@ -133,9 +143,13 @@ def redraw(rng: Generator, index: int) -> Case:
     return Case("local-editing", said(rng, "redraw", thing), present, mask, thing, ground, doodle)
 
 
-def extend(rng: Generator, index: int) -> Case:
+def extend_photograph(rng: Generator, index: int) -> Case:
+    return extend(rng, index, PHOTOGRAPHS)
+
+
+def extend(rng: Generator, index: int, shares: dict[str, float] = scenes.BACKGROUNDS) -> Case:
     thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
-    ground, _, _ = on_ground(rng, thing)
+    ground, _, _ = on_ground(rng, thing, shares)
     mask = np.zeros((SIZE, SIZE), bool)
     mask[:, int(SIZE * (1 - rng.uniform(0.2, 0.4))) :] = True
     return Case("outpaint", said(rng, "extend", thing), ground, mask, None, ground, ground)
@@ -207,4 +221,6 @@ TASKS = {
     "night": night,
     "fill circles": fill_circle,
     "remove circles": remove_circle,
+    "remove photographs": remove_from_photograph,
+    "extend photographs": extend_photograph,
 }

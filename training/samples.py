@@ -20,6 +20,8 @@ SIZE_SHARES = (0.5, 0.22, 0.2, 0.08)
 # Holes in the empty ground beside the one of the hero: where removal had one hole a scene, the network knew the
 # scenes by heart (its error on new ones was twice that on old ones).
 HOLES = 3
+# Of scenes that are a photograph with nothing on it: what was in any hole is known there.
+BARE_PHOTOGRAPHS = 0.3
 
 
 @dataclass
@@ -90,14 +92,46 @@ def changed(picture: np.ndarray, kind: str) -> np.ndarray:
     }[kind]()
 
 
-def draw_scene(seed: int) -> tuple[int, Scene]:
-    """-> index into SIZES, the scene"""
+def draw_border(rng, h: int, w: int) -> np.ndarray:
+    """A mask along one side. -> [H, W] in {0, 1}"""
+    side, reach = rng.integers(4), rng.uniform(0.2, 0.45)
+    gy, gx = np.mgrid[0:h, 0:w]
+    return [gy < h * reach, gy >= h * (1 - reach), gx < w * reach, gx >= w * (1 - reach)][side].astype(np.float32)
+
+
+def draw_photograph(rng, h: int, w: int, held_out: bool) -> Scene:
+    """A bare photograph with four holes and two borders, to be filled with what was there."""
+    truth = scenes.photo(rng, h, w, held_out)
+    pictures, masks, found = {"absent": truth}, {}, []
+    for n in range(6):
+        border = n > 3
+        hole = draw_border(rng, h, w) if border else scenes.brush_mask(rng, hero_of(rng, w / h), h, w)
+        pictures[f"hole{n}"], masks[f"hole{n}"] = hide(truth, hole, 1.0), hole
+        text = wording(rng, EXTEND if border else REMOVE, scenes.thing(rng, w / h))
+        found.append({"task": "outpaint" if border else "remove", "edit": f"hole{n}", "target": "absent", "mask": f"hole{n}",
+                      "text": text, "references": 0})
+    return finished(pictures, masks, found)
+
+
+def finished(pictures: dict[str, np.ndarray], masks: dict[str, np.ndarray], found: list[dict]) -> Scene:
+    return Scene(
+        {name: np.clip(p * 255 + 0.5, 0, 255).astype(np.uint8) for name, p in pictures.items()},
+        {name: m.astype(np.uint8) for name, m in masks.items()},
+        found,
+    )
+
+
+def draw_scene(seed: int, held_out: bool = False) -> tuple[int, Scene]:
+    """held_out: with the photographs that training never sees. -> index into SIZES, the scene"""
     rng = np.random.default_rng(seed)
+    if rng.random() < BARE_PHOTOGRAPHS:
+        size = int(rng.choice([1, 2]))
+        return size, draw_photograph(rng, *SIZES[size][:2], held_out)
     size = int(rng.choice(len(SIZES), p=SIZE_SHARES))
     h, w, references = SIZES[size]
     aspect = w / h
     hero = hero_of(rng, aspect)
-    bare = scenes.background(rng, h, w, scenes.TRAINED)
+    bare = scenes.background(rng, h, w, scenes.TRAINED, held_out)
     ground = scenes.with_bystanders(rng, bare, hero, rng.choice(4, p=[0.4, 0.35, 0.15, 0.1]))
     present = scenes.paint(ground, hero)
     mask = scenes.brush_mask(rng, hero, h, w)
@@ -120,14 +154,11 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
     if references:
         for n in range(references):
             of = hero if n == 0 else scenes.thing(rng, aspect)
-            pictures[f"reference{n + 1}"] = reference_of(rng, of, h)
+            pictures[f"reference{n + 1}"] = reference_of(rng, of, h, held_out)
         for count in rng.integers(1, references + 1, 3):
             sample("local-reference-editing", "hidden", "present", "mask", PLACE, int(count))
     else:
-        border = np.zeros((h, w), np.float32)
-        side, reach = rng.integers(4), rng.uniform(0.2, 0.45)
-        gy, gx = np.mgrid[0:h, 0:w]
-        border[[gy < h * reach, gy >= h * (1 - reach), gx < w * reach, gx >= w * (1 - reach)][side]] = 1
+        border = draw_border(rng, h, w)
         pictures["border"], masks["border"] = hide(ground, border, 1.0), border
         sample("outpaint", "border", "absent", "border", EXTEND)
         for n, hole in enumerate(holes(rng, scenes.touched(bare, ground))):
@@ -165,8 +196,4 @@ def draw_scene(seed: int) -> tuple[int, Scene]:
         kind = str(rng.choice(list(CHANGES)))
         pictures["changed"] = changed(present, kind)
         sample("general-editing", "present", "changed", "all", CHANGES[kind])
-    return size, Scene(
-        {name: np.clip(p * 255 + 0.5, 0, 255).astype(np.uint8) for name, p in pictures.items()},
-        {name: m.astype(np.uint8) for name, m in masks.items()},
-        samples,
-    )
+    return size, finished(pictures, masks, samples)

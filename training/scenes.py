@@ -225,7 +225,7 @@ def fractal(rng: Generator, h: int, w: int, roughness: float) -> np.ndarray:
 # How often each background is drawn; what is hard to go on with is trained more often than it is asked for.
 DRAWN = {"linear": 0.24, "radial": 0.12, "stripes": 0.12, "checks": 0.08, "clouds": 0.14, "wood": 0.08, "horizon": 0.14, "plain": 0.08}
 BACKGROUNDS = {"photo": 0.3} | {kind: 0.7 * share for kind, share in DRAWN.items()}
-TRAINED = {"photo": 0.34, "linear": 0.08, "radial": 0.06, "stripes": 0.18, "checks": 0.09, "clouds": 0.05, "wood": 0.06, "horizon": 0.12, "plain": 0.02}
+TRAINED = {"photo": 0.5, "linear": 0.06, "radial": 0.05, "stripes": 0.13, "checks": 0.07, "clouds": 0.04, "wood": 0.05, "horizon": 0.09, "plain": 0.01}
 
 
 def photo(rng: Generator, h: int, w: int, held_out: bool = False) -> np.ndarray:

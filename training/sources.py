@@ -1,16 +1,22 @@
-"""Pictures that packages ship and that may be used: things with names, and photographs to stand them on.
+"""Pictures that packages ship and that may be used: things with names, and photographs to put them on.
 
 - Things: Microsoft's Fluent emoji in 3D (MIT), from the npm package @lobehub/fluent-emoji-3d.
-- Photographs: the wallpapers of Debian's lomiri-wallpapers packages (CC0, CC BY 4.0, CC BY-SA 3.0 and 4.0; their authors are in
-  the file names, and in the model card).
+- Photographs: 194 from Debian packages, all under free licences. `photographs.tsv` lists each with its package, authors,
+  licence, and whether training may see it. The pictures of scikit-image and of OpenCV's documentation are not among them:
+  they measure (`training.autoencoder --measure`).
 
 `prepare` fetches them once with npm and apt-get into `training/work/sources/`.
 """
 
+import csv
 import functools
+import io
+import struct
 import subprocess
 import tarfile
 import tempfile
+import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +24,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).parent / "work" / "sources"
 THINGS_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
-PHOTO_PACKAGES = ("lomiri-wallpapers-16.04", "lomiri-wallpapers-20.04")
-# Sides in pixels: of a thing, and of a photograph's shorter one.
+# Of a thing, in pixels; the shorter side of a photograph, which is never enlarged.
 THING_SIDE, PHOTO_SIDE = 192, 640
 
 # What can be asked for in words -> its Unicode code point.
@@ -44,15 +49,14 @@ HELD_OUT = {
     "magnet": 0x1F9F2, "tractor": 0x1F69C, "backpack": 0x1F392, "pumpkin": 0x1F383, "snail": 0x1F40C, "boot": 0x1F97E,
     "unicorn": 0x1F984, "cheese": 0x1F9C0, "peach": 0x1F351, "taxi": 0x1F695, "chair": 0x1FA91, "crab": 0x1F980,
 }
-HELD_OUT_PHOTOS = ("Bridge_by_Sander_Klootwijk", "sunset_by_Aitzol_Berasategi", "seeding_by_Clements_Engelhardt")
 
 
 def prepare() -> None:
-    """Fetches what is not there. Needs npm, and apt-get and dpkg for the photographs."""
+    """Fetches what is missing. Needs npm, and apt-get and dpkg for the photographs."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not (FOLDER / "things.npy").exists():
         fetch_things()
-    if not (FOLDER / "photos.npz").exists():
+    if not all(stored(photograph).exists() for photograph in listed()):
         fetch_photos()
 
 
@@ -80,17 +84,79 @@ def trimmed(picture: Image.Image) -> np.ndarray:
     return np.asarray(square)
 
 
+@dataclass(frozen=True)
+class Photograph:
+    """A row of photographs.tsv. file: the path in the package; what follows `!` lies in a Qt resource file"""
+
+    package: str
+    file: str
+    authors: str
+    licence: str
+    held_out: bool
+
+    @property
+    def name(self) -> str:
+        parts = Path(self.file.rpartition("!")[2]).parts
+        # KDE's wallpapers are named by their folder, the file itself by its size.
+        return parts[-4] if "wallpapers" in parts and "contents" in parts else Path(parts[-1]).stem
+
+
+@functools.cache
+def listed() -> list[Photograph]:
+    with open(Path(__file__).with_name("photographs.tsv"), newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return [Photograph(r["package"], r["file"], r["authors"], r["licence"], r["use"] == "held out") for r in rows]
+
+
+def stored(photograph: Photograph) -> Path:
+    group = Path(photograph.file.partition("!")[0]).stem if "!" in photograph.file else photograph.package
+    return FOLDER / "photographs" / f"{group}-{photograph.name}.npy"
+
+
 def fetch_photos() -> None:
+    (FOLDER / "photographs").mkdir(exist_ok=True)
+    packages = sorted({photograph.package for photograph in listed()})
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(["apt-get", "-qq", "download", *PHOTO_PACKAGES], cwd=folder, check=True)
+        subprocess.run(["apt-get", "-qq", "download", *packages], cwd=folder, check=True)
         for package in Path(folder).glob("*.deb"):
-            subprocess.run(["dpkg", "-x", package, folder], check=True)
-        photos = {}
-        for file in sorted(Path(folder).rglob("*_by_*.jpg")):
-            photo = Image.open(file).convert("RGB")
-            scale = PHOTO_SIDE / min(photo.size)
-            photos[file.stem] = np.asarray(photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.LANCZOS))
-    np.savez(FOLDER / "photos.npz", **photos)
+            subprocess.run(["dpkg", "-x", package, Path(folder, package.name.partition("_")[0])], check=True)
+        for photograph in listed():
+            path, _, inner = photograph.file.partition("!")
+            content = Path(folder, photograph.package, path).read_bytes()
+            picture = Image.open(io.BytesIO(qt_resource(content, inner) if inner else content)).convert("RGB")
+            scale = min(1, PHOTO_SIDE / min(picture.size))
+            size = round(picture.width * scale), round(picture.height * scale)
+            np.save(stored(photograph), np.asarray(picture.resize(size, Image.LANCZOS)))
+
+
+def qt_resource(content: bytes, wanted: str) -> bytes:
+    """
+    A file in a Qt binary resource, as qtbase's src/corelib/io/qresource.cpp reads it: nodes of 14 bytes (22 from version 2),
+    names as length, hash and UTF-16, data behind its size.
+    """
+    version, tree, data, names = struct.unpack_from(">4I", content, 4)
+
+    def find(index: int, path: list[str]) -> bytes | None:
+        node = tree + index * (22 if version >= 2 else 14)
+        flags = struct.unpack_from(">H", content, node + 4)[0]
+        if flags & 2:
+            count, first = struct.unpack_from(">2I", content, node + 6)
+            inside = (find(child, path[1:]) for child in range(first, first + count) if path and name_of(child) == path[0])
+            return next((found for found in inside if found is not None), None)
+        start = data + struct.unpack_from(">I", content, node + 10)[0]
+        body = content[start + 4 : start + 4 + struct.unpack_from(">I", content, start)[0]]
+        # A compressed file has its size in front of the zlib stream (qUncompress).
+        return None if path else zlib.decompress(body[4:]) if flags & 1 else body
+
+    def name_of(index: int) -> str:
+        node = tree + index * (22 if version >= 2 else 14)
+        at = names + struct.unpack_from(">I", content, node)[0]
+        return content[at + 6 : at + 6 + 2 * struct.unpack_from(">H", content, at)[0]].decode("utf-16-be")
+
+    found = find(0, wanted.strip("/").split("/"))
+    if found is None:
+        raise FileNotFoundError(f"{wanted} is not in the resource file")
+    return found
 
 
 @functools.cache
@@ -107,6 +173,5 @@ def trained_code_points() -> list[int]:
 
 @functools.cache
 def photos(held_out: bool) -> list[np.ndarray]:
-    """uint8 [H, W, 3]"""
-    with np.load(FOLDER / "photos.npz") as file:
-        return [file[name] for name in file.files if (name in HELD_OUT_PHOTOS) == held_out]
+    """uint8 [H, W, 3], mapped from the disk, so that every process shares them"""
+    return [np.load(stored(p), mmap_mode="r") for p in listed() if p.held_out == held_out]

@@ -1,4 +1,4 @@
-import { effect, type Signal } from '@preact/signals';
+import type { Signal } from '@preact/signals';
 import { useEffect, useMemo } from 'preact/hooks';
 import { Panel } from '../panel/app.tsx';
 import type { Connection } from '../panel/models/connection.ts';
@@ -26,18 +26,10 @@ export function PhotoshopPanel(props: PhotoshopPanelProps) {
   const { host, settings, session, connection, log, information } = props;
   const { source, mask, results } = host;
   const model = useMemo(
-    () => createSubject(() => ({ source: source.peek(), mask: mask.peek() })),
-    [source, mask],
+    () => createSubject(() => ({ source: source.peek(), mask: mask.peek() }), results.refresh),
+    [source, mask, results],
   );
   useEffect(() => model.start(), [model]);
-  // The shelf follows what happens in the document.
-  useEffect(
-    () =>
-      effect(() => {
-        if (model.subject.value && !isBusy(session.state.peek())) void results.refresh().catch(() => {});
-      }),
-    [model, results, session],
-  );
   // Photoshop gives a panel the keys that are pressed while one of its fields has the focus.
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {

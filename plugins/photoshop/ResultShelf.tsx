@@ -24,7 +24,7 @@ export function ResultShelf({ results, shown, busy, onShow, onKeep, onDiscard, o
           {results.length === 1 ? 'Not kept yet' : `${results.length} not kept yet`}
         </span>
         <span class="subject-detail" title={name}>
-          {`“${name}” · seed ${seed}`}
+          {`seed ${seed} · “${name}”`}
         </span>
       </p>
       {results.length > 1 && (

@@ -4,10 +4,12 @@
  * hidden text layer would show, and plugin storage would not travel with the file. Photoshop does not always write it
  * (wherever it does not, see recipe-notes.ts).
  */
-
-import type { Bounds } from '../../shared/bounds.ts';
-import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
-import type { EditResult } from '../../shared/protocol/result.ts';
+import * as v from 'valibot';
+import { boundsSchema } from '../../shared/bounds.ts';
+import type { Immutable } from '../../shared/immutable.ts';
+import { readJSON } from '../../shared/parse.ts';
+import { editRequestSchema } from '../../shared/protocol/request.ts';
+import { editResultSchema } from '../../shared/protocol/result.ts';
 import type { Placement } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import { play } from './descriptors.ts';
@@ -16,12 +18,13 @@ import { decodeUTF8, encodeUTF8 } from './utf8.ts';
 const namespace = 'https://aceplusplus.org/ns/layers/1.0/';
 const property = 'XMPMetadataAsUTF8';
 
-export interface Recipe {
-  readonly request: EditRequest;
-  readonly result: EditResult;
+const recipeSchema = v.object({
+  request: editRequestSchema,
+  result: editResultSchema,
   /** In document pixels. */
-  readonly bounds: Bounds;
-}
+  bounds: boundsSchema,
+});
+export type Recipe = Immutable<v.InferOutput<typeof recipeSchema>>;
 
 /** @throws Error with Photoshop's words: some documents take no XMP for their layers (error -1715) */
 export async function writeRecipe(
@@ -68,9 +71,9 @@ function fromXMP(packet: string): Recipe | undefined {
   if (!value) return undefined;
   try {
     const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
-    const recipe = JSON.parse(decodeUTF8(bytes)) as Recipe;
-    return { ...recipe, request: parseEditRequest(JSON.stringify(recipe.request)) };
+    return readJSON(recipeSchema, decodeUTF8(bytes));
   } catch {
+    // It was cut off, which Base64 or UTF-8 shows.
     return undefined;
   }
 }

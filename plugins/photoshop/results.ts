@@ -4,7 +4,7 @@
  * it, or closes its document.
  */
 import { type Signal, signal } from '@preact/signals';
-import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
+import type { Layer, PhotoshopDocument } from './api.ts';
 import { findLayer } from './documents.ts';
 import { inOneStep, modally } from './modal.ts';
 import { app, imaging } from './modules.ts';
@@ -20,7 +20,8 @@ export interface UnkeptResult {
   readonly name: string;
   readonly seed: number;
   /** What the layer was like when it was placed. */
-  readonly trace: string;
+  readonly traits: string;
+  readonly pixels: number;
 }
 
 /** An unkept result with its layer as it is now. */
@@ -37,18 +38,30 @@ export function createResults() {
   const placed = new Set<number>();
 
   function drop(isDropped: (result: UnkeptResult) => boolean): void {
-    list.value = list.value.filter((result) => !isDropped(result));
+    const left = list.value.filter((result) => !isDropped(result));
+    if (left.length === list.value.length) return;
+    list.value = left;
     if (list.value.every(({ layerID }) => layerID !== shown.value)) shown.value = list.value.at(-1)?.layerID;
   }
 
   /** Those of a document whose layers are as they were placed; the others are kept or gone, and dropped. */
   async function unkept(document: PhotoshopDocument): Promise<readonly Layer[]> {
+    const found: Layer[] = [];
+    for (const { result, layer } of look(document)) {
+      if ((await hashOf(document, layer)) === result.pixels) found.push(layer);
+      else drop((other) => other === result);
+    }
+    return found;
+  }
+
+  /** Those whose properties and places are as they were; their pixels are not looked at. */
+  function look(document: PhotoshopDocument): readonly Found[] {
     const open = new Set(app.documents.map(({ id }) => id));
     drop(({ documentID }) => !open.has(documentID));
-    const found: Layer[] = [];
+    const found: Found[] = [];
     for (const result of list.value.filter(({ documentID }) => documentID === document.id)) {
       const layer = findLayer(document.layers, result.layerID);
-      if (layer && (await traceOf(document, layer, placed)) === result.trace) found.push(layer);
+      if (layer && traitsOf(document, layer, placed) === result.traits) found.push({ result, layer });
       else drop((other) => other === result);
     }
     return found;
@@ -134,8 +147,10 @@ export function createResults() {
       if (group) placed.add(group.id);
       const results: UnkeptResult[] = [];
       for (const { layer, seed } of added) {
-        const trace = await traceOf(document, layer, placed);
-        results.push({ ...parts, documentID: document.id, layerID: layer.id, seed, trace });
+        const traits = traitsOf(document, layer, placed);
+        const pixels = await hashOf(document, layer);
+        const { id: layerID } = layer;
+        results.push({ ...parts, documentID: document.id, layerID, seed, traits, pixels });
       }
       list.value = [...list.value, ...results];
       shown.value = results[chosen]?.layerID;
@@ -185,13 +200,11 @@ export function createResults() {
       if (next) shown.value = next.result.layerID;
     },
 
-    /** Looks whether documents and layers are still there, and still as they were placed. */
-    async refresh(): Promise<void> {
+    /** Drops those that are gone, moved or changed, as far as that is cheap to see: after each step of the person. */
+    refresh(): void {
       const document = app.activeDocument;
-      const open = new Set(app.documents.map(({ id }) => id));
-      drop(({ documentID }) => !open.has(documentID));
-      if (!document || list.value.every(({ documentID }) => documentID !== document.id)) return;
-      await modally('Look at the results', (_context: ExecutionContext) => unkept(document));
+      if (document && list.value.length > 0) look(document);
+      else if (!document) drop(() => app.documents.length === 0);
     },
   };
 }
@@ -199,17 +212,12 @@ export function createResults() {
 export type Results = ReturnType<typeof createResults>;
 
 /**
- * What a person changes by editing or moving a layer, as a text to be compared: its properties, its place among the
- * others, and its pixels as its mask shows them. Whether it is visible is not part of it: results are shown and hidden
- * to be compared.
+ * What a person changes by moving a layer or by its settings, as a text to be compared: its properties and its place
+ * among the others. Whether it is visible is not part of it: results are shown and hidden to be compared.
  */
-async function traceOf(
-  document: PhotoshopDocument,
-  layer: Layer,
-  placed: ReadonlySet<number>,
-): Promise<string> {
+function traitsOf(document: PhotoshopDocument, layer: Layer, placed: ReadonlySet<number>): string {
   const { name, opacity, blendMode, isClippingMask, boundsNoEffects, bounds } = layer;
-  const rectangles = [boundsNoEffects, bounds].flatMap(({ left, top, right, bottom }) => [
+  const rectangles = [boundsNoEffects, bounds].map(({ left, top, right, bottom }) => [
     left,
     top,
     right,
@@ -221,11 +229,10 @@ async function traceOf(
     const at = siblings.findIndex(({ id }) => id === one?.id);
     places.push(siblings.slice(at + 1).find(({ id }) => !placed.has(id))?.id, one.parent?.id);
   }
-  const pixels = await hashOf(document, layer);
-  return JSON.stringify([name, opacity, blendMode, isClippingMask, rectangles, places, pixels]);
+  return JSON.stringify([name, opacity, blendMode, isClippingMask, rectangles, places]);
 }
 
-/** FNV-1a (RFC 9923) of a layer's pixels; 0 where there are none to read. */
+/** FNV-1a (RFC 9923) of a layer's pixels as its mask shows them; 0 where there are none to read. */
 async function hashOf(document: PhotoshopDocument, layer: Layer): Promise<number> {
   try {
     const read = await imaging.getPixels({

@@ -1,5 +1,5 @@
 import { boundsOf } from '../../shared/bounds.ts';
-import type { EditRequest, Task } from '../../shared/protocol/request.ts';
+import type { EditRequest } from '../../shared/protocol/request.ts';
 import { taskRules } from '../../shared/tasks.ts';
 import type { History } from '../panel/host.ts';
 import { deselect } from './descriptors.ts';
@@ -32,8 +32,7 @@ export async function readRequest(notes: RecipeNotes, history: History): Promise
       const data = await using(read.imageData, () => padMask(read, canvas));
       const { width, height } = canvas;
       // The layer of the whole picture has a mask, too, though nothing was selected.
-      const isWhole =
-        taskRules[recipe.result.task as Task].mask !== 'needed' && data.every((value) => value === 255);
+      const isWhole = taskRules[recipe.result.task].mask !== 'needed' && data.every((value) => value === 255);
       if (isWhole) await deselect();
       else
         await using(await toSelectionImageData({ width, height, data }), (imageData) =>

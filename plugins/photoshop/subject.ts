@@ -32,8 +32,14 @@ const notifications = [
   'historyStateChanged',
 ];
 
-/** Follows what would be edited. */
-export function createSubject(choice: () => { readonly source: Source; readonly mask: MaskSource }) {
+/**
+ * Follows what would be edited.
+ * @param onStep called after each step of the person
+ */
+export function createSubject(
+  choice: () => { readonly source: Source; readonly mask: MaskSource },
+  onStep: () => void,
+) {
   const subject = signal<Subject>(nothing);
   let feather: { readonly of: string; readonly pixels: number } | undefined;
 
@@ -87,9 +93,14 @@ export function createSubject(choice: () => { readonly source: Source; readonly 
     /** Looks now and from then on. Returns its own release. */
     start(): () => void {
       let stopped = false;
-      void action.addNotificationListener(notifications, () => void (stopped || look()));
-      const timer = setInterval(() => void look(), millisecondsBetweenLooks);
-      void look();
+      const step = (): void => {
+        if (stopped || isModal()) return;
+        onStep();
+        void look();
+      };
+      void action.addNotificationListener(notifications, step);
+      const timer = setInterval(step, millisecondsBetweenLooks);
+      step();
       return () => {
         stopped = true;
         clearInterval(timer);

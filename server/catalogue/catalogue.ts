@@ -1,6 +1,6 @@
 import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { ModelFamily } from '../../shared/conventions.ts';
+import { conventions, type ModelFamily } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { asGGUF, standIns } from '../checkpoints/header.ts';
 import { homeFolder, projectRoot } from '../disk/paths.ts';
@@ -44,11 +44,8 @@ export const pocket: ModelEntry = {
   title: 'Pocket: small, ships with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
   family: 'pocket',
-  maxSequence: 144,
+  maxSequence: conventions.pocket.maxSequence,
 };
-
-/** What ACE++ and FLUX.1-Fill-dev were made for: config/ace_plus_fft.yaml and FluxFillPipeline. */
-const fluxMaxSequence = 4096;
 
 /** What may be a model's id, and so the name of its folder. */
 export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
@@ -138,7 +135,7 @@ async function knownModels(): Promise<ModelEntry[]> {
       id,
       title: id,
       folder: path.join(modelsFolder(), id),
-      maxSequence: fluxMaxSequence,
+      maxSequence: conventions.fill.maxSequence,
     }))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
   const taken = new Set(own.map(({ id }) => id));

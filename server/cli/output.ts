@@ -2,9 +2,9 @@ import { constants } from 'node:fs';
 import { access, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import type { Bounds } from '../../shared/bounds.ts';
 import { composite } from '../../shared/composite.ts';
 import { CodedError } from '../../shared/errors.ts';
+import { readResult } from '../../shared/protocol/result-container.ts';
 import { layeredPSD, type Pixels } from '../../shared/psd.ts';
 import { type Container, decodeContainer } from '../../shared/safetensors.ts';
 import { readBytes } from '../disk/durable.ts';
@@ -70,7 +70,7 @@ async function layerPSD(result: Container, { image, instruction }: Flags): Promi
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const layer: Pixels = { width: info.width, height: info.height, data };
-  const bounds = JSON.parse(result.metadata.bounds!) as Bounds;
+  const { bounds } = readResult(result);
   const picture =
     image === undefined
       ? { width: layer.width, height: layer.height, data: new Uint8Array(layer.data.length) }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
+import { parseMessage } from '../../shared/parse.ts';
 import type { EngineStatus } from '../../shared/protocol/answers.ts';
 import type { EditEventBody } from '../../shared/protocol/events.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
@@ -11,7 +12,7 @@ import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
-import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
 import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
@@ -164,7 +165,7 @@ export class Engine {
       execArgv: ['--enable-source-maps'],
       env: engineEnvironment(),
     });
-    child.on('message', (message) => this.#hear(message as FromEngine));
+    child.on('message', (message) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
     // A process that could not be started has no 'close'.
     child.on('error', (error) => {
@@ -178,6 +179,15 @@ export class Engine {
   #send(message: ToEngine): void {
     // An engine that died in this moment is told of by 'close'.
     if (this.#child?.connected) this.#child.send(message, () => {});
+  }
+
+  #receive(value: unknown): void {
+    try {
+      this.#hear(parseMessage(fromEngineSchema, value, "The engine's message"));
+    } catch (thrown) {
+      // What it sends next may mean anything.
+      this.#kill(CodedError.from(thrown));
+    }
   }
 
   #hear(message: FromEngine): void {

@@ -3,6 +3,7 @@
  * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
  */
 import { CodedError } from '../../shared/errors.ts';
+import { jsonIn, parseMessage } from '../../shared/parse.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 import { findModel, type ModelEntry } from '../catalogue/catalogue.ts';
 import { readBytes, writeDurably } from '../disk/durable.ts';
@@ -20,10 +21,14 @@ import { availableProviders } from '../runtime/session.ts';
 import { defaultModels } from './default-model.ts';
 import { requestFile, resultFile } from './edit-files.ts';
 import { placeInMemory } from './memory-placement.ts';
-import type { EngineSettings, FromEngine, ToEngine } from './messages.ts';
+import { engineSettingsSchema, type FromEngine, toEngineSchema } from './messages.ts';
 import { readTimings, saveTimings } from './step-timings.ts';
 
-const settings = JSON.parse(process.argv[2] ?? '{}') as EngineSettings;
+const settings = parseMessage(
+  engineSettingsSchema,
+  jsonIn(process.argv[2] ?? ''),
+  "The engine's command line",
+);
 const unusable = new Set<Provider>(settings.unusable);
 
 interface Warm {
@@ -37,7 +42,8 @@ let warm: Warm | undefined;
 let running = false;
 let isCancelled = false;
 
-process.on('message', (message: ToEngine) => {
+process.on('message', (value) => {
+  const message = parseMessage(toEngineSchema, value, "The companion's message");
   if (message.type === 'cancel') isCancelled = true;
   else tell({ type: 'alive' });
   if (message.type === 'run' && !running) void run(message);

@@ -68,13 +68,18 @@ export interface Model {
   readonly values: ReadonlyMap<string, Value>;
 }
 
-const dataType: Readonly<Record<ElementType, DataType>> = {
+/** TensorProto.DataType */
+export const dataType: Readonly<Record<ElementType, DataType>> = {
+  float64: DataType.DOUBLE,
   float32: DataType.FLOAT,
   float16: DataType.FLOAT16,
   bfloat16: DataType.BFLOAT16,
   float8e4m3: DataType.FLOAT8E4M3FN,
   float8e5m2: DataType.FLOAT8E5M2,
   int64: DataType.INT64,
+  int32: DataType.INT32,
+  int16: DataType.INT16,
+  int8: DataType.INT8,
   uint8: DataType.UINT8,
 };
 

@@ -1,7 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { ByteRange } from '../disk/byte-range.ts';
-import { type Attribute, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
+import { type Attribute, dataType, encodeModel, type Initializer, type Model, type Node } from './encode.ts';
 import { type ComputeDType, float32, type Precision } from './precision.ts';
 import {
   bytesPerElement,
@@ -277,6 +277,15 @@ export class Graph {
       throw this.#mismatch('Slice', '', `${describe(x)} and the rows ${begin} to ${begin + count}`);
     }
     return this.#slice(x, 0, begin, count);
+  }
+
+  /** Columns `begin`... of the second axis. */
+  columns(x: Value, begin: number, count: number): Value {
+    if (begin === 0 && count === x.shape[1]) return x;
+    if (begin + count > (x.shape[1] ?? 0)) {
+      throw this.#mismatch('Slice', '', `${describe(x)} and the columns ${begin} to ${begin + count}`);
+    }
+    return this.#slice(x, 1, begin, count);
   }
 
   /** Only the last may be open. */
@@ -628,7 +637,5 @@ export class Graph {
 }
 
 function castTo(type: ElementType): { readonly attributes: Readonly<Record<string, Attribute>> } {
-  // TensorProto.DataType
-  const codes = { float32: 1, uint8: 2, int64: 7, float16: 10, bfloat16: 16, float8e4m3: 17, float8e5m2: 19 };
-  return { attributes: { to: { int: codes[type] } } };
+  return { attributes: { to: { int: dataType[type] } } };
 }

@@ -1,20 +1,28 @@
 /** Element types that the graphs use. */
 export type ElementType =
+  | 'float64'
   | 'float32'
   | 'float16'
   | 'bfloat16'
   | 'float8e4m3'
   | 'float8e5m2'
   | 'int64'
+  | 'int32'
+  | 'int16'
+  | 'int8'
   | 'uint8';
 
 export const bytesPerElement: Readonly<Record<ElementType, number>> = {
+  float64: 8,
   float32: 4,
   float16: 2,
   bfloat16: 2,
   float8e4m3: 1,
   float8e5m2: 1,
   int64: 8,
+  int32: 4,
+  int16: 2,
+  int8: 1,
   uint8: 1,
 };
 

@@ -1,21 +1,19 @@
-import type { Readable } from 'node:stream';
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-} from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 
+import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
+import { conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EngineStatus } from '../../shared/protocol/answers.ts';
-import { listAdapters, listModels } from '../catalogue/catalogue.ts';
+import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
+import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { layerPNG } from '../jobs/layer-png.ts';
 import { answerPreflight, checkHost, checkOrigin, checkToken, isOfProtocol } from './guard.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 import type { Pairings } from './pairing.ts';
+import { routes } from './routes.ts';
+import { serveRoute } from './serve-route.ts';
 
 export interface AppParts {
   readonly jobs: Jobs;
@@ -27,12 +25,7 @@ export interface AppParts {
   readonly log: (error: unknown, text: string) => void;
 }
 
-/** A poll is answered after this at the latest, before proxies and hosts give up. */
-const longestWait = 30;
-
-type WithId = { Params: { id: string } };
-
-/** The companion's routes; see docs/protocol.md. */
+/** The companion: the routes of routes.ts, and the page. */
 export async function buildApp({
   jobs,
   engine,
@@ -69,41 +62,41 @@ export async function buildApp({
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
-  app.get('/v1/health', () => ({
+  serveRoute(app, routes.health, () => ({
     name: manifest.name,
     version: manifest.version,
     protocol: manifest.protocol,
     engine: engine.status,
   }));
 
-  app.post('/v1/pairings', (_request, reply) => reply.code(201).send(pairings.start()));
+  serveRoute(app, routes.openapi, () => openapi);
 
-  app.put<WithId>('/v1/pairings/:id', async (request) => ({
-    token: pairings.finish(request.params.id, await pairingCode(request)),
+  serveRoute(app, routes.startPairing, () => pairings.start());
+
+  serveRoute(app, routes.finishPairing, ({ params, body }) => ({
+    token: pairings.finish(params.id, body.code),
   }));
 
-  app.put<WithId>('/v1/edits/:id', async (request, reply) => {
+  serveRoute(app, routes.startEdit, ({ params, body, request }) => {
     const length = Number(request.headers['content-length'] ?? 0);
     if (length > maxRequestBytes) throw tooLarge(length);
-    const body = (request.body as Readable | undefined) ?? request.raw;
-    return reply.code(202).send(await jobs.accept(editId(request), body));
+    return jobs.accept(params.id, body);
   });
 
-  app.get<WithId>('/v1/edits/:id', async (request, reply) => {
+  serveRoute(app, routes.pollEdit, ({ params, query, reply }) => {
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
-    const wait = Math.min(longestWait, queryNumber(request, 'wait'));
-    return jobs.poll(editId(request), queryNumber(request, 'after'), wait, gone.signal);
+    return jobs.poll(params.id, query.after, query.wait, gone.signal);
   });
 
-  app.delete<WithId>('/v1/edits/:id', async (request, reply) => {
-    const { id, life } = await jobs.cancel(editId(request));
-    return reply.code(202).send({ id, state: life.state });
+  serveRoute(app, routes.cancelEdit, async ({ params }) => {
+    const { id, life } = await jobs.cancel(params.id);
+    return { id, state: life.state };
   });
 
-  app.get<WithId>('/v1/edits/:id/result', async (request, reply) => {
-    const id = editId(request);
-    const variant = queryNumber(request, 'variant');
+  serveRoute(app, routes.result, async ({ params, query, request, reply }) => {
+    const { id } = params;
+    const { variant } = query;
     reply.header('vary', 'Origin, Accept');
     reply.raw.once('finish', () => {
       if (reply.statusCode === 200)
@@ -111,10 +104,8 @@ export async function buildApp({
     });
     if (!request.headers.accept?.includes('image/png')) {
       const { handle, size } = await archive.openResult(id, variant);
-      return reply
-        .type('application/octet-stream')
-        .header('content-length', size)
-        .send(handle.createReadStream({ start: 0 }));
+      reply.type('application/octet-stream').header('content-length', size);
+      return handle.createReadStream({ start: 0 });
     }
     const result = await archive.readResult(id, variant);
     const { bounds = '', seed = '' } = result.metadata;
@@ -122,17 +113,10 @@ export async function buildApp({
     return layerPNG(result);
   });
 
-  app.get('/v1/edits', (request) =>
-    archive.history(queryText(request, 'before')?.toLowerCase(), queryText(request, 'q')),
-  );
+  serveRoute(app, routes.history, ({ query }) => archive.history(query.before, query.q));
 
-  app.get('/v1/models', async () => ({
-    models: await Promise.all(
-      (await listModels()).map(async (entry) => {
-        const { folder: _, quantized: __, ...model } = entry;
-        return { ...model, adapters: await listAdapters(entry) };
-      }),
-    ),
+  serveRoute(app, routes.models, async () => ({
+    models: await Promise.all((await listModels()).map(describeModel)),
   }));
 
   await servePage(app, token, tickets);
@@ -140,53 +124,13 @@ export async function buildApp({
   return app;
 }
 
-function editId(request: FastifyRequest<WithId>): string {
-  const { id } = request.params;
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id)) return id.toLowerCase();
-  throw new CodedError('request-invalid', {
-    detail: `The id "${id}" of the edit is not a UUID.`,
-    remedy: 'Name each edit by a new UUID, such as 123e4567-e89b-42d3-a456-426614174000.',
-  });
-}
-
-/** `{"code": "123456"}` out of a body that is read no further than such a text is long. */
-async function pairingCode(request: FastifyRequest): Promise<string> {
-  let text = '';
-  for await (const chunk of (request.body as Readable | undefined) ?? request.raw) {
-    text += chunk;
-    if (text.length > 200) break;
-  }
-  let body: unknown;
-  try {
-    if (text.length <= 200) body = JSON.parse(text);
-  } catch {
-    // Told below, with everything else that is no code.
-  }
-  const code = typeof body === 'object' && body !== null && 'code' in body ? body.code : undefined;
-  if (typeof code === 'string' && /^\d{6}$/.test(code)) return code;
-  throw new CodedError('request-invalid', {
-    detail: 'The request has no code of six digits.',
-    remedy: 'Send {"code": "123456"} with the digits that the companion shows.',
-  });
-}
-
-/** A value of the query; twice the same name makes it a list, which nothing here takes. */
-function queryText(request: FastifyRequest, name: string): string | undefined {
-  const value = (request.query as Record<string, unknown>)[name];
-  if (value === undefined || typeof value === 'string') return value;
-  throw new CodedError('request-invalid', {
-    detail: `"${name}" is given more than once: ${JSON.stringify(value)}.`,
-    remedy: `Give "${name}" once.`,
-  });
-}
-
-function queryNumber(request: FastifyRequest, name: string): number {
-  const value = queryText(request, name) ?? '0';
-  if (/^\d{1,9}$/.test(value)) return Number(value);
-  throw new CodedError('request-invalid', {
-    detail: `"${name}" is ${JSON.stringify(value)}, which is not a whole number.`,
-    remedy: `Write it as digits, such as ${name}=0.`,
-  });
+/** A model with the values that count where a request leaves them open. */
+async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
+  const { id, title, maxSequence } = entry;
+  // Of a model that the hub publishes, only its transformer shows the family: `fill` and `fft` have the same numbers.
+  const { steps, guidance, context } = conventions[entry.family ?? 'fill'];
+  const defaults = { defaultContext: context, defaultSteps: steps, defaultGuidance: guidance };
+  return { id, title, maxSequence, ...defaults, adapters: await listAdapters(entry) };
 }
 
 /** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */

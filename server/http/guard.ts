@@ -1,12 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
+import { fastifyPath, type Route, routes } from './routes.ts';
 import { isSameToken } from './token.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
 /** Routes of the protocol that need no token. */
-const open = ['/v1/health', '/v1/pairings', '/v1/pairings/:id'];
+const open: readonly string[] = Object.values(routes)
+  .filter((route: Route) => route.isOpen)
+  .map(fastifyPath);
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -77,7 +80,7 @@ export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
 }
 
 /**
- * Everything of the protocol but health and pairing needs the token.
+ * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs the token.
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {

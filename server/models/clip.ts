@@ -1,12 +1,13 @@
 /** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
 
 import { countIndices } from '../checkpoints/key-map.ts';
+import type { Adapter } from '../checkpoints/lora/adapter.ts';
 import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
 import { sizeAlong, type Value } from '../graph/value.ts';
-import { Layers } from '../nn/layers.ts';
+import { adapterInput, Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-5;
 /** All published CLIP text encoders have it. */
@@ -34,10 +35,19 @@ export function checkCLIP(file: WeightsFile, tokens: number): void {
   );
 }
 
-/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text; output `pooled` [1, width]. */
-export function buildCLIP(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
+/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text, and for each adapter its strength, [1]; output `pooled` [1, width]. */
+export function buildCLIP(
+  file: WeightsFile,
+  length: number,
+  attention: AttentionForm = 'fused',
+  adapters: readonly Adapter[] = [],
+): Model {
   const graph = Graph.create('clip', { ...float32, attention });
-  const net = new Layers(graph, file).at('text_model');
+  const scaled = adapters.map(({ id, changes }) => ({
+    changes: changes.clip,
+    scale: graph.input(adapterInput(id), 'float32', [1]),
+  }));
+  const net = new Layers(graph, file, scaled).at('text_model');
   const tokens = graph.input('tokens', 'int64', [length]);
   const end = graph.input('end', 'int64', [1]);
   const positions = graph.rows(net.parameter('embeddings.position_embedding.weight'), 0, length);

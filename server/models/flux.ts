@@ -9,7 +9,7 @@ import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { float32, type Precision } from '../graph/precision.ts';
 import { mapTuple, openLength, sizeAlong, type Value } from '../graph/value.ts';
-import { Layers } from '../nn/layers.ts';
+import { adapterInput, Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
   /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
@@ -190,7 +190,7 @@ interface FluxGraph {
 function start([file, tokens, textTokens, adapters = [], precision = float32]: FluxArguments): FluxGraph {
   const graph = Graph.create('transformer', precision);
   const scaled = adapters.map((adapter) => ({
-    adapter,
+    changes: adapter.changes.transformer,
     scale: graph.given(adapterInput(adapter.id), [1]),
   }));
   return { graph, net: new Layers(graph, file, scaled), sizes: fluxSizes(file), tokens, textTokens };
@@ -243,11 +243,6 @@ function velocityOf({ graph, net, sizes: { hiddenSize } }: FluxGraph, image: Val
   const [shift, scale] = final.linears('adaLN_modulation.1', vector, [hiddenSize, hiddenSize]);
   const velocity = final.linear('linear', modulated(final.graph, image, shift, scale), outChannels);
   return graph.cast(velocity, 'float32');
-}
-
-/** The input for the scale of an adapter. */
-export function adapterInput(id: string): string {
-  return `adapter ${id}`;
 }
 
 interface Rotary {

@@ -10,8 +10,11 @@ export interface Networks {
   readonly spec: ModelSpec;
   /** The execution provider that runs them. */
   readonly provider: Provider;
-  /** T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction. */
-  encodePrompt(instruction: string): Promise<PromptEmbeddings>;
+  /**
+   * T5 sequence [textTokens, contextSize] and CLIP's pooled vector [pooledSize] of one instruction.
+   * @param adapters those of the edit; some change the text encoders
+   */
+  encodePrompt(instruction: string, adapters?: readonly AdapterScale[]): Promise<PromptEmbeddings>;
   /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */
   vaeEncode(image: PlanarImage): Promise<Latent>;
   /** The inverse of `vaeEncode`; values are not clipped. */
@@ -20,9 +23,10 @@ export interface Networks {
   listAdapters(): Promise<readonly string[]>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
+   * @returns what the person should know of them
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
    */
-  openAdapters(names: readonly string[]): Promise<void>;
+  openAdapters(names: readonly string[]): Promise<readonly string[]>;
   /** Multiplications and additions of one evaluation of the transformer, for a joined sequence of so many tokens. */
   stepOperations(tokens: number): number;
   /** One evaluation of the transformer: the velocity of every token, [tokens, 64]. */

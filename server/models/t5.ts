@@ -1,12 +1,13 @@
 /** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
 
 import { countIndices } from '../checkpoints/key-map.ts';
+import type { Adapter } from '../checkpoints/lora/adapter.ts';
 import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { Graph } from '../graph/graph.ts';
 import { type AttentionForm, float32 } from '../graph/precision.ts';
 import { sizeAlong, type Value } from '../graph/value.ts';
-import { Layers } from '../nn/layers.ts';
+import { adapterInput, Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-6;
 /** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */
@@ -48,10 +49,19 @@ function notT5(detail: string) {
   );
 }
 
-/** Input `tokens` int64 [length], output `text` [length, width]. Padding is attended to, as FLUX was trained. */
-export function buildT5(file: WeightsFile, length: number, attention: AttentionForm = 'fused'): Model {
+/** Input `tokens` int64 [length], and for each adapter its strength, [1]; output `text` [length, width]. Padding is attended to, as FLUX was trained. */
+export function buildT5(
+  file: WeightsFile,
+  length: number,
+  attention: AttentionForm = 'fused',
+  adapters: readonly Adapter[] = [],
+): Model {
   const graph = Graph.create('t5', { ...float32, attention });
-  const net = new Layers(graph, file);
+  const scaled = adapters.map(({ id, changes }) => ({
+    changes: changes.t5,
+    scale: graph.input(adapterInput(id), 'float32', [1]),
+  }));
+  const net = new Layers(graph, file, scaled);
   const tokens = graph.input('tokens', 'int64', [length]);
   let x = net.embedding(table(net), tokens); // [length, width]
   const encoder = net.at('encoder');

@@ -1,5 +1,5 @@
 import { countIndices } from '../checkpoints/key-map.ts';
-import type { Adapter, Branch } from '../checkpoints/lora/adapter.ts';
+import { type Changes, formRows, rowsWithin, type WeightChange } from '../checkpoints/lora/change.ts';
 import {
   describeTensor,
   invalidFile,
@@ -10,11 +10,17 @@ import {
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { ConvolutionOptions, Graph } from '../graph/graph.ts';
 import { type Each, mapTuple, sizeAlong, type Value } from '../graph/value.ts';
-import { number, product, takenRows, values } from './stored-weights.ts';
+import { deltaProduct } from './adapter-forms.ts';
+import { adapterValues, product, takenRows, values } from './stored-weights.ts';
 
-/** An adapter in a graph: how strongly it works is known when the graph runs. */
-export interface ScaledAdapter {
-  readonly adapter: Adapter;
+/** The input for the strength of an adapter. */
+export function adapterInput(id: string): string {
+  return `adapter ${id}`;
+}
+
+/** What an adapter changes of a network: how strongly it works is known when the graph runs. */
+export interface ScaledChanges {
+  readonly changes: Changes;
   /** [1] */
   readonly scale: Value;
 }
@@ -35,10 +41,10 @@ interface RowRange {
 export class Layers {
   readonly graph: Graph;
   readonly #file: WeightsFile;
-  readonly #adapters: readonly ScaledAdapter[];
+  readonly #adapters: readonly ScaledChanges[];
   readonly #prefix: string;
 
-  constructor(graph: Graph, file: WeightsFile, adapters: readonly ScaledAdapter[] = [], prefix = '') {
+  constructor(graph: Graph, file: WeightsFile, adapters: readonly ScaledChanges[] = [], prefix = '') {
     this.graph = graph;
     this.#file = file;
     this.#adapters = adapters;
@@ -181,28 +187,39 @@ export class Layers {
     const bias = activation === 'gelu' ? undefined : ownBias;
     const base = product(graph, x, this.#rows(`${name}.weight`, range), bias);
     let y = base;
-    for (const { adapter, scale } of this.#adapters) {
-      const full = `${this.#prefix}${name}.weight`;
-      for (const { begin, tensor } of adapter.replacements.get(full) ?? []) {
-        const rows = overlap(begin, tensor, range);
+    for (const { changes, scale } of this.#adapters) {
+      for (const change of changes.get(`${this.#prefix}${name}.weight`) ?? []) {
+        const rows = rowsWithin(change, range);
         if (!rows) continue;
-        const difference = graph.minus(product(graph, x, rows, bias), base);
+        if (change.kind === 'weight') {
+          const weight = this.#rows(`${name}.weight`, range);
+          y = withChange(graph, { y, base, bias, x, weight }, change, scale, rows);
+          continue;
+        }
+        const tensor = rowsOf(change.tensor, rows.from, rows.count);
+        const other = graph.linear(
+          x,
+          adapterValues(graph, tensor),
+          change.kind === 'replacement' ? bias : undefined,
+        );
+        const difference = change.kind === 'replacement' ? graph.minus(other, base) : other;
         y = graph.plus(y, graph.times(scale, difference));
       }
-      for (const branch of adapter.branches.get(full) ?? []) y = addBranch(graph, y, x, branch, scale, range);
     }
     return activation === 'gelu' ? graph.geluTanh(y, ownBias) : y;
   }
 
-  /** What adapters that bring another tensor make of one: `p + scale * (p' - p)`. */
+  /** What adapters make of a tensor: `p + scale * d`, or `p + scale * (p' - p)` for one in its place. */
   #replaced(name: string, tensor: StoredTensor, range: RowRange, shape?: readonly number[]): Value {
     const base = values(this.graph, tensor, shape);
     let value = base;
-    for (const { adapter, scale } of this.#adapters) {
-      for (const replacement of adapter.replacements.get(this.#prefix + name) ?? []) {
-        const rows = overlap(replacement.begin, replacement.tensor, range);
-        if (!rows) continue;
-        const difference = this.graph.minus(values(this.graph, rows, shape), base);
+    for (const { changes, scale } of this.#adapters) {
+      for (const change of changes.get(this.#prefix + name) ?? []) {
+        const rows = rowsWithin(change, range);
+        if (!rows || change.kind === 'weight') continue;
+        const part = rowsOf(change.tensor, rows.from, rows.count);
+        const other = adapterValues(this.graph, part, base.shape);
+        const difference = change.kind === 'replacement' ? this.graph.minus(other, base) : other;
         value = this.graph.plus(value, this.graph.times(scale, difference));
       }
     }
@@ -210,25 +227,59 @@ export class Layers {
   }
 }
 
-/** `y + scale * alpha * factor * (B A x + bias)`, for those rows of B that are among the layer's. */
-function addBranch(graph: Graph, y: Value, x: Value, branch: Branch, scale: Value, range: RowRange): Value {
-  const { begin, down, up, bias, factor, alpha } = branch;
-  const rows = overlap(begin, up, range);
-  if (!rows) return y;
-  let strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
-  if (alpha) strength = graph.times(strength, number(graph, alpha));
-  // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
-  const sum = graph.lowRank(y, x, values(graph, down), values(graph, rows), strength);
-  const shift = bias && overlap(begin, bias, range);
-  return shift ? graph.plus(sum, graph.times(strength, values(graph, shift))) : sum;
+interface LayerValues {
+  /** The layer with the adapters so far, and without any. */
+  readonly y: Value;
+  readonly base: Value;
+  /** What is in `base` of it. */
+  readonly bias: Value | undefined;
+  readonly x: Value;
+  readonly weight: StoredTensor;
 }
 
-/** The rows that a tensor which starts at row `first` has for a range. */
-function overlap(first: number, tensor: StoredTensor, { begin, count }: RowRange): StoredTensor | undefined {
-  const [rows] = matrixShape(tensor);
-  if (first >= begin + count || first + rows <= begin) return undefined;
-  if (first <= begin && first + rows >= begin + count) return rowsOf(tensor, begin - first, count);
-  throw new Error(
-    `"${tensor.name}" is for rows ${first} to ${first + rows}, not ${begin} to ${begin + count}`,
-  );
+/** `y + scale * (W' x - W x)`, for those rows of the change that are among the layer's. */
+function withChange(
+  graph: Graph,
+  { y, base, bias, x, weight }: LayerValues,
+  change: WeightChange,
+  scale: Value,
+  rows: { readonly from: number; readonly count: number },
+): Value {
+  const { form, magnitude, gain, factor, columns } = change;
+  if (magnitude) {
+    if (!gain) throw new Error('The norms of a DoRA were not computed');
+    return graph.plus(
+      y,
+      graph.times(scale, decomposed(graph, { base, bias, x, weight }, change, gain, rows)),
+    );
+  }
+  if (form.kind !== 'low-rank' || columns !== undefined || change.bias) {
+    return graph.plus(y, graph.times(scale, deltaProduct(graph, x, change, rows)));
+  }
+  // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
+  const strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
+  const { up, down } = formRows(form, rows.from, rows.count) as typeof form;
+  return graph.lowRank(y, x, adapterValues(graph, down), adapterValues(graph, up), strength);
+}
+
+/**
+ * W' x - W x of DoRA, W' = g (W + ΔW) with g = magnitude / norm: over rows (g - 1) W x + g ΔW x (PEFT, tuners/lora/dora.py), over
+ * columns W ((g - 1) x) + ΔW (g x).
+ */
+function decomposed(
+  graph: Graph,
+  { base, bias, x, weight }: Omit<LayerValues, 'y'>,
+  change: WeightChange,
+  gain: Float32Array,
+  { from, count }: { readonly from: number; readonly count: number },
+): Value {
+  if (change.magnitude?.axis === 'columns') {
+    const less = graph.floats([...gain].map((g) => g - 1));
+    const delta = deltaProduct(graph, graph.times(x, graph.floats([...gain])), change, { from, count });
+    return graph.plus(product(graph, graph.times(x, less), weight, undefined), delta);
+  }
+  const own = [...gain.subarray(from, from + count)];
+  const plain = bias ? graph.minus(base, bias) : base;
+  const scaled = graph.times(plain, graph.floats(own.map((g) => g - 1)));
+  return graph.plus(scaled, graph.times(deltaProduct(graph, x, change, { from, count }), graph.floats(own)));
 }

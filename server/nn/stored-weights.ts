@@ -5,6 +5,7 @@
 
 import { elementCount } from '../../shared/safetensors.ts';
 import { type Float8, float8Values, isFloat8 } from '../checkpoints/float8.ts';
+import { adapterInvalid } from '../checkpoints/lora/invalid.ts';
 import { invalidFile, matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
 import type { Graph } from '../graph/graph.ts';
 import type { ElementType, Value } from '../graph/value.ts';
@@ -36,10 +37,25 @@ export function values(graph: Graph, tensor: StoredTensor, shape = tensor.shape)
   return graph.times(value, graph.reshape(scales, [count, ...shape.slice(1).map(() => 1)]));
 }
 
-/** One number, [1]; trainers also store it as an integer. */
-export function number(graph: Graph, tensor: StoredTensor): Value {
-  const type = tensor.dtype === 'I64' ? 'int64' : typeOf(tensor);
-  return graph.castWeight(graph.weight(tensor.name, type, [1], tensor.data), graph.type);
+/** Adapters are stored in what their trainers like; what they mean are numbers, never blocks of codes. */
+const adapterElementType: Partial<Record<StoredTensor['dtype'], ElementType>> = {
+  ...elementType,
+  F64: 'float64',
+  I8: 'int8',
+  I16: 'int16',
+  I32: 'int32',
+  I64: 'int64',
+};
+
+/** An adapter's tensor in the graph's type, optionally seen in another shape. */
+export function adapterValues(graph: Graph, tensor: StoredTensor, shape = tensor.shape): Value {
+  const type = adapterElementType[tensor.dtype];
+  if (!type)
+    throw adapterInvalid(
+      `${tensor.data.file} has "${tensor.name}" as ${tensor.dtype}, which cannot be computed with.`,
+    );
+  const name = tensor.name + (tensor.rows ?? '');
+  return graph.castWeight(graph.weight(name, type, shape, tensor.data), graph.type);
 }
 
 /** x W^T + b: [M, K] -> [M, N] */

@@ -22,7 +22,7 @@ export interface EditUnits {
   readonly references: readonly Planar[];
 }
 
-export function readUnits(input: EditInput, { window, layout, task }: ResolvedEdit): EditUnits {
+export function readUnits(input: EditInput, { window, layout, task, greyWeights }: ResolvedEdit): EditUnits {
   const references = input.references.map((reference, i) => {
     const { crop, drawn } = layout.references[i]!;
     return resizeToPlanar(rowsOf(reference, crop), drawn);
@@ -32,7 +32,7 @@ export function readUnits(input: EditInput, { window, layout, task }: ResolvedEd
   if (!input.edit) return { target: { mask }, references };
   // Brought down with antialias, not by nearest neighbour as the authors do: what is kept around the mask has to look like the document after it is scaled back.
   const image = resizeToPlanar(rowsOf(input.edit, window), size);
-  if (task === 'recolor') greyInside(image, mask);
+  if (task === 'recolor') greyInside(image, mask, greyWeights);
   return { target: { image, mask }, references };
 }
 
@@ -56,12 +56,16 @@ function workMask(mask: Mask | undefined, window: Bounds, size: Size): Planar {
   return work;
 }
 
-/** Recolouring shows the model grey inside the mask; a person need not make it so (luma of ITU-R BT.601). */
-function greyInside({ data, width, height }: Planar, mask: Planar): void {
+/** Recolouring shows the model grey inside the mask; a person need not make it so. */
+function greyInside(
+  { data, width, height }: Planar,
+  mask: Planar,
+  [red, green, blue]: ResolvedEdit['greyWeights'],
+): void {
   const area = width * height;
   for (let i = 0; i < area; i++) {
     if (mask.data[i] === 0) continue;
-    const grey = 0.299 * data[i]! + 0.587 * data[area + i]! + 0.114 * data[2 * area + i]!;
+    const grey = red * data[i]! + green * data[area + i]! + blue * data[2 * area + i]!;
     for (let c = 0; c < 3; c++) data[c * area + i] = grey;
   }
 }
@@ -70,11 +74,11 @@ function greyInside({ data, width, height }: Planar, mask: Planar): void {
 export async function encodeCondition(
   networks: Networks,
   { target, references }: EditUnits,
-  { layout, repaintingScale }: ResolvedEdit,
+  { layout, repaintingScale, padding }: ResolvedEdit,
 ): Promise<Condition> {
   const channels = networks.spec.inChannels;
   const withChange = channels === inChannels.fft;
-  const units = joinUnits(target, references, layout, { repaintingScale, withChange });
+  const units = joinUnits(target, references, layout, { repaintingScale, padding, withChange });
   const rows = units.mask.height / 16;
   const columns = units.mask.width / 16;
   const packed = new Float32Array(rows * columns * channels);

@@ -32,11 +32,12 @@ export async function runEdit(
 ): Promise<StageTimings | undefined> {
   const installed = { ...networks.spec, adapters: await networks.listAdapters() };
   const edit = resolveEdit(input.request, sizesOf(input), installed);
-  await networks.openAdapters(edit.adapters.map(({ name }) => name));
+  const adapterNotes = await networks.openAdapters(edit.adapters.map(({ name }) => name));
   const progress = new Progress(networks, edit, input, hooks, earlier);
 
   await progress.enter('encoding', 0);
-  const conditioning = await networks.encodePrompt(edit.instruction);
+  for (const text of adapterNotes) hooks.emit({ type: 'note', text });
+  const conditioning = await networks.encodePrompt(edit.prompt, edit.adapters);
   await hooks.checkpoint();
   const units = readUnits(input, edit);
   const condition = await encodeCondition(networks, units, edit);

@@ -5,12 +5,13 @@
 import { randomInt } from 'node:crypto';
 import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
-import { conventions } from '../../shared/conventions.ts';
+import { adaptersFor, type Convention, conventionName, conventions } from '../../shared/conventions.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { layOutUnits, type UnitLayout } from '../../shared/units.ts';
 import type { AdapterScale, ModelSpec } from '../models/networks.ts';
+import { promptOf } from './prompt.ts';
 
 /** What came with a request. */
 export interface LayerSizes {
@@ -30,13 +31,18 @@ export type InstalledModel = Pick<ModelSpec, 'id' | 'family' | 'maxSequence' | '
 export interface EditSettings {
   readonly model: string;
   readonly task: Task;
-  readonly instruction: string;
+  /** What is encoded of the instruction. */
+  readonly prompt: string;
   readonly adapters: readonly AdapterScale[];
   readonly steps: number;
   readonly guidance: number;
   /** How much of what is under the mask is hidden from the model, 0 to 1. */
   readonly repaintingScale: number;
   readonly keepPixels: boolean;
+  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  readonly padding: number;
+  /** Weights of red, green and blue in the grey of recolouring. */
+  readonly greyWeights: readonly [number, number, number];
   /** Tokens of references and target together. */
   readonly maxSequence: number;
   /** Context around the mask, as a share of the mask's longer side. */
@@ -77,11 +83,38 @@ export interface ResolvedEdit extends EditSettings, EditPlacement {
  * @throws CodedError `task-needs`, `instruction-empty`
  */
 export function resolveEdit(request: EditRequest, layers: LayerSizes, model: InstalledModel): ResolvedEdit {
-  const settled = settle(request, layers, model);
+  const task = resolveTask(request, {
+    edit: layers.picture !== undefined,
+    mask: layers.painted !== undefined,
+    references: layers.references.length,
+  });
+  const adapters = or(request.adapters, chooseAdapters(task, model), 'task');
+  const convention = conventionOf(model, adapters.value);
+  const prompt = promptOf(request.instruction, convention, model.id, layers.references.length);
+  const { repaintingScale } = convention.tasks[task];
+  const settled: SettledAll<EditSettings> = {
+    model: { value: model.id, source: request.model === undefined ? 'default' : 'asked' },
+    task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
+    prompt: { value: prompt.text, source: prompt.text === request.instruction ? 'asked' : 'model' },
+    adapters,
+    steps: or(request.steps, convention.steps, 'model'),
+    guidance: or(request.guidance, convention.guidance, 'model'),
+    repaintingScale: or(request.repaintingScale, repaintingScale, 'task'),
+    keepPixels: or(request.keepPixels, convention.keepPixels, 'model'),
+    padding: { value: convention.padding, source: 'model' },
+    greyWeights: { value: convention.greyWeights, source: 'model' },
+    maxSequence: fitting(or(request.window?.maxSequence, model.maxSequence, 'model'), model.fittingSequence),
+    context: or(request.window?.context, convention.context, 'model'),
+    seed: or(request.seed, randomInt(2 ** 32), 'default'),
+    variants: or(request.variants, variantsOf(request), 'default'),
+    preview: or(request.preview, false, 'default'),
+    firstBlockCache: or<number | 'off'>(request.firstBlockCache, 'off', 'default'),
+  };
   const settings = valuesOf(settled);
   const sources = sourcesOf(settled);
   const placement = placeEdit(request, layers, settings);
-  return { ...settings, sources, ...placement, notes: sizeNotes(placement) };
+  const notes = [...modelNotes(settings, model), ...prompt.notes, ...sizeNotes(placement)];
+  return { ...settings, sources, ...placement, notes };
 }
 
 interface Settled<T> {
@@ -91,31 +124,29 @@ interface Settled<T> {
 
 type SettledAll<Values> = { readonly [Name in keyof Values]: Settled<Values[Name]> };
 
-function settle(request: EditRequest, layers: LayerSizes, model: InstalledModel): SettledAll<EditSettings> {
-  const task = resolveTask(request, {
-    edit: layers.picture !== undefined,
-    mask: layers.painted !== undefined,
-    references: layers.references.length,
-  });
-  const convention = conventions[model.family];
-  const { repaintingScale, adapters } = convention.tasks[task];
-  const adapter = adapters.find((name) => model.adapters.includes(name));
-  return {
-    model: { value: model.id, source: request.model === undefined ? 'default' : 'asked' },
-    task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
-    instruction: { value: request.instruction, source: 'asked' },
-    adapters: or(request.adapters, adapter === undefined ? [] : [{ name: adapter, scale: 1 }], 'task'),
-    steps: or(request.steps, convention.steps, 'model'),
-    guidance: or(request.guidance, convention.guidance, 'model'),
-    repaintingScale: or(request.repaintingScale, repaintingScale, 'task'),
-    keepPixels: or(request.keepPixels, convention.keepPixels, 'model'),
-    maxSequence: fitting(or(request.window?.maxSequence, model.maxSequence, 'model'), model.fittingSequence),
-    context: or(request.window?.context, convention.context, 'model'),
-    seed: or(request.seed, randomInt(2 ** 32), 'default'),
-    variants: or(request.variants, variantsOf(request), 'default'),
-    preview: or(request.preview, false, 'default'),
-    firstBlockCache: or<number | 'off'>(request.firstBlockCache, 'off', 'default'),
-  };
+function chooseAdapters(task: Task, { family, adapters }: InstalledModel): AdapterScale[] {
+  const name = adaptersFor(family, task).find((adapter) => adapters.includes(adapter));
+  return name === undefined ? [] : [{ name, scale: 1 }];
+}
+
+function conventionOf({ family }: InstalledModel, adapters: readonly AdapterScale[]): Convention {
+  return conventions[
+    conventionName(
+      family,
+      adapters.map(({ name }) => name),
+    )
+  ];
+}
+
+/** Where a model was not trained for a task: with what it would be, or which model was. */
+function modelNotes({ task, adapters }: EditSettings, model: InstalledModel): string[] {
+  if (conventionOf(model, adapters).tasks[task].isTrained) return [];
+  const trained = adaptersFor(model.family, task);
+  const better =
+    trained.length > 0
+      ? `its adapter${trained.length > 1 ? 's' : ''} ${trained.map((name) => `“${name}”`).join(' and ')} ${trained.length > 1 ? 'were' : 'was'}`
+      : '“ace-plus-fft” was';
+  return [`“${model.id}” was not trained for the task "${task}" as it runs here; ${better}.`];
 }
 
 /** How many layers an edit makes; they are told of before a model is loaded that settles the rest. */

@@ -20,6 +20,7 @@ import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizer
 import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
 import { computedFile } from '../quantize/quantized-cache.ts';
+import { type AdaptersInUse, adapterStore } from './adapters.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import { requireFinite } from './finite-results.ts';
 import { LRUCache } from './lru-cache.ts';
@@ -87,15 +88,25 @@ export async function loadNetworks(
   const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
   const cacheFor = (file: WeightsFile) => new SessionCache(capacityFor(file), optionsFor(file));
   const sessions = { t5: cacheFor(t5), clip: cacheFor(clip) };
+  const adapters = adapterStore(
+    { transformer: fluxFile, t5, clip },
+    (name) => findAdapter(model, name),
+    (adapter) => {
+      built(fluxFile, () => buildFlux(fluxFile, 1, 1, [adapter]));
+      built(t5, () => buildT5(t5, t5Tokenizer.length, attention, [adapter]));
+      built(clip, () => buildCLIP(clip, clipTokenizer.length, attention, [adapter]));
+    },
+  );
   const transformer = openTransformer({
     file: fluxFile,
     precision,
     session: optionsFor(fluxFile),
     capacity: capacityFor(fluxFile),
-    findAdapter: (name) => findAdapter(model, name),
+    adapters,
   });
   const vae = openVAE(vaeFile, capacityFor(vaeFile), { ...optionsFor(vaeFile), attention }, plan?.tileSide);
 
+  /** By instruction and the adapters of text encoders. */
   const texts = new LRUCache<string, PromptEmbeddings>(4, (a, b) => a === b);
   // What is edited and, for the fully tuned model, what is to change.
   const images = new LRUCache<PlanarImage, Latent>(2, isSameImage);
@@ -108,15 +119,23 @@ export async function loadNetworks(
     return latent;
   }
 
-  async function encodePrompt(instruction: string): Promise<PromptEmbeddings> {
+  async function encodePrompt(
+    instruction: string,
+    { forT5, forCLIP }: Readonly<Record<'forT5' | 'forCLIP', AdaptersInUse>>,
+  ): Promise<PromptEmbeddings> {
     if (plan?.inTurn) await transformer.release();
     const row = t5Tokenizer.encode(instruction);
-    const t5Session = await sessions.t5.get([], () => buildT5(t5, t5Tokenizer.length, attention));
-    const { text } = await t5Session.run({ tokens: row.ids }, 'text');
+    const t5Session = await sessions.t5.get(forT5.names, () =>
+      buildT5(t5, t5Tokenizer.length, attention, forT5.opened),
+    );
+    const { text } = await t5Session.run({ tokens: row.ids, ...forT5.inputs }, 'text');
     await requireFinite(text, { ...encoding, stage: 'The T5 text encoder', file: t5 });
     const { ids, end } = clipTokenizer.encode(instruction);
-    const clipSession = await sessions.clip.get([], () => buildCLIP(clip, clipTokenizer.length, attention));
-    const { pooled } = await clipSession.run({ tokens: ids, end: BigInt64Array.of(BigInt(end)) }, 'pooled');
+    const clipSession = await sessions.clip.get(forCLIP.names, () =>
+      buildCLIP(clip, clipTokenizer.length, attention, forCLIP.opened),
+    );
+    const tokens = { tokens: ids, end: BigInt64Array.of(BigInt(end)) };
+    const { pooled } = await clipSession.run({ ...tokens, ...forCLIP.inputs }, 'pooled');
     await requireFinite(pooled, { ...encoding, stage: 'The CLIP text encoder', file: clip });
     if (plan?.inTurn) {
       await sessions.t5.release();
@@ -134,7 +153,11 @@ export async function loadNetworks(
       ...(plan && { fittingSequence: plan.fittingSequence }),
     },
     provider,
-    encodePrompt: (instruction) => texts.get(instruction, () => encodePrompt(instruction)),
+    encodePrompt: async (instruction, wanted = []) => {
+      const [forT5, forCLIP] = [await adapters.use(wanted, 't5'), await adapters.use(wanted, 'clip')];
+      const key = JSON.stringify([instruction, forT5.key, forCLIP.key]);
+      return texts.get(key, () => encodePrompt(instruction, { forT5, forCLIP }));
+    },
     vaeEncode: (image) => images.get(image, () => encodeImage(image)),
     vaeDecode: async (latent) => {
       const image = await vae.decode(latent);
@@ -142,7 +165,10 @@ export async function loadNetworks(
       return image;
     },
     listAdapters: () => listAdapters(model),
-    openAdapters: transformer.openAdapters,
+    openAdapters: async (names) => {
+      const opened = await Promise.all(names.map(adapters.open));
+      return opened.flatMap(({ notes }) => notes);
+    },
     stepOperations: (tokens) => operationsOf(sizes, tokens, t5Tokenizer.length),
     velocity: async (step) => {
       const velocity = await transformer.velocity(step);

@@ -1,9 +1,7 @@
-import { type Adapter, openAdapter } from '../checkpoints/lora/adapter.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import type { Precision } from '../graph/precision.ts';
 import {
-  adapterInput,
   buildFlux,
   buildFluxFirst,
   buildFluxLast,
@@ -13,9 +11,9 @@ import {
   rotaryTables,
   sinusoidalEmbedding,
 } from '../models/flux.ts';
-import type { AdapterScale, TransformerStep } from '../models/networks.ts';
-import { built } from '../nn/built.ts';
+import type { TransformerStep } from '../models/networks.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
+import type { OpenAdapters } from './adapters.ts';
 import type { Session, SessionOptions } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 
@@ -25,12 +23,11 @@ export interface TransformerParts {
   readonly session: SessionOptions;
   /** Sessions that stay open, for sequences of different lengths. */
   readonly capacity: number;
-  /** The file of an adapter. */
-  readonly findAdapter: (name: string) => Promise<string>;
+  readonly adapters: OpenAdapters;
 }
 
 /** FLUX with its adapters: whole, or in three parts where a step may be taken from a cache. */
-export function openTransformer({ file, precision, session, capacity, findAdapter }: TransformerParts) {
+export function openTransformer({ file, precision, session, capacity, adapters }: TransformerParts) {
   const sizes = fluxSizes(file);
   const sessions = {
     whole: new SessionCache(capacity, session),
@@ -38,17 +35,7 @@ export function openTransformer({ file, precision, session, capacity, findAdapte
     rest: new SessionCache(capacity, session),
     last: new SessionCache(capacity, session),
   };
-  const adapters = new Map<string, Adapter>();
   let tables: ({ readonly key: string } & ReturnType<typeof rotaryTables>) | undefined;
-
-  async function open(name: string): Promise<Adapter> {
-    const known = adapters.get(name);
-    if (known) return known;
-    const adapter = await openAdapter(name, await findAdapter(name), file);
-    built(file, () => buildFlux(file, 1, 1, [adapter]));
-    adapters.set(name, adapter);
-    return adapter;
-  }
 
   async function release(parts: readonly (keyof typeof sessions)[]): Promise<void> {
     for (const part of parts) await sessions[part].release();
@@ -59,21 +46,17 @@ export function openTransformer({ file, precision, session, capacity, findAdapte
     const { textTokens } = conditioning;
     // The graph knows the number of tokens only; how they lie is in the tables.
     const tokens = rows * columns;
-    const scales = scalesByName(wanted);
-    const opened = await Promise.all([...scales.keys()].map(open));
+    const { opened, names, inputs } = await adapters.use(wanted, 'transformer');
     const key = [textTokens, rows, columns].join();
     if (tables?.key !== key) tables = { key, ...rotaryTables(sizes.headSize, textTokens, rows, columns) };
     const { cosine, sine } = tables;
-    const scaleInputs = Object.fromEntries(
-      [...scales].map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
-    );
     const length = builtLength(precision, tokens);
     const get = (part: keyof typeof sessions, build: typeof buildFlux): Promise<Session> =>
       sessions[part].get(
-        [length, textTokens, ...scales.keys()],
+        [length, textTokens, ...names],
         (): Model => build(file, length, textTokens, opened, precision),
       );
-    return { get, common: { cosine, sine, ...scaleInputs } };
+    return { get, common: { cosine, sine, ...inputs } };
   }
 
   function inputsOf({ input, conditioning: { text, pooled }, sigma, guidance }: TransformerStep) {
@@ -112,20 +95,7 @@ export function openTransformer({ file, precision, session, capacity, findAdapte
 
   return {
     sizes,
-    /** @throws CodedError `adapter-unknown`, `adapter-invalid` */
-    openAdapters: async (names: readonly string[]): Promise<void> => {
-      for (const name of names) await open(name);
-    },
     velocity,
     release: () => release(['whole', 'first', 'rest', 'last']),
   };
-}
-
-/** In one order, so that the same set is the same session; what is given twice works twice as strongly. */
-function scalesByName(adapters: readonly AdapterScale[]): Map<string, number> {
-  const scales = new Map<string, number>();
-  for (const { name, scale } of [...adapters].sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    scales.set(name, (scales.get(name) ?? 0) + scale);
-  }
-  return scales;
 }

@@ -34,6 +34,10 @@ export const modelSchema = v.object({
   title: v.string(),
   /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
   maxSequence: v.number(),
+  /** What counts where a request leaves it open; context is a share of the mask's longer side. */
+  defaultContext: v.number(),
+  defaultSteps: v.number(),
+  defaultGuidance: v.number(),
   /** Names of the adapters beside it. */
   adapters: v.array(v.string()),
 });

@@ -15,7 +15,7 @@ export interface RequestLayers<T> {
   readonly references: readonly RequestLayer<T>[];
 }
 
-const tensorName = new RegExp(`^(edit|mask|reference\\.\\d)(\\.(?:${encodings.join('|')}))?$`);
+const tensorName = new RegExp(`^(edit|mask|reference\\.\\d+)(\\.(?:${encodings.join('|')}))?$`);
 
 /**
  * Sorts a request's tensors by their names, so that a header is enough to refuse a request before its pixels are read.
@@ -40,14 +40,17 @@ export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T>
     reference = found.get(`reference.${references.length}`);
   }
   const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
+  if (count > maxReferences) {
+    throw invalid(
+      `The request has ${count} references; the model takes ${maxReferences} at most.`,
+      'Leave some out, or put several into one picture.',
+    );
+  }
   if (count !== references.length) {
     throw invalid(
       `The request has ${count} references, but no "reference.${references.length}".`,
       'Number the references from 0 without a gap.',
     );
-  }
-  if (count > maxReferences) {
-    throw invalid(`The request has ${count} references.`, `Send ${maxReferences} at most.`);
   }
   const [edit, mask] = [found.get('edit'), found.get('mask')];
   return { ...(edit && { edit }), ...(mask && { mask }), references };

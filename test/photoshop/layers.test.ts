@@ -124,7 +124,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     await runs();
     expect([...sent().get('reference.0')!.data]).toEqual(seen!.data);
     // With all of a layer hidden there is nothing to edit, but no failure either where something is selected.
-    await panel.photoshop((controls) => controls.activate(1));
+    await panel.photoshop((controls) => controls.activate(0));
     await panel.page.getByRole('button', { name: 'Selected layer' }).click();
     await runs();
     expect(

@@ -12,6 +12,44 @@ const artifacts = path.join(projectRoot, 'test/artifacts/photoshop');
 const widths = [230, 300, 400];
 const schemes = ['light', 'dark'] as const;
 
+/**
+ * What is not of Spectrum's sizes, or has its size from the browser: UXP gives controls no height, and takes none from
+ * `rows`. Runs in the page.
+ */
+function unmeasured(): string[] {
+  const rules: CSSStyleRule[] = [];
+  const collect = (list: CSSRuleList): void => {
+    for (const rule of list) {
+      if (rule instanceof CSSMediaRule) collect(rule.cssRules);
+      if (rule instanceof CSSStyleRule && !rule.selectorText.startsWith(':where')) rules.push(rule);
+    }
+  };
+  for (const sheet of document.styleSheets) collect(sheet.cssRules);
+  const found: string[] = [];
+  for (const element of document.querySelectorAll<HTMLElement>('.panel, textarea, input, select, button')) {
+    const words = element.outerHTML.slice(0, 80);
+    const { height } = element.getBoundingClientRect();
+    if (height === 0) continue;
+    const heights = rules.filter((rule) => rule.style.height !== '' && element.matches(rule.selectorText));
+    if (heights.length === 0) found.push(`no height in CSS: ${words}`);
+    if (element.matches('button, input, select') && (height < 24 || height > 28)) {
+      found.push(`${height} px high: ${words}`);
+    }
+    if (element.matches('button') && element.scrollWidth > element.clientWidth) found.push(`cut: ${words}`);
+    if (element.matches('textarea') && height < 50) found.push(`${height} px high: ${words}`);
+    if (element.matches('.panel') && height !== innerHeight)
+      found.push(`${height} px of ${innerHeight}: ${words}`);
+  }
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const owner = walker.currentNode.parentElement;
+    if (!owner || walker.currentNode.textContent?.trim() === '' || owner.closest('script, option')) continue;
+    const size = getComputedStyle(owner).fontSize;
+    if (size !== '11px' && size !== '12px') found.push(`${size}: ${owner.outerHTML.slice(0, 80)}`);
+  }
+  return found;
+}
+
 describe.skipIf(!chromium && !process.env.CI)(
   'the panel in simulated Photoshop, in every state, width and theme',
   () => {
@@ -62,6 +100,7 @@ describe.skipIf(!chromium && !process.env.CI)(
             .map((element) => element.outerHTML.slice(0, 120)),
         );
         expect(wide, `${state} at ${width}`).toEqual([]);
+        expect(await panel.page.evaluate(unmeasured), `${state} at ${width}`).toEqual([]);
       }
       await panel.page.setViewportSize({ width: 300, height: 660 });
     }
@@ -72,6 +111,55 @@ describe.skipIf(!chromium && !process.env.CI)(
       await shoot('1-no-companion');
       await panel.close();
     });
+
+    test('the host denies both names; a key store that fails; log and about', async () => {
+      await open({ simulated: { deniedNames: ['localhost', '127.0.0.1'] } });
+      await panel.page.getByRole('alert').waitFor();
+      await shoot('13-denied');
+      await panel.close();
+      await open({ token: undefined, simulated: { secureStorageFails: true } });
+      const { page } = panel;
+      await page.getByLabel('Code or token').fill(companion.token);
+      await page.getByRole('button', { name: 'Pair', exact: true }).click();
+      await page.getByText('stays paired only until it closes').waitFor();
+      await page.getByText(/^Ready/).waitFor();
+      await shoot('14-key-store');
+      await panel.photoshop((controls) => controls.invokeMenu('Show Log'));
+      await shoot('15-log');
+      await panel.photoshop((controls) => controls.invokeMenu('About ACE++ Layers'));
+      await shoot('16-about');
+      await panel.close();
+    });
+
+    test('a large selection, a quick mask, a saved selection, the selected layer, nothing open', async () => {
+      await open();
+      const { page } = panel;
+      await page.getByText(/^Ready/).waitFor();
+      await page.getByText('Selection 80 × 70').waitFor();
+      await page.getByText('feathered 4 px').waitFor();
+      const whole = { left: 40, top: 30, right: 852, bottom: 670 };
+      await panel.photoshop((controls, bounds) => {
+        controls.openDocument({ name: 'large.psd', width: 1200, height: 800 });
+        controls.select({ bounds, feather: 12 });
+        controls.saveSelection('A saved selection with a long name', { bounds });
+      }, whole);
+      await page.getByText('Selection 812 × 640').waitFor();
+      await page.getByText('feathered 12 px').waitFor();
+      await shoot('17-selection');
+      await page.getByRole('combobox', { name: 'Mask' }).selectOption('A saved selection with a long name');
+      await page.getByText('saved selection', { exact: true }).waitFor();
+      await shoot('18-saved-selection');
+      await page.getByRole('combobox', { name: 'Mask' }).selectOption('Selection');
+      await page.getByRole('button', { name: 'Selected layer' }).click();
+      await panel.photoshop((controls) => controls.select());
+      await page.getByText('Layer 1200 × 800').waitFor();
+      await shoot('19-layer');
+      await panel.photoshop((controls, bounds) => controls.quickMask({ bounds }), whole);
+      await page.getByText('Quick mask, 1200 × 800').waitFor();
+      await shoot('20-quick-mask');
+      expect(panel.faults).toEqual([]);
+      await panel.close();
+    }, 120_000);
 
     test('not paired, a code asked for, a wrong code, a token that is refused', async () => {
       await open({ token: undefined });
@@ -119,6 +207,22 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByText('Cancelled').waitFor();
       await shoot('9-cancelled');
+
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByLabel('Steps').fill('1');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      for (const name of ['Run', 'New seed', 'New seed']) {
+        const before = await panel.photoshop((controls) => controls.layers().length);
+        await page.getByRole('button', { name, exact: true }).click();
+        await expect
+          .poll(() => panel.photoshop((controls) => controls.layers().length), { timeout: 60_000 })
+          .toBe(before + 1);
+        await page.getByRole('button', { name: 'Run', exact: true }).waitFor();
+      }
+      await page.getByText('3 not kept yet').waitFor();
+      await shoot('21-results');
+      await page.getByRole('button', { name: 'Keep', exact: true }).click();
+      await page.getByRole('button', { name: 'Keep', exact: true }).waitFor({ state: 'detached' });
 
       await page.getByRole('button', { name: 'Advanced' }).click();
       await page.getByLabel('Steps').fill('30');

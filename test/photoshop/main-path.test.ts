@@ -217,6 +217,58 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await clean(panel);
   }, 120_000);
 
+  test('a recipe that cannot be written costs no picture: it is found in the companion’s history', async () => {
+    const panel = await open();
+    const { page } = panel;
+    await panel.photoshop((controls) => {
+      controls.openDocument({ width: 160, height: 128 });
+      controls.select({ bounds: { left: 40, top: 30, right: 120, bottom: 100 }, feather: 5 });
+      controls.simulator.xmpWriteFails = true;
+      controls.simulator.xmpReadFails = true;
+      controls.mark();
+    });
+    await prepare(panel, 'a red circle', 3);
+    await runToLayer(panel);
+    await page.getByText('could not write the recipe into the layer').waitFor();
+    const [layer] = await panel.photoshop((controls) => controls.layers());
+    expect(layer).toMatchObject({ name: 'a red circle', hasRecipe: false, visible: true });
+    const useRecipe = async (): Promise<void> => {
+      await page.getByLabel('Instruction').fill('something else');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+      await page.getByLabel('Steps').fill('9');
+      await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
+      await expect.poll(() => page.getByLabel('Instruction').inputValue()).toBe('a red circle');
+      expect(await page.getByLabel('Seed').inputValue()).toBe('7');
+      expect(await page.getByLabel('Steps').inputValue()).toBe('3');
+      await page.getByRole('button', { name: 'Advanced' }).click();
+    };
+    await useRecipe();
+    expect(await panel.photoshop((controls) => controls.selection())).toEqual(middle);
+    // The preparation and the layer are one undo step each.
+    expect(
+      await panel.photoshop((controls) => [controls.undo(), controls.undo(), controls.isAsMarked()]),
+    ).toEqual(['Prepare to run again', 'ACE++: a red circle', true]);
+    // It leads there from the saved file as well.
+    await runToLayer(panel);
+    await panel.photoshop((controls) => {
+      controls.reopen();
+    });
+    await useRecipe();
+    expect(panel.faults).toEqual([]);
+  }, 120_000);
+
+  test('a layer without XMP, whose reading throws, was not made here', async () => {
+    const panel = await open();
+    const { page } = panel;
+    await panel.photoshop((controls) => controls.openDocument({ width: 96, height: 64 }));
+    await page.getByText(/^Ready/).waitFor();
+    await page.getByRole('button', { name: 'Advanced' }).click();
+    await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
+    await page.getByText('was not made here').waitFor();
+    expect(await panel.photoshop((controls) => controls.undoSteps())).toEqual([]);
+    await clean(panel);
+  }, 60_000);
+
   test('the recipe of a whole picture selects nothing, so that it is edited as a whole again', async () => {
     const panel = await open();
     const { page } = panel;

@@ -149,7 +149,9 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
         const plane = layer[what as 'pixels' | 'mask']!;
         const data = plane.data.slice();
         // A pixel in the middle of what is selected.
-        const at = Math.floor(data.length / 2);
+        const width = plane.bounds.right - plane.bounds.left;
+        const channels = what === 'mask' ? 1 : 4;
+        const at = ((15 - plane.bounds.top) * width + 17 - plane.bounds.left) * channels;
         data[at] = data[at]! > 100 ? 0 : 255;
         layer[what as 'pixels' | 'mask'] = { ...plane, data };
       }, how.paint);

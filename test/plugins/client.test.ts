@@ -34,6 +34,51 @@ describe('the client', () => {
     });
   });
 
+  test.each([
+    ['/v1/models', {}, '"models": Invalid key: Expected "models" but received undefined'],
+    ['/v1/models', { models: [{ id: 3 }] }, '"models.0.id": Invalid type: Expected string but received 3'],
+    ['/v1/models', '<html>', 'Expected Object but received "<html>"'],
+    ['/v1/models', null, 'received null'],
+  ])('an answer of %s that is %j is refused with what is wrong', async (path, body, what) => {
+    companion.wrong.set(path, body);
+    await expect(createClient(companion.url, token).models()).rejects.toMatchObject({
+      code: 'message-invalid',
+      detail: expect.stringContaining(what) as string,
+    });
+  });
+
+  test('a poll with an event that the protocol does not have is refused with its place', async () => {
+    const state = 'running';
+    companion.wrong.set('/v1/edits/x', {
+      id: 'x',
+      state,
+      events: [{ seq: 1, time: '', type: 'party' }],
+      next: 1,
+    });
+    await expect(createClient(companion.url, token).poll('x', 0, 0)).rejects.toMatchObject({
+      code: 'message-invalid',
+      detail: expect.stringMatching(/GET \/v1\/edits\/x is wrong: "events\.0\.type".*party/) as string,
+    });
+  });
+
+  test('fields of a newer companion are left out, and its unknown codes keep their words', async () => {
+    const [model] = companion.models;
+    companion.wrong.set('/v1/models', { models: [{ ...model, price: 3 }], more: true });
+    expect(await createClient(companion.url, token).models()).toEqual([model]);
+    const problem = {
+      type: 'x',
+      title: 'x',
+      status: 418,
+      code: 'teapot',
+      detail: 'It is one.',
+      remedy: 'Pour.',
+    };
+    const failed = { seq: 1, time: '', type: 'failed', problem };
+    companion.wrong.set('/v1/edits/x', { id: 'x', state: 'failed', events: [failed], next: 1 });
+    const { events } = await createClient(companion.url, token).poll('x', 0, 0);
+    expect(events).toMatchObject([{ problem: { code: 'internal', detail: 'It is one.', remedy: 'Pour.' } }]);
+  });
+
   test('a problem is understood where bytes were asked for', async () => {
     await expect(createClient(companion.url, token).result('nobody', 0)).rejects.toMatchObject({
       code: 'not-found',

@@ -25,11 +25,16 @@ export class ScriptedCompanion {
       id: 'pocket',
       title: 'Pocket',
       maxSequence: 144,
+      defaultContext: 0.25,
+      defaultSteps: 12,
+      defaultGuidance: 4,
       adapters: [],
     },
   ];
   /** What it says of itself; a test may let it be another program, or another version. */
   health = { name: manifest.name, version: manifest.version, protocol: manifest.protocol };
+  /** Bodies that take the place of answers, by path: what a faulty or foreign program would say. */
+  readonly wrong = new Map<string, unknown>();
   private readonly events: EditEvent[] = [];
   private server: Server | undefined;
   private port = 0;
@@ -68,6 +73,12 @@ export class ScriptedCompanion {
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify(value));
     };
+    const wrong = this.wrong.get(url.pathname);
+    if (wrong !== undefined) {
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      response.end(JSON.stringify(wrong));
+      return;
+    }
     if (url.pathname === '/v1/health') {
       return json(200, { ...this.health, engine: { state: 'idle', provider: null, model: null } });
     }

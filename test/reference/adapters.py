@@ -61,7 +61,7 @@ class Adapters:
         return flux.velocity(model, {**self.inputs, "image": torch.cat([image, self.noise(len(image), missing)], 1)})
 
     def save(self, name, tensors, metadata=None):
-        save_file({key: t.contiguous() for key, t in tensors.items()}, self.folder / name, metadata)
+        save_file({key: t.detach().clone().contiguous() for key, t in tensors.items()}, self.folder / name, metadata)
 
     def metadata(self):
         """64 columns alone would be FLUX.1-dev, which cannot edit; and fewer blocks than FLUX.1's an incomplete file."""

@@ -1,6 +1,6 @@
 import { compareBlocks } from './blocks.ts';
 import { compareEdit } from './edit.ts';
-import { compareNoise, compareSchedule, compareUnits } from './formulas.ts';
+import { compareCleaned, compareNoise, compareSchedule, compareUnits } from './formulas.ts';
 import type { Line } from './lines.ts';
 import type { Row } from './measure.ts';
 import {
@@ -41,6 +41,8 @@ export async function compareLine(
       return compareNoise(folder, line);
     case 'schedule':
       return compareSchedule(folder, line);
+    case 'clean':
+      return compareCleaned(folder, line);
     case 'units':
       return compareUnits(folder, line);
     case 'edit':

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import * as v from 'valibot';
+import { cleanText } from '../../server/models/clean-text.ts';
 import { inChannels } from '../../server/models/networks.ts';
 import { readUnits } from '../../server/pipeline/condition.ts';
 import { readEditInput, sizesOf } from '../../server/pipeline/input.ts';
@@ -55,7 +57,7 @@ export async function compareUnits(folder: string, line: LineOf<'units'>): Promi
   const columns = line.withChange ? inChannels.fft : inChannels.inpaint;
   const model = {
     id: 'reference',
-    family: 'fill',
+    family: line.withChange ? 'fft' : 'fill',
     inChannels: columns,
     maxSequence: 4096,
     adapters: [],
@@ -78,7 +80,7 @@ export async function compareUnits(folder: string, line: LineOf<'units'>): Promi
     return resizeToPlanar(rowsOf(reference, crop), drawn);
   });
   const repaintingScale = input.request.repaintingScale ?? 1;
-  const options = { repaintingScale, withChange: line.withChange };
+  const options = { repaintingScale, padding: edit.padding, withChange: line.withChange };
   const joined = joinUnits(target, references, layout, options);
   const rows = [compareJoined(folder, line, 'shared/units', joined)];
   if (layout.target.width === edit.window.width && layout.target.height === edit.window.height) {
@@ -135,6 +137,27 @@ function resizeNearest(image: Planar, size: Size): Planar {
     }
   }
   return result;
+}
+
+/** Whole texts, as the authors clean them for the fully tuned model. */
+export function compareCleaned(folder: string, line: LineOf<'clean'>): Row[] {
+  const json: unknown = JSON.parse(readFileSync(path.join(folder, line.texts), 'utf8'));
+  const pairs = v.parse(v.array(v.tuple([v.string(), v.string()])), json);
+  const wrong = pairs.filter(([text, cleaned]) => cleanText(text) !== cleaned);
+  for (const [text, cleaned] of wrong.slice(0, 5)) {
+    console.error(JSON.stringify({ text, cleaned, ours: cleanText(text) }));
+  }
+  return [
+    {
+      title: line.title,
+      configuration: line.configuration,
+      values: pairs.length,
+      maxError: wrong.length,
+      relativeError: wrong.length / pairs.length,
+      limit: 'all equal',
+      ok: wrong.length === 0,
+    },
+  ];
 }
 
 /** [tokens, 256] */

@@ -4,6 +4,8 @@ import * as v from 'valibot';
 
 const said = { title: v.string(), configuration: v.string() };
 const network = { ...said, weights: v.string(), arrays: v.string() };
+/** Files with their scales. */
+const adapters = v.optional(v.record(v.string(), v.number()), {});
 
 /** What make.py writes down of each comparison; the files are relative to the folder. */
 const lineSchema = v.variant('kind', [
@@ -12,12 +14,11 @@ const lineSchema = v.variant('kind', [
     ...network,
     /** Which array is to come out. */
     output: v.string(),
-    /** Files with their scales. */
-    adapters: v.record(v.string(), v.number()),
+    adapters,
   }),
   v.strictObject({ kind: v.literal('cache'), ...network }),
-  v.strictObject({ kind: v.literal('t5'), ...network }),
-  v.strictObject({ kind: v.literal('clip'), ...network }),
+  v.strictObject({ kind: v.literal('t5'), ...network, adapters }),
+  v.strictObject({ kind: v.literal('clip'), ...network, adapters }),
   v.strictObject({ kind: v.literal('autoencoder'), ...network }),
   v.strictObject({
     kind: v.literal('tokenizer'),
@@ -53,6 +54,8 @@ const lineSchema = v.variant('kind', [
     joined: v.tuple([v.number(), v.number()]),
     withChange: v.boolean(),
   }),
+  /** Pairs of a text and the same cleaned, as JSON. */
+  v.strictObject({ kind: v.literal('clean'), ...said, texts: v.string() }),
   v.strictObject({
     kind: v.literal('edit'),
     ...said,

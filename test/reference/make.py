@@ -10,10 +10,12 @@ from pathlib import Path
 
 import torch
 
+import adapter_forms
 import adapters
 import autoencoder
 import blocks
 import cache
+import clean
 import clip
 import draw
 import edit
@@ -50,11 +52,14 @@ def write_all(lines, seed):
     pooled = clip.write(lines, drawn.clip, drawn.vector_width, vocabulary, first + 4)
     image = autoencoder.write(lines, drawn.autoencoder, first + 5)
     adapters.write(lines, drawn.adapters, 11 + first)
+    adapter_forms.write(lines, drawn.adapters, 12 + first)
+    adapter_forms.write_text_encoders(lines, pooled, text, 13 + first)
     tokenization.write(lines, seed)
     tokenizers = tokenization.write_tiny(lines, WORDS)
     sampling.write_noise(lines, seed)
     sampling.write_schedules(lines, seed)
     units.write(lines, seed)
+    clean.write(lines, seed)
     blocks.write(lines, seed)
     edit.write(lines, models[0], image, text, pooled, tokenizers, drawn.edit_rows, drawn.edit_columns, seed % 2**32)
 

@@ -1,17 +1,13 @@
 import path from 'node:path';
-import { openAdapter } from '../../server/checkpoints/lora/adapter.ts';
+import type { AdapterBases } from '../../server/checkpoints/lora/adapter.ts';
+import type { AdaptedNetwork } from '../../server/checkpoints/lora/adapter-keys.ts';
 import { WeightsFile } from '../../server/checkpoints/weights-file.ts';
 import type { Model } from '../../server/graph/encode.ts';
 import { type ComputeDType, float32, type Precision } from '../../server/graph/precision.ts';
 import { buildCLIP } from '../../server/models/clip.ts';
-import {
-  adapterInput,
-  buildFlux,
-  fluxSizes,
-  rotaryTables,
-  sinusoidalEmbedding,
-} from '../../server/models/flux.ts';
+import { buildFlux, fluxSizes, rotaryTables, sinusoidalEmbedding } from '../../server/models/flux.ts';
 import { buildT5 } from '../../server/models/t5.ts';
+import { type AdaptersInUse, adapterStore } from '../../server/runtime/adapters.ts';
 import type { Capabilities } from '../../server/runtime/probe.ts';
 import { type Arrays, Session } from '../../server/runtime/session.ts';
 import { openTransformer } from '../../server/runtime/transformer.ts';
@@ -52,6 +48,20 @@ export async function compute(
 const openWeights = (folder: string, line: { readonly weights: string }) =>
   WeightsFile.open(path.join(folder, line.weights));
 
+/** A line's adapters over one network, as a graph takes them. */
+function adaptersOf(
+  base: AdapterBases,
+  folder: string,
+  { adapters }: { readonly adapters: Readonly<Record<string, number>> },
+): Promise<AdaptersInUse> {
+  const store = adapterStore(base, async (name) => path.join(folder, name));
+  const [network] = Object.keys(base) as [AdaptedNetwork];
+  return store.use(
+    Object.entries(adapters).map(([name, scale]) => ({ name, scale })),
+    network,
+  );
+}
+
 export async function compareFlux(
   folder: string,
   line: LineOf<'flux'>,
@@ -62,9 +72,7 @@ export async function compareFlux(
   const sizes = fluxSizes(file);
   const [rows = 0, columns = 0] = array.floats('grid');
   const [textTokens = 0] = array.shape('text');
-  const adapters = await Promise.all(
-    Object.keys(line.adapters).map((name) => openAdapter(name, path.join(folder, name), file)),
-  );
+  const { opened: adapters, inputs } = await adaptersOf({ transformer: file }, folder, line);
   const model = buildFlux(file, rows * columns, textTokens, adapters, transformer);
   const velocity = await compute(
     provider,
@@ -76,9 +84,7 @@ export async function compareFlux(
       timestep: sinusoidalEmbedding(array.floats('sigma')[0]!),
       ...(sizes.hasGuidance && { guidance: sinusoidalEmbedding(array.floats('guidance')[0]!) }),
       ...rotaryTables(sizes.headSize, textTokens, rows, columns),
-      ...Object.fromEntries(
-        Object.entries(line.adapters).map(([name, scale]) => [adapterInput(name), Float32Array.of(scale)]),
-      ),
+      ...inputs,
     },
     'velocity',
     transformer.type,
@@ -96,12 +102,13 @@ export async function compareCache(
   { provider, attention, transformer = { ...float32, attention } }: How,
 ): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
+  const file = await openWeights(folder, line);
   const network = openTransformer({
-    file: await openWeights(folder, line),
+    file,
     precision: transformer,
     session: { provider, copiesWeights: false },
     capacity: 1,
-    findAdapter: () => Promise.reject(new Error('there is none')),
+    adapters: adapterStore({ transformer: file }, () => Promise.reject(new Error('there is none'))),
   });
   const [rows = 0, columns = 0] = array.floats('grid');
   const [image, noise, sigmas] = [array.floats('image'), array.floats('noise'), array.floats('sigmas')];
@@ -147,12 +154,10 @@ export async function compareT5(
 ): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const tokens = asTokens(array.integers('tokens'));
-  const text = await compute(
-    provider,
-    buildT5(await openWeights(folder, line), tokens.length, attention),
-    { tokens },
-    'text',
-  );
+  const file = await openWeights(folder, line);
+  const { opened, inputs } = await adaptersOf({ t5: file }, folder, line);
+  const model = buildT5(file, tokens.length, attention, opened);
+  const text = await compute(provider, model, { tokens, ...inputs }, 'text');
   return [withinRelative(line, '', text, array.floats('text'), limit)];
 }
 
@@ -163,13 +168,11 @@ export async function compareCLIP(
 ): Promise<Row[]> {
   const array = readArrays(folder, line.arrays);
   const tokens = asTokens(array.integers('tokens'));
-  const inputs = { tokens, end: asTokens(array.integers('end')) };
-  const vector = await compute(
-    provider,
-    buildCLIP(await openWeights(folder, line), tokens.length, attention),
-    inputs,
-    'pooled',
-  );
+  const file = await openWeights(folder, line);
+  const { opened, inputs } = await adaptersOf({ clip: file }, folder, line);
+  const model = buildCLIP(file, tokens.length, attention, opened);
+  const end = asTokens(array.integers('end'));
+  const vector = await compute(provider, model, { tokens, end, ...inputs }, 'pooled');
   return [withinRelative(line, '', vector, array.floats('vector'), limit)];
 }
 

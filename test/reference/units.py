@@ -64,7 +64,8 @@ def at_height_of_target(reference, height, keep_pixels):
         reference = F.interpolate(reference[None], size, mode="bilinear", antialias=True)[0]
     above = (height - reference.shape[-2]) // 2
     below = height - reference.shape[-2] - above
-    return F.pad(reference, (0, 0, above, below), value=-1.0)
+    # Mid-grey: the authors normalize first, and pad with 0 (inference/utils.py).
+    return F.pad(reference, (0, 0, above, below), value=0.0)
 
 
 def process(edit, mask, references, scale, keep_pixels, max_sequence, with_change):
@@ -104,6 +105,9 @@ def shipped_cases():
     four = [("portrait_ref", 80, 80), ("photo_ref", 48, 80), ("subject_ref", 64, 64), ("recolor_edit", 128, 160)]
     yield (None, 160, 160), None, four, "reference-generation", 1, False, 440, False
     yield ("photo_edit", 64, 64), None, [("photo_ref", 100, 20)], "general-editing", 0, False, 80, True
+    # Grey around a reference, which is low beside the target; and FFT keeps the pixels of a tall one unless it is told otherwise.
+    yield ("photo_edit", 128, 192), "photo_mask", [("subject_ref", 96, 64)], "local-reference-editing", 1, True, 256, False
+    yield ("photo_edit", 112, 160), "photo_mask", [("portrait_ref", 144, 192)], "local-reference-editing", 1, None, 256, True
 
 
 def drawn_cases(seed):
@@ -132,7 +136,9 @@ def drawn_cases(seed):
 def write(lines, seed):
     for number, case in enumerate(shipped_cases() if seed == 0 else drawn_cases(seed)):
         (name, width, height), mask_name, references, task, scale, keep_pixels, max_sequence, with_change = case
-        request = {"version": 1, "task": task, "instruction": "a test", "repaintingScale": scale, "keepPixels": keep_pixels}
+        request = {"version": 1, "task": task, "instruction": "a test", "repaintingScale": scale}
+        if keep_pixels is not None:
+            request |= {"keepPixels": keep_pixels}
         # The whole picture is the window, as the authors take it.
         request |= {"window": {"context": 8, "maxSequence": max_sequence}}
         edit, mask, tensors = torch.zeros(3, height, width), torch.ones(1, height, width), {}
@@ -147,7 +153,9 @@ def write(lines, seed):
         for i, reference in enumerate(references):
             tensors[f"reference.{i}"] = picture(*reference)
         shown = [to_model(tensors[f"reference.{i}"]) for i in range(len(references))]
-        edit, mask, change = process(edit, mask, shown, scale, keep_pixels, max_sequence, with_change)
+        # infer_fft.py: `keep_pixels=True`; inference/ace_plus_diffusers.py leaves it out, which is False.
+        kept = with_change if keep_pixels is None else keep_pixels
+        edit, mask, change = process(edit, mask, shown, scale, kept, max_sequence, with_change)
         generator = torch.Generator().manual_seed(number)
         joined = {"edit": edit, "mask": mask, "packed": packed_mask(mask), **({"change": change} if with_change else {})}
         expected = {}
@@ -160,7 +168,7 @@ def write(lines, seed):
         lines.add(
             "units",
             "Preprocessing",
-            f"{width}x{height}, {len(references)} references, repainting scale {scale}, {'pixels kept, ' if keep_pixels else ''}"
+            f"{width}x{height}, {len(references)} references, repainting scale {scale}, {'pixels kept, ' if kept else ''}"
             f"at most {max_sequence} tokens, {'448' if with_change else '384'} columns",
             request=f"units-{number}.request.safetensors",
             expected=f"units-{number}.safetensors",

@@ -223,7 +223,11 @@ describe('condition units', () => {
     mask.data.fill(1, 0, 128);
     const target = { image: flat(3, 16, 16, 0.8), mask };
     const reference = [flat(3, 16, 16, -0.5)];
-    const fill = joinUnits(target, reference, layout, { repaintingScale: 0.5, withChange: false });
+    const fill = joinUnits(target, reference, layout, {
+      repaintingScale: 0.5,
+      padding: 0,
+      withChange: false,
+    });
     // Reference on the left, target on the right; rows 0 to 7 of the target are masked.
     expect([0, 16, 32 * 8 + 16].map((i) => fill.edit.data[i]!.toFixed(3))).toEqual([
       '-0.500',
@@ -232,7 +236,7 @@ describe('condition units', () => {
     ]);
     expect([0, 16, 32 * 8 + 16].map((i) => fill.mask.data[i])).toEqual([0, 1, 0]);
     expect(fill.change).toBeUndefined();
-    const fft = joinUnits(target, reference, layout, { repaintingScale: 0, withChange: true });
+    const fft = joinUnits(target, reference, layout, { repaintingScale: 0, padding: 0, withChange: true });
     expect([16, 32 * 8 + 16].map((i) => fft.edit.data[i]!.toFixed(3))).toEqual(['0.000', '0.800']);
     expect([0, 16, 32 * 8 + 16].map((i) => fft.change!.data[i]!.toFixed(3))).toEqual([
       '0.000',

@@ -4,7 +4,8 @@
  */
 export async function readStored(key: string): Promise<string | undefined> {
   const own = key === editKey ? ownKey(documentId()) : key;
-  return own === undefined ? undefined : ((await figma.clientStorage.getAsync(own)) as string | undefined);
+  const kept: unknown = own === undefined ? undefined : await figma.clientStorage.getAsync(own);
+  return typeof kept === 'string' ? kept : undefined;
 }
 
 export async function store({ key, value }: { readonly key: string; readonly value: string }): Promise<void> {

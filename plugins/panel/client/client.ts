@@ -170,8 +170,9 @@ function toCodedError(thrown: unknown, url: string): CodedError {
 
 /** The host's own words: they say what no guess of ours could. */
 function denied(cause: Error, url: string): CodedError {
+  const words = cause.message.trim();
   return new CodedError('local-access-denied', {
-    detail: `This program does not let the panel call ${url}: “${cause.message.trim()}”`,
+    detail: `This program refuses the panel’s request${words.includes(url) ? '' : ` to ${url}`}: “${words}”`,
     remedy:
       'Remove the panel, restart the program and install the panel again: an older manifest may still be in use. If the words stay the same, please report them.',
     cause,

@@ -1,16 +1,20 @@
-import { type EditRequest, parseEditRequest } from '../../../shared/protocol/request.ts';
+import * as v from 'valibot';
+import type { Immutable } from '../../../shared/immutable.ts';
+import { readJSON } from '../../../shared/parse.ts';
+import { editRequestSchema } from '../../../shared/protocol/request.ts';
 import type { Host } from '../host.ts';
 
 /** What is needed to follow an edit and to place its result, apart from what the companion keeps. */
-export interface PendingEdit {
-  readonly id: string;
+const pendingEditSchema = v.object({
+  id: v.string(),
   /** Of the layer. */
-  readonly name: string;
-  readonly request: EditRequest;
+  name: v.string(),
+  request: editRequestSchema,
   /** Where the edit image lies in the document. */
-  readonly origin: { readonly left: number; readonly top: number };
-  readonly target?: string;
-}
+  origin: v.object({ left: v.number(), top: v.number() }),
+  target: v.exactOptional(v.string()),
+});
+export type PendingEdit = Immutable<v.InferOutput<typeof pendingEditSchema>>;
 
 const key = 'edit';
 
@@ -28,13 +32,7 @@ export function createPendingStore({ storage, offersAgain }: Pick<Host, 'storage
     /** The edit that was kept last; undefined where there is none, or one that a later version cannot read. */
     async read(): Promise<PendingEdit | undefined> {
       const text = offersAgain ? await storage.get(key) : undefined;
-      if (!text) return undefined;
-      try {
-        const pending = JSON.parse(text) as PendingEdit;
-        return { ...pending, request: parseEditRequest(JSON.stringify(pending.request)) };
-      } catch {
-        return undefined;
-      }
+      return text ? readJSON(pendingEditSchema, text) : undefined;
     },
   };
 }

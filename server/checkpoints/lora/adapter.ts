@@ -1,147 +1,288 @@
+import { open } from 'node:fs/promises';
 import path from 'node:path';
-import * as v from 'valibot';
 import { CodedError } from '../../../shared/errors.ts';
 import { elementCount } from '../../../shared/safetensors.ts';
+import { readAt } from '../../disk/read-range.ts';
+import { findNotFinite } from '../finite.ts';
+import { isBlockType } from '../gguf/ggml-blocks.ts';
 import { readHeader } from '../header.ts';
-import { describeTensor, rowsOf, type StoredTensor } from '../tensor.ts';
+import { listed } from '../name-list.ts';
+import { asNumbers } from '../numbers.ts';
+import { describeTensor, rowsOf, type StoredTensor, type StoredTensors } from '../tensor.ts';
 import type { WeightsFile } from '../weights-file.ts';
-import { type AdapterKey, keyReader, targetsOf } from './adapter-keys.ts';
+import {
+  type AdaptedNetwork,
+  type AdapterTarget,
+  adaptedNetworks,
+  isForTextEncoder,
+  keyReader,
+  type Member,
+  type Targets,
+  textEncoderTargets,
+  transformerTargets,
+} from './adapter-keys.ts';
+import { type Change, type Changes, formRows } from './change.ts';
+import { adapterInvalid } from './invalid.ts';
+import { type LayerMembers, weightChange } from './members.ts';
+import { peftFactors } from './peft-config.ts';
 
-/** Adds `scale * factor * alpha * (B A x + bias)` to rows of a linear layer; `scale` is known when the graph runs. */
-export interface Branch {
-  /** The first row of the layer that it adds to. */
-  readonly begin: number;
-  /** A, [rank, K] */
-  readonly down: StoredTensor;
-  /** B, [rows, rank] */
-  readonly up: StoredTensor;
-  /** [rows] */
-  readonly bias?: StoredTensor;
-  readonly factor: number;
-  /** One number; 1 if it is not there. */
-  readonly alpha?: StoredTensor;
-}
-
-/** Takes the place of rows of a tensor at scale 1, and of none of them at scale 0. */
-export interface Replacement {
-  readonly begin: number;
-  readonly tensor: StoredTensor;
-}
-
-/** A LoRA file over a transformer, by black-forest-labs' names of the tensors that it changes. */
+/** An adapter's file, over the networks that it changes. */
 export interface Adapter {
   readonly id: string;
-  readonly branches: ReadonlyMap<string, readonly Branch[]>;
-  readonly replacements: ReadonlyMap<string, readonly Replacement[]>;
+  readonly changes: Readonly<Record<AdaptedNetwork, Changes>>;
+  /** What the person should know, such as layers of other text encoders that were left out. */
+  readonly notes: readonly string[];
 }
 
-type Members = { [member in AdapterKey['member']]?: StoredTensor };
+/** The networks that an adapter may change, all of a model's or those that are computed. */
+export type AdapterBases = { readonly [network in AdaptedNetwork]?: WeightsFile };
+
+const peftParts = { transformer: 'transformer', clip: 'text_encoder', t5: 'text_encoder_2' } as const;
+const titles = { transformer: 'transformer', clip: 'CLIP', t5: 'T5' } as const;
+
+/** What keys that fit nothing say about their file. */
+const signs: readonly (readonly [RegExp, string])[] = [
+  [
+    /(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)/,
+    'It is for Stable Diffusion: use one for FLUX.1.',
+  ],
+  [
+    /\.oft_|\.boft_|oft_blocks/,
+    'It is an OFT adapter, which is not supported: use a LoRA, LoHa, LoKr or DoRA.',
+  ],
+  [/\.(?:a1|a2|b1|b2)\.weight$/, 'It is a GLoRA, which is not supported: use a LoRA, LoHa, LoKr or DoRA.'],
+  [/lora_mid|hada_t1|lokr_t2/, 'It adapts convolutions (Tucker form), which FLUX.1 does not have.'],
+  [
+    /double_stream_modulation|single_transformer_blocks\.(?:3[89]|4\d)/,
+    'It is for FLUX.2: use one for FLUX.1.',
+  ],
+];
 
 /**
- * Reads the header of a LoRA file and finds what it changes of a transformer, whatever the layout of the two.
- * @throws CodedError `adapter-invalid` with the file and every key that fits nothing, or the tensor whose shape does not fit;
- * `model-missing` if there is no such file
+ * Reads an adapter and finds what it changes of the networks, whatever the layout of both.
+ * @throws CodedError `adapter-invalid` with the file and the keys that fit nothing, or the tensor whose shape does not fit or that is
+ * not finite; `model-missing` if there is no such file
  */
-export async function openAdapter(id: string, file: string, base: WeightsFile): Promise<Adapter> {
-  const { tensors, metadata } = await readHeader(path.resolve(file)).catch((cause) => {
-    const isWrong = cause instanceof CodedError && cause.code === 'model-file-invalid';
-    throw isWrong ? invalid(cause.detail, cause) : cause;
-  });
-  const targets = targetsOf(base);
-  const read = keyReader(targets);
-  const changes = new Map<string, Members>();
-  const unmatched: string[] = [];
-  for (const [key, tensor] of tensors) {
-    const { target, member } = read(key);
-    if (!targets.has(target)) unmatched.push(key);
-    else changes.set(target, { ...changes.get(target), [member]: tensor });
-  }
-  if (unmatched.length > 0) {
-    throw invalid(`${file} has keys that fit nothing in ${base.file}: ${unmatched.join(', ')}.`);
-  }
+export async function openAdapter(id: string, file: string, bases: AdapterBases): Promise<Adapter> {
+  const stored = await readStored(path.resolve(file));
+  const targets = {
+    ...(bases.transformer && { transformer: transformerTargets(bases.transformer) }),
+    ...(bases.clip && { clip: textEncoderTargets(bases.clip) }),
+    ...(bases.t5 && { t5: textEncoderTargets(bases.t5) }),
+  };
+  const { layers, leftOut } = sortKeys(file, stored, targets, bases);
+  await requireFiniteTensors(file, stored);
 
-  const branches = new Map<string, Branch[]>();
-  const replacements = new Map<string, Replacement[]>();
-  const factorOf = factors(metadata, file);
-  for (const [name, { down, up, bias, alpha, whole }] of changes) {
-    const target = targets.get(name)!;
-    const [rows = 0, columns = 0] = target.shape;
-    const check = (tensor: StoredTensor, wanted: readonly number[]) => {
-      if (tensor.shape.join() === wanted.join()) return;
-      throw invalid(
-        `${file} has "${tensor.name}" as ${describeTensor(tensor)}, but [${wanted.join(', ')}] fits "${name}" of ${base.file}.`,
-      );
-    };
-    // A graph knows tensors by name, whatever file they are in.
-    const named = (tensor: StoredTensor) => ({ ...tensor, name: `${id}:${tensor.name}` });
-    if (whole) {
-      check(whole, target.shape);
-      for (const { name: changed, begin, rows: count, from } of target.places) {
-        append(replacements, changed, { begin, tensor: rowsOf(named(whole), from, count) });
+  const changes = { transformer: new Map(), clip: new Map(), t5: new Map() } satisfies Record<
+    AdaptedNetwork,
+    Map<string, Change[]>
+  >;
+  const unfit: Record<'clip' | 't5', number> = { clip: 0, t5: 0 };
+  for (const network of adaptedNetworks) {
+    const factorOf = peftFactors(stored.metadata, file, peftParts[network]);
+    for (const [name, members] of layers[network]) {
+      const context = { id, file, base: bases[network]!.file, name, factorOf, numbers };
+      try {
+        const found = await changesOf(targets[network]!.get(name)!, members, context);
+        for (const [changed, change] of found) append<Change>(changes[network], changed, change);
+      } catch (cause) {
+        // Text encoders come in several sizes, and an adapter may be for others than these.
+        if (network === 'transformer' || !(cause instanceof CodedError) || cause.code !== 'adapter-invalid')
+          throw cause;
+        unfit[network]++;
       }
     }
-    const pair = [down, up].filter((tensor) => tensor !== undefined);
-    const [other] = [...pair, bias, alpha].filter((tensor) => tensor !== undefined);
-    if (!other) continue;
-    if (!down || !up) throw invalid(`${file} has "${other.name}", but not both matrices of the pair.`);
-    const [rank = 0] = down.shape;
-    check(down, [rank, columns]);
-    check(up, [rows, rank]);
-    if (bias) check(bias, [rows]);
-    if (alpha && elementCount(alpha.shape) !== 1) check(alpha, []);
-    for (const { name: changed, begin, rows: count, from } of target.places) {
-      append(branches, changed, {
-        begin,
-        down: named(down),
-        up: rowsOf(named(up), from, count),
-        ...(bias && { bias: rowsOf(named(bias), from, count) }),
-        factor: alpha ? 1 / rank : factorOf(name, rank),
-        ...(alpha && { alpha: named(alpha) }),
-      });
-    }
+    requireNoneTwice(file, changes[network]);
   }
-  return { id, branches, replacements };
+  if (adaptedNetworks.every((network) => changes[network].size === 0)) {
+    throw adapterInvalid(`${file} changes nothing of this model.`);
+  }
+  return { id, changes, notes: notesOf(id, unfit, leftOut) };
 }
 
-const metadataKey = 'lora_adapter_metadata';
-const loraConfig = v.object({
-  lora_alpha: v.optional(v.number()),
-  alpha_pattern: v.optional(v.record(v.string(), v.number()), {}),
-  use_rslora: v.optional(v.boolean(), false),
-});
+async function readStored(file: string): Promise<StoredTensors> {
+  const stored = await readHeader(file).catch((cause) => {
+    const isWrong = cause instanceof CodedError && cause.code === 'model-file-invalid';
+    const remedy = 'Fetch the file again as .safetensors; it is incomplete, or another kind of file.';
+    throw isWrong ? adapterInvalid(cause.detail, { cause, remedy }) : cause;
+  });
+  if (stored.tensors.size === 0) throw adapterInvalid(`${file} has no tensors.`);
+  return stored;
+}
 
-/**
- * alpha / rank where a file has no alpha tensors: 1, unless diffusers wrote PEFT's configuration of the transformer into the
- * metadata (loaders/lora_base.py, `LORA_ADAPTER_METADATA_KEY`; PEFT divides by the root of the rank for `use_rslora`).
- */
-function factors(metadata: Readonly<Record<string, string>>, file: string) {
-  const text = metadata[metadataKey];
-  if (text === undefined) return () => 1;
-  let config: v.InferOutput<typeof loraConfig>;
-  try {
-    const entries = Object.entries(JSON.parse(text) as object);
-    const bare = entries.map(([key, value]) => [key.replace(/^transformer\./, ''), value]);
-    config = v.parse(loraConfig, Object.fromEntries(bare));
-  } catch (cause) {
-    throw invalid(`${file} has "${metadataKey}" in its metadata, which is no LoRA configuration.`, cause);
+type Layers = Readonly<Record<AdaptedNetwork, Map<string, LayerMembers>>>;
+
+/** By network and layer, what the file has for it; and keys of text encoders that none here has. */
+function sortKeys(
+  file: string,
+  { tensors }: StoredTensors,
+  targets: Readonly<Partial<Record<AdaptedNetwork, Targets>>>,
+  bases: AdapterBases,
+): { readonly layers: Layers; readonly leftOut: number } {
+  const read = keyReader(targets);
+  const layers: Layers = { transformer: new Map(), clip: new Map(), t5: new Map() };
+  const unmatched: string[] = [];
+  const leftOut = new Set<string>();
+  for (const [key, tensor] of tensors) {
+    const place = read(key);
+    if (!place) {
+      if (isForTextEncoder(key))
+        leftOut.add(key.replace(/\.(?:lora_.+|alpha|dora_scale|hada_.+|lokr_.+|diff.*)$/, ''));
+      else if (bases.transformer) unmatched.push(key);
+      continue;
+    }
+    const layer = layers[place.network];
+    const members: { [member in Member]?: StoredTensor } = { ...layer.get(place.target) };
+    const before = members[place.member];
+    if (before) {
+      throw adapterInvalid(
+        `${file} has "${before.name}" and "${key}" for one layer; only one can be meant.`,
+        {
+          remedy: 'Remove one of the two from the file, or fetch the adapter from where it was published.',
+        },
+      );
+    }
+    members[place.member] = tensor;
+    layer.set(place.target, members);
   }
-  const { lora_alpha, alpha_pattern, use_rslora } = config;
-  return (weight: string, rank: number) => {
-    const module = weight.replace(/\.weight$/, '');
-    const pattern = Object.keys(alpha_pattern).find((key) => module === key || module.endsWith(`.${key}`));
-    const alpha = (pattern === undefined ? lora_alpha : alpha_pattern[pattern]) ?? rank;
-    return alpha / (use_rslora ? Math.sqrt(rank) : rank);
+  if (unmatched.length > 0) {
+    const remedy = signs.find(([sign]) => unmatched.some((key) => sign.test(key)))?.[1];
+    throw adapterInvalid(
+      `${file} has keys that fit nothing in ${Object.values(bases)[0]?.file}: ${listed(unmatched)}.`,
+      {
+        ...(remedy && { remedy }),
+      },
+    );
+  }
+  return { layers, leftOut: leftOut.size };
+}
+
+async function requireFiniteTensors(file: string, { tensors }: StoredTensors): Promise<void> {
+  const broken = await findNotFinite(tensors.values());
+  if (!broken) return;
+  throw adapterInvalid(`${file} has numbers in "${broken.name}" that are not finite (NaN or infinity).`, {
+    remedy:
+      'Its training diverged or the file is damaged: use an earlier checkpoint of it, or fetch it again.',
+  });
+}
+
+interface LayerContext {
+  readonly id: string;
+  readonly file: string;
+  readonly base: string;
+  /** Of the target. */
+  readonly name: string;
+  readonly factorOf: (module: string, rank: number) => number;
+  readonly numbers: (tensor: StoredTensor) => Promise<Float32Array>;
+}
+
+/** What the members of one layer change, by the base's names. */
+async function changesOf(
+  target: AdapterTarget,
+  given: LayerMembers,
+  context: LayerContext,
+): Promise<[string, Change][]> {
+  const { id, file, name, base } = context;
+  const check = (tensor: StoredTensor, wanted: readonly number[]) => {
+    if (elementCount(tensor.shape) === elementCount(wanted) && tensor.shape[0] === wanted[0]) return;
+    throw adapterInvalid(
+      `${file} has "${tensor.name}" as ${describeTensor(tensor)}, but [${wanted.join(', ')}] fits "${name}" of ${base}.`,
+    );
   };
+  // A graph knows tensors by name, whatever file they are in.
+  const named = (tensor: StoredTensor) => ({ ...tensor, name: `${id}:${tensor.name}` });
+  const changes: [string, Change][] = [];
+  const { whole, diff, diffBias, ...members } = given;
+  if (whole) check(whole, target.shape);
+  if (whole || (diff && target.shape.length === 1)) {
+    const tensor = (whole ?? diff)!;
+    check(tensor, target.shape);
+    for (const { name: changed, begin, rows, from } of target.places) {
+      const part = rowsOf(shaped(named(tensor), target.shape), from, rows);
+      changes.push([changed, { kind: whole ? 'replacement' : 'addition', begin, rows, tensor: part }]);
+    }
+  }
+  if (diffBias) {
+    check(diffBias, [target.shape[0] ?? 0]);
+    for (const { name: changed, begin, rows, from } of target.places) {
+      const tensor = rowsOf(named(diffBias), from, rows);
+      changes.push([
+        changed.replace(/\.(?:weight|scale)$/, '.bias'),
+        { kind: 'addition', begin, rows, tensor },
+      ]);
+    }
+  }
+  const isFull = diff !== undefined && target.shape.length > 1;
+  const change = await weightChange({ ...members, ...(isFull && { diff }) }, target.shape, {
+    ...context,
+    check,
+    named,
+  });
+  for (const { name: changed, begin, rows, from } of change ? target.places : []) {
+    const { bias, magnitude } = change!;
+    if (magnitude?.axis === 'columns' && target.places.length > 1) {
+      throw adapterInvalid(
+        `${file} has a DoRA over columns of "${name}", which lies in several places of ${base}.`,
+      );
+    }
+    changes.push([
+      changed,
+      {
+        ...change!,
+        begin,
+        rows,
+        form: formRows(change!.form, from, rows),
+        ...(bias && { bias: rowsOf(bias, from, rows) }),
+        ...(magnitude?.axis === 'rows' && {
+          magnitude: { ...magnitude, values: magnitude.values.subarray(from, from + rows) },
+        }),
+      },
+    ]);
+  }
+  return changes;
+}
+
+/** Without axes of 1, as kernels of convolutions have. */
+function shaped(tensor: StoredTensor, shape: readonly number[]): StoredTensor {
+  return { ...tensor, shape };
+}
+
+/** Two names may mean the same rows of a layer. */
+function requireNoneTwice(file: string, changes: ReadonlyMap<string, readonly Change[]>): void {
+  for (const [name, all] of changes) {
+    const weights = all.filter(({ kind }) => kind === 'weight').sort((a, b) => a.begin - b.begin);
+    const second = weights.find(
+      (change, i) => i > 0 && weights[i - 1]!.begin + weights[i - 1]!.rows > change.begin,
+    );
+    if (!second) continue;
+    throw adapterInvalid(`${file} changes rows of "${name}" twice, under two names; only one can be meant.`, {
+      remedy: 'Remove one of the two from the file, or fetch the adapter from where it was published.',
+    });
+  }
+}
+
+async function numbers(tensor: StoredTensor): Promise<Float32Array> {
+  const { file, offset, length } = tensor.data;
+  const { dtype } = tensor;
+  if (isBlockType(dtype)) throw new Error(`"${tensor.name}" is ${dtype}`);
+  const handle = await open(file, 'r');
+  try {
+    return Float32Array.from(asNumbers(await readAt(handle, offset, length), dtype));
+  } finally {
+    await handle.close();
+  }
+}
+
+function notesOf(id: string, unfit: Readonly<Record<'clip' | 't5', number>>, leftOut: number): string[] {
+  const parts = (['clip', 't5'] as const).flatMap((network) =>
+    unfit[network] > 0 ? [`${unfit[network]} for ${titles[network]} layers of another size`] : [],
+  );
+  if (leftOut > 0) parts.push(`${leftOut} for text encoder layers that this model does not have`);
+  return parts.length === 0
+    ? []
+    : [`The adapter “${id}” has changes that were left out: ${parts.join(' and ')}.`];
 }
 
 function append<T>(map: Map<string, T[]>, key: string, value: T): void {
   map.set(key, [...(map.get(key) ?? []), value]);
-}
-
-function invalid(detail: string, cause?: unknown): CodedError {
-  return new CodedError('adapter-invalid', {
-    detail,
-    remedy: 'Take an adapter that was made for the transformer of this model.',
-    cause,
-  });
 }

@@ -91,7 +91,7 @@ describe('the engine', () => {
   });
 
   it('is ended when it says nothing for too long, and the edit says so', async () => {
-    const { engine } = newEngine('cpu', { silence: 2 });
+    const { engine } = newEngine('cpu', { silence: 8 });
     const code = codeOf(run(engine, slow, (event) => event.type === 'step' && stopInItsTracks(engine)));
     expect(await code).toBe('engine-hung');
     expect(await codeOf(run(engine, quick))).toBe('no error');

@@ -245,9 +245,37 @@ describe('a running companion', () => {
     expect(before.edits.map((edit) => edit.id)).toEqual(edits.slice(1).map((edit) => edit.id));
   });
 
+  it.each([
+    ['/v1/edits/no-uuid', 'id', 'no-uuid'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?wait=soon', 'wait', 'soon'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?after=-1', 'after', '-1'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000?after=1&after=2', 'after', 'Array'],
+    ['/v1/edits/00000000-0000-4000-8000-000000000000/result?variant=x', 'variant', 'x'],
+    ['/v1/edits?before=1&before=2', 'before', 'Array'],
+  ])('refuses %s with the field and its value', async (url, field, value) => {
+    const answer = await companion.ask(url);
+    expect(answer.json()).toMatchObject({
+      code: 'request-invalid',
+      status: 400,
+      detail: expect.stringMatching(new RegExp(`"${field}": .*${value}`)),
+    });
+  });
+
+  it('answers no more than the protocol has: a model has a folder, which is nobody’s business', async () => {
+    const answer = await companion.ask('/v1/models');
+    expect(answer.body.toString()).not.toContain(companion.home);
+  });
+
   it('names what can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
-    expect(models).toContainEqual(expect.objectContaining({ id: 'tiny', adapters: [] }));
+    const flux = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50, defaultContext: 0.5 };
+    expect(models).toContainEqual({ id: 'tiny', title: 'tiny', ...flux, adapters: [] });
+    expect(models[0]).toMatchObject({
+      id: 'pocket',
+      defaultSteps: 12,
+      defaultGuidance: 4,
+      defaultContext: 0.25,
+    });
   });
 });
 

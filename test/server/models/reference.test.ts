@@ -1,9 +1,9 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { openAdapter } from '../../../server/checkpoints/lora/adapter.ts';
 import { WeightsFile } from '../../../server/checkpoints/weights-file.ts';
 import type { ComputeDType } from '../../../server/graph/precision.ts';
 import { buildFlux } from '../../../server/models/flux.ts';
+import { adapterStore } from '../../../server/runtime/adapters.ts';
 import { Session } from '../../../server/runtime/session.ts';
 import { compareLine } from '../../reference/compare.ts';
 import { readLines } from '../../reference/lines.ts';
@@ -19,6 +19,7 @@ describe('what ships is compared with everything that was published', () => {
         'autoencoder',
         'blocks',
         'cache',
+        'clean',
         'clip',
         'edit',
         'flux',
@@ -77,9 +78,8 @@ describe('the transformer in 16 bits, rounded after each node', () => {
     transformers.map((line) => [line.configuration, line] as const),
   )('is one type throughout, as ONNX Runtime checks it: %s', async (_configuration, line) => {
     const file = await WeightsFile.open(path.join(arraysFolder, line.weights));
-    const adapters = await Promise.all(
-      Object.keys(line.adapters).map((name) => openAdapter(name, path.join(arraysFolder, name), file)),
-    );
+    const store = adapterStore({ transformer: file }, async (name) => path.join(arraysFolder, name));
+    const adapters = await Promise.all(Object.keys(line.adapters).map(store.open));
     const open = (type: ComputeDType) =>
       Session.open(buildFlux(file, 6, 4, adapters, { type, attention: 'fused' }), {
         provider: 'cpu',

@@ -53,7 +53,9 @@ function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { 
     async listAdapters() {
       return [];
     },
-    async openAdapters() {},
+    async openAdapters() {
+      return [];
+    },
     stepOperations: (tokens) => tokens,
     async velocity({ input, rows, columns, sigma }) {
       const velocity = new Float32Array(rows * columns * 64);
@@ -164,9 +166,8 @@ describe('an edit', () => {
     expect(layers[0]!.result.task).toBe('local-reference-editing');
     expect(layers[0]!.result.workSize).toEqual({ width: 80, height: 80 });
     expect(networks.sizes).toEqual(['160x80']);
-    expect(events.find((event) => event.type === 'note')).toMatchObject({
-      text: expect.stringContaining('lower this edit to 80 x 80'),
-    });
+    const notes = events.flatMap((event) => (event.type === 'note' ? [event.text] : []));
+    expect(notes).toContainEqual(expect.stringContaining('lower this edit to 80 x 80'));
     expect(layers[0]!.result.bounds.width).toBe(128);
   });
 
@@ -362,6 +363,10 @@ describe('the input', () => {
     ['image-invalid', asking({ 'edit.png': file(Uint8Array.of(1, 2, 3)) })],
     ['request-invalid', asking({ edit: ramp(8, 8), 'reference.1': ramp(8, 8) })],
     ['request-invalid', asking({ picture: ramp(8, 8) })],
+    [
+      'request-invalid',
+      asking(Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`reference.${i}`, ramp(8, 8)]))),
+    ],
   ] as const)('is refused as %s', async (code, container) => {
     expect((await refusal(container)).code).toBe(code);
   });

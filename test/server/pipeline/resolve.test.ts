@@ -5,9 +5,15 @@ import type { EditRequest } from '../../../shared/protocol/request.ts';
 const published = ['local-editing', 'portrait', 'subject'];
 const fill: InstalledModel = { id: 'fill', family: 'fill', maxSequence: 4096, adapters: published };
 
+const bare = { ...fill, adapters: [] };
+const fft: InstalledModel = { id: 'ace-plus-fft', family: 'fft', maxSequence: 4096, adapters: [] };
+const one = (name: string) => [{ name, scale: 1 }];
+
 const square = { width: 1024, height: 1024 };
 const painted = { left: 300, top: 300, width: 200, height: 100 };
 const masked: LayerSizes = { picture: square, painted, references: [] };
+
+const referenced: LayerSizes = { ...masked, references: [square] };
 
 const resolve = (request: Partial<EditRequest>, layers = masked, model = fill) =>
   resolveEdit({ version: 1, instruction: 'a lamp', ...request }, layers, model);
@@ -18,12 +24,14 @@ describe('an edit is settled', () => {
     expect(sources).toEqual({
       model: 'asked',
       task: 'layers',
-      instruction: 'asked',
+      prompt: 'asked',
       adapters: 'task',
       steps: 'asked',
       guidance: 'model',
       repaintingScale: 'task',
       keepPixels: 'model',
+      padding: 'model',
+      greyWeights: 'model',
       maxSequence: 'model',
       context: 'asked',
       seed: 'default',
@@ -52,18 +60,52 @@ describe('an edit is settled', () => {
   });
 
   it('by task and model where nothing is asked for', () => {
-    expect(resolve({})).toMatchObject({ task: 'inpaint', repaintingScale: 1, steps: 28, guidance: 50 });
+    // What ACE++'s authors send (infer_lora.py, infer_fft.py), and what FluxFillPipeline does by itself.
+    expect(resolve({}, masked, bare)).toMatchObject({
+      task: 'inpaint',
+      repaintingScale: 1,
+      steps: 50,
+      guidance: 30,
+    });
+    expect(resolve({})).toMatchObject({
+      adapters: one('local-editing'),
+      repaintingScale: 1,
+      steps: 28,
+      guidance: 50,
+    });
+    expect(resolve({}, masked, fft)).toMatchObject({
+      adapters: [],
+      keepPixels: true,
+      padding: 0,
+      steps: 28,
+      guidance: 50,
+    });
+    for (const task of ['control', 'recolor'] as const) {
+      const control = task === 'control' ? 'canny' : undefined;
+      expect(resolve({ task, control })).toMatchObject({
+        adapters: one('local-editing'),
+        repaintingScale: 0.5,
+      });
+      expect(resolve({ task, control }, masked, fft).repaintingScale).toBe(0);
+    }
     expect(resolve({ task: 'local-editing' }).repaintingScale).toBe(0.5);
     const pocket = { ...fill, family: 'pocket', maxSequence: 144 } as const;
-    expect(resolve({}, masked, pocket)).toMatchObject({ steps: 12, guidance: 4, context: 0.25 });
+    expect(resolve({}, masked, pocket)).toMatchObject({ steps: 12, guidance: 4, context: 0.25, padding: -1 });
     expect(resolve({}).firstBlockCache).toBe('off');
   });
 
+  it('as plain FLUX.1-Fill-dev where none of its adapters is ACE++’s', () => {
+    expect(resolve({ adapters: [] })).toMatchObject({ steps: 50, guidance: 30 });
+    expect(resolve({ adapters: one('my-own') })).toMatchObject({ steps: 50, guidance: 30 });
+    expect(resolve({ adapters: [...one('my-own'), ...one('portrait')] })).toMatchObject({
+      steps: 28,
+      guidance: 50,
+    });
+  });
+
   it('with the most general of the installed adapters that were trained for the task', () => {
-    const referenced = { ...masked, references: [square] };
     const adapters = (task: EditRequest['task'], model: Partial<InstalledModel> = {}) =>
       resolve({ task }, referenced, { ...fill, ...model }).adapters;
-    const one = (name: string) => [{ name, scale: 1 }];
     expect(adapters('local-reference-editing')).toEqual(one('subject'));
     expect(adapters('local-reference-editing', { adapters: ['portrait'] })).toEqual(one('portrait'));
     expect(adapters('local-reference-editing', { adapters: ['my-own'] })).toEqual([]);
@@ -88,5 +130,44 @@ describe('an edit is settled', () => {
       { picture: { width: 512, height: 256 }, references: [] },
     );
     expect(enlarged.output).toEqual({ left: 0, top: 0, width: 2048, height: 1024 });
+  });
+});
+
+describe('a note before the edit', () => {
+  it('says which model or adapter was trained for the task', () => {
+    expect(resolve({ task: 'recolor' }, masked, bare).notes).toEqual([
+      '“fill” was not trained for the task "recolor" as it runs here; its adapter “local-editing” was.',
+    ]);
+    expect(resolve({}, referenced, bare).notes[0]).toContain('its adapters “subject” and “portrait” were');
+    expect(resolve({ task: 'super-resolution' }).notes[0]).toContain('“ace-plus-fft” was');
+    expect(resolve({ task: 'recolor' }).notes).toEqual([]);
+    expect(resolve({ task: 'super-resolution' }, masked, fft).notes).toEqual([]);
+  });
+
+  it('shows what is encoded where the model has no names for references', () => {
+    const { prompt, notes, sources } = resolve({ instruction: 'Put the {image1} on {image}' }, referenced);
+    expect(prompt).toBe('Put the item on {image}');
+    expect(sources.prompt).toBe('model');
+    expect(notes[0]).toContain('knows no {image1}: it was sent “Put the item on {image}”');
+    expect(resolve({ instruction: 'put {image1} here' }, referenced, fft)).toMatchObject({
+      prompt: 'put {image1} here',
+      notes: [],
+    });
+  });
+
+  it('names a reference that is not there', () => {
+    const instruction = '{image1} beside {image2} and {image3}';
+    expect(resolve({ instruction }, referenced, fft).notes).toEqual([
+      'The instruction names {image2}, {image3}, but there is only one reference.',
+    ]);
+    expect(resolve({ instruction: '{image1}' }, masked, fft).notes[0]).toContain('there are no references');
+  });
+
+  it('is not made of what cleaning changes for the fully tuned model', () => {
+    expect(resolve({ instruction: ' “A&amp;B”\n  ｌｏｇｏ ' }, masked, fft)).toMatchObject({
+      prompt: '"A&B" logo',
+      notes: [],
+    });
+    expect(resolve({ instruction: ' “A” ' }).prompt).toBe(' “A” ');
   });
 });

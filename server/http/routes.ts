@@ -1,0 +1,202 @@
+/**
+ * Every route of the protocol: what it takes and what it answers. Requests and answers are checked against this table
+ * (serve-route.ts), and docs/openapi.json is written from it (openapi.ts).
+ */
+import * as v from 'valibot';
+import type { ErrorCode } from '../../shared/errors.ts';
+import {
+  acceptedSchema,
+  cancelSchema,
+  healthSchema,
+  historySchema,
+  modelsSchema,
+  pairedSchema,
+  pairingSchema,
+  pollSchema,
+} from '../../shared/protocol/answers.ts';
+import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
+
+/** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
+const longestWait = 30;
+
+/** Digits of an address as a number. */
+const wholeNumber = v.pipe(
+  v.string(),
+  v.regex(/^\d{1,9}$/, 'write a whole number as digits, such as 0'),
+  v.transform(Number),
+  v.number(),
+  v.integer(),
+  v.minValue(0),
+);
+
+const uuid = v.pipe(
+  v.string(),
+  v.uuid('name each edit by a new UUID, such as 123e4567-e89b-42d3-a456-426614174000'),
+  v.toLowerCase(),
+);
+
+export type Entries = Readonly<Record<string, v.GenericSchema<unknown, unknown>>>;
+
+/** `binary`: a safetensors container, streamed and never read as a whole. */
+export type Body = v.GenericSchema | 'binary';
+
+export interface Route {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** As OpenAPI writes it: `/v1/edits/{id}`. */
+  readonly path: `/v1/${string}`;
+  readonly summary: string;
+  /** Needs no token. */
+  readonly isOpen?: boolean;
+  readonly params: Entries;
+  readonly query: Entries;
+  readonly body?: Body;
+  readonly status: 200 | 201 | 202;
+  /** `layer`: a safetensors container, or a PNG for those who accept that. `document`: an OpenAPI document. */
+  readonly answer: v.GenericSchema | 'layer' | 'document';
+  /** Besides those that every route has: see `commonErrors`. */
+  readonly errors: readonly ErrorCode[];
+}
+
+export const commonErrors: readonly ErrorCode[] = [
+  'request-invalid',
+  'host-refused',
+  'origin-refused',
+  'internal',
+];
+export const tokenErrors: readonly ErrorCode[] = ['token-missing', 'token-wrong'];
+
+export const routes = {
+  health: {
+    method: 'GET',
+    path: '/v1/health',
+    summary: 'Who answers here, in which version, and what its engine does',
+    isOpen: true,
+    params: {},
+    query: {},
+    status: 200,
+    answer: healthSchema,
+    errors: [],
+  },
+  /** The same for everyone who has the project: there is nothing in it to protect. */
+  openapi: {
+    method: 'GET',
+    path: '/v1/openapi.json',
+    summary: 'This document',
+    isOpen: true,
+    params: {},
+    query: {},
+    status: 200,
+    answer: 'document',
+    errors: [],
+  },
+  models: {
+    method: 'GET',
+    path: '/v1/models',
+    summary: 'The models that can run, with their defaults and adapters',
+    params: {},
+    query: {},
+    status: 200,
+    answer: modelsSchema,
+    errors: [],
+  },
+  startEdit: {
+    method: 'PUT',
+    path: '/v1/edits/{id}',
+    summary: 'Sends an edit. The same id with the same body gets the same answer and runs once',
+    params: { id: uuid },
+    query: {},
+    body: 'binary',
+    status: 202,
+    answer: acceptedSchema,
+    errors: [
+      'container-invalid',
+      'task-needs',
+      'instruction-empty',
+      'too-large',
+      'edit-conflict',
+      'queue-full',
+      'disk-full',
+      'companion-gone',
+    ],
+  },
+  pollEdit: {
+    method: 'GET',
+    path: '/v1/edits/{id}',
+    summary: 'The state of an edit and its events after number `after`; waits up to `wait` seconds for one',
+    params: { id: uuid },
+    query: {
+      after: v.optional(wholeNumber, '0'),
+      wait: v.optional(
+        v.pipe(
+          wholeNumber,
+          v.transform((seconds) => Math.min(longestWait, seconds)),
+          v.number(),
+          v.integer(),
+          v.minValue(0),
+        ),
+        '0',
+      ),
+    },
+    status: 200,
+    answer: pollSchema,
+    errors: ['not-found'],
+  },
+  cancelEdit: {
+    method: 'DELETE',
+    path: '/v1/edits/{id}',
+    summary: 'Cancels an edit: at once while it waits, before its next step while it runs',
+    params: { id: uuid },
+    query: {},
+    status: 202,
+    answer: cancelSchema,
+    errors: ['not-found'],
+  },
+  result: {
+    method: 'GET',
+    path: '/v1/edits/{id}/result',
+    summary: 'The layer of one variant',
+    params: { id: uuid },
+    query: { variant: v.optional(wholeNumber, '0') },
+    status: 200,
+    answer: 'layer',
+    errors: ['not-found', 'edit-not-done', 'result-damaged'],
+  },
+  history: {
+    method: 'GET',
+    path: '/v1/edits',
+    summary: 'A page of 50 edits, the newest first',
+    params: {},
+    query: { before: v.optional(v.pipe(v.string(), v.toLowerCase())), q: v.optional(v.string()) },
+    status: 200,
+    answer: historySchema,
+    errors: ['not-found'],
+  },
+  startPairing: {
+    method: 'POST',
+    path: '/v1/pairings',
+    summary: 'Shows six digits in the terminal of the companion',
+    isOpen: true,
+    params: {},
+    query: {},
+    status: 201,
+    answer: pairingSchema,
+    errors: ['pairing-limit'],
+  },
+  finishPairing: {
+    method: 'PUT',
+    path: '/v1/pairings/{id}',
+    summary: 'Exchanges the six digits for the token',
+    isOpen: true,
+    params: { id: v.string() },
+    query: {},
+    body: pairingCodeSchema,
+    status: 200,
+    answer: pairedSchema,
+    errors: ['pairing-wrong', 'pairing-over', 'pairing-limit'],
+  },
+} as const satisfies Readonly<Record<string, Route>>;
+
+/** A route's path as Fastify writes it: `/v1/edits/:id`. */
+export function fastifyPath({ path }: Pick<Route, 'path'>): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}

@@ -1,0 +1,78 @@
+import type { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import * as v from 'valibot';
+import { CodedError } from '../../shared/errors.ts';
+import { describeIssue, jsonIn } from '../../shared/parse.ts';
+import { type Body, type Entries, fastifyPath, type Route } from './routes.ts';
+
+/** A JSON body is read no further than this: the longest that the protocol has is `{"code": "123456"}`. */
+const maxJSON = 200;
+
+type Output<E extends Entries> = { readonly [Key in keyof E]: v.InferOutput<E[Key]> };
+type BodyOf<B> = B extends v.GenericSchema ? v.InferOutput<B> : B extends 'binary' ? Readable : undefined;
+type AnswerOf<A> = A extends v.GenericSchema ? v.InferInput<A> : unknown;
+
+/** What of a request a handler sees, checked. */
+export interface Call<R extends Route> {
+  readonly params: Output<R['params']>;
+  readonly query: Output<R['query']>;
+  readonly body: BodyOf<R extends { readonly body: infer B } ? B : undefined>;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+/** A value of an answer may be one that must not be changed. */
+type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
+type Handler<R extends Route> = (
+  call: Call<R>,
+) => Frozen<AnswerOf<R['answer']>> | Promise<Frozen<AnswerOf<R['answer']>>>;
+
+/**
+ * Adds a route to the app. What comes in is checked before the handler sees it (`request-invalid`), and what goes out
+ * before a client does: an answer that is not in the form of the protocol is a fault of ours.
+ */
+export function serveRoute<R extends Route>(app: FastifyInstance, route: R, handler: Handler<R>): void {
+  const params = v.object(route.params);
+  const query = v.object(route.query);
+  app.route({
+    method: route.method,
+    url: fastifyPath(route),
+    handler: async (request, reply) => {
+      const call = {
+        params: checked(params, request.params, 'The address'),
+        query: checked(query, request.query, 'The query'),
+        body: await bodyOf(request, route.body),
+        request,
+        reply,
+      } as Call<R>;
+      reply.code(route.status);
+      const answer = await handler(call);
+      return typeof route.answer === 'object' ? v.parse(route.answer, answer) : answer;
+    },
+  });
+}
+
+async function bodyOf(request: FastifyRequest, body: Body | undefined): Promise<unknown> {
+  if (body === undefined) return undefined;
+  const stream = (request.body as Readable | undefined) ?? request.raw;
+  return body === 'binary' ? stream : checked(body, jsonIn(await textOf(stream)), 'The body');
+}
+
+/** The text of a body; of a longer one than any that is valid only the beginning. */
+async function textOf(stream: Readable): Promise<string> {
+  let text = '';
+  for await (const chunk of stream) {
+    text += chunk;
+    if (text.length > maxJSON) return '';
+  }
+  return text;
+}
+
+function checked<S extends v.GenericSchema>(schema: S, value: unknown, what: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  throw new CodedError('request-invalid', {
+    detail: `${what} is wrong: ${describeIssue(result.issues[0])}.`,
+    remedy: 'See docs/protocol.md or /v1/openapi.json for what this route takes.',
+  });
+}

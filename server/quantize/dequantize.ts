@@ -1,0 +1,57 @@
+import { isBlockType } from '../checkpoints/gguf/ggml-blocks.ts';
+import { asNumbers } from '../checkpoints/numbers.ts';
+import { matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
+import { zeroPoint8 } from './rounding.ts';
+
+/**
+ * The numbers that a checkpoint's weight stands for, as the graphs compute with them: [rows, columns]. Blocks are described in
+ * quantize.ts, scales of float8 in weights-file.ts.
+ */
+export async function dequantize(
+  tensor: StoredTensor,
+  read: (tensor: StoredTensor) => Promise<Uint8Array>,
+): Promise<Float32Array> {
+  const { dtype, scale, zeroPoints } = tensor;
+  if (isBlockType(dtype))
+    throw new Error(`"${tensor.name}" is ${dtype}, which is written in another form first`);
+  const numbers = async (of: StoredTensor) =>
+    Float32Array.from(asNumbers(await read(of), of.dtype as typeof dtype));
+  const [rows, columns] = matrixShape(tensor);
+  if (dtype !== 'U8') {
+    const values = await numbers(tensor);
+    if (!scale) return values;
+    const scales = await numbers(scale);
+    return values.map(
+      (value, i) => value * (scales.length === 1 ? scales[0]! : scales[Math.floor(i / columns)]!),
+    );
+  }
+  const codes = await read(tensor);
+  const scales = await numbers(scale!);
+  const blocks = scales.length / rows;
+  const block = columns / blocks;
+  const zeroOf = zeroPoints ? await zeroPointOf(zeroPoints, blocks, read, numbers) : () => zeroPoint8;
+  return Float32Array.from({ length: rows * columns }, (_, i) => {
+    const at = Math.floor(i / block);
+    const code = zeroPoints ? (codes[i >> 1]! >> (4 * (i & 1))) & 15 : codes[i]!;
+    return scales[at]! * (code - zeroOf(at));
+  });
+}
+
+/** Of 4-bit blocks: numbers, or codes of 4 bits, two in a byte of their row. */
+async function zeroPointOf(
+  zeroPoints: StoredTensor,
+  blocks: number,
+  read: (tensor: StoredTensor) => Promise<Uint8Array>,
+  numbers: (tensor: StoredTensor) => Promise<Float32Array>,
+): Promise<(block: number) => number> {
+  if (zeroPoints.dtype !== 'U8') {
+    const values = await numbers(zeroPoints);
+    return (block) => values[block]!;
+  }
+  const bytes = await read(zeroPoints);
+  const rowBytes = Math.ceil(blocks / 2);
+  return (block) => {
+    const [row, column] = [Math.floor(block / blocks), block % blocks];
+    return (bytes[row * rowBytes + (column >> 1)]! >> (4 * (column & 1))) & 15;
+  };
+}
