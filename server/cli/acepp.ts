@@ -28,6 +28,20 @@ const subcommands = new Map<string, Subcommand>([
     },
   ],
   [
+    'edits',
+    {
+      description: 'list finished edits; prints one line of JSON',
+      load: async () => (await import('./edits.ts')).edits,
+    },
+  ],
+  [
+    'save',
+    {
+      description: 'write a finished edit to a file',
+      load: async () => (await import('./edits.ts')).save,
+    },
+  ],
+  [
     'models',
     {
       description: 'list, install, verify and remove models',

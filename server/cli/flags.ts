@@ -1,10 +1,9 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { CodedError } from '../../shared/errors.ts';
 import { controls, tasks } from '../../shared/protocol/request.ts';
 import { projectRoot } from '../disk/paths.ts';
+import { type ResultKind, results } from '../pictures/export.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
-import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
@@ -24,7 +23,8 @@ export interface Flags {
   readonly model?: string;
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
-  readonly out?: string;
+  readonly out: string;
+  readonly result?: ResultKind;
   readonly logLevel: LogLevel;
 }
 
@@ -70,16 +70,18 @@ export function readFlags(args: readonly string[]): Flags {
     .option('--model <id>', 'of the catalogue')
     .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
     .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
-    .option('--out <file>', 'the layer as .png, or a layered .psd')
+    .requiredOption(
+      '--out <file>',
+      'the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb',
+    )
+    .addOption(
+      new Option('--result <what>', 'the layer alone, or the finished picture').choices([...results]),
+    )
     .addOption(logLevelOption())
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
   return command.parse([...args], { from: 'user' }).opts<Flags>();
-}
-
-export function wrongFlags(message: string): CodedError {
-  return wrongCommandLine('edit', message);
 }
 
 /** A file as a person names it: relative to where they are, which npm keeps while it runs a script in the project's folder. */

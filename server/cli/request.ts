@@ -6,11 +6,17 @@ import { parseEditRequest } from '../../shared/protocol/request.ts';
 import { encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { type Flags, fromPerson } from './flags.ts';
 
+export interface EncodedRequest {
+  readonly container: Uint8Array;
+  /** The file of the picture that is edited. */
+  readonly picture: Uint8Array | undefined;
+}
+
 /**
  * The flags as an edit request, with the files as they are.
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
-export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
+export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {
   const { task, control, instruction, width, height, steps, guidance, model, adapter } = flags;
   const request = JSON.stringify({
     version: 1,
@@ -33,11 +39,12 @@ export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
   const add = async (name: string, file: string) => {
     const { encoding, data } = await readPicture(file);
     tensors.set(`${name}.${encoding}`, { dtype: 'U8', shape: [data.length], data });
+    return data;
   };
-  if (flags.image !== undefined) await add('edit', flags.image);
+  const picture = flags.image === undefined ? undefined : await add('edit', flags.image);
   if (flags.mask !== undefined) await add('mask', flags.mask);
   for (const [i, file] of flags.reference.entries()) await add(`reference.${i}`, file);
-  return encodeContainer({ metadata: { request }, tensors });
+  return { container: encodeContainer({ metadata: { request }, tensors }), picture };
 }
 
 /** Reads a file once: it may be a pipe. */

@@ -1,5 +1,6 @@
 /** Pictures of every format that is read here, by one set of rules for the command line, HTTP and the page. */
 import type { Metadata } from 'sharp';
+import type { Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { type FormulaProfile, readFormulaProfile } from '../../shared/icc.ts';
 import type { Raster } from '../../shared/image.ts';
@@ -14,7 +15,7 @@ import {
   readableEncoding,
   usableProfile,
 } from './picture.ts';
-import { decodePSD } from './psd.ts';
+import { decodePSD, psdSize } from './psd.ts';
 
 /**
  * Decodes a picture file.
@@ -40,6 +41,17 @@ export async function decodePicture(bytes: Uint8Array, { what, layer }: DecodeOp
     orientation: header.orientation ?? 1,
     notes: notesOn(header, what),
   };
+}
+
+/**
+ * The size of a picture file, from its header.
+ * @throws CodedError `image-invalid`, `too-large`
+ */
+export async function pictureSize(bytes: Uint8Array, what: string): Promise<Size> {
+  const encoding = readableEncoding(bytes, what);
+  if (encoding === 'psd' || encoding === 'psb') return psdSize(bytes, what);
+  const { autoOrient } = await readHeader(bytes, what);
+  return autoOrient;
 }
 
 /** The picture in sRGB as the model takes it: grey as RGB, 8 or 16 bits as the file has them, with its alpha. */

@@ -1,4 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
+import type { Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { hasAlpha, isGrey, type Samples } from '../../shared/samples.ts';
 import { wrapTIFF } from './tiff.ts';
@@ -40,13 +41,8 @@ export async function encodeFlat(
   encoding: FlatEncoding,
   data: FileData,
 ): Promise<Uint8Array> {
-  const { name, side } = holds[encoding];
-  if (Math.max(samples.width, samples.height) > side) {
-    throw new CodedError('too-large', {
-      detail: `${samples.width} x ${samples.height} pixels do not fit into ${name}, which ends at ${side} a side.`,
-      remedy: 'Choose PNG, TIFF or PSD.',
-    });
-  }
+  const { name } = holds[encoding];
+  refuseLongSides(samples, encoding);
   try {
     const wrapped = wrapTIFF({ ...samples, space: isGrey(samples) ? 'grey' : 'rgb', ...data });
     // The profile is kept and not applied, as the samples are already in its space.
@@ -62,6 +58,16 @@ export async function encodeFlat(
       cause,
     });
   }
+}
+
+/** @throws CodedError `too-large` */
+export function refuseLongSides({ width, height }: Size, encoding: FlatEncoding): void {
+  const { name, side } = holds[encoding];
+  if (Math.max(width, height) <= side) return;
+  throw new CodedError('too-large', {
+    detail: `${width} x ${height} pixels do not fit into ${name}, which ends at ${side} a side.`,
+    remedy: 'Choose PNG, TIFF or PSD.',
+  });
 }
 
 function spaceOf(samples: Samples): string {

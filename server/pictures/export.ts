@@ -1,15 +1,17 @@
 /** A finished edit as a file: the layer or the whole picture, in the document's own space, depth and resolution. */
 import sharp from 'sharp';
-import type { Bounds } from '../../shared/bounds.ts';
+import type { Bounds, Size } from '../../shared/bounds.ts';
 import { boundsOf, intersect } from '../../shared/bounds.ts';
+import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 import { layerName } from '../../shared/psd/layer-name.ts';
-import { type PSDNode, wholeLayer, writePSD } from '../../shared/psd/write.ts';
+import { maskedLayer } from '../../shared/psd/masked-layer.ts';
+import { needsPSB, type PSDNode, wholeLayer, writePSD } from '../../shared/psd/write.ts';
 import { emptySamples, hasAlpha, isGrey, type Samples } from '../../shared/samples.ts';
 import { fromSRGB } from './colour.ts';
 import { formulaOf, pictureInSRGB } from './decode.ts';
-import { encodeFlat, type FlatEncoding, fitted, holds, isOpaque } from './encode.ts';
+import { encodeFlat, type FlatEncoding, fitted, holds, isOpaque, refuseLongSides } from './encode.ts';
 import { rawSamples } from './libvips.ts';
 import type { Picture } from './picture.ts';
 import { provenanceXMP } from './provenance.ts';
@@ -63,14 +65,28 @@ export async function exportEdit(
       frame,
     );
     const document = { flat: opaque(flat), layers: nodes, ...file };
-    const bytes = encoding === 'psb' ? writePSD(document, true) : writePSD(document);
-    if (encoding === 'psd' && bytes[5] === 2)
-      notes.push('The document is too large for PSD; the file is a PSB.');
-    return { bytes, notes };
+    if (encoding === 'psd' && needsPSB(flat)) throw tooLargeForPSD(flat);
+    return { bytes: writePSD(document, encoding === 'psb'), notes };
   }
   const whole = as === 'layer' || !frame.below ? frame.layer : opaque(flattened(frame.below, frame));
   const fit = fitted(whole, encoding);
   return { bytes: await encodeFlat(fit.samples, encoding, file), notes: [...notes, ...fit.notes] };
+}
+
+function tooLargeForPSD({ width, height }: Size): CodedError {
+  return new CodedError('too-large', {
+    detail: `${width} x ${height} pixels do not fit into PSD, which ends at 30,000 a side and 2 GB.`,
+    remedy: 'Choose PSB.',
+  });
+}
+
+/**
+ * Refuses what a format cannot hold, as far as its size says: before the edit, so that it is not made in vain.
+ * @throws CodedError `too-large`
+ */
+export function refuseUnfit(size: Size, encoding: OutputEncoding): void {
+  if (encoding === 'psd' && Math.max(size.width, size.height) > 30_000) throw tooLargeForPSD(size);
+  if (encoding !== 'psd' && encoding !== 'psb') refuseLongSides(size, encoding);
 }
 
 const isDeep = ({ data }: Pick<Samples, 'data'>) => data instanceof Uint16Array;
@@ -204,16 +220,4 @@ function opaque(samples: Samples): Samples {
     for (let c = 0; c < colours; c++) result.data[i * colours + c] = samples.data[i * samples.channels + c]!;
   }
   return result;
-}
-
-/** The alpha moves from the pixels into a layer mask, which can be painted on; the generated colour stays below it. */
-export function maskedLayer(name: string, layer: Samples, bounds: Bounds): PSDNode {
-  const colours = isGrey(layer) ? 1 : 3;
-  const pixels = emptySamples(layer, colours, isDeep(layer));
-  const mask = emptySamples(layer, 1, isDeep(layer)).data;
-  for (let i = 0; i < mask.length; i++) {
-    for (let c = 0; c < colours; c++) pixels.data[i * colours + c] = layer.data[i * layer.channels + c]!;
-    mask[i] = layer.data[i * layer.channels + colours]!;
-  }
-  return { kind: 'layer', name, bounds, pixels, mask, visible: true };
 }

@@ -64,6 +64,13 @@ export async function decodePSD(
   };
 }
 
+/** @throws CodedError `image-invalid`, `too-large` */
+export async function psdSize(bytes: Uint8Array, what: string): Promise<Size> {
+  const { width, height } = await decoding(what, async () => readPSD(bytes));
+  refuseLarge({ width, height }, what);
+  return { width, height };
+}
+
 function readableMode({ mode, depth }: PSDFile, what: string): Mode {
   const found = modes[mode];
   if (!found) {

@@ -44,7 +44,6 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     references.push(reference.raster);
     notes.push(...reference.notes);
   }
-  notes.push(...placeholderNotes(request.instruction, references.length));
   const nothing = { request, references, origin: { left: 0, top: 0 }, notes };
   if (!layers.edit) return nothing;
 
@@ -63,17 +62,6 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   notes.push(...decoded.notes, ...clean.notes, ...[upright.note, note].filter((text) => text !== undefined));
   if (!maskBounds(mask)) throw emptyMask(mask);
   return { ...nothing, edit, mask };
-}
-
-/** What the instruction names of the references, where that is not there. */
-function placeholderNotes(instruction: string, references: number): string[] {
-  const named = [...instruction.matchAll(/\{image(\d*)\}/g)].map(([, number]) => Number(number || '0'));
-  const missing = [...new Set(named.filter((number) => number >= Math.max(1, references + 1)))];
-  if (missing.length === 0) return [];
-  const names = missing.map((number) => `{image${number}}`).join(', ');
-  return [
-    `The instruction names ${names}, but there ${references === 1 ? 'is 1 reference' : `are ${references} references`}.`,
-  ];
 }
 
 /** All that an edit is settled by. */
