@@ -208,6 +208,7 @@ export interface components {
             /** @enum {string} */
             control?: "canny" | "contour" | "depth" | "mosaic";
             instruction: string;
+            layer?: string;
             width?: number;
             height?: number;
             seed?: number;
@@ -249,6 +250,7 @@ export interface components {
                 width: number;
                 height: number;
             };
+            notes?: string[];
             timings: {
                 [key: string]: number;
             };
@@ -299,6 +301,7 @@ export interface components {
             /** @enum {string} */
             control?: "canny" | "contour" | "depth" | "mosaic";
             instruction: string;
+            layer?: string;
             width?: number;
             height?: number;
             seed?: number;
@@ -353,7 +356,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "edit-not-over" | "edit-crashed" | "result-damaged" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "disk-unwritable" | "home-unsafe" | "config-invalid" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
+            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-faint" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "edit-not-over" | "edit-crashed" | "result-damaged" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "disk-unwritable" | "home-unsafe" | "config-invalid" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
             detail: string;
             remedy: string;
         };

@@ -239,7 +239,8 @@ describe('the command line', () => {
       const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
       const { line } = await edit(...fill, ...known, ...flags);
       expect(line.error).toBeUndefined();
-      return (await readFile(path.join(folder, 'adapted.png'))).toString('base64');
+      // Of the pixels: the file names its adapters.
+      return (await pixelsOf('adapted.png')).data.toString('base64');
     };
     const [without, whole] = [await bytes(), await bytes('--adapter', 'portrait_lora')];
     expect(whole).not.toBe(without);
