@@ -44,6 +44,8 @@ export const errorStatus = {
   /** ACEPP_HOME can be changed by other users, or its token can be guessed. */
   'home-unsafe': 500,
   'config-invalid': 500,
+  /** The system's own tool did not let the companion start with the machine. */
+  'autostart-refused': 500,
   'licence-not-accepted': 403,
   /** The hub that models are fetched from does not give a file: the remedy says what it wants. */
   'hub-refused': 403,

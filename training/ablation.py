@@ -19,7 +19,7 @@ from pathlib import Path
 
 from . import checkpoint, device
 from .examples import Example, Store, batches
-from .export import export
+from .export import export, export_autoencoder
 from .objective import loss_of
 from .tokenizers import TextTokens
 from .train import Training, cosine, new_model
@@ -76,7 +76,8 @@ def main() -> None:
         folder = options.work / name.replace(" ", "-")
         for kind in ("t5", "clip"):
             shutil.copytree(options.pocket / kind, folder / kind, dirs_exist_ok=True)
-        export(folder, model.flux, model.t5, model.clip, autoencoder)
+        export(folder, model.flux, model.t5, model.clip)
+        export_autoencoder(folder, autoencoder)
         (options.work / "ablation.json").write_text(json.dumps(curves, indent=2))
         return {key: value.clone() for key, value in model.networks.state_dict().items()}
 

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import checkpoint, device, latent_map, pictures, principal, sources
+from .export import export_autoencoder
 from .networks import AutoEncoder
 
 # Parts of pictures in a step, and their side: large enough that the norms see about what they see of a whole picture.
@@ -37,9 +38,11 @@ def growing_average(averages: list[Tensor], values: list[Tensor], count: Tensor)
 class Training:
     """The network, the average of its weights, and what going on needs."""
 
-    def __init__(self, net: AutoEncoder, rows: Tensor, where: torch.device):
+    def __init__(self, net: AutoEncoder, rows: Tensor | None, where: torch.device):
+        """rows: the components that the latents are held to; without them the encoder stays as it is"""
         self.net = net.to(where).train()
-        self.rows, self.where, self.step, self.frozen = rows.to(where), where, 0, False
+        self.net.encoder.requires_grad_(rows is not None)
+        self.rows, self.where, self.step = rows if rows is None else rows.to(where), where, 0
         # After 120 steps of the decoder from the principal components: 24.8 dB with Muon, 23.7 with AdamW at its best rate. It takes
         # matrices alone, so the kernels have a view as such.
         self.kernels = [p for name, p in net.named_parameters() if p.dim() == 4 and "conv_in" not in name and "conv_out" not in name]
@@ -57,16 +60,11 @@ class Training:
         rate = RATE * min(1, (self.step + 1) / WARM_UP) * (1 + self.step / DECAY_AFTER) ** -0.5
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = rate
-        given = torch.einsum("kc,bchw->bkhw", self.rows, F.pixel_unshuffle(batch, 8))
         with device.autocast(self.where):
-            if self.frozen:
-                with torch.no_grad():
-                    latent = self.net.encoder(batch)[:, :16].float()
-            else:
-                latent = self.net.encoder(batch)[:, :16].float() if self.step >= DECODER_FIRST else given
+            latent, held = self.encode(batch)
             out = self.net.decoder(latent + torch.randn_like(latent) * LATENT_NOISE).float()
         error = F.mse_loss(out, batch)
-        loss = F.l1_loss(out, batch) + 8 * error + ANCHOR * F.mse_loss(latent, given)
+        loss = F.l1_loss(out, batch) + 8 * error + ANCHOR * held
         self.net.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
@@ -78,14 +76,19 @@ class Training:
         self.step += 1
         return loss.item(), error.item()
 
+    def encode(self, batch: Tensor) -> tuple[Tensor, Tensor | float]:
+        """-> the latent to decode, how far it is from the components (mean squared)"""
+        if self.rows is None:
+            with torch.no_grad():
+                return self.net.encoder(batch)[:, :16].float(), 0.0
+        given = torch.einsum("kc,bchw->bkhw", self.rows, F.pixel_unshuffle(batch, 8))
+        if self.step < DECODER_FIRST:
+            return given, 0.0
+        latent = self.net.encoder(batch)[:, :16].float()
+        return latent, F.mse_loss(latent, given)
+
     def averaged(self) -> AutoEncoder:
         return self.average.module
-
-    def freeze_encoder(self) -> None:
-        """Keeps the averaged encoder, whose latents the transformer knows."""
-        self.net.encoder.load_state_dict(self.averaged().encoder.state_dict())
-        self.net.encoder.requires_grad_(False)
-        self.frozen = True
 
     def state(self) -> dict:
         return {"net": self.net.state_dict(), "average": self.average.state_dict(), "rows": self.rows, "step": self.step,
@@ -99,41 +102,49 @@ class Training:
             optimiser.load_state_dict(kept)
 
 
-def begin(work: Path, out: Path, pocket: Path, drawn: np.ndarray, where: torch.device, log) -> Training:
-    """From the state in `work`, else from what `out` holds, else from principal components that resemble the latents in `pocket`."""
-    if (work / "autoencoder.pt").exists():
-        state = torch.load(work / "autoencoder.pt", map_location=where)
-        training = Training(AutoEncoder(), state["rows"], where)
-        training.resume(state)
-        log(f"on from step {training.step} in {work}")
-    elif (out / "ae.safetensors").exists():
-        net, kept = checkpoint.load(out / "ae.safetensors")
+def begin(options: argparse.Namespace, drawn: np.ndarray, where: torch.device, log) -> Training:
+    """From the state in `--work`, else from the tracked weights, else from principal components that resemble the latents in `--pocket`."""
+    state = state_file(options)
+    if state.exists():
+        kept = torch.load(state, map_location=where)
+        training = Training(AutoEncoder(), kept["rows"], where)
+        training.resume(kept)
+        log(f"on from step {training.step} in {options.work}")
+    elif options.decoder:
+        training = Training(checkpoint.load(options.decoder / "ae.safetensors")[0], None, where)
+        log(f"the decoder of {options.decoder}")
+    elif (options.out / "ae.safetensors").exists():
+        net, kept = checkpoint.load(options.out / "ae.safetensors")
         training = Training(net, kept["rows"], where)
-        training.step = int(kept["step"])
-        log(f"on from step {training.step} in {out}")
+        training.step = kept["step"]
+        log(f"on from step {training.step} in {options.out}")
     else:
-        net = AutoEncoder()
         sample = pictures.batch_of(drawn, 200, pictures.SIDE)
-        rows = latent_map.alike(principal.components(sample), checkpoint.load(pocket / "ae.safetensors")[0], sample)
+        shipped, _ = checkpoint.load(options.pocket / "ae.safetensors")
+        rows, net = latent_map.alike(principal.components(sample), shipped, sample), AutoEncoder()
         principal.begin_linear(net, rows, sample)
         training = Training(net, rows, where)
         log("from the principal components")
     return training
 
 
+def state_file(options: argparse.Namespace) -> Path:
+    return options.work / ("decoder.pt" if options.decoder else "autoencoder.pt")
+
+
 def train_autoencoder(options: argparse.Namespace, where: torch.device, log) -> AutoEncoder:
-    """Writes `autoencoder.pt` and `pictures.npy` in `--work`, `ae.safetensors` in `--out`. -> the averaged network"""
-    work, out = options.work, options.out
-    drawn = pictures.mapped(work / "pictures.npy", pictures.COUNT, device.processes(where))
-    training = begin(work, out, options.pocket, drawn, where, log)
-    if options.decoder:
-        training.freeze_encoder()
+    """Writes its state and `pictures.npy` in `--work`, and `ae.safetensors` in `--out` or `--decoder`. -> the averaged network"""
+    drawn = pictures.mapped(options.work / "pictures.npy", pictures.COUNT, device.processes(where))
+    training = begin(options, drawn, where, log)
 
     def save() -> None:
-        unfinished = work / "autoencoder.part"
+        unfinished = options.work / "state.part"
         torch.save(training.state(), unfinished)
-        unfinished.rename(work / "autoencoder.pt")
-        checkpoint.save(training.averaged(), out / "ae.safetensors", rows=training.rows, step=training.step)
+        unfinished.rename(state_file(options))
+        if options.decoder:
+            export_autoencoder(options.decoder, training.averaged())
+        else:
+            checkpoint.save(training.averaged(), options.out / "ae.safetensors", rows=training.rows, step=training.step)
 
     begun = saved = time.time()
     recent: list[tuple[float, float]] = []
@@ -141,7 +152,7 @@ def train_autoencoder(options: argparse.Namespace, where: torch.device, log) -> 
         recent.append(training.advance(pictures.batch_of(drawn, BATCH, CROP, where)))
         if training.step % 50 == 0:
             loss, error = np.mean(recent, axis=0)
-            log(f"autoencoder  step {training.step}  loss {loss:.4f}  PSNR {-10 * np.log10(error / 4):.2f} dB")
+            log(f"step {training.step}  loss {loss:.4f}  PSNR {-10 * np.log10(error / 4):.2f} dB")
             recent = []
         if time.time() - saved > SAVE_SECONDS:
             save()
@@ -168,7 +179,7 @@ def unseen() -> dict[str, np.ndarray]:
     from skimage import data
 
     public = {name: square(getattr(data, name)()) for name in ("astronaut", "coffee", "chelsea")}
-    return public | {sources.stored(p).stem: square(np.load(sources.stored(p))) for p in sources.listed() if p.held_out}
+    return public | {sources.stored(p).stem: square(np.load(sources.stored(p))) for p in sources.listed() if p.use != "train"}
 
 
 def psnr(out: Tensor, wanted: Tensor) -> float:
@@ -205,7 +216,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("training/checkpoint"))
     parser.add_argument("--pocket", type=Path, default=Path("server/pocket"), help="the model whose transformer is to learn these latents")
     parser.add_argument("--measure", nargs="*", type=Path, metavar="FILE", help="instead of training: these ae.safetensors, that of --out without any")
-    parser.add_argument("--decoder", action="store_true", help="train the decoder alone, and leave the latents as they are")
+    parser.add_argument("--decoder", type=Path, metavar="DIR", help="train the decoder of this model alone, and leave its latents as they are")
     device.add_arguments(parser)
     options = parser.parse_args()
     where = device.start(options)

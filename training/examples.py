@@ -21,7 +21,9 @@ from .networks import AutoEncoder
 EMPHASIS = defaultdict(lambda: 1.0, {
     "inpaint": 2.0, "remove": 2.0, "outpaint": 2.0, "local-reference-editing": 3.0, "reference-generation": 2.5})
 # Scenes in a file: drawing is faster than encoding, and what waits would fill the memory.
-SHARD = 200
+SHARD = 100
+# Of all examples that are trained on, in bytes.
+MEMORY = 4e9
 
 
 @dataclass
@@ -57,8 +59,8 @@ def encode_scene(autoencoder: AutoEncoder, scene: samples.Scene) -> list[Example
     ]
 
 
-def encode_scenes(autoencoder: AutoEncoder, pool, first_seed: int, count: int = SHARD, held_out: bool = False) -> list[Example]:
-    draw = functools.partial(samples.draw_scene, held_out=held_out)
+def encode_scenes(autoencoder: AutoEncoder, pool, first_seed: int, count: int = SHARD, photographs: str = "train") -> list[Example]:
+    draw = functools.partial(samples.draw_scene, photographs=photographs)
     scenes = pool.imap(draw, range(first_seed, first_seed + count), chunksize=10)
     return [example for _, scene in scenes for example in encode_scene(autoencoder, scene)]
 
@@ -88,7 +90,14 @@ class Store:
             unfinished.rename(self.folder / f"{drawn:05}.pt")
 
     def load(self) -> list[Example]:
-        return [example for shard in self.shards() for example in torch.load(shard, weights_only=False)]
+        """The newest that fit MEMORY."""
+        newest, size = [], 0
+        for shard in reversed(self.shards()):
+            size += shard.stat().st_size
+            if size > MEMORY:
+                break
+            newest.append(shard)
+        return [example for shard in newest for example in torch.load(shard, weights_only=False)]
 
 
 def batches(examples: list[Example], size: int) -> Iterator[list[Example]]:

@@ -27,17 +27,16 @@ def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     tensors = {}
     for key, value in network.state_dict().items():
         if key in linears and value.shape[1] % BLOCK == 0:
-            tensors[key], tensors[f"{key}.scales"] = quantize(value)
+            tensors[key], tensors[f"{key}.scales"] = quantize(value.cpu())
         else:
-            tensors[key] = value.detach().to(torch.float16 if value.dim() > 1 else torch.float32).contiguous()
+            tensors[key] = value.detach().cpu().to(torch.float16 if value.dim() > 1 else torch.float32).contiguous()
     return tensors
 
 
-def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module, autoencoder: nn.Module) -> None:
-    """Writes the four files; the tokenizers are in `folder` already."""
+def export(folder: Path, flux: nn.Module, t5: nn.Module, clip: nn.Module) -> None:
+    """Writes the three files; the autoencoder and the tokenizers are in `folder` already."""
     for name, network in (("transformer", flux), ("t5", t5), ("clip", clip)):
         save_file(tensors_of(network), folder / f"{name}.safetensors", {"format": "pt"})
-    export_autoencoder(folder, autoencoder)
 
 
 def export_autoencoder(folder: Path, autoencoder: nn.Module) -> None:

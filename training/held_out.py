@@ -68,17 +68,17 @@ def hero(rng: Generator, index: int, names: dict[str, int], **given) -> scenes.T
     return scenes.pictured(rng, 1.0, name, names[name], **given)
 
 
-# What people edit; the other rows are on photographs three times in ten.
-PHOTOGRAPHS = {"photo": 1.0}
+# What people edit: always one of fifteen photographs. The other rows are on one of three, three times in ten.
+PHOTOGRAPHS = {"shares": {"photo": 1.0}, "photographs": "unseen"}
 
 
 def around_middle(rng: Generator) -> dict[str, float]:
     return {"radius": rng.uniform(0.22, 0.32), "x": 0.5 + rng.uniform(-0.08, 0.08), "y": 0.5 + rng.uniform(-0.08, 0.08)}
 
 
-def on_ground(rng: Generator, thing: scenes.Thing, shares: dict[str, float] = scenes.BACKGROUNDS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def on_ground(rng: Generator, thing: scenes.Thing, shares: dict[str, float] = scenes.BACKGROUNDS, photographs: str = "bench") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> the ground without the thing, with it, and a mask around it and its shadow, as a person would paint over them"""
-    ground = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE, shares, held_out=True), thing, rng.choice(3))
+    ground = scenes.with_bystanders(rng, scenes.background(rng, SIZE, SIZE, shares, photographs), thing, rng.choice(3))
     present = scenes.paint(ground, thing)
     mask = (scenes.coverage(thing, SIZE, SIZE, grow=0.12 * thing.radius) > 0) | scenes.touched(ground, present)
     return ground, present, mask
@@ -123,7 +123,7 @@ def remove(rng: Generator, index: int) -> Case:
 
 def remove_from_photograph(rng: Generator, index: int) -> Case:
     thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
-    ground, present, mask = on_ground(rng, thing, PHOTOGRAPHS)
+    ground, present, mask = on_ground(rng, thing, **PHOTOGRAPHS)
     return Case("inpaint", said(rng, "remove", thing), ground, mask, None, ground, present)
 
 
@@ -144,12 +144,13 @@ def redraw(rng: Generator, index: int) -> Case:
 
 
 def extend_photograph(rng: Generator, index: int) -> Case:
-    return extend(rng, index, PHOTOGRAPHS)
+    return extend(rng, index, **PHOTOGRAPHS)
 
 
-def extend(rng: Generator, index: int, shares: dict[str, float] = scenes.BACKGROUNDS) -> Case:
+def extend(rng: Generator, index: int, **grounds) -> Case:
+    """grounds: as `on_ground` has them"""
     thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
-    ground, _, _ = on_ground(rng, thing, shares)
+    ground, _, _ = on_ground(rng, thing, **grounds)
     mask = np.zeros((SIZE, SIZE), bool)
     mask[:, int(SIZE * (1 - rng.uniform(0.2, 0.4))) :] = True
     return Case("outpaint", said(rng, "extend", thing), ground, mask, None, ground, ground)
@@ -170,7 +171,7 @@ def picture(rng: Generator, index: int) -> Case:
 def show(rng: Generator, index: int) -> Case:
     thing = hero(rng, index, sources.HELD_OUT, radius=rng.uniform(0.24, 0.32), x=0.5, y=0.5)
     ground, name = on_plain(rng, thing)
-    reference = reference_of(rng, thing, SIZE, held_out=True)
+    reference = reference_of(rng, thing, SIZE, "bench")
     text = said(rng, "show", thing, name)
     return Case("reference-generation", text, scenes.paint(ground, thing), EVERYWHERE, thing, ground, references=[reference])
 
@@ -179,7 +180,7 @@ def place(rng: Generator, index: int) -> Case:
     thing = hero(rng, index, sources.HELD_OUT, **around_middle(rng))
     ground, present, _ = on_ground(rng, thing)
     mask = disc(thing, scenes.touched(ground, present))
-    reference = reference_of(rng, thing, SIZE, held_out=True)
+    reference = reference_of(rng, thing, SIZE, "bench")
     return Case("local-reference-editing", said(rng, "place", thing), present, mask, thing, ground, ground, references=[reference])
 
 

@@ -38,13 +38,13 @@ def hide(picture: np.ndarray, mask: np.ndarray, scale: float) -> np.ndarray:
     return 0.5 + (picture - 0.5) * (1 - mask[..., None] * scale)
 
 
-def reference_of(rng, t: scenes.Thing, side: int, held_out: bool = False) -> np.ndarray:
+def reference_of(rng, t: scenes.Thing, side: int, photographs: str = "train") -> np.ndarray:
     """The thing on a background of its own, square, and large as in the pictures that people take of a thing."""
     turn = 0.0 if t.code_point is not None else rng.uniform(-0.2, 0.2)
     turned = scenes.replace(t, x=0.5 + rng.uniform(-0.04, 0.04), y=0.5 + rng.uniform(-0.04, 0.04),
                             radius=rng.uniform(0.28, 0.38), angle=t.angle + turn)
     plain = rng.random() < 0.5
-    ground = np.ones((side, side, 3), np.float32) * rng.uniform(0.85, 1) if plain else scenes.background(rng, side, side, held_out=held_out)
+    ground = np.ones((side, side, 3), np.float32) * rng.uniform(0.85, 1) if plain else scenes.background(rng, side, side, photographs=photographs)
     return scenes.paint(ground, turned, shadow=rng.random() < 0.6)
 
 
@@ -99,9 +99,9 @@ def draw_border(rng, h: int, w: int) -> np.ndarray:
     return [gy < h * reach, gy >= h * (1 - reach), gx < w * reach, gx >= w * (1 - reach)][side].astype(np.float32)
 
 
-def draw_photograph(rng, h: int, w: int, held_out: bool) -> Scene:
+def draw_photograph(rng, h: int, w: int, photographs: str) -> Scene:
     """A bare photograph with four holes and two borders, to be filled with what was there."""
-    truth = scenes.photo(rng, h, w, held_out)
+    truth = scenes.photo(rng, h, w, photographs)
     pictures, masks, found = {"absent": truth}, {}, []
     for n in range(6):
         border = n > 3
@@ -121,17 +121,17 @@ def finished(pictures: dict[str, np.ndarray], masks: dict[str, np.ndarray], foun
     )
 
 
-def draw_scene(seed: int, held_out: bool = False) -> tuple[int, Scene]:
-    """held_out: with the photographs that training never sees. -> index into SIZES, the scene"""
+def draw_scene(seed: int, photographs: str = "train") -> tuple[int, Scene]:
+    """photographs: their use (sources.Photograph). -> index into SIZES, the scene"""
     rng = np.random.default_rng(seed)
     if rng.random() < BARE_PHOTOGRAPHS:
         size = int(rng.choice([1, 2]))
-        return size, draw_photograph(rng, *SIZES[size][:2], held_out)
+        return size, draw_photograph(rng, *SIZES[size][:2], photographs)
     size = int(rng.choice(len(SIZES), p=SIZE_SHARES))
     h, w, references = SIZES[size]
     aspect = w / h
     hero = hero_of(rng, aspect)
-    bare = scenes.background(rng, h, w, scenes.TRAINED, held_out)
+    bare = scenes.background(rng, h, w, scenes.TRAINED, photographs)
     ground = scenes.with_bystanders(rng, bare, hero, rng.choice(4, p=[0.4, 0.35, 0.15, 0.1]))
     present = scenes.paint(ground, hero)
     mask = scenes.brush_mask(rng, hero, h, w)
@@ -154,7 +154,7 @@ def draw_scene(seed: int, held_out: bool = False) -> tuple[int, Scene]:
     if references:
         for n in range(references):
             of = hero if n == 0 else scenes.thing(rng, aspect)
-            pictures[f"reference{n + 1}"] = reference_of(rng, of, h, held_out)
+            pictures[f"reference{n + 1}"] = reference_of(rng, of, h, photographs)
         for count in rng.integers(1, references + 1, 3):
             sample("local-reference-editing", "hidden", "present", "mask", PLACE, int(count))
     else:

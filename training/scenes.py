@@ -228,9 +228,9 @@ BACKGROUNDS = {"photo": 0.3} | {kind: 0.7 * share for kind, share in DRAWN.items
 TRAINED = {"photo": 0.5, "linear": 0.06, "radial": 0.05, "stripes": 0.13, "checks": 0.07, "clouds": 0.04, "wood": 0.05, "horizon": 0.09, "plain": 0.01}
 
 
-def photo(rng: Generator, h: int, w: int, held_out: bool = False) -> np.ndarray:
+def photo(rng: Generator, h: int, w: int, photographs: str = "train") -> np.ndarray:
     """A part of a photograph, mirrored half of the time."""
-    chosen = sources.photos(held_out)
+    chosen = sources.photos(photographs)
     whole = chosen[rng.integers(len(chosen))]
     rows = int(rng.uniform(0.3, 1) * min(whole.shape[0], whole.shape[1] * h / w))
     columns = min(whole.shape[1], rows * w // h)
@@ -239,15 +239,15 @@ def photo(rng: Generator, h: int, w: int, held_out: bool = False) -> np.ndarray:
     return (part[:, :: rng.choice([1, -1])] / 255).astype(np.float32)
 
 
-def background(rng: Generator, h: int, w: int, shares: dict[str, float] = BACKGROUNDS, held_out: bool = False) -> np.ndarray:
-    """Photograph, gradient, stripes, checks, clouds, wood, horizon. `held_out` means the photographs alone."""
+def background(rng: Generator, h: int, w: int, shares: dict[str, float] = BACKGROUNDS, photographs: str = "train") -> np.ndarray:
+    """Photograph, gradient, stripes, checks, clouds, wood, horizon. photographs: their use (sources.Photograph)"""
     gx, gy = grid(h, w)
     a, b = muted(rng), muted(rng)
     angle = rng.uniform(0, np.pi)
     u = np.cos(angle) * (gx - 0.5 * w / h) + np.sin(angle) * (gy - 0.5)
     kind = rng.choice(list(shares), p=list(shares.values()))
     if kind == "photo":
-        return photo(rng, h, w, held_out)
+        return photo(rng, h, w, photographs)
     if kind == "linear":
         t = np.clip(u + 0.5, 0, 1)
     elif kind == "radial":

@@ -1,8 +1,8 @@
 """Pictures that packages ship and that may be used: things with names, and photographs to put them on.
 
 - Things: Microsoft's Fluent emoji in 3D (MIT), from the npm package @lobehub/fluent-emoji-3d.
-- Photographs: 194 from Debian packages, all under free licences. `photographs.tsv` lists each with its package, authors,
-  licence, and whether training may see it. The pictures of scikit-image and of OpenCV's documentation are not among them:
+- Photographs: 194 from packages of Debian 12, all under free licences. `photographs.tsv` lists each with its package, authors,
+  licence, and what it is for. The pictures of scikit-image and of OpenCV's documentation are not among them:
   they measure (`training.autoencoder --measure`).
 
 `prepare` fetches them once with npm and apt-get into `training/work/sources/`.
@@ -86,13 +86,18 @@ def trimmed(picture: Image.Image) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Photograph:
-    """A row of photographs.tsv. file: the path in the package; what follows `!` lies in a Qt resource file"""
+    """
+    A row of photographs.tsv.
+
+    file: the path in the package; what follows `!` is a path in that Qt resource file.
+    use: "train"; "bench", the three that the model card's table has always been measured on; or "unseen", which measure as well.
+    """
 
     package: str
     file: str
     authors: str
     licence: str
-    held_out: bool
+    use: str
 
     @property
     def name(self) -> str:
@@ -105,7 +110,7 @@ class Photograph:
 def listed() -> list[Photograph]:
     with open(Path(__file__).with_name("photographs.tsv"), newline="") as file:
         rows = csv.DictReader(file, delimiter="\t")
-        return [Photograph(r["package"], r["file"], r["authors"], r["licence"], r["use"] == "held out") for r in rows]
+        return [Photograph(r["package"], r["file"], r["authors"], r["licence"], r["use"]) for r in rows]
 
 
 def stored(photograph: Photograph) -> Path:
@@ -122,6 +127,8 @@ def fetch_photos() -> None:
             subprocess.run(["dpkg", "-x", package, Path(folder, package.name.partition("_")[0])], check=True)
         for photograph in listed():
             path, _, inner = photograph.file.partition("!")
+            if not Path(folder, photograph.package, path).exists():
+                raise SystemExit(f"{photograph.package} lacks {path}: photographs.tsv lists what the packages of Debian 12 hold.")
             content = Path(folder, photograph.package, path).read_bytes()
             picture = Image.open(io.BytesIO(qt_resource(content, inner) if inner else content)).convert("RGB")
             scale = min(1, PHOTO_SIDE / min(picture.size))
@@ -172,6 +179,6 @@ def trained_code_points() -> list[int]:
 
 
 @functools.cache
-def photos(held_out: bool) -> list[np.ndarray]:
+def photos(use: str) -> list[np.ndarray]:
     """uint8 [H, W, 3], mapped from the disk, so that every process shares them"""
-    return [np.load(stored(p), mmap_mode="r") for p in listed() if p.held_out == held_out]
+    return [np.load(stored(p), mmap_mode="r") for p in listed() if p.use == use]

@@ -66,6 +66,13 @@ class LinearStart(unittest.TestCase):
         torch.manual_seed(1)
         self.assertEqual(other.advance(batch), expected)
 
+    def test_the_decoder_alone_leaves_the_encoder_as_it_is(self):
+        one = autoencoder.Training(self.net, None, WHERE)
+        before = {name: p.clone() for name, p in self.net.named_parameters()}
+        one.advance(self.pictures[:4].to(WHERE))
+        moved = {name.partition(".")[0] for name, p in self.net.named_parameters() if not torch.equal(p, before[name])}
+        self.assertEqual(moved, {"decoder"})
+
     def test_a_checkpoint_gives_back_nearly_the_same_network(self):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "ae.safetensors")
@@ -129,7 +136,8 @@ class Transformer(unittest.TestCase):
         model = self.model()
         with torch.no_grad():
             before = model.flux.img_in.weight.clone()
-        export.export(self.folder, model.flux, model.t5, model.clip, self.vae)
+        export.export(self.folder, model.flux, model.t5, model.clip)
+        export.export_autoencoder(self.folder, self.vae)
         again = train.new_model(self.tokens)
         export.load(self.folder, again.flux, again.t5, again.clip)
         torch.testing.assert_close(again.flux.img_in.weight, before.cpu(), atol=before.abs().max().item() / 127, rtol=0)

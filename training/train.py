@@ -168,7 +168,7 @@ def main() -> None:
         torch.save(training.state(), unfinished)
         unfinished.rename(options.work / "transformer.pt")
         averaged = training.averaged()
-        export(options.out, averaged.flux, averaged.t5, averaged.clip, autoencoder)
+        export(options.out, averaged.flux, averaged.t5, averaged.clip)
 
     begun = saved = time.time()
     seconds = options.minutes * 60 * (1 - DRAWING_SHARE)

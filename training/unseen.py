@@ -12,14 +12,13 @@ from .objective import Draw, joined, velocity_error
 # Where the words decide, where form does, and where only detail is left.
 SIGMAS = (0.95, 0.8, 0.5, 0.2)
 GUIDANCE = 4.0  # as pocket is asked by default
-SCENES = 200
+SCENES = 100
 # Of one task, shape and count of references.
-PER_GROUP = 24
+PER_GROUP = 12
 
 
 def held_out_examples(autoencoder: AutoEncoder, pool) -> list[Example]:
-    """Scenes on the photographs that are held out."""
-    return encode_scenes(autoencoder, pool, FIRST_SEED, SCENES, held_out=True)
+    return encode_scenes(autoencoder, pool, FIRST_SEED, SCENES, photographs="unseen")
 
 
 def groups(examples: list[Example]) -> dict[tuple, list[Example]]:

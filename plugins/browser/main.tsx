@@ -13,8 +13,7 @@ import './page.css';
 
 const pageDocument = createDocument();
 const host = createPageHost(pageDocument);
-takeToken();
-const connection = createConnection(host);
+const connection = createConnection({ ...host, offeredToken: takeToken() });
 const settings = createSettings(host);
 const session = createSession({
   host,

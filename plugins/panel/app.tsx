@@ -13,7 +13,7 @@ import { ResultBar } from './components/ResultBar.tsx';
 import { RunButton } from './components/RunButton.tsx';
 import { TaskChooser } from './components/TaskChooser.tsx';
 import type { Host, Reference } from './host.ts';
-import type { Connection } from './models/connection.ts';
+import type { Connection, ConnectionState } from './models/connection.ts';
 import { createPairing } from './models/pairing.ts';
 import { isBusy, type Session } from './models/session.ts';
 import type { Settings } from './models/settings.ts';
@@ -76,6 +76,7 @@ export function Panel(props: PanelProps) {
         <InstructionField
           value={settings.instruction.value}
           references={settings.references.value.length}
+          namesReferences={knowsNames(connected, settings.advanced.value.model)}
           onChange={settings.write}
         />
         <ReferenceList
@@ -161,4 +162,12 @@ function notMadeHere(): CodedError {
     detail: 'The selected layer was not made here, or its recipe is gone.',
     remedy: 'Select a layer that this panel made.',
   });
+}
+
+/** Whether the model that will run knows `{image1}`; where it is not known which that is, whether all do. */
+function knowsNames(connection: ConnectionState, asked: string | undefined): boolean {
+  if (connection.kind !== 'connected') return true;
+  const id = asked ?? connection.health.engine.model;
+  const candidates = connection.models.filter((model) => id === null || model.id === id);
+  return candidates.every(({ namesReferences }) => namesReferences);
 }

@@ -2,21 +2,23 @@
  * Which edit of the companion a layer came from, for layers whose XMP Photoshop did not write: request and result are
  * in the companion's history, and a line here leads from the layer to them.
  */
-import type { Bounds } from '../../shared/bounds.ts';
+import * as v from 'valibot';
 import type { History, Placement, Storage } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import type { Recipe } from './recipe.ts';
 
-interface RecipeNote {
-  readonly editID: string;
-  readonly variant: number;
+const number = v.number();
+const noteSchema = v.object({
+  editID: v.string(),
+  variant: number,
   /** Layers keep their number in the file; documents get another whenever they are opened. */
-  readonly layerID: number;
-  readonly documentID: number;
-  readonly documentName: string;
+  layerID: number,
+  documentID: number,
+  documentName: v.string(),
   /** In document pixels. */
-  readonly bounds: Bounds;
-}
+  bounds: v.object({ left: number, top: number, width: number, height: number }),
+});
+type RecipeNote = v.InferOutput<typeof noteSchema>;
 
 const key = 'recipes';
 /** As many as the companion keeps edits. */
@@ -25,8 +27,8 @@ const most = 200;
 export function createRecipeNotes(storage: Storage) {
   async function read(): Promise<readonly RecipeNote[]> {
     try {
-      const notes: unknown = JSON.parse((await storage.get(key)) || '[]');
-      return Array.isArray(notes) ? (notes as RecipeNote[]) : [];
+      const notes = v.safeParse(v.array(noteSchema), JSON.parse((await storage.get(key)) || '[]'));
+      return notes.success ? notes.output : [];
     } catch {
       return [];
     }

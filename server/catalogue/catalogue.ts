@@ -3,6 +3,7 @@ import path from 'node:path';
 import { conventions, type ModelFamily } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { asGGUF, standIns } from '../checkpoints/header.ts';
+import { WeightsFile } from '../checkpoints/weights-file.ts';
 import { homeFolder, projectRoot } from '../disk/paths.ts';
 import { computedFile, quantizedFile, quantizedFolder, unwrittenFile } from '../quantize/quantized-cache.ts';
 import type { Bits } from '../quantize/rounding.ts';
@@ -59,8 +60,26 @@ export async function listModels(): Promise<ModelEntry[]> {
   return complete;
 }
 
-const adaptersFolder = 'adapters';
-const adapterSuffix = '.safetensors';
+/** What a model was trained as: its transformer's columns tell; FLUX.1-Fill-dev where they cannot be read, which loading reports. */
+export async function familyOf(model: ModelEntry): Promise<ModelFamily> {
+  if (model.family) return model.family;
+  try {
+    const file = await WeightsFile.open(
+      model.quantized?.transformer ?? (await computedFile(path.join(model.folder, modelFiles.transformer))),
+      'transformer',
+    );
+    const [, columns = 0] = file.get('img_in.weight').shape;
+    return file.number('input_columns', columns) > fillColumns ? 'fft' : 'fill';
+  } catch {
+    return 'fill';
+  }
+}
+
+/** Of `img_in`: noise, edit image and mask; more have the change image. */
+const fillColumns = 384;
+
+export const adaptersFolder = 'adapters';
+export const adapterSuffix = '.safetensors';
 
 /** Names of the adapters that lie in `adapters/<name>.safetensors` of a model's folder. */
 export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {

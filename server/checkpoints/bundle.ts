@@ -3,7 +3,7 @@
  * ComfyUI's (comfy/supported_models.py, class Flux; comfy/supported_models_base.py; comfy/sd.py) and Stability's
  * (generative-models, `first_stage_model`, `conditioner.embedders`).
  */
-import { invalidFile, type StoredTensor, type StoredTensors } from './tensor.ts';
+import { invalidFile, type PlainTensor, type StoredTensors } from './tensor.ts';
 
 /** The networks of a model. */
 export type NetworkName = 'transformer' | 't5' | 'clip' | 'vae';
@@ -58,7 +58,7 @@ export function selectNetwork(stored: StoredTensors, network: NetworkName, file:
     const held = [...networks].map((name) => titles[name]).join(' and ');
     throw invalidFile(`${file} holds a ${held}, but no ${titles[network]}.`);
   }
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, PlainTensor>();
   for (const [key, tensor] of stored.tensors) {
     const part = networkOf(key);
     const name = part?.name ?? key;

@@ -8,7 +8,7 @@ import { type NetworkName, selectNetwork } from './bundle.ts';
 import { readGGUF } from './gguf/gguf.ts';
 import { joinSplit } from './gguf/split.ts';
 import { listed } from './name-list.ts';
-import { invalidFile, type StoredTensor, type StoredTensors } from './tensor.ts';
+import { invalidFile, type PlainTensor, type StoredTensors } from './tensor.ts';
 
 /** What an index of shards adds to the name of the file that it stands for. */
 export const indexSuffix = '.index.json';
@@ -75,10 +75,10 @@ export function readHeader(file: string): Promise<StoredTensors> {
     const length = readHeaderLength(prefix, size, file);
     const json = new TextDecoder().decode(await readBytes(handle, 8, length));
     const header = parseHeader(json, size - 8 - length, file);
-    const tensors = new Map<string, StoredTensor>();
+    const tensors = new Map<string, PlainTensor>();
     for (const [name, { dtype, shape, begin, end }] of header.tensors) {
       const data = { file, offset: 8 + length + begin, length: end - begin };
-      tensors.set(name, { name, dtype, shape, data });
+      tensors.set(name, { storage: 'plain', name, dtype, shape, data });
     }
     return { tensors, metadata: header.metadata, bytes: size };
   });
@@ -103,7 +103,7 @@ export async function readShards(index: string): Promise<StoredTensors> {
     }
     shards.set(shard, await readHeader(path.join(path.dirname(index), shard)));
   }
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, PlainTensor>();
   for (const [name, shard] of Object.entries(parsed.weight_map)) {
     const tensor = shards.get(shard)?.tensors.get(name);
     if (!tensor) {

@@ -2,26 +2,46 @@ import { CodedError } from '../../shared/errors.ts';
 import type { DType } from '../../shared/safetensors.ts';
 import { elementCount } from '../../shared/safetensors.ts';
 import type { ByteRange } from '../disk/byte-range.ts';
+import type { Float8 } from './float8.ts';
 import type { BlockType } from './gguf/ggml-blocks.ts';
 
-/** A tensor in a weights file: what it is and where its bytes lie. */
-export interface StoredTensor {
+interface Located {
   readonly name: string;
-  /** One of ggml's blocks in GGUF files alone. */
-  readonly dtype: DType | BlockType;
   readonly shape: readonly number[];
   readonly data: ByteRange;
   /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
   readonly rows?: string;
-  /** What its elements are to be multiplied by: one number, one for each row, or one for each block of codes. */
-  readonly scale?: StoredTensor;
-  /** Of 4-bit blocks alone, two in a byte: [rows, ceil(blocks / 2)]; or one number for each: [rows, blocks]. */
-  readonly zeroPoints?: StoredTensor;
 }
+
+/** Elements that are what they say, as a header has them; one of ggml's blocks in GGUF files alone. */
+export interface PlainTensor extends Located {
+  readonly storage: 'plain';
+  readonly dtype: DType | BlockType;
+}
+
+/** Float8 that is to be multiplied: by one number, or by one for each row. */
+export interface ScaledTensor extends Located {
+  readonly storage: 'scaled';
+  readonly dtype: Float8;
+  readonly scale: PlainTensor;
+}
+
+/** Blocks of codes, [rows, blocks, bytes]: of 8 bits, or of 4 bits with zero points. */
+export interface BlocksTensor extends Located {
+  readonly storage: 'blocks';
+  readonly dtype: 'U8';
+  /** [rows, blocks] */
+  readonly scale: PlainTensor;
+  /** Two in a byte, [rows, ceil(blocks / 2)]; or one number for each, [rows, blocks]. */
+  readonly zeroPoints?: PlainTensor;
+}
+
+/** A tensor in a weights file: what it is and where its bytes lie. */
+export type StoredTensor = PlainTensor | ScaledTensor | BlocksTensor;
 
 /** What the headers of one file, or of all shards of an index, tell. */
 export interface StoredTensors {
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, PlainTensor>;
   readonly metadata: Readonly<Record<string, string>>;
   /** Size of the file, or of all shards. */
   readonly bytes: number;
@@ -33,24 +53,28 @@ export function isParameter(name: string): boolean {
 }
 
 /** [rows, columns] as a linear layer sees it: blocks of codes and 1x1 convolutions are matrices as well. */
-export function matrixShape({ shape, zeroPoints }: StoredTensor): [number, number] {
-  return [shape[0] ?? 0, elementCount(shape.slice(1)) * (zeroPoints ? 2 : 1)];
+export function matrixShape(tensor: StoredTensor): [number, number] {
+  const { shape } = tensor;
+  const codesInByte = tensor.storage === 'blocks' && tensor.zeroPoints ? 2 : 1;
+  return [shape[0] ?? 0, elementCount(shape.slice(1)) * codesInByte];
 }
 
 /** Rows of a tensor, where they lie: nothing is copied. */
+export function rowsOf<Tensor extends StoredTensor>(tensor: Tensor, begin: number, count: number): Tensor;
 export function rowsOf(tensor: StoredTensor, begin: number, count: number): StoredTensor {
   const rows = tensor.shape[0] ?? 0;
   if (begin === 0 && count === rows) return tensor;
-  const { shape, data, scale, zeroPoints } = tensor;
-  const rowBytes = data.length / rows;
-  return {
-    ...tensor,
+  const rowBytes = tensor.data.length / rows;
+  const taken = {
     rows: `${tensor.rows ?? ''}[${begin}:${begin + count}]`,
-    shape: shape.with(0, count),
-    data: { file: data.file, offset: data.offset + begin * rowBytes, length: count * rowBytes },
-    ...(scale && { scale: scale.shape[0] === rows ? rowsOf(scale, begin, count) : scale }),
-    ...(zeroPoints && { zeroPoints: rowsOf(zeroPoints, begin, count) }),
+    shape: tensor.shape.with(0, count),
+    data: { ...tensor.data, offset: tensor.data.offset + begin * rowBytes, length: count * rowBytes },
   };
+  if (tensor.storage === 'plain') return { ...tensor, ...taken };
+  const scale = tensor.scale.shape[0] === rows ? rowsOf(tensor.scale, begin, count) : tensor.scale;
+  if (tensor.storage === 'scaled') return { ...tensor, ...taken, scale };
+  const { zeroPoints } = tensor;
+  return { ...tensor, ...taken, scale, ...(zeroPoints && { zeroPoints: rowsOf(zeroPoints, begin, count) }) };
 }
 
 export function describeTensor({ dtype, shape }: StoredTensor): string {

@@ -1,8 +1,16 @@
 import { elementCount } from '../../shared/safetensors.ts';
 import type { NetworkName } from './bundle.ts';
+import { isFloat8 } from './float8.ts';
 import { openStored } from './header.ts';
 import { type KeyMap, keyMapOf } from './key-map.ts';
-import { invalidFile, matrixShape, rowsOf, type StoredTensor, type StoredTensors } from './tensor.ts';
+import {
+  invalidFile,
+  matrixShape,
+  type PlainTensor,
+  rowsOf,
+  type StoredTensor,
+  type StoredTensors,
+} from './tensor.ts';
 
 export { invalidFile };
 
@@ -42,7 +50,7 @@ export class WeightsFile {
   }
 
   /** By the file's own names. */
-  get tensors(): ReadonlyMap<string, StoredTensor> {
+  get tensors(): ReadonlyMap<string, PlainTensor> {
     return this.#stored.tensors;
   }
 
@@ -96,7 +104,7 @@ export class WeightsFile {
     throw invalidFile(`${this.file} has "${key}": "${text}" in its metadata, which is not a number.`);
   }
 
-  #tensor(name: string): StoredTensor {
+  #tensor(name: string): PlainTensor {
     const tensor = this.#stored.tensors.get(name);
     if (!tensor) throw invalidFile(`${this.file} has no tensor "${name}".`);
     return tensor;
@@ -106,9 +114,11 @@ export class WeightsFile {
     const tensor = this.#tensor(name);
     if (tensor.dtype === 'U8') {
       const zeroPoints = this.#stored.tensors.get(`${name}.zero_points`);
-      return { ...tensor, scale: this.#tensor(`${name}.scales`), ...(zeroPoints && { zeroPoints }) };
+      const scale = this.#tensor(`${name}.scales`);
+      return { ...tensor, storage: 'blocks', dtype: 'U8', scale, ...(zeroPoints && { zeroPoints }) };
     }
-    if (tensor.dtype !== 'F8_E4M3' && tensor.dtype !== 'F8_E5M2') return tensor;
+    const { dtype } = tensor;
+    if (!isFloat8(dtype)) return tensor;
     const known = scaleNames(name);
     const scaleName = known.find((other) => other !== name && this.#stored.tensors.has(other));
     if (scaleName === undefined) return tensor;
@@ -120,7 +130,7 @@ export class WeightsFile {
         `${scale.data.file} has "${scaleName}" as [${scale.shape.join(', ')}], which is neither one scale nor one for each of the ${rows} rows of "${name}".`,
       );
     }
-    return { ...tensor, scale };
+    return { ...tensor, storage: 'scaled', dtype, scale };
   }
 }
 

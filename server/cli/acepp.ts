@@ -30,15 +30,33 @@ const subcommands = new Map<string, Subcommand>([
   [
     'edits',
     {
+<<<<<<< HEAD
       description: 'list finished edits; prints one line of JSON',
+=======
+      description: 'list, cancel, reorder and remove the edits of the companion that runs',
+>>>>>>> main
       load: async () => (await import('./edits.ts')).edits,
     },
   ],
   [
+<<<<<<< HEAD
     'save',
     {
       description: 'write a finished edit to a file',
       load: async () => (await import('./edits.ts')).save,
+=======
+    'tokens',
+    {
+      description: 'list and revoke the tokens of paired panels',
+      load: async () => (await import('./tokens.ts')).tokens,
+    },
+  ],
+  [
+    'autostart',
+    {
+      description: 'start the companion when you sign in: on, off or status',
+      load: async () => (await import('./autostart.ts')).runAutostart,
+>>>>>>> main
     },
   ],
   [
@@ -72,6 +90,13 @@ const subcommands = new Map<string, Subcommand>([
     {
       description: 'write a model in 8 or 4 bits; prints one line of JSON',
       load: async () => (await import('./quantize.ts')).quantize,
+    },
+  ],
+  [
+    'doctor',
+    {
+      description: 'check what edits need, and say what to do where something is wrong',
+      load: async () => (await import('./doctor.ts')).doctor,
     },
   ],
   [

@@ -5,9 +5,10 @@ import { homeFolder, projectRoot } from '../disk/paths.ts';
 import { installCUDA, isInstalled, removeCUDA, requireLinux } from '../install/cuda.ts';
 import { type Archive, oldestDriver } from '../install/cuda-archives.ts';
 import { sizeText } from '../install/text.ts';
-import { deviceMemory, driverVersion } from '../runtime/device-memory.ts';
+import { deviceMemory } from '../runtime/device-memory.ts';
 import { cudaFolder, engineEnvironment } from '../runtime/environment.ts';
 import { diagnose } from '../runtime/error-diagnosis.ts';
+import { driverVersion, hiddenBy, listGPUs } from '../runtime/nvidia.ts';
 import { type Capabilities, probe } from '../runtime/probe.ts';
 import { ask, type InstallerRun, runInstaller, TransferRate } from './installer.ts';
 import type { Grain } from './models.ts';
@@ -88,10 +89,18 @@ async function checked(): Promise<string> {
 /** Which one there is, and what its driver lacks. */
 async function describeGPU(): Promise<{ text: string; advice: string | undefined }> {
   const driver = await driverVersion();
+  const gpus = await listGPUs();
+  const hidden = hiddenBy(process.env.CUDA_VISIBLE_DEVICES, gpus);
+  if (hidden) {
+    const advice = 'Unset it, or name one of them.';
+    return { text: `${hidden}. ${advice}`, advice };
+  }
   const memory = await deviceMemory('cuda');
   const name = memory
     ? `${memory.name}, ${sizeText(memory.free)} of ${sizeText(memory.total)} free, driver ${driver}.`
-    : 'No NVIDIA GPU with a driver was found.';
+    : gpus[0]
+      ? `${gpus[0].name}, driver ${driver}; how much memory is free is not known.`
+      : 'No NVIDIA GPU with a driver was found.';
   const advice = adviceFor(driver);
   return { text: [name, advice].filter(Boolean).join(' '), advice };
 }

@@ -1,8 +1,19 @@
+import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
-import { findInstalled, isWritten, listModels, modelsFolder } from '../catalogue/catalogue.ts';
+import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
+import {
+  findInstalled,
+  isWritten,
+  listAdapters,
+  listModels,
+  type ModelEntry,
+  modelsFolder,
+  pocket,
+} from '../catalogue/catalogue.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { freeBytes } from '../disk/read-range.ts';
+import { addAdapter, removeAdapter } from '../install/adapters.ts';
 import { modelFolder } from '../install/folder.ts';
 import { Hub, officialEndpoint } from '../install/hub.ts';
 import { installModel } from '../install/install.ts';
@@ -28,7 +39,7 @@ export interface Grain {
 }
 
 /**
- * `acepp models list | install | verify | remove`. Results go to stdout; progress, licences and errors to stderr.
+ * `acepp models list | install | verify | remove | adapters`. Results go to stdout; progress, licences and errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runModels(
@@ -120,6 +131,7 @@ function defineModels(
         }
       }
     });
+  defineAdapters(command.command('adapters'), grain, run);
   command
     .command('remove')
     .description('removes what was fetched and the links to your own files, never a file of yours')
@@ -129,6 +141,95 @@ function defineModels(
       console.log(`Removed ${id}: ${sizeText(removedBytes)} are free again.`);
       for (const text of kept) console.log(`Stays: ${text}`);
     });
+}
+
+/** `acepp models adapters add | list | remove`. */
+function defineAdapters(command: Command, grain: Grain, { progress, signal }: InstallerRun): void {
+  const ofModel = () =>
+    new Option('--model <id>', 'whose adapters: the one model that is installed, if not given');
+  command.description('LoRA, LoHa, LoKr and DoRA files for a model');
+  command
+    .command('add')
+    .description('adds a file of yours, a file on the hub, or "turbo" (FLUX.1-Turbo-Alpha: 8 steps)')
+    .argument(
+      '<what>',
+      'a .safetensors file, "owner/repo/file.safetensors", the address of its page, or "turbo"',
+    )
+    .addOption(ofModel())
+    .option('--name <name>', 'what to call it; otherwise as its file')
+    .option('--accept-licence', 'you have read the licence that is shown, and accept it')
+    .action(async (what: string, { model, name, acceptLicence }: AdapterFlags) => {
+      const rate = new TransferRate(progress);
+      const entry = await modelFor(model);
+      const { HF_ENDPOINT: endpoint, HF_TOKEN: token } = process.env;
+      const added = await addAdapter(entry, isOnDisk(what) ? fromPerson(what) : what, {
+        ...grain,
+        home: homeFolder(),
+        hub: new Hub({ endpoint: endpoint || officialEndpoint, token, signal }),
+        name,
+        ask: (licence) => ask(licence, acceptLicence === true, signal),
+        progress: (state) => rate.show(state),
+        log: (text) => progress.line(text),
+        signal,
+      });
+      progress.end();
+      console.log(`Added to ${entry.id}: ${added}. Use it with: acepp edit --adapter ${added}`);
+    });
+  command
+    .command('list')
+    .description('the adapters of a model, with steps and guidance that they set')
+    .addOption(ofModel())
+    .action(async ({ model }: AdapterFlags) => {
+      const entry = await modelFor(model);
+      const defaults = await adapterDefaults(entry);
+      const names = await listAdapters(entry);
+      if (names.length === 0)
+        console.log(`${entry.id} has no adapters. Add one with: acepp models adapters add`);
+      for (const adapter of names) {
+        const { steps, guidance } = defaults[adapter] ?? {};
+        const sets = [steps && `${steps} steps`, guidance !== undefined && `guidance ${guidance}`].filter(
+          Boolean,
+        );
+        console.log(sets.length > 0 ? `${adapter}: sets ${sets.join(' and ')}` : adapter);
+      }
+    });
+  command
+    .command('remove')
+    .description('removes what was fetched, or the link to a file of yours')
+    .argument('<name>', 'as "list" shows it')
+    .addOption(ofModel())
+    .action(async (name: string, { model }: AdapterFlags) => {
+      const { bytes, kept } = await removeAdapter(await modelFor(model), name);
+      console.log(`Removed ${name}: ${sizeText(bytes)} are free again.`);
+      if (kept) console.log(`Stays: ${kept}`);
+    });
+}
+
+interface AdapterFlags {
+  readonly model?: string;
+  readonly name?: string;
+  readonly acceptLicence?: boolean;
+}
+
+/** A path that can mean nothing on the hub, or a file that is there. */
+function isOnDisk(what: string): boolean {
+  return existsSync(fromPerson(what));
+}
+
+/** @throws CodedError as `findInstalled`, or `request-invalid` where it is not clear which model is meant */
+async function modelFor(id: string | undefined): Promise<ModelEntry> {
+  if (id !== undefined) return findInstalled(id);
+  const own = (await listModels()).filter((model) => model.id !== pocket.id && !model.quantized);
+  const [only] = own;
+  if (only && own.length === 1) return only;
+  throw new CodedError('request-invalid', {
+    detail:
+      own.length === 0
+        ? 'No model that takes adapters is installed.'
+        : `Several models are installed: ${own.map((model) => model.id).join(', ')}.`,
+    remedy:
+      own.length === 0 ? 'Install one with "acepp models install flux-fill".' : 'Name one with --model.',
+  });
 }
 
 async function list(models: readonly PublishedModel[]): Promise<void> {

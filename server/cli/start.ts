@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process';
 import { Command, CommanderError, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder } from '../disk/paths.ts';
-import { startCompanion } from '../http/companion.ts';
+import { type Companion, startCompanion } from '../http/companion.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
 import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 import { endingSignals } from './signals.ts';
+
+/** What hasn't ended by then is left to the next start, which takes it up. */
+const secondsToEnd = 15;
 
 interface Flags {
   readonly provider?: Provider;
@@ -21,22 +24,15 @@ interface Flags {
 export async function start(args: readonly string[]): Promise<number> {
   try {
     const { provider, browser, logLevel } = readFlags(args);
-    const companion = await startCompanion({
+    const starting = startCompanion({
       home: homeFolder(),
       port: process.env.ACEPP_PORT,
       provider,
       logLevel,
       announce: (text) => console.error(text),
     });
-    let isEnding = false;
-    for (const signal of endingSignals) {
-      process.on(signal, () => {
-        // The second Ctrl-C does not wait.
-        if (isEnding) process.exit(1);
-        isEnding = true;
-        void companion.close().then(() => process.exit(0));
-      });
-    }
+    endOnSignals(starting);
+    const companion = await starting;
     console.log(companion.url);
     if (browser && hasDisplay()) openBrowser(companion.ticketURL());
     return 0;
@@ -46,6 +42,30 @@ export async function start(args: readonly string[]): Promise<number> {
       thrown instanceof CommanderError ? wrongCommandLine('start', thrown.message) : CodedError.from(thrown);
     console.error(`${error.code}: ${error.message}`);
     return 1;
+  }
+}
+
+/** Ends in order, also where the signal comes while the companion starts. */
+function endOnSignals(starting: Promise<Companion>): void {
+  let isEnding = false;
+  const end = async (): Promise<number> => {
+    try {
+      await (await starting).close();
+      return 0;
+    } catch (thrown) {
+      const error = CodedError.from(thrown);
+      console.error(`${error.code}: ${error.message}`);
+      return 1;
+    }
+  };
+  for (const signal of endingSignals) {
+    process.on(signal, () => {
+      // The second Ctrl-C does not wait.
+      if (isEnding) process.exit(1);
+      isEnding = true;
+      setTimeout(() => process.exit(1), secondsToEnd * 1000).unref();
+      void end().then((code) => process.exit(code));
+    });
   }
 }
 

@@ -10,6 +10,7 @@ import type { EditResult } from '../../shared/protocol/result.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
+import { exceptionIn, loadFailure } from '../runtime/load-failure.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
 import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
@@ -294,6 +295,11 @@ export class Engine {
   }
 
   #whyItDied(how: string, signal: NodeJS.Signals | null, job: Job): CodedError {
+    const failure = loadFailure(this.#stderr.join('\n'));
+    if (failure) {
+      const detail = `ONNX Runtime cannot be loaded: ${failure.reason}.`;
+      return new CodedError('provider-unavailable', { detail, remedy: failure.remedy });
+    }
     const said = this.#lastWords();
     if (saysOutOfMemory(said)) return outOfMemoryError(`the engine ${how}. ${said}`);
     if (signal === 'SIGKILL' && killsForMemory() > job.killsBefore) {
@@ -349,7 +355,11 @@ export class Engine {
 
   /** The last lines of stderr as one, short enough for a message. */
   #lastWords(): string {
-    const words = this.#stderr.slice(-6).join(' ').replaceAll(/\s+/g, ' ').trim();
+    const exception = exceptionIn(this.#stderr.join('\n'));
+    const words = [exception ?? '', ...this.#stderr.slice(exception ? -2 : -6)]
+      .join(' ')
+      .replaceAll(/\s+/g, ' ')
+      .trim();
     return words && `It said: ${words.slice(-1200)}`;
   }
 }

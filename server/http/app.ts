@@ -1,40 +1,45 @@
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
-
 import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
-import { conventions } from '../../shared/conventions.ts';
+import { conventionName, conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
-import { listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
-import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
+import { proofOf } from '../../shared/protocol/proof.ts';
+import { familyOf, listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
+import { asDiskError } from '../disk/durable.ts';
+import { maxRequestBytes } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { layerPNG } from '../jobs/layer-png.ts';
-import { answerPreflight, checkHost, checkOrigin, checkToken, isOfProtocol } from './guard.ts';
+import { addEditRoutes } from './edit-routes.ts';
+import {
+  answerPreflight,
+  canonicalAddress,
+  checkHost,
+  checkOrigin,
+  checkToken,
+  isOfProtocol,
+} from './guard.ts';
+import type { Metrics } from './metrics.ts';
 import { securityHeaders, servePage, type Tickets } from './page.ts';
 import type { Pairings } from './pairing.ts';
+import { addPairingRoutes } from './pairing-routes.ts';
 import { routes } from './routes.ts';
 import { serveRoute } from './serve-route.ts';
+import type { Tokens } from './tokens.ts';
 
 export interface AppParts {
   readonly jobs: Jobs;
   readonly engine: { readonly status: EngineStatus };
-  readonly token: string;
+  readonly tokens: Tokens;
   readonly tickets: Tickets;
   readonly pairings: Pairings;
+  readonly metrics: Metrics;
   /** What goes wrong here and is no client's doing. */
-  readonly log: (error: unknown, text: string) => void;
+  readonly logError: (error: unknown, text: string) => void;
 }
 
-/** The companion: the routes of routes.ts, and the page. */
-export async function buildApp({
-  jobs,
-  engine,
-  token,
-  tickets,
-  pairings,
-  log,
-}: AppParts): Promise<FastifyInstance> {
-  const { archive } = jobs;
+/** The companion's routes; see docs/protocol.md. */
+export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
+  const { engine, tokens, metrics, logError } = parts;
   const app = Fastify({
     bodyLimit: maxRequestBytes,
     frameworkErrors: (error, _request, reply) => sendProblem(reply, asCodedError(error)),
@@ -45,11 +50,14 @@ export async function buildApp({
     checkHost(request);
     checkOrigin(request, reply);
     if (request.method === 'OPTIONS') return answerPreflight(request, reply);
-    checkToken(request, reply, token);
+    const address = canonicalAddress(request);
+    if (address !== undefined) return reply.redirect(address, 308);
+    await checkToken(request, reply, tokens);
   });
   app.setErrorHandler((thrown: FastifyError, request, reply) => {
     const error = asCodedError(thrown);
-    if (error.code === 'internal') log(thrown, `${request.method} ${request.url} failed`);
+    // The route and not the address: that has what was searched for, or a ticket.
+    if (error.code === 'internal') logError(thrown, `${request.method} ${request.routeOptions.url} failed.`);
     return sendProblem(reply, error);
   });
   app.setNotFoundHandler((request) => {
@@ -62,81 +70,55 @@ export async function buildApp({
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
-  serveRoute(app, routes.health, () => ({
+  serveRoute(app, routes.health, async ({ query, request }) => ({
     name: manifest.name,
     version: manifest.version,
     protocol: manifest.protocol,
     engine: engine.status,
+    ...(await proofFor(query, request.socket.localPort, tokens)),
   }));
 
   serveRoute(app, routes.openapi, () => openapi);
-
-  serveRoute(app, routes.startPairing, () => pairings.start());
-
-  serveRoute(app, routes.finishPairing, ({ params, body }) => ({
-    token: pairings.finish(params.id, body.code),
-  }));
-
-  serveRoute(app, routes.startEdit, ({ params, body, request }) => {
-    const length = Number(request.headers['content-length'] ?? 0);
-    if (length > maxRequestBytes) throw tooLarge(length);
-    return jobs.accept(params.id, body);
-  });
-
-  serveRoute(app, routes.pollEdit, ({ params, query, reply }) => {
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
-    return jobs.poll(params.id, query.after, query.wait, gone.signal);
-  });
-
-  serveRoute(app, routes.cancelEdit, async ({ params }) => {
-    const { id, life } = await jobs.cancel(params.id);
-    return { id, state: life.state };
-  });
-
-  serveRoute(app, routes.result, async ({ params, query, request, reply }) => {
-    const { id } = params;
-    const { variant } = query;
-    reply.header('vary', 'Origin, Accept');
-    reply.raw.once('finish', () => {
-      if (reply.statusCode === 200)
-        void archive.fetched(id).catch((error) => log(error, 'not noted as fetched'));
-    });
-    if (!request.headers.accept?.includes('image/png')) {
-      const { handle, size } = await archive.openResult(id, variant);
-      reply.type('application/octet-stream').header('content-length', size);
-      return handle.createReadStream({ start: 0 });
-    }
-    const result = await archive.readResult(id, variant);
-    const { bounds = '', seed = '' } = result.metadata;
-    reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
-    return layerPNG(result);
-  });
-
-  serveRoute(app, routes.history, ({ query }) => archive.history(query.before, query.q));
 
   serveRoute(app, routes.models, async () => ({
     models: await Promise.all((await listModels()).map(describeModel)),
   }));
 
-  await servePage(app, token, tickets);
+  app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+
+  addEditRoutes(app, parts);
+  addPairingRoutes(app, parts.pairings);
+  await servePage(app, tokens.program, parts.tickets);
   await app.ready();
   return app;
+}
+
+/** That this companion knows the token whose key has the id `key`, where a panel asks for it; see shared/protocol/proof.ts. */
+async function proofFor(
+  { nonce, key: id }: { readonly nonce?: string | undefined; readonly key?: string | undefined },
+  port: number | undefined,
+  tokens: Tokens,
+): Promise<{ proof?: string }> {
+  if (nonce === undefined || id === undefined || port === undefined) return {};
+  await tokens.refresh();
+  const key = tokens.keyOf(id);
+  return key === undefined ? {} : { proof: proofOf(key, nonce, port) };
 }
 
 /** A model with the values that count where a request leaves them open. */
 async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
   const { id, title, maxSequence } = entry;
-  // Of a model that the hub publishes, only its transformer shows the family: `fill` and `fft` have the same numbers.
-  const { steps, guidance, context } = conventions[entry.family ?? 'fill'];
+  const adapters = await listAdapters(entry);
+  const convention = conventions[conventionName(await familyOf(entry), adapters)];
+  const { steps, guidance, context, namesReferences } = convention;
   const defaults = { defaultContext: context, defaultSteps: steps, defaultGuidance: guidance };
-  return { id, title, maxSequence, ...defaults, adapters: await listAdapters(entry) };
+  return { id, title, maxSequence, ...defaults, namesReferences, adapters };
 }
 
 /** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */
 function asCodedError(thrown: FastifyError): CodedError {
   const status = thrown.statusCode ?? 500;
-  if (thrown instanceof CodedError || status >= 500) return CodedError.from(thrown);
+  if (thrown instanceof CodedError || status >= 500) return CodedError.from(asDiskError(thrown));
   return new CodedError('request-invalid', {
     detail: `The request cannot be read: ${thrown.message.replace(/\.$/, '')}.`,
     remedy: 'Send it as docs/protocol.md says.',

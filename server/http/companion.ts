@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import pino from 'pino';
+import type pino from 'pino';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { Engine } from '../engine/engine.ts';
@@ -8,11 +8,14 @@ import { LocalQueue } from '../jobs/local-queue.ts';
 import { cudaAdvice } from '../runtime/environment.ts';
 import type { Provider } from '../runtime/provider.ts';
 import { buildApp } from './app.ts';
+import { readConfig } from './config.ts';
+import { lockHome } from './home.ts';
 import { listenOnLoopback } from './listen.ts';
-import { lockHome } from './lock-home.ts';
+import { openLog } from './log.ts';
+import { Metrics } from './metrics.ts';
 import { Tickets } from './page.ts';
 import { Pairings } from './pairing.ts';
-import { readToken } from './token.ts';
+import { Tokens } from './tokens.ts';
 
 export interface CompanionOptions {
   readonly home: string;
@@ -45,48 +48,68 @@ export async function startCompanion({
   announce,
 }: CompanionOptions): Promise<Companion> {
   const ports = port ? [readPort(port)] : manifest.ports;
-  const log = pino({ base: null, level: logLevel }, pino.destination({ fd: 2, sync: true }));
   const release = await lockHome(home);
+  /** In the order in which they are closed. */
+  const open: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const one of open.splice(0)) await one();
+    await release();
+  };
   try {
-    // Not before the home is held: two that start at once would make a token each.
-    const token = await readToken(home);
+    const config = await readConfig(home);
+    const log = openLog({ home, level: logLevel });
+    open.push(() => log.close());
+    // Not before the home is locked: two that start at once would make a token each.
+    const tokens = await Tokens.open(home, announce);
     const engine = new Engine({
       provider,
       log: (text) => log.warn(text),
       trace: (line) => log.debug({ engine: line }),
     });
-    const logFailure = (text: string, err?: unknown) => log.warn({ err }, text);
+    const metrics = new Metrics({ jobs: () => jobs, engine });
     const jobs = await Jobs.open({
       home,
-      openQueue: (listener) => new LocalQueue({ engine, listener, log: logFailure }),
-      budget: { days: 90, bytes: 10e9 },
+      openQueue: (listener) => new LocalQueue({ engine, listener, log: log.warn }),
+      budget: { days: config.history.days, bytes: config.history.gigabytes * 1e9 },
       announce,
-      log: logFailure,
+      log: log.warn,
+      onEnd: (record) => {
+        metrics.ended(record);
+        const { instruction } = record.request;
+        log.info('An edit ended.', {
+          edit: record.id,
+          state: record.life.state,
+          ...(record.life.state === 'failed' && { code: record.life.problem.code }),
+          ...(config.log.instructions && { instruction }),
+        });
+      },
     });
+    open.unshift(() => jobs.close());
     const tickets = new Tickets();
     const pairings = new Pairings({
-      token,
-      show: (code, seconds) =>
-        announce(`A panel asks to be paired. If that is you, type ${code} there within ${seconds} seconds.`),
+      issue: (name) => tokens.issue(name),
+      show: (asker, code, seconds) =>
+        announce(
+          `${new Date().toLocaleTimeString()} ${asker} asks to be paired. If that is you, type ${code} there within ${seconds} seconds.`,
+        ),
     });
-    const logError = (err: unknown, text: string) => log.error({ err }, text);
-    const app = await buildApp({ jobs, engine, token, tickets, pairings, log: logError });
+    const app = await buildApp({ jobs, engine, tokens, tickets, pairings, metrics, logError: log.error });
+    open.splice(1, 0, () => app.close());
     const listening = await listenOnLoopback(ports, app.routing as RequestListener);
-    const origin = `http://127.0.0.1:${listening.port}`;
+    open.splice(1, 0, () => listening.close());
+    const origin = `http://localhost:${listening.port}`;
+    if (listening.port !== ports[0]) {
+      announce(`Another program has port ${ports[0]}, so the companion listens on ${listening.port}.`);
+    }
     const advice = provider === undefined || provider === 'cuda' ? cudaAdvice() : undefined;
     if (advice) announce(advice);
     return {
-      url: `${origin}/#token=${token}`,
+      url: `${origin}/#token=${tokens.program}`,
       ticketURL: () => `${origin}/open/${tickets.issue()}`,
-      close: async () => {
-        await jobs.close();
-        await listening.close();
-        await app.close();
-        await release();
-      },
+      close,
     };
   } catch (error) {
-    await release();
+    await close();
     throw error;
   }
 }

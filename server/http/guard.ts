@@ -1,15 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
 import { fastifyPath, type Route, routes } from './routes.ts';
-import { isSameToken } from './token.ts';
+import type { Tokens } from './tokens.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
 /** Routes of the protocol that need no token. */
-const open: readonly string[] = Object.values(routes)
-  .filter((route: Route) => route.isOpen)
-  .map(fastifyPath);
+const open: readonly Route[] = Object.values<Route>(routes).filter(({ isOpen }) => isOpen);
 
 /**
  * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
@@ -76,17 +74,25 @@ export function answerPreflight(request: FastifyRequest, reply: FastifyReply): F
  * as well; and by its text where it has found none.
  */
 export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
-  return [routeOptions.url, url].some((text) => text?.startsWith('/v1/'));
+  return [routeOptions.url, url].some((text) => text !== undefined && /^\/(v1\/|metrics\b)/.test(text));
 }
 
 /**
- * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs the token.
+ * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs a token, and so do the
+ * metrics.
  * @throws CodedError `token-missing`, `token-wrong`
  */
-export function checkToken(request: FastifyRequest, reply: FastifyReply, token: string): void {
-  if (!isOfProtocol(request) || open.includes(request.routeOptions.url ?? '')) return;
+export async function checkToken(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  tokens: Tokens,
+): Promise<void> {
+  if (!isOfProtocol(request) || isOpen(request)) return;
   const given = /^bearer +(\S+)\s*$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (given !== undefined && isSameToken(given, token)) return;
+  if (given !== undefined) {
+    await tokens.refresh();
+    if (tokens.accepts(given)) return;
+  }
   reply.header('www-authenticate', 'Bearer');
   throw given === undefined
     ? new CodedError('token-missing', {
@@ -94,10 +100,26 @@ export function checkToken(request: FastifyRequest, reply: FastifyReply, token: 
         remedy: 'Send the token of ACEPP_HOME/token, or open the link that the companion printed.',
       })
     : new CodedError('token-wrong', {
-        detail: 'The token is not that of this companion.',
+        detail: 'The companion does not know this token.',
         remedy:
           'Pair this panel again, or open the link that the companion printed. Programs read ACEPP_HOME/token.',
       });
+}
+
+function isOpen({ method, routeOptions }: FastifyRequest): boolean {
+  const asked = method === 'HEAD' ? 'GET' : method;
+  return open.some((route) => route.method === asked && fastifyPath(route) === routeOptions.url);
+}
+
+/**
+ * The page under another name of this machine, as an address of the one that it goes by: what a browser keeps for it would
+ * else be kept twice. Undefined where it has that name.
+ */
+export function canonicalAddress(request: FastifyRequest): string | undefined {
+  const { method, headers, url, socket } = request;
+  const name = `localhost:${socket.localPort}`;
+  const isPage = (method === 'GET' || method === 'HEAD') && !isOfProtocol(request) && url.startsWith('/');
+  return isPage && headers.host !== name ? `http://${name}${url}` : undefined;
 }
 
 function loopbackHosts({ socket }: FastifyRequest): string[] {

@@ -1,4 +1,5 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { CodedError } from '../../shared/errors.ts';
 
 export interface Listening {
@@ -31,9 +32,15 @@ export async function listenOnLoopback(
 async function listenAt(port: number, handler: RequestListener): Promise<Server[] | undefined> {
   const servers: Server[] = [];
   for (const host of addresses) {
-    const server = createServer(handler);
+    // Without a name in "Host" it is refused with a reason, as under a wrong one.
+    const server = createServer({ requireHostHeader: false }, handler);
     // An upload of hundreds of megabytes may be slow; a stuck one must still end.
     server.requestTimeout = 600_000;
+    server.on('clientError', refuseUnreadable);
+    server.on('checkExpectation', (request) =>
+      refuse(request.socket, 417, 'it expects what nothing here does'),
+    );
+    server.on('connect', (_request, socket) => refuse(socket, 400, 'this is no proxy'));
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject).listen({ port, host, ipv6Only: true }, resolve);
@@ -50,6 +57,39 @@ async function listenAt(port: number, handler: RequestListener): Promise<Server[
     }
   }
   return servers;
+}
+
+/** What isn't HTTP never becomes a request: Node reports it here, and would answer without a reason. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET') return void socket.destroy();
+  const status = parserStatus[error.code ?? ''] ?? 400;
+  refuse(socket, status, `its HTTP is wrong (${error.code ?? 'unknown'})`);
+}
+
+/** As Node answers them by itself (lib/_http_server.js, socketOnError). */
+const parserStatus: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+function refuse(socket: Duplex, status: number, why: string): void {
+  if (!socket.writable) return void socket.destroy();
+  const error = new CodedError('request-invalid', {
+    detail: `The request cannot be read: ${why}.`,
+    remedy: 'Send it as docs/protocol.md says.',
+  });
+  const body = JSON.stringify({ ...error.toProblem(), status });
+  socket.end(
+    [
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+      'content-type: application/problem+json',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
 }
 
 async function closeAll(servers: readonly Server[]): Promise<void> {

@@ -6,17 +6,21 @@ import { boundsSchema } from '../../shared/bounds.ts';
 import { type ErrorCode, errorStatus } from '../../shared/errors.ts';
 import {
   acceptedSchema,
+  cancelledAllSchema,
   cancelSchema,
   editSummarySchema,
   healthSchema,
   historySchema,
   modelSchema,
   modelsSchema,
+  openPairingsSchema,
   pairedSchema,
   pairingSchema,
   pollSchema,
+  queueSchema,
 } from '../../shared/protocol/answers.ts';
 import { editEventSchema } from '../../shared/protocol/events.ts';
+import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { editRequestSchema, keptRequestSchema, maxReferences } from '../../shared/protocol/request.ts';
@@ -28,6 +32,7 @@ const messages = {
   Accepted: acceptedSchema,
   Bounds: boundsSchema,
   Cancelled: cancelSchema,
+  CancelledAll: cancelledAllSchema,
   EditEvent: editEventSchema,
   EditRequest: editRequestSchema,
   EditResult: editResultSchema,
@@ -37,11 +42,14 @@ const messages = {
   KeptRequest: keptRequestSchema,
   Model: modelSchema,
   Models: modelsSchema,
+  Move: moveSchema,
+  OpenPairings: openPairingsSchema,
   Paired: pairedSchema,
   PairingCode: pairingCodeSchema,
   PairingStarted: pairingSchema,
   Poll: pollSchema,
   Problem: problemSchema,
+  Queue: queueSchema,
 };
 
 const requestContainer = `A safetensors container. Its metadata entry \`request\` is the JSON text of an \`EditRequest\`. Its tensors are \`edit\` (U8 or U16 [H, W, 3 or 4]), \`mask\` (U8 [H, W]) and \`reference.0\` to \`reference.${maxReferences - 1}\` (as \`edit\`), or encoded files as U8 [N] under the same names with .png, .jpg or .webp. All of them may be left out. See docs/protocol.md.`;
@@ -134,8 +142,10 @@ function answerOf({ summary, answer }: Route): object {
   if (answer === 'document') {
     return { description: 'OpenAPI 3.1', content: { 'application/json': { schema: { type: 'object' } } } };
   }
+  if (answer === 'nothing') return { description: summary };
+  const binary = { type: 'string', format: 'binary' };
+  if (answer === 'thumbnail') return { description: summary, content: { 'image/png': { schema: binary } } };
   if (answer === 'layer') {
-    const binary = { type: 'string', format: 'binary' };
     const text = (description: string) => ({ description, schema: { type: 'string' } });
     return {
       description: resultContainer,

@@ -1,36 +1,49 @@
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomInt, randomUUID, timingSafeEqual } from 'node:crypto';
 import { CodedError } from '../../shared/errors.ts';
-import { isSameToken } from './token.ts';
+import type { Asker } from './askers.ts';
 
 /** A code is good for as long as it takes to read it off the terminal and type it. */
 const secondsOpen = 120;
 const triesPerCode = 3;
-/** Codes in any ten minutes: a page of a sandboxed frame may ask too, and must not flood the terminal. */
-const maxCodes = 8;
-const codesWindow = 600;
-/** After so many wrong codes there is no pairing until the next start: a guesser succeeds in 1 of 50,000 runs. */
-const maxWrong = 20;
+/** For each asker in any minute. A page of a sandboxed frame may ask too, and must neither flood the terminal nor guess on. */
+const maxCodes = 4;
+const maxWrong = 3;
+const secondsLocked = 60;
+/** Askers can have many names; the oldest code makes room. */
+const maxOpen = 50;
 
 interface Open {
+  readonly asker: Asker;
   readonly code: string;
+  readonly asked: Date;
   readonly until: number;
   triesLeft: number;
 }
 
+/** A pairing that waits for its code, as the person sees it. */
+export interface OpenPairing {
+  readonly asker: string;
+  readonly code: string;
+  readonly asked: string;
+  readonly seconds: number;
+}
+
 export interface PairingParts {
-  readonly token: string;
+  /** Makes a token for the panel of that name. */
+  readonly issue: (name: string) => Promise<string>;
   /** Shows the code where only the person at the machine sees it. */
-  readonly show: (code: string, seconds: number) => void;
+  readonly show: (asker: string, code: string, seconds: number) => void;
   /** Milliseconds of any clock that only goes forward. */
   readonly now?: () => number;
 }
 
-/** Panels that ask for the token: who can read the terminal gets it, by six digits. */
+/** Panels that ask for a token: who can read the terminal gets one, by six digits. */
 export class Pairings {
   readonly #parts: Required<PairingParts>;
   readonly #open = new Map<string, Open>();
-  #asked: number[] = [];
-  #wrong = 0;
+  /** When each asker asked for codes and sent wrong ones, in the last minute. */
+  readonly #asked = new Map<string, number[]>();
+  readonly #wrong = new Map<string, number[]>();
 
   constructor(parts: PairingParts) {
     this.#parts = { now: () => performance.now(), ...parts };
@@ -38,34 +51,29 @@ export class Pairings {
 
   /**
    * Shows a new code.
-   * @throws CodedError `pairing-limit`
+   * @throws CodedError `pairing-limit` for this asker alone, and for a minute at most
    */
-  start(): { id: string; seconds: number } {
+  start(asker: Asker): { id: string; seconds: number } {
     const now = this.#parts.now();
-    this.#asked = this.#asked.filter((time) => now - time < codesWindow * 1000);
-    if (this.#wrong >= maxWrong) throw shut();
-    if (this.#asked.length >= maxCodes) {
-      const seconds = Math.ceil((this.#asked[0]! + codesWindow * 1000 - now) / 1000);
-      throw new CodedError('pairing-limit', {
-        detail: `${maxCodes} codes were asked for in the last ten minutes.`,
-        remedy: `Wait ${seconds} seconds, or paste the token that the companion printed.`,
-      });
-    }
-    this.#asked.push(now);
+    this.#refuse(asker, this.#wrong, maxWrong, 'wrong codes were sent');
+    this.#refuse(asker, this.#asked, maxCodes, 'codes were asked for');
+    this.#count(asker, this.#asked);
     for (const [id, { until }] of this.#open) if (until < now) this.#open.delete(id);
+    const [oldest] = this.#open.keys();
+    if (this.#open.size >= maxOpen && oldest !== undefined) this.#open.delete(oldest);
     const id = randomUUID();
     const code = String(randomInt(1_000_000)).padStart(6, '0');
-    this.#open.set(id, { code, until: now + secondsOpen * 1000, triesLeft: triesPerCode });
-    this.#parts.show(code, secondsOpen);
+    const until = now + secondsOpen * 1000;
+    this.#open.set(id, { asker, code, asked: new Date(), until, triesLeft: triesPerCode });
+    this.#parts.show(asker.name, code, secondsOpen);
     return { id, seconds: secondsOpen };
   }
 
   /**
-   * The token, for the right code.
+   * A token, for the right code.
    * @throws CodedError `pairing-wrong`, `pairing-over`, `pairing-limit`
    */
-  finish(id: string, code: string): string {
-    if (this.#wrong >= maxWrong) throw shut();
+  async finish(id: string, code: string, asker: Asker): Promise<string> {
     const pairing = this.#open.get(id);
     if (!pairing || pairing.until < this.#parts.now()) {
       throw new CodedError('pairing-over', {
@@ -73,11 +81,12 @@ export class Pairings {
         remedy: 'Ask for a new code.',
       });
     }
-    if (isSameToken(code, pairing.code)) {
+    this.#refuse(asker, this.#wrong, maxWrong, 'wrong codes were sent');
+    if (timingSafeEqual(Buffer.from(code.padEnd(6).slice(0, 6)), Buffer.from(pairing.code))) {
       this.#open.delete(id);
-      return this.#parts.token;
+      return this.#parts.issue(pairing.asker.name);
     }
-    this.#wrong++;
+    this.#count(asker, this.#wrong);
     pairing.triesLeft--;
     if (pairing.triesLeft === 0) this.#open.delete(id);
     throw new CodedError('pairing-wrong', {
@@ -88,11 +97,42 @@ export class Pairings {
           : 'Ask for a new code: this one was tried too often.',
     });
   }
-}
 
-function shut(): CodedError {
-  return new CodedError('pairing-limit', {
-    detail: `${maxWrong} wrong codes were sent since the companion started.`,
-    remedy: 'Start the companion again, or paste the token that it printed.',
-  });
+  /** Those that wait for their code, oldest first. */
+  list(): readonly OpenPairing[] {
+    const now = this.#parts.now();
+    return [...this.#open.values()]
+      .filter(({ until }) => until >= now)
+      .map(({ asker, code, asked, until }) => ({
+        asker: asker.name,
+        code,
+        asked: asked.toISOString(),
+        seconds: Math.round((until - now) / 1000),
+      }));
+  }
+
+  #recent(asker: Asker, times: ReadonlyMap<string, readonly number[]>): number[] {
+    const since = this.#parts.now() - secondsLocked * 1000;
+    return (times.get(asker.key) ?? []).filter((time) => time > since);
+  }
+
+  #count(asker: Asker, times: Map<string, number[]>): void {
+    const recent = this.#recent(asker, times);
+    times.delete(asker.key);
+    // Askers that have been quiet for longest are forgotten.
+    const [quietest] = times.keys();
+    if (times.size >= maxOpen && quietest !== undefined) times.delete(quietest);
+    times.set(asker.key, [...recent, this.#parts.now()]);
+  }
+
+  #refuse(asker: Asker, times: ReadonlyMap<string, readonly number[]>, limit: number, what: string): void {
+    const recent = this.#recent(asker, times);
+    const first = recent[recent.length - limit];
+    if (first === undefined) return;
+    const seconds = Math.max(1, Math.ceil((first + secondsLocked * 1000 - this.#parts.now()) / 1000));
+    throw new CodedError('pairing-limit', {
+      detail: `${limit} ${what} within a minute.`,
+      remedy: `Wait ${seconds} seconds, or paste the link that the companion printed.`,
+    });
+  }
 }

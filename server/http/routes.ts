@@ -6,14 +6,18 @@ import * as v from 'valibot';
 import type { ErrorCode } from '../../shared/errors.ts';
 import {
   acceptedSchema,
+  cancelledAllSchema,
   cancelSchema,
   healthSchema,
   historySchema,
   modelsSchema,
+  openPairingsSchema,
   pairedSchema,
   pairingSchema,
   pollSchema,
+  queueSchema,
 } from '../../shared/protocol/answers.ts';
+import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
 
 /** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
@@ -50,9 +54,10 @@ export interface Route {
   readonly params: Entries;
   readonly query: Entries;
   readonly body?: Body;
-  readonly status: 200 | 201 | 202;
-  /** `layer`: a safetensors container, or a PNG for those who accept that. `document`: an OpenAPI document. */
-  readonly answer: v.GenericSchema | 'layer' | 'document';
+  readonly status: 200 | 201 | 202 | 204;
+  /** `layer`: a safetensors container, or a PNG for those who accept that. `thumbnail`: a PNG.
+   * `document`: an OpenAPI document. `nothing`: no body. */
+  readonly answer: v.GenericSchema | 'layer' | 'thumbnail' | 'document' | 'nothing';
   /** Besides those that every route has: see `commonErrors`. */
   readonly errors: readonly ErrorCode[];
 }
@@ -69,10 +74,16 @@ export const routes = {
   health: {
     method: 'GET',
     path: '/v1/health',
-    summary: 'Who answers here, in which version, and what its engine does',
+    summary:
+      'Who answers here, in which version, and what its engine does; with `nonce` and `key` also that it knows the token of that key',
     isOpen: true,
     params: {},
-    query: {},
+    query: {
+      nonce: v.optional(
+        v.pipe(v.string(), v.regex(/^[0-9a-f]{32,64}$/, 'send 16 to 32 random bytes in hexadecimal')),
+      ),
+      key: v.optional(v.string()),
+    },
     status: 200,
     answer: healthSchema,
     errors: [],
@@ -102,20 +113,28 @@ export const routes = {
   startEdit: {
     method: 'PUT',
     path: '/v1/edits/{id}',
-    summary: 'Sends an edit. The same id with the same body gets the same answer and runs once',
+    summary:
+      'Sends an edit, or with `from` the request of an earlier one again. The same id with the same body gets the same answer and runs once',
     params: { id: uuid },
-    query: {},
+    query: {
+      /** The body is then empty. */
+      from: v.optional(uuid),
+    },
     body: 'binary',
     status: 202,
     answer: acceptedSchema,
     errors: [
       'container-invalid',
+      'image-invalid',
       'task-needs',
       'instruction-empty',
       'too-large',
       'edit-conflict',
       'queue-full',
+      'not-found',
+      'result-damaged',
       'disk-full',
+      'disk-unwritable',
       'companion-gone',
     ],
   },
@@ -170,6 +189,87 @@ export const routes = {
     status: 200,
     answer: historySchema,
     errors: ['not-found'],
+  },
+  thumbnail: {
+    method: 'GET',
+    path: '/v1/edits/{id}/thumbnail',
+    summary: 'A PNG of the first variant, 256 pixels at the most',
+    params: { id: uuid },
+    query: {},
+    status: 200,
+    answer: 'thumbnail',
+    errors: ['not-found', 'edit-not-done', 'result-damaged', 'disk-full', 'disk-unwritable'],
+  },
+  pin: {
+    method: 'PUT',
+    path: '/v1/edits/{id}/pin',
+    summary: 'Keeps an edit whatever the budget of the history says',
+    params: { id: uuid },
+    query: {},
+    status: 204,
+    answer: 'nothing',
+    errors: ['not-found', 'disk-full', 'disk-unwritable'],
+  },
+  unpin: {
+    method: 'DELETE',
+    path: '/v1/edits/{id}/pin',
+    summary: 'Keeps an edit no longer than others',
+    params: { id: uuid },
+    query: {},
+    status: 204,
+    answer: 'nothing',
+    errors: ['not-found', 'disk-full', 'disk-unwritable'],
+  },
+  removeEdit: {
+    method: 'DELETE',
+    path: '/v1/history/{id}',
+    summary: 'Removes an edit that is over, with its files',
+    params: { id: uuid },
+    query: {},
+    status: 204,
+    answer: 'nothing',
+    errors: ['not-found', 'edit-not-over', 'disk-unwritable'],
+  },
+  queue: {
+    method: 'GET',
+    path: '/v1/queue',
+    summary: 'What runs and what waits, in order',
+    params: {},
+    query: {},
+    status: 200,
+    answer: queueSchema,
+    errors: [],
+  },
+  cancelAll: {
+    method: 'DELETE',
+    path: '/v1/queue',
+    summary: 'Cancels all that runs and waits',
+    params: {},
+    query: {},
+    status: 202,
+    answer: cancelledAllSchema,
+    errors: [],
+  },
+  move: {
+    method: 'PUT',
+    path: '/v1/queue/{id}',
+    summary: 'Lets a waiting edit run after `position` others; gives the new order',
+    params: { id: uuid },
+    query: {},
+    body: moveSchema,
+    status: 200,
+    answer: queueSchema,
+    errors: ['not-found', 'disk-full', 'disk-unwritable'],
+  },
+  pairings: {
+    method: 'GET',
+    path: '/v1/pairings',
+    summary: 'Panels that ask to be paired: who, when, and the code for it',
+    params: {},
+    query: {},
+    status: 200,
+    answer: openPairingsSchema,
+    errors: [],
   },
   startPairing: {
     method: 'POST',

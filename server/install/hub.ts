@@ -52,7 +52,7 @@ export class Hub {
    * file_download.py: `X-Linked-Size`, `X-Linked-Etag`, `X-Repo-Commit`).
    * @throws CodedError `hub-refused`, `hub-wrong`; Interrupted
    */
-  async describe(source: Source): Promise<RemoteFile> {
+  async describe(source: Omit<Source, 'licence'>): Promise<RemoteFile> {
     const { repo, path, revision } = source;
     const { response, headers, end } = await this.#transport.request(
       'HEAD',

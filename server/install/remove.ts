@@ -1,6 +1,7 @@
 import { lstat, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { quantizedOnlyOf } from '../catalogue/catalogue.ts';
+import { defaultsSuffix } from '../catalogue/adapter-defaults.ts';
+import { adapterSuffix, adaptersFolder, quantizedOnlyOf } from '../catalogue/catalogue.ts';
 import { unfinished } from '../quantize/file-writer.ts';
 import { chunksSuffix, partSuffix } from './download.ts';
 import { lockModel, modelFolder, removeUnfinished } from './folder.ts';
@@ -42,6 +43,10 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
         continue;
       }
       await rm(place);
+      // What an adapter wants of an edit.
+      if (file.startsWith(`${adaptersFolder}/`)) {
+        await rm(place.slice(0, -adapterSuffix.length) + defaultsSuffix, { force: true });
+      }
       if (origin === 'linked') kept.push(`${from}: your own file`);
       // Another model may have another name of it: then this frees nothing.
       else if (stats.nlink === 1) removedBytes += size;

@@ -1,4 +1,6 @@
+import { fetch as proxiedFetch } from 'undici';
 import { CodedError } from '../../shared/errors.ts';
+import { proxyFor } from './proxy.ts';
 
 /** Ranges of files over HTTP, from servers that may redirect, stall, break off or lie. */
 
@@ -132,7 +134,7 @@ export class Transport {
     const all: Headers[] = [];
     for (let i = 0; i <= redirects; i++) {
       const headers = { ...init.headers, ...this.#options.headersFor?.(url) };
-      const response = await fetch(url, { method, redirect: 'manual', signal: init.signal, headers });
+      const response = await send(url, { method, redirect: 'manual', signal: init.signal, headers });
       all.push(response.headers);
       const location = response.headers.get('location');
       const isLast = response.status < 300 || response.status >= 400 || !location || isEnough?.(response);
@@ -155,6 +157,25 @@ export class Transport {
     if (cause instanceof CodedError || cause instanceof Interrupted) return cause;
     const { message, cause: inner } = cause as Error;
     return new Interrupted(inner instanceof Error ? inner.message || message : message, { cause });
+  }
+}
+
+/** Through the proxy that the environment names for the address, if it names one. */
+async function send(
+  url: URL,
+  init: { method: 'HEAD' | 'GET'; redirect: 'manual'; signal: AbortSignal; headers: Record<string, string> },
+): Promise<Response> {
+  const proxy = proxyFor(url);
+  if (!proxy) return fetch(url, init);
+  try {
+    // The same interface; Node.js has another version of undici inside, which takes no proxy of ours.
+    return (await proxiedFetch(url, { ...init, dispatcher: proxy.agent })) as unknown as Response;
+  } catch (cause) {
+    if (init.signal.aborted) throw cause;
+    const { message, cause: inner } = cause as Error;
+    const reason = inner instanceof Error ? inner.message || (inner as NodeJS.ErrnoException).code : message;
+    if (inner instanceof CodedError) throw inner;
+    throw new Interrupted(`through the proxy (${proxy.name}): ${reason}`, { cause });
   }
 }
 

@@ -8,6 +8,8 @@ import { type EndedLife, isOver } from './state.ts';
 import type { Store } from './store.ts';
 
 const millisecondsBetweenCleanings = 3_600_000;
+/** After the start, when nobody waits for the disk. */
+const millisecondsToSweep = 60_000;
 
 export interface ArchiveParts {
   readonly store: Store;
@@ -26,6 +28,7 @@ export class Archive {
   #order = 0;
   #cleaning: Promise<void> = Promise.resolve();
   #cleaner: NodeJS.Timeout | undefined;
+  #sweeper: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   private constructor(parts: ArchiveParts) {
@@ -44,24 +47,29 @@ export class Archive {
     return archive;
   }
 
-  /** Keeps to the budget from now on, and removes what unfinished writes have left. */
+  /** Keeps to the budget from now on, and removes in a quiet moment what unfinished writes have left. */
   startCleaning(): void {
-    this.#cleaning = this.#sweep(Date.now() - performance.now());
     void this.clean();
     this.#cleaner = setInterval(() => void this.clean(), millisecondsBetweenCleanings).unref();
+    this.#sweeper = setTimeout(() => {
+      this.#cleaning = this.#cleaning.then(() => this.sweep());
+    }, millisecondsToSweep).unref();
   }
 
-  async #sweep(before: number): Promise<void> {
+  /** Removes what writes of earlier companions have left that never came to their end. */
+  async sweep(): Promise<void> {
     const { store, log } = this.#parts;
+    const started = Date.now() - performance.now();
     for (const id of this.#records.keys()) {
       if (this.#isClosed) return;
-      await store.sweep(id, before).catch((error) => log(`The edit ${id} could not be swept.`, error));
+      await store.sweep(id, started).catch((error) => log(`The edit ${id} could not be swept.`, error));
     }
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#cleaner);
+    clearTimeout(this.#sweeper);
     await this.#cleaning;
   }
 

@@ -46,9 +46,18 @@ export async function receive(body: Readable, file: string): Promise<Received> {
   } catch (cause) {
     await rm(file, { force: true });
     await drain(body);
-    throw asDiskError(cause);
+    throw body.readableAborted || body.errored ? cutOff(bytes, cause) : asDiskError(cause);
   }
   return { file, sha256: hash.digest('hex'), bytes };
+}
+
+/** Nobody reads this answer, but it's no fault of the companion, and is not logged as one. */
+function cutOff(bytes: number, cause: unknown): CodedError {
+  return new CodedError('request-invalid', {
+    detail: `The connection was closed after ${bytes} bytes of the request.`,
+    remedy: 'Send it again.',
+    cause,
+  });
 }
 
 /** Lets a client send its body to the end, up to the size of any: many read no answer before that. */

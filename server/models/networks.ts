@@ -21,6 +21,8 @@ export interface Networks {
   vaeDecode(latent: Latent): Promise<PlanarImage>;
   /** Names of the adapters that are installed for the model. */
   listAdapters(): Promise<readonly string[]>;
+  /** By name, steps and guidance that adapters were made for. */
+  adapterDefaults(): Promise<Readonly<Record<string, AdapterDefaults>>>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
    * @returns what the person should know of them
@@ -86,6 +88,12 @@ export interface TransformerStep {
   readonly adapters?: readonly AdapterScale[];
   /** Of one denoising, from its first step on. */
   readonly cache?: FirstBlockCache;
+}
+
+/** Steps and guidance that an adapter was made for, as one that is distilled to few steps. */
+export interface AdapterDefaults {
+  readonly steps?: number | undefined;
+  readonly guidance?: number | undefined;
 }
 
 /** An adapter and how strongly it works: 0 is not at all, 1 as it was trained. */

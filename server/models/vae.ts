@@ -7,6 +7,9 @@ import { type AttentionForm, float32 } from '../graph/precision.ts';
 import { mapTuple, sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
+/** The autoencoder's factor from pixels to latents. */
+export const latentFactor = 8;
+
 /** Added to a variance before it is divided by. */
 export const epsilon = 1e-6;
 /** autoencoder.py: `GroupNorm(num_groups=32)`; a file may say otherwise as `norm_groups`. */

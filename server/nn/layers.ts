@@ -80,7 +80,8 @@ export class Layers {
     const parts = this.#parts(name);
     const [first] = parts;
     const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 0), 0);
-    return first!.dtype === 'U8' ? [rows, matrixShape(first!)[1]] : [rows, ...first!.shape.slice(1)];
+    if (!first) return [rows];
+    return first.storage === 'blocks' ? [rows, matrixShape(first)[1]] : [rows, ...first.shape.slice(1)];
   }
 
   /** A tensor in the graph's type, optionally seen in another shape. */

@@ -6,9 +6,15 @@
 import { elementCount } from '../../shared/safetensors.ts';
 import { type Float8, float8Values, isFloat8 } from '../checkpoints/float8.ts';
 import { adapterInvalid } from '../checkpoints/lora/invalid.ts';
-import { invalidFile, matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
+import {
+  invalidFile,
+  matrixShape,
+  type PlainTensor,
+  type ScaledTensor,
+  type StoredTensor,
+} from '../checkpoints/tensor.ts';
 import type { Graph } from '../graph/graph.ts';
-import type { ElementType, Value } from '../graph/value.ts';
+import { type ElementType, sizeAlong, type Value } from '../graph/value.ts';
 
 const elementType: Partial<Record<StoredTensor['dtype'], ElementType>> = {
   F32: 'float32',
@@ -30,7 +36,7 @@ const zeroPoint = 128;
 /** A tensor in the graph's type, optionally seen in another shape. */
 export function values(graph: Graph, tensor: StoredTensor, shape = tensor.shape): Value {
   const value = graph.castWeight(stored(graph, tensor, shape), graph.type);
-  if (!tensor.scale || tensor.dtype === 'U8') return value;
+  if (tensor.storage !== 'scaled') return value;
   const scales = float8Scales(graph, tensor.scale);
   const count = elementCount(scales.shape);
   if (count === 1) return graph.times(value, scales);
@@ -60,53 +66,50 @@ export function adapterValues(graph: Graph, tensor: StoredTensor, shape = tensor
 
 /** x W^T + b: [M, K] -> [M, N] */
 export function product(graph: Graph, x: Value, tensor: StoredTensor, bias: Value | undefined): Value {
-  const { dtype, shape, scale } = tensor;
-  if (dtype === 'U8') {
-    const { zeroPoints } = tensor;
+  if (tensor.storage === 'blocks') {
+    const { scale, zeroPoints } = tensor;
     const zeros = zeroPoints && (zeroPoints.dtype === 'U8' ? stored : values)(graph, zeroPoints);
-    return graph.linearBlocks(x, stored(graph, tensor), values(graph, scale!), zeros, bias);
+    return graph.linearBlocks(x, stored(graph, tensor), values(graph, scale), zeros, bias);
   }
+  const { shape } = tensor;
   const seenAs = shape.length === 4 ? matrixShape(tensor) : shape;
   const weight = graph.castWeight(stored(graph, tensor, seenAs), graph.type);
-  if (!scale) return graph.linear(x, weight, bias);
+  if (tensor.storage === 'plain') return graph.linear(x, weight, bias);
   // The outputs are fewer than the weights: [M, N] * [N] or [1]
-  const scaled = graph.times(graph.linear(x, weight, undefined), float8Scales(graph, scale));
+  const scaled = graph.times(graph.linear(x, weight, undefined), float8Scales(graph, tensor.scale));
   return bias ? graph.plus(scaled, bias) : scaled;
 }
 
 /** Rows of a table: int64 [L] -> [L, width]. Only what is taken is converted. */
 export function takenRows(graph: Graph, table: StoredTensor, indices: Value): Value {
-  if (table.zeroPoints) {
+  if (table.storage === 'blocks' && table.zeroPoints) {
     throw invalidFile(`${table.data.file} has "${table.name}" in 4 bits, but it is a table.`);
   }
-  if (isFloat8(table.dtype)) return takenFloat8(graph, table, table.dtype, indices);
+  const { dtype } = table;
+  if (table.storage !== 'blocks' && isFloat8(dtype)) return takenFloat8(graph, table, dtype, indices);
   const rows = graph.cast(graph.gather(stored(graph, table), indices), graph.type);
-  if (table.dtype !== 'U8') return rows;
+  if (table.storage !== 'blocks') return rows;
   // [L, blocks, block] - 128, times [L, blocks, 1]
-  const scales = graph.gather(values(graph, table.scale!), indices);
+  const scales = graph.gather(values(graph, table.scale), indices);
   const centred = graph.minus(rows, graph.floats([zeroPoint], []));
   const scaled = graph.times(centred, graph.reshape(scales, [...scales.shape, 1]));
-  return graph.reshape(scaled, [indices.shape[0]!, matrixShape(table)[1]]);
+  return graph.reshape(scaled, [sizeAlong(indices, 0), matrixShape(table)[1]]);
 }
 
 /** ONNX Runtime gathers no float8: so the bytes, and then the 256 values that a byte can mean. */
-function takenFloat8(
-  graph: Graph,
-  { name, shape, data, scale }: StoredTensor,
-  dtype: Float8,
-  indices: Value,
-): Value {
+function takenFloat8(graph: Graph, table: PlainTensor | ScaledTensor, dtype: Float8, indices: Value): Value {
+  const { name, shape, data } = table;
   const codes = graph.gather(graph.weight(`${name}:bytes`, 'uint8', shape, data), indices);
   const taken = graph.gather(graph.floats(float8Values(dtype)), graph.cast(codes, 'int64'));
-  if (!scale) return taken;
-  const scales = float8Scales(graph, scale);
+  if (table.storage === 'plain') return taken;
+  const scales = float8Scales(graph, table.scale);
   const isOne = elementCount(scales.shape) === 1;
-  const factors = isOne ? scales : graph.reshape(graph.gather(scales, indices), [indices.shape[0]!, 1]);
+  const factors = isOne ? scales : graph.reshape(graph.gather(scales, indices), [sizeAlong(indices, 0), 1]);
   return graph.times(taken, factors);
 }
 
 /** [1] or [rows], whatever axes the file gives them. */
-function float8Scales(graph: Graph, scale: StoredTensor): Value {
+function float8Scales(graph: Graph, scale: PlainTensor): Value {
   return values(graph, scale, [elementCount(scale.shape)]);
 }
 

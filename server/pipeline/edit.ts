@@ -30,7 +30,11 @@ export async function runEdit(
   hooks: EditHooks,
   earlier?: StageTimings,
 ): Promise<StageTimings | undefined> {
-  const installed = { ...networks.spec, adapters: await networks.listAdapters() };
+  const installed = {
+    ...networks.spec,
+    adapters: await networks.listAdapters(),
+    adapterDefaults: await networks.adapterDefaults(),
+  };
   const edit = resolveEdit(input.request, sizesOf(input), installed);
   const adapterNotes = await networks.openAdapters(edit.adapters.map(({ name }) => name));
   const progress = new Progress(networks, edit, input, hooks, earlier);

@@ -10,7 +10,7 @@ import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { layOutUnits, type UnitLayout } from '../../shared/units.ts';
-import type { AdapterScale, ModelSpec } from '../models/networks.ts';
+import type { AdapterDefaults, AdapterScale, ModelSpec } from '../models/networks.ts';
 import { promptOf } from './prompt.ts';
 
 /** What came with a request. */
@@ -25,6 +25,8 @@ export interface LayerSizes {
 /** A model, and the adapters that are installed for it. */
 export type InstalledModel = Pick<ModelSpec, 'id' | 'family' | 'maxSequence' | 'fittingSequence'> & {
   readonly adapters: readonly string[];
+  /** By name, steps and guidance that some of them were made for. */
+  readonly adapterDefaults?: Readonly<Record<string, AdapterDefaults>>;
 };
 
 /** Every value of an edit. Nothing below reads the request again. */
@@ -56,10 +58,10 @@ export interface EditSettings {
 }
 
 /**
- * Where a value comes from: the request, the layers that came with it, what the task or the model wants, what the device's memory
- * allows, or the protocol's default.
+ * Where a value comes from: the request, the layers that came with it, what the task, the model or an adapter wants, what the device's
+ * memory allows, or the protocol's default.
  */
-export type Source = 'asked' | 'layers' | 'task' | 'model' | 'device' | 'default';
+export type Source = 'asked' | 'layers' | 'task' | 'model' | 'adapter' | 'device' | 'default';
 
 /** Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's pixels. */
 export interface EditPlacement {
@@ -89,6 +91,7 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
     references: layers.references.length,
   });
   const adapters = or(request.adapters, chooseAdapters(task, model), 'task');
+  const wanted = wantedByAdapters(adapters.value, model);
   const convention = conventionOf(model, adapters.value);
   const prompt = promptOf(request.instruction, convention, model.id, layers.references.length);
   const { repaintingScale } = convention.tasks[task];
@@ -97,8 +100,16 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
     task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
     prompt: { value: prompt.text, source: prompt.text === request.instruction ? 'asked' : 'model' },
     adapters,
-    steps: or(request.steps, convention.steps, 'model'),
-    guidance: or(request.guidance, convention.guidance, 'model'),
+    steps: or(
+      request.steps,
+      wanted.steps ?? convention.steps,
+      wanted.steps === undefined ? 'model' : 'adapter',
+    ),
+    guidance: or(
+      request.guidance,
+      wanted.guidance ?? convention.guidance,
+      wanted.guidance === undefined ? 'model' : 'adapter',
+    ),
     repaintingScale: or(request.repaintingScale, repaintingScale, 'task'),
     keepPixels: or(request.keepPixels, convention.keepPixels, 'model'),
     padding: { value: convention.padding, source: 'model' },
@@ -113,7 +124,12 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
   const settings = valuesOf(settled);
   const sources = sourcesOf(settled);
   const placement = placeEdit(request, layers, settings);
-  const notes = [...modelNotes(settings, model), ...prompt.notes, ...sizeNotes(placement)];
+  const notes = [
+    ...modelNotes(settings, model),
+    ...adapterNotes(settings, sources),
+    ...prompt.notes,
+    ...sizeNotes(placement),
+  ];
   return { ...settings, sources, ...placement, notes };
 }
 
@@ -147,6 +163,23 @@ function modelNotes({ task, adapters }: EditSettings, model: InstalledModel): st
       ? `its adapter${trained.length > 1 ? 's' : ''} ${trained.map((name) => `“${name}”`).join(' and ')} ${trained.length > 1 ? 'were' : 'was'}`
       : '“ace-plus-fft” was';
   return [`“${model.id}” was not trained for the task "${task}" as it runs here; ${better}.`];
+}
+
+/** What the first of the adapters wants that wants anything. */
+function wantedByAdapters(
+  adapters: readonly AdapterScale[],
+  { adapterDefaults = {} }: InstalledModel,
+): AdapterDefaults {
+  const own = adapters.filter(({ scale }) => scale !== 0).map(({ name }) => adapterDefaults[name]);
+  return own.find((defaults) => defaults !== undefined) ?? {};
+}
+
+function adapterNotes({ steps, guidance }: EditSettings, sources: ResolvedEdit['sources']): string[] {
+  const parts = [
+    sources.steps === 'adapter' && `${steps} steps`,
+    sources.guidance === 'adapter' && `guidance ${guidance}`,
+  ].filter(Boolean);
+  return parts.length === 0 ? [] : [`An adapter sets ${parts.join(' and ')}.`];
 }
 
 /** How many layers an edit makes; they are told of before a model is loaded that settles the rest. */

@@ -11,22 +11,24 @@ export async function dequantize(
   tensor: StoredTensor,
   read: (tensor: StoredTensor) => Promise<Uint8Array>,
 ): Promise<Float32Array> {
-  const { dtype, scale, zeroPoints } = tensor;
-  if (isBlockType(dtype))
-    throw new Error(`"${tensor.name}" is ${dtype}, which is written in another form first`);
-  const numbers = async (of: StoredTensor) =>
-    Float32Array.from(asNumbers(await read(of), of.dtype as typeof dtype));
+  const numbers = async (of: StoredTensor) => {
+    const { dtype } = of;
+    if (isBlockType(dtype))
+      throw new Error(`"${of.name}" is ${dtype}, which is written in another form first`);
+    return Float32Array.from(asNumbers(await read(of), dtype));
+  };
   const [rows, columns] = matrixShape(tensor);
-  if (dtype !== 'U8') {
+  if (tensor.storage !== 'blocks') {
     const values = await numbers(tensor);
-    if (!scale) return values;
-    const scales = await numbers(scale);
+    if (tensor.storage === 'plain') return values;
+    const scales = await numbers(tensor.scale);
     return values.map(
       (value, i) => value * (scales.length === 1 ? scales[0]! : scales[Math.floor(i / columns)]!),
     );
   }
+  const { scale, zeroPoints } = tensor;
   const codes = await read(tensor);
-  const scales = await numbers(scale!);
+  const scales = await numbers(scale);
   const blocks = scales.length / rows;
   const block = columns / blocks;
   const zeroOf = zeroPoints ? await zeroPointOf(zeroPoints, blocks, read, numbers) : () => zeroPoint8;

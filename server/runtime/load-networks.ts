@@ -1,13 +1,11 @@
-import path from 'node:path';
 import type { Provider } from '../../shared/protocol/provider.ts';
-import { findAdapter, listAdapters, type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
-import type { NetworkName } from '../checkpoints/bundle.ts';
-import { requireAllUsed } from '../checkpoints/unused.ts';
-import { invalidFile, WeightsFile } from '../checkpoints/weights-file.ts';
+import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
+import { findAdapter, listAdapters, type ModelEntry } from '../catalogue/catalogue.ts';
+import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
-import { buildCLIP, checkCLIP } from '../models/clip.ts';
-import { buildFlux, type FluxSizes, fluxSizes, operationsOf } from '../models/flux.ts';
+import { buildCLIP } from '../models/clip.ts';
+import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
 import {
   inChannels,
   type Latent,
@@ -15,19 +13,19 @@ import {
   type PlanarImage,
   type PromptEmbeddings,
 } from '../models/networks.ts';
-import { buildT5, checkT5 } from '../models/t5.ts';
-import { authorsTokens, defaultLength, openTokenizer } from '../models/tokenizers.ts';
-import { buildVAEDecoder, buildVAEEncoder, latentChannels } from '../models/vae.ts';
+import { buildT5 } from '../models/t5.ts';
+import { defaultLength } from '../models/tokenizers.ts';
+import { buildVAEDecoder } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
-import { computedFile } from '../quantize/quantized-cache.ts';
 import { type AdaptersInUse, adapterStore } from './adapters.ts';
 import { gpuWeights } from './cuda-memory.ts';
 import { requireFinite } from './finite-results.ts';
 import { LRUCache } from './lru-cache.ts';
 import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
+import { openModel, openWeights } from './open-model.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
-import { latentFactor, openVAE } from './vae-tiles.ts';
+import { openVAE } from './vae-tiles.ts';
 
 /** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
@@ -50,39 +48,9 @@ export async function loadNetworks(
   model: ModelEntry,
   { provider, attention = 'fused', transformer: precision = { ...float32, attention }, plan }: LoadOptions,
 ): Promise<Networks> {
-  const { transformer: fluxFile, t5, clip, vae: vaeFile } = await openWeights(model);
-  const sizes = built(fluxFile, () => fluxSizes(fluxFile));
-  const { t5: t5Tokenizer, clip: clipTokenizer } = await openTokenizers(model, sizes);
-
-  // Each graph once, so that a file which is incomplete or made for something else is refused before anything large is loaded.
-  checked(
-    'transformer',
-    fluxFile,
-    built(fluxFile, () => buildFlux(fluxFile, 1, 1)),
-  );
-  built(t5, () => checkT5(t5, t5Tokenizer.vocabulary));
-  built(clip, () => checkCLIP(clip, clipTokenizer.vocabulary));
-  const t5Model = gives(
-    [t5Tokenizer.length, sizes.contextSize],
-    `"txt_in.weight" of ${fluxFile.file}`,
-    t5,
-    () => buildT5(t5, t5Tokenizer.length),
-  );
-  checked('t5', t5, t5Model);
-  const clipModel = gives(
-    [1, sizes.pooledSize],
-    `"vector_in.in_layer.weight" of ${fluxFile.file}`,
-    clip,
-    () => buildCLIP(clip, clipTokenizer.length),
-  );
-  checked('clip', clip, clipModel);
-  // Neither side is 1, which would fit any other.
-  const [height, width] = [2 * latentFactor, 3 * latentFactor];
-  const factor = `the factor ${latentFactor}`;
-  const channels = built(vaeFile, () => latentChannels(vaeFile));
-  const encoder = gives([1, channels, 2, 3], factor, vaeFile, () => buildVAEEncoder(vaeFile, height, width));
-  const decoder = gives([1, 3, height, width], factor, vaeFile, () => buildVAEDecoder(vaeFile, 2, 3));
-  checked('vae', vaeFile, encoder, decoder);
+  const { files, sizes, tokenizers } = await openModel(model);
+  const { transformer: fluxFile, t5, clip, vae: vaeFile } = files;
+  const { t5: t5Tokenizer, clip: clipTokenizer } = tokenizers;
 
   const optionsFor = (file: WeightsFile) => ({ provider, copiesWeights: file.bytes <= copiedBytes });
   const capacityFor = (file: WeightsFile) => (file.bytes <= copiedBytes ? 3 : 1);
@@ -165,6 +133,7 @@ export async function loadNetworks(
       return image;
     },
     listAdapters: () => listAdapters(model),
+    adapterDefaults: () => adapterDefaults(model),
     openAdapters: async (names) => {
       const opened = await Promise.all(names.map(adapters.open));
       return opened.flatMap(({ notes }) => notes);
@@ -184,37 +153,9 @@ export async function loadNetworks(
   };
 }
 
-/** @throws CodedError `model-missing`, `model-file-invalid` */
-export async function openTokenizers({ folder }: ModelEntry, { inChannels }: FluxSizes) {
-  const at = (name: keyof typeof modelFiles) => path.join(folder, modelFiles[name]);
-  return {
-    t5: await openTokenizer(
-      at('t5Tokenizer'),
-      at('t5TokenizerConfig'),
-      defaultLength.t5,
-      authorsTokens(inChannels),
-    ),
-    clip: await openTokenizer(at('clipTokenizer'), at('clipTokenizerConfig'), defaultLength.clip),
-  };
-}
-
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
-}
-
-/** @throws CodedError `model-missing`, `model-file-invalid` */
-export async function openWeights(model: ModelEntry) {
-  const at = (name: keyof typeof modelFiles) => path.join(model.folder, modelFiles[name]);
-  return {
-    transformer: await WeightsFile.open(
-      model.quantized?.transformer ?? (await computedFile(at('transformer'))),
-      'transformer',
-    ),
-    t5: await WeightsFile.open(model.quantized?.t5 ?? at('t5'), 't5'),
-    clip: await WeightsFile.open(at('clip'), 'clip'),
-    vae: await WeightsFile.open(at('vae'), 'vae'),
-  };
 }
 
 /**
@@ -239,23 +180,4 @@ export async function measureModel(
     },
     sizes: { hiddenSize, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
   };
-}
-
-/** A tensor that no graph of a network takes means that the file is another network. */
-function checked(network: NetworkName, file: WeightsFile, ...models: readonly Model[]): void {
-  requireAllUsed(
-    file,
-    network,
-    models.flatMap(({ weights }) => weights),
-  );
-}
-
-/** What a network gives has to be what the others take. */
-function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): Model {
-  const model = built(file, build);
-  const { name = '', shape = [] } = model.outputs[0] ?? {};
-  if (shape.join() === wanted.join()) return model;
-  throw invalidFile(
-    `${file.file} gives "${name}" as [${shape.join(', ')}], but ${wantedBy} wants [${wanted.join(', ')}].`,
-  );
 }

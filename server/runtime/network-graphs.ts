@@ -5,10 +5,9 @@ import { openLength } from '../graph/value.ts';
 import { buildCLIP } from '../models/clip.ts';
 import { buildFlux, fluxSizes } from '../models/flux.ts';
 import { buildT5 } from '../models/t5.ts';
-import { buildVAEDecoder, buildVAEEncoder } from '../models/vae.ts';
+import { buildVAEDecoder, buildVAEEncoder, latentFactor } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
-import { openTokenizers, openWeights } from './load-networks.ts';
-import { latentFactor } from './vae-tiles.ts';
+import { openTokenizers, openWeights } from './open-model.ts';
 
 /** Of the picture that the VAE's graphs are built for, in pixels. */
 const side = 512;

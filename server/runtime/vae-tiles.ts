@@ -17,6 +17,7 @@ import {
   buildVAEEncoderMiddle,
   epsilon,
   latentChannels,
+  latentFactor,
   normGroups,
   type Stage,
   stageReach,
@@ -26,9 +27,6 @@ import {
 import type { SessionOptions } from './session.ts';
 import { Session } from './session.ts';
 import { SessionCache } from './session-cache.ts';
-
-/** The autoencoder's factor from pixels to latents. */
-export const latentFactor = 8;
 
 /** A tile's side in pixels of the latent; pictures up to this area are not cut: 1024 x 1024, what FLUX was trained on. */
 const defaultSide = 128;

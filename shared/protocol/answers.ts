@@ -25,6 +25,8 @@ export const healthSchema = v.object({
   /** A client understands one number of it and no other. */
   protocol: v.number(),
   engine: v.fallback(engineStatusSchema, { state: 'stopped', provider: null, model: null }),
+  /** That it knows the token of whoever asked, by `proofOf`; absent where it does not, or was not asked. */
+  proof: v.exactOptional(v.string()),
 });
 export type Health = Immutable<v.InferOutput<typeof healthSchema>>;
 
@@ -38,6 +40,8 @@ export const modelSchema = v.object({
   defaultContext: v.number(),
   defaultSteps: v.number(),
   defaultGuidance: v.number(),
+  /** Whether `{image1}` and so on are names of its own; otherwise an instruction describes what should be seen. */
+  namesReferences: v.boolean(),
   /** Names of the adapters beside it. */
   adapters: v.array(v.string()),
 });
@@ -103,6 +107,33 @@ export const historySchema = v.object({
   next: v.nullable(v.string()),
 });
 export type History = Immutable<v.InferOutput<typeof historySchema>>;
+
+/** `GET /v1/queue`: what runs and waits, in order. */
+export const queueSchema = v.object({ edits: v.array(editSummarySchema) });
+export type Queue = Immutable<v.InferOutput<typeof queueSchema>>;
+
+/** `DELETE /v1/queue` */
+export const cancelledAllSchema = v.object({
+  /** Ids of edits. */
+  cancelled: v.array(v.string()),
+});
+export type CancelledAll = Immutable<v.InferOutput<typeof cancelledAllSchema>>;
+
+/** `GET /v1/pairings` */
+export const openPairingsSchema = v.object({
+  pairings: v.array(
+    v.object({
+      /** Who asks, such as "Figma". */
+      asker: v.string(),
+      code: v.string(),
+      /** ISO 8601. */
+      asked: v.string(),
+      /** For which the code is still good. */
+      seconds: v.number(),
+    }),
+  ),
+});
+export type OpenPairings = Immutable<v.InferOutput<typeof openPairingsSchema>>;
 
 /** `POST /v1/pairings`: the companion now shows six digits for so many seconds. */
 export const pairingSchema = v.object({ id: v.string(), seconds: v.number() });

@@ -110,7 +110,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
   });
 
   test('where the key store fails it is paired until it closes, and says so once', async () => {
-    await open({ secureStorageFails: true }, { token: undefined });
+    await open({ secureStorageFails: true }, { token: undefined, laterTokens: [companion.token] });
     const { page } = panel!;
     await page.getByText('not paired yet').waitFor();
     await page.getByLabel('Code or token').fill(companion.token);

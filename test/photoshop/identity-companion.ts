@@ -5,6 +5,7 @@ import { maskBounds } from '../../shared/mask.ts';
 import type { Accepted, Health, History, Models, Poll } from '../../shared/protocol/answers.ts';
 import type { EditEvent } from '../../shared/protocol/events.ts';
 import type { Problem } from '../../shared/protocol/problem.ts';
+import { proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 import {
   asU16,
@@ -13,6 +14,9 @@ import {
   decodeContainer,
   encodeContainer,
 } from '../../shared/safetensors.ts';
+
+/** Of a panel that is to be connected; what it sends is not looked at. */
+export const anyToken = 'any';
 
 /**
  * Speaks the companion's protocol and gives every picture back as it came, under its mask: what a host changes on the
@@ -51,7 +55,9 @@ export class IdentityCompanion {
     };
     if (url.pathname === '/v1/health') {
       const { name, version, protocol } = manifest;
-      return json(200, { name, version, protocol, engine: { state: 'idle', provider: null, model: null } });
+      const proof = proofOf(tokenKey(anyToken), url.searchParams.get('nonce') ?? '', Number(url.port));
+      const engine = { state: 'idle', provider: null, model: null } as const;
+      return json(200, { name, version, protocol, engine, proof });
     }
     const id = url.pathname.split('/')[3];
     if (url.pathname === '/v1/models') return json(200, { models: [] });

@@ -6,6 +6,8 @@ import { build } from 'esbuild';
 import type { Browser, Page, Route } from 'playwright-core';
 import source from '../../manifest.json' with { type: 'json' };
 import { projectRoot } from '../../server/disk/paths.ts';
+import type { Health } from '../../shared/protocol/answers.ts';
+import { proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import type { Controls, SimulatedOptions } from './simulator/index.ts';
 
 export const builtPanel = path.join(projectRoot, 'dist/photoshop');
@@ -68,6 +70,8 @@ export interface PanelOptions {
   /** Where the companion really listens; the panel asks the first port of the manifest. Undefined: nowhere. */
   readonly companion: () => string | undefined;
   readonly token?: string | undefined;
+  /** Tokens that are typed in later on. */
+  readonly laterTokens?: readonly string[];
   readonly width?: number;
   readonly height?: number;
   readonly scheme?: 'light' | 'dark';
@@ -80,7 +84,15 @@ export interface PanelOptions {
  * companion really is, under both names of this machine, and those to the others fail as closed ports do.
  */
 export async function openPanel(browser: Browser, options: PanelOptions): Promise<SimulatedPanel> {
-  const { companion, token, width = 300, height = 660, scheme = 'dark', simulated = {} } = options;
+  const {
+    companion,
+    token,
+    laterTokens = [],
+    width = 300,
+    height = 660,
+    scheme = 'dark',
+    simulated = {},
+  } = options;
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme });
   const page = await context.newPage();
   const faults: string[] = [];
@@ -90,6 +102,7 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
   if (token) {
     await page.addInitScript((given) => sessionStorage.setItem('secure.acepp.token', given), token);
   }
+  const tokens = new Set([...laterTokens, ...(token ? [token] : [])]);
   const answering = ['localhost', '127.0.0.1'].map((name) => `http://${name}:${source.ports[0]}`);
   await page.route(/^http:/, async (route) => {
     const request = route.request();
@@ -107,7 +120,12 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
         timeout: 0,
       });
       const allowed = { ...response.headers(), 'access-control-allow-origin': '*' };
-      await route.fulfill({ response, headers: allowed });
+      if (asked.pathname.startsWith('/v1/pairings/') && response.ok()) {
+        tokens.add((await response.json()).token);
+      }
+      const isProof = asked.pathname === '/v1/health' && asked.searchParams.has('nonce');
+      const json = isProof ? proofPassedOn(await response.json(), asked, new URL(origin), tokens) : undefined;
+      await route.fulfill({ response, headers: allowed, ...(json && { json }) });
     } catch {
       // The companion is gone, or the page.
       await route.abort('connectionrefused').catch(() => undefined);
@@ -129,4 +147,17 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
       )) as SimulatedPanel['photoshop'],
     close: () => context.close(),
   };
+}
+
+/**
+ * A companion's proof is good for its own port, so that nobody can pass it on; these tests do pass it on, and know the tokens
+ * with which it is made for the port that the panel asked. One that is wrong stays wrong.
+ */
+function proofPassedOn(health: Health, asked: URL, real: URL, tokens: ReadonlySet<string>): Health {
+  const nonce = asked.searchParams.get('nonce') ?? '';
+  for (const key of [...tokens].map(tokenKey)) {
+    if (health.proof !== proofOf(key, nonce, Number(real.port))) continue;
+    return { ...health, proof: proofOf(key, nonce, Number(asked.port)) };
+  }
+  return health;
 }

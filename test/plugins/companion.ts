@@ -12,6 +12,7 @@ import type {
 } from '../../shared/protocol/answers.ts';
 import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
 import type { Problem } from '../../shared/protocol/problem.ts';
+import { keyId, proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import { type Container, decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 
 export const token = 'the-right-token';
@@ -28,6 +29,7 @@ export class ScriptedCompanion {
       defaultContext: 0.25,
       defaultSteps: 12,
       defaultGuidance: 4,
+      namesReferences: true,
       adapters: [],
     },
   ];
@@ -80,7 +82,13 @@ export class ScriptedCompanion {
       return;
     }
     if (url.pathname === '/v1/health') {
-      return json(200, { ...this.health, engine: { state: 'idle', provider: null, model: null } });
+      const { nonce, key } = Object.fromEntries(url.searchParams);
+      const isAsked = nonce !== undefined && key === keyId(tokenKey(token));
+      return json(200, {
+        ...this.health,
+        engine: { state: 'idle', provider: null, model: null },
+        ...(isAsked && { proof: proofOf(tokenKey(token), nonce, this.port) }),
+      });
     }
     if (request.headers.authorization !== `Bearer ${token}`) {
       const code = request.headers.authorization ? 'token-wrong' : 'token-missing';

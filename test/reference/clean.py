@@ -29,7 +29,7 @@ def write(lines, seed):
     texts = []
     while len(texts) < TEXTS:
         text = r.choice(("", " ")).join(r.choice(PIECES) for _ in range(r.randint(1, 9)))
-        if ftfy.fix_encoding(text) == text:
+        if ftfy.fix_text(text) == ftfy.fix_text(text, fix_encoding=False):
             texts.append(text)
     pairs = [[text, cleaned(text)] for text in texts]
     (lines.folder / "cleaned.json").write_text(json.dumps(pairs, ensure_ascii=True, indent=0) + "\n")

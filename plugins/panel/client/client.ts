@@ -20,6 +20,7 @@ import {
 } from '../../../shared/protocol/answers.ts';
 import type { PairingCode } from '../../../shared/protocol/pairing-code.ts';
 import { type Problem, problemSchema } from '../../../shared/protocol/problem.ts';
+import { keyId, proofOf, tokenKey } from '../../../shared/protocol/proof.ts';
 import { readResult } from '../../../shared/protocol/result-container.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
 import type { PastEdit, Pixels } from '../host.ts';
@@ -32,7 +33,7 @@ export interface EditLayer {
 export interface Client {
   /** Where it asks, without a slash at the end. */
   readonly url: string;
-  /** Needs no token. */
+  /** Sends no token, but asks for the proof that whatever listens there knows it. */
   health(): Promise<Health>;
   /** @throws CodedError `token-missing` or `token-wrong` */
   models(): Promise<readonly ModelInfo[]>;
@@ -55,8 +56,12 @@ const secondsToAnswer = 15;
 const secondsToSayHealth = 4;
 const secondsToUpload = 300;
 
+/** A proof counts for so long: a companion can end between two requests, and another program take its port. */
+const millisecondsOfProof = 2000;
+
 /**
- * The companion's protocol. Every method rejects with a CodedError: the companion's own problem, `companion-gone` where
+ * The companion's protocol. The token goes to nobody who hasn't proved a moment ago that he knows it, and after a lost
+ * connection he has to prove it again. Every method rejects with a CodedError: the companion's own problem, `companion-gone` where
  * nothing answers, or `message-invalid` for an answer that is not in the form of the protocol.
  * @param url where the companion listens, without a slash at the end
  */
@@ -70,24 +75,50 @@ export function createClient(url: string, token: string | undefined): Client {
     maxBodyLength: Number.POSITIVE_INFINITY,
     maxContentLength: Number.POSITIVE_INFINITY,
     timeout: secondsToAnswer * 1000,
-    ...(token === undefined ? {} : { headers: { Authorization: `Bearer ${token}` } }),
   });
-  const ask = async <S extends v.GenericSchema>(schema: S, request: AxiosRequestConfig) => {
-    const answer = await send(http, url, request);
-    return parseMessage(
-      schema,
-      answer,
-      `The answer to ${(request.method ?? 'get').toUpperCase()} ${request.url}`,
-    );
+  const key = token === undefined ? undefined : tokenKey(token);
+  let provenAt = Number.NEGATIVE_INFINITY;
+
+  /** For what needs no token. */
+  const askOpenly = async <S extends v.GenericSchema>(schema: S, request: AxiosRequestConfig) =>
+    parse(schema, request, await send(http, url, request));
+
+  async function health(): Promise<Health> {
+    const nonce = newNonce();
+    const answer = await askOpenly(healthSchema, {
+      url: '/v1/health',
+      timeout: secondsToSayHealth * 1000,
+      params: key === undefined ? {} : { nonce, key: keyId(key) },
+    });
+    const isProven = key !== undefined && answer.proof === proofOf(key, nonce, portOf(url));
+    provenAt = isProven ? performance.now() : Number.NEGATIVE_INFINITY;
+    return answer;
+  }
+
+  const isProven = () => performance.now() - provenAt < millisecondsOfProof;
+
+  const sendWithToken = async (request: AxiosRequestConfig): Promise<unknown> => {
+    if (token === undefined) return send(http, url, request);
+    if (!isProven()) await health();
+    if (!isProven()) throw unproven(url);
+    try {
+      const headers = { ...request.headers, Authorization: `Bearer ${token}` };
+      return await send(http, url, { ...request, headers });
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'companion-gone') provenAt = Number.NEGATIVE_INFINITY;
+      throw error;
+    }
   };
+  const ask = async <S extends v.GenericSchema>(schema: S, request: AxiosRequestConfig) =>
+    parse(schema, request, await sendWithToken(request));
 
   return {
     url,
-    health: () => ask(healthSchema, { url: '/v1/health', timeout: secondsToSayHealth * 1000 }),
+    health,
     models: async () => (await ask(modelsSchema, { url: '/v1/models' })).models,
-    startPairing: () => ask(pairingSchema, { method: 'post', url: '/v1/pairings' }),
+    startPairing: () => askOpenly(pairingSchema, { method: 'post', url: '/v1/pairings' }),
     finishPairing: async (id, code) => {
-      const paired = await ask(pairedSchema, {
+      const paired = await askOpenly(pairedSchema, {
         method: 'put',
         url: `/v1/pairings/${id}`,
         data: JSON.stringify({ code } satisfies PairingCode),
@@ -111,7 +142,7 @@ export function createClient(url: string, token: string | undefined): Client {
         timeout: (wait + secondsToAnswer) * 1000,
       }),
     result: async (id, variant) => {
-      const bytes = await send(http, url, {
+      const bytes = await sendWithToken({
         url: `/v1/edits/${id}/result`,
         params: { variant },
         responseType: 'arraybuffer',
@@ -136,6 +167,32 @@ export function createClient(url: string, token: string | undefined): Client {
       return undefined;
     },
   };
+}
+
+function parse<S extends v.GenericSchema>(
+  schema: S,
+  { method = 'get', url }: AxiosRequestConfig,
+  answer: unknown,
+) {
+  return parseMessage(schema, answer, `The answer to ${method.toUpperCase()} ${url}`);
+}
+
+/** 16 random bytes in hexadecimal. */
+function newNonce(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port || 80);
+}
+
+function unproven(url: string): CodedError {
+  return new CodedError('token-wrong', {
+    detail: `What answers at ${url} does not prove that it knows this panel’s token, so the token was not sent.`,
+    remedy:
+      'If the companion is of an earlier version, update it. Else pair this panel again, or open the link that the companion printed.',
+  });
 }
 
 async function send(http: AxiosInstance, url: string, request: AxiosRequestConfig): Promise<unknown> {

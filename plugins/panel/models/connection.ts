@@ -25,19 +25,50 @@ export function createConnection({
   companions,
   storage,
   explainSilence,
-}: Pick<Host, 'companions' | 'storage' | 'explainSilence'>) {
+  offeredToken,
+}: Pick<Host, 'companions' | 'storage' | 'explainSilence'> & {
+  /** From a link that anybody may have made: it is kept once a companion has accepted it. */
+  readonly offeredToken?: string | undefined;
+}) {
   const state = signal<ConnectionState>({ kind: 'connecting' });
   /** Why the token is kept only until the panel closes, once that is so; empty otherwise. */
   const notice = signal('');
-  let token: string | undefined;
-  let client = createClient(companions[0]!, token);
+  let kept: string | undefined;
+  let offered = offeredToken;
+  /** Why the token that was offered last was not accepted. */
+  let refusal: CodedError | undefined;
+  let client = createClient(companions[0]!, undefined);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let retry = shortestRetry;
   let stopped = false;
 
-  /** Looks at every address, first at the one that answered before; the best answer counts. */
+  /** With the token that is offered, if there is one, and else with the one that was kept. */
   async function look(): Promise<ConnectionState> {
-    token ??= (await storage.get(tokenKey).catch(() => undefined)) || undefined;
+    kept ??= (await storage.get(tokenKey).catch(() => undefined)) || undefined;
+    const given = offered;
+    if (given === undefined) return lookWith(kept);
+    const found = await lookWith(given);
+    if (found.kind === 'gone') return found;
+    if (offered === given) offered = undefined;
+    if (found.kind === 'refused') refusal = found.error;
+    if (found.kind !== 'connected') return kept === undefined ? found : lookWith(kept);
+    await keep(given);
+    return found;
+  }
+
+  async function keep(token: string): Promise<void> {
+    kept = token;
+    try {
+      await storage.set(tokenKey, token);
+    } catch (thrown) {
+      // The system's key store can fail (a locked keychain, a profile that moved): the token serves without it.
+      const why = thrown instanceof Error ? thrown.message : String(thrown);
+      notice.value = `The token could not be stored (${why}), so this panel stays paired only until it closes.`;
+    }
+  }
+
+  /** Looks at every address, first at the one that answered before; the best answer counts. */
+  async function lookWith(token: string | undefined): Promise<ConnectionState> {
     let best: ConnectionState | undefined;
     const denials: CodedError[] = [];
     for (const address of [client.url, ...companions.filter((other) => other !== client.url)]) {
@@ -86,20 +117,25 @@ export function createConnection({
       };
     },
 
-    /** Takes a token, from a pairing or typed in, keeps it and connects with it. */
+    /**
+     * Connects with a token, from a pairing or typed in, and keeps it once it was accepted.
+     * @throws CodedError `token-wrong` where the companion does not know it; the one before is then used on
+     */
     async useToken(given: string): Promise<void> {
-      token = given;
-      try {
-        await storage.set(tokenKey, given);
-      } catch (thrown) {
-        // The system's key store can fail (a locked keychain, a profile that moved): the token serves without it.
-        const why = thrown instanceof Error ? thrown.message : String(thrown);
-        notice.value = `The token could not be stored (${why}), so this panel stays paired only until it closes.`;
-      }
+      offered = given;
+      refusal = undefined;
       state.value = { kind: 'connecting' };
       await check();
+      if (kept !== given && offered !== given) throw refusal ?? notAccepted();
     },
   };
+}
+
+function notAccepted(): CodedError {
+  return new CodedError('token-wrong', {
+    detail: 'The companion does not know this token.',
+    remedy: 'Copy the link that the companion printed once more, or ask for a code.',
+  });
 }
 
 export type Connection = ReturnType<typeof createConnection>;

@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { CodedError } from '../../../shared/errors.ts';
 import { bytesPerElement, maxHeaderBytes } from '../../../shared/safetensors.ts';
 import { readAt } from '../../disk/read-range.ts';
-import type { StoredTensor, StoredTensors } from '../tensor.ts';
+import type { PlainTensor, StoredTensors } from '../tensor.ts';
 import { type BlockType, blockLayoutOf, blockLayouts, isBlockType } from './ggml-blocks.ts';
 
 /** `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes none. */
@@ -106,7 +106,7 @@ export async function readGGUF(handle: FileHandle, size: number, file: string): 
   const infos: TensorInfo[] = [];
   for (let i = 0; i < tensorCount; i++) infos.push(await readInfo(header));
   const begin = Math.ceil(header.position / alignment) * alignment;
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, PlainTensor>();
   for (const info of infos) {
     const tensor = located(info, { file, begin, size, alignment, header });
     if (tensors.has(tensor.name)) throw header.damaged(`it has two tensors "${tensor.name}"`);
@@ -180,7 +180,7 @@ interface TensorPlace {
   readonly header: Header;
 }
 
-function located(info: TensorInfo, { file, begin, size, alignment, header }: TensorPlace): StoredTensor {
+function located(info: TensorInfo, { file, begin, size, alignment, header }: TensorPlace): PlainTensor {
   const { name, shape, type, offset } = info;
   const dtype = readTypes[type];
   if (dtype === undefined) throw ofOtherType(file, name, type);
@@ -205,7 +205,7 @@ function located(info: TensorInfo, { file, begin, size, alignment, header }: Ten
     );
   }
   const plain = name.startsWith(partPrefix) ? name.slice(partPrefix.length) : name;
-  return { name: plain, dtype, shape, data: { file, offset: begin + offset, length } };
+  return { storage: 'plain', name: plain, dtype, shape, data: { file, offset: begin + offset, length } };
 }
 
 /** Reads a header from its start on, a window of the file at a time. */

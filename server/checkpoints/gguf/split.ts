@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../../shared/errors.ts';
-import type { StoredTensor, StoredTensors } from '../tensor.ts';
+import type { PlainTensor, StoredTensors } from '../tensor.ts';
 import type { GGUFHeader } from './gguf.ts';
 
 const partName = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
@@ -35,7 +35,7 @@ export async function joinSplit(
   if (missing.length > 0) {
     throw refused(`${file} is part ${part + 1} of ${parts} of a GGUF file; missing: ${missing.join(', ')}.`);
   }
-  const tensors = new Map<string, StoredTensor>();
+  const tensors = new Map<string, PlainTensor>();
   let bytes = 0;
   for (const [i, place] of places.entries()) {
     const header = await read(place);

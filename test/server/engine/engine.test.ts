@@ -65,6 +65,20 @@ describe('the engine', () => {
     expect(engine.pid).not.toBe(pid);
   });
 
+  it('that cannot load ONNX Runtime gives the loader’s reason, and no stack trace', async () => {
+    const foreign = await mkdtemp(path.join(tmpdir(), 'acepp-foreign-'));
+    folders.push(foreign);
+    await writeFile(path.join(foreign, 'libonnxruntime.so.1'), 'not a library');
+    vi.stubEnv('LD_LIBRARY_PATH', foreign);
+    const failed = run(newEngine('cpu').engine, quick);
+    await expect(failed).rejects.toMatchObject({
+      code: 'provider-unavailable',
+      detail: `ONNX Runtime cannot be loaded: ${path.join(foreign, 'libonnxruntime.so.1')}: file too short.`,
+      remedy: expect.stringContaining('LD_LIBRARY_PATH'),
+    });
+    vi.unstubAllEnvs();
+  });
+
   it('tells the time left from the start, once an edit has shown how fast it computes here', async () => {
     await rm(path.join(home, 'paces.json'), { force: true });
     const begun = async () => {

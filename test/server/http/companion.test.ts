@@ -268,12 +268,19 @@ describe('a running companion', () => {
 
   it('names what can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
-    const flux = { maxSequence: 4096, defaultSteps: 28, defaultGuidance: 50, defaultContext: 0.5 };
+    const flux = {
+      maxSequence: 4096,
+      defaultSteps: 50,
+      defaultGuidance: 30,
+      defaultContext: 0.5,
+      namesReferences: false,
+    };
     expect(models).toContainEqual({ id: 'tiny', title: 'tiny', ...flux, adapters: [] });
     expect(models[0]).toMatchObject({
       id: 'pocket',
       defaultSteps: 12,
       defaultGuidance: 4,
+      namesReferences: true,
       defaultContext: 0.25,
     });
   });

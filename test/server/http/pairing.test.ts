@@ -1,81 +1,109 @@
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Pairings } from '../../../server/http/pairing.ts';
+import { tokenKey } from '../../../shared/protocol/proof.ts';
 import { RunningCompanion } from './running-companion.ts';
 
 describe('pairing', () => {
-  const token = 'the-token';
+  const photoshop = { name: 'Photoshop', key: 'a' };
+  const page = { name: 'A web page', key: 'b' };
   function open() {
     const shown: string[] = [];
+    const names: string[] = [];
     const clock = { now: 0 };
-    const pairings = new Pairings({ token, show: (code) => shown.push(code), now: () => clock.now });
-    return { pairings, shown, clock };
+    const pairings = new Pairings({
+      issue: async (name) => `the token of ${name}`,
+      show: (name, code) => {
+        names.push(name);
+        shown.push(code);
+      },
+      now: () => clock.now,
+    });
+    const finish = (id: string, digits: string, asker = photoshop) =>
+      pairings.finish(id, digits, asker).catch((error) => error.code as string);
+    const start = (asker = photoshop) => {
+      try {
+        return pairings.start(asker);
+      } catch (error) {
+        return { id: (error as { code: string }).code, seconds: 0 };
+      }
+    };
+    return { pairings, start, finish, shown, names, clock };
   }
-  const code = (thrown: () => unknown): string => {
-    try {
-      thrown();
-    } catch (error) {
-      return (error as { code: string }).code;
-    }
-    return 'nothing thrown';
-  };
   const other = (digits: string) => String((Number(digits) + 1) % 1_000_000).padStart(6, '0');
 
-  it('gives the token for the six digits that are shown, once', () => {
-    const { pairings, shown } = open();
-    const { id } = pairings.start();
+  it('gives a token for the six digits that are shown, once, and says who asks', async () => {
+    const { pairings, start, finish, shown, names } = open();
+    const { id } = start();
     expect(shown[0]).toMatch(/^\d{6}$/);
-    expect(pairings.finish(id, shown[0]!)).toBe(token);
-    expect(code(() => pairings.finish(id, shown[0]!))).toBe('pairing-over');
+    expect(names).toEqual(['Photoshop']);
+    expect(pairings.list()).toMatchObject([{ asker: 'Photoshop', code: shown[0], seconds: 120 }]);
+    expect(await finish(id, shown[0]!)).toBe('the token of Photoshop');
+    expect(await finish(id, shown[0]!)).toBe('pairing-over');
+    expect(pairings.list()).toEqual([]);
   });
 
-  it('takes a code for its own pairing and no other', () => {
-    const { pairings, shown } = open();
-    const first = pairings.start();
-    let second = pairings.start();
-    if (shown[0] === shown[1]) second = pairings.start();
-    expect(code(() => pairings.finish(second.id, shown[0]!))).toBe('pairing-wrong');
-    expect(pairings.finish(first.id, shown[0]!)).toBe(token);
-    expect(code(() => pairings.finish('no-id', shown[0]!))).toBe('pairing-over');
+  it('takes a code for its own pairing and no other', async () => {
+    const { start, finish, shown } = open();
+    const first = start();
+    let second = start();
+    if (shown[0] === shown[1]) second = start();
+    expect(await finish(second.id, shown[0]!)).toBe('pairing-wrong');
+    expect(await finish(first.id, shown[0]!)).toBe('the token of Photoshop');
+    expect(await finish('no-id', shown[0]!)).toBe('pairing-over');
   });
 
-  it('forgets a code after three wrong ones, so that the right one comes too late', () => {
-    const { pairings, shown } = open();
-    const { id } = pairings.start();
-    for (let i = 0; i < 3; i++) {
-      expect(code(() => pairings.finish(id, other(shown[0]!)))).toBe('pairing-wrong');
-    }
-    expect(code(() => pairings.finish(id, shown[0]!))).toBe('pairing-over');
+  it('forgets a code after three wrong ones, so that the right one comes too late', async () => {
+    const { start, finish, shown } = open();
+    const { id } = start();
+    for (let i = 0; i < 3; i++) expect(await finish(id, other(shown[0]!))).toBe('pairing-wrong');
+    expect(await finish(id, shown[0]!)).toBe('pairing-over');
   });
 
-  it('forgets a code after two minutes', () => {
-    const { pairings, shown, clock } = open();
-    const { id } = pairings.start();
+  it('forgets a code after two minutes', async () => {
+    const { start, finish, shown, clock } = open();
+    const { id } = start();
     clock.now = 119_000;
-    expect(code(() => pairings.finish(id, other(shown[0]!)))).toBe('pairing-wrong');
+    expect(await finish(id, other(shown[0]!))).toBe('pairing-wrong');
     clock.now = 121_000;
-    expect(code(() => pairings.finish(id, shown[0]!))).toBe('pairing-over');
+    expect(await finish(id, shown[0]!)).toBe('pairing-over');
   });
 
-  it('shows no more than eight codes in ten minutes', () => {
-    const { pairings, shown, clock } = open();
-    for (let i = 0; i < 8; i++) pairings.start();
-    expect(code(() => pairings.start())).toBe('pairing-limit');
-    expect(shown).toHaveLength(8);
-    clock.now = 601_000;
-    pairings.start();
-    expect(shown).toHaveLength(9);
+  it('shows one asker no more than four codes a minute, and others theirs', async () => {
+    const { start, finish, shown, clock } = open();
+    for (let i = 0; i < 50; i++) start(page);
+    expect(shown).toHaveLength(4);
+    expect(start(page).id).toBe('pairing-limit');
+    const { id } = start();
+    expect(await finish(id, shown.at(-1)!)).toBe('the token of Photoshop');
+    clock.now = 60_001;
+    expect(start(page).seconds).toBe(120);
   });
 
-  it('ends for good after twenty wrong codes', () => {
-    const { pairings, shown, clock } = open();
-    for (let i = 0; i < 20; i++) {
-      clock.now += 120_000;
-      const { id } = pairings.start();
-      expect(code(() => pairings.finish(id, other(shown.at(-1)!)))).toBe('pairing-wrong');
+  it('is locked by wrong codes for a minute, for their sender alone', async () => {
+    const { start, finish, shown, clock } = open();
+    const { id: mine } = start();
+    const code = shown[0]!;
+    const { id } = start(page);
+    for (let i = 0; i < 3; i++) expect(await finish(id, other(shown[1]!), page)).toBe('pairing-wrong');
+    const { id: next } = start(page);
+    expect(next).toBe('pairing-limit');
+    expect(await finish(mine, code)).toBe('the token of Photoshop');
+    clock.now = 60_001;
+    expect(start(page).seconds).toBe(120);
+  });
+
+  it('lets a guesser try no more than three codes a minute', async () => {
+    const { start, finish, shown, clock } = open();
+    let tries = 0;
+    for (; clock.now < 3_600_000; clock.now += 1000) {
+      const { id } = start(page);
+      for (let i = 0; i < 5; i++) {
+        if ((await finish(id, other(shown.at(-1)!), page)) === 'pairing-wrong') tries++;
+      }
     }
-    clock.now += 3_600_000;
-    expect(code(() => pairings.start())).toBe('pairing-limit');
-    expect(code(() => pairings.finish('any', '000000'))).toBe('pairing-limit');
+    expect(tries).toBeLessThanOrEqual(3 * 60);
   });
 });
 
@@ -97,7 +125,16 @@ describe('pairing with a running companion', () => {
     expect(asked.body.toString()).not.toContain(digits);
     const body = Buffer.from(JSON.stringify({ code: digits }));
     const paired = await companion.ask(`/v1/pairings/${id}`, { method: 'PUT', headers: noToken, body });
-    expect(paired.json()).toEqual({ token: companion.token });
+    const { token } = paired.json<{ token: string }>();
+    expect(token).not.toBe(companion.token);
+    const models = await companion.ask('/v1/models', { headers: { authorization: `Bearer ${token}` } });
+    expect(models.status).toBe(200);
+    // The companion keeps no more of it than its key, for this user alone.
+    const file = path.join(companion.home, 'panels.json');
+    const kept = await readFile(file, 'utf8');
+    expect(kept).not.toContain(token);
+    expect(JSON.parse(kept)).toMatchObject([{ key: tokenKey(token) }]);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 
   it('lets a panel in a sandboxed frame send a POST', async () => {

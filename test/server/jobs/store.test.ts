@@ -283,8 +283,7 @@ describe('a home of 0.1.0', () => {
     const stray = path.join(editsFolder(), names.done, 'state.json.tmp');
     await utimes(stray, new Date(2020, 1), new Date(2020, 1));
     const archive = await open();
-    archive.startCleaning();
-    await archive.clean();
+    await archive.sweep();
     expect(existsSync(stray)).toBe(false);
     expect(archive.all().map(({ id, life }) => [id, life.state])).toEqual([
       [names.done, 'done'],

@@ -53,6 +53,9 @@ function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { 
     async listAdapters() {
       return [];
     },
+    async adapterDefaults() {
+      return {};
+    },
     async openAdapters() {
       return [];
     },

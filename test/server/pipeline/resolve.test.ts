@@ -59,6 +59,36 @@ describe('an edit is settled', () => {
     expect(resolve(request)).toMatchObject({ ...values, ...window });
   });
 
+  it('by an adapter that was distilled to few steps, and that is noted', () => {
+    const distilled = {
+      ...fill,
+      adapters: [...published, 'turbo'],
+      adapterDefaults: { turbo: { steps: 8, guidance: 30 } },
+    };
+    const turbo = {
+      adapters: [
+        { name: 'subject', scale: 1 },
+        { name: 'turbo', scale: 1 },
+      ],
+    };
+    const edit = resolve(turbo, masked, distilled);
+    expect(edit).toMatchObject({
+      steps: 8,
+      guidance: 30,
+      sources: { steps: 'adapter', guidance: 'adapter' },
+    });
+    expect(edit.notes).toContain('An adapter sets 8 steps and guidance 30.');
+    const asked = resolve({ ...turbo, steps: 20 }, masked, distilled);
+    expect(asked).toMatchObject({
+      steps: 20,
+      guidance: 30,
+      sources: { steps: 'asked', guidance: 'adapter' },
+    });
+    expect(asked.notes).toContain('An adapter sets guidance 30.');
+    const without = resolve({ adapters: [{ name: 'turbo', scale: 0 }] }, masked, distilled);
+    expect(without).toMatchObject({ steps: 28, sources: { steps: 'model' } });
+  });
+
   it('by task and model where nothing is asked for', () => {
     // What ACE++'s authors send (infer_lora.py, infer_fft.py), and what FluxFillPipeline does by itself.
     expect(resolve({}, masked, bare)).toMatchObject({

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { readNvidiaSMI } from '../../../server/runtime/device-memory.ts';
 import {
   type ActivationSizes,
   planMemory,
@@ -124,15 +123,4 @@ test('references cost what tokens cost', () => {
     4096 * (alone - transformerActivations(sizes, 4095)),
   );
   expect(vaeActivations(32) * 4).toBe(vaeActivations(64));
-});
-
-test.each([
-  [
-    'NVIDIA GeForce RTX 3060, 11237, 12288\n',
-    { name: 'NVIDIA GeForce RTX 3060', free: 11237 * 2 ** 20, total: 12288 * 2 ** 20 },
-  ],
-  ['GRID A100D-4C, [N/A], 4096', undefined],
-  ['', undefined],
-])('nvidia-smi says %j', (line, expected) => {
-  expect(readNvidiaSMI(line)).toEqual(expected);
 });

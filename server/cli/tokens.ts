@@ -1,0 +1,57 @@
+import { Command, CommanderError } from 'commander';
+import { CodedError } from '../../shared/errors.ts';
+import { homeFolder } from '../disk/paths.ts';
+import { Tokens } from '../http/tokens.ts';
+import { wrongCommandLine } from './failure.ts';
+
+/**
+ * `acepp tokens list | revoke`: which panels are paired, and an end to it. A companion that runs takes notice at once.
+ * @returns the exit code
+ */
+export async function tokens(args: readonly string[]): Promise<number> {
+  const command = new Command('acepp tokens')
+    .description('Lists and revokes the tokens of paired panels.')
+    .configureOutput({ writeErr: () => {} })
+    .exitOverride();
+  const sub = (name: string) =>
+    command
+      .command(name)
+      .allowExcessArguments(false)
+      .configureOutput({ writeErr: () => {} })
+      .exitOverride();
+  sub('list')
+    .description('print each paired panel: id, when, who')
+    .action(async () => {
+      for (const { id, created, name } of (await open()).list()) console.log(`${id}  ${created}  ${name}`);
+    });
+  sub('revoke')
+    .description('let panels in no more; they can be paired again')
+    .argument('<id...>', 'of the list, or "all"')
+    .action(async (ids: readonly string[]) => {
+      const known = await open();
+      const all = known.list().map(({ id }) => id);
+      for (const id of ids.includes('all') ? all : ids) {
+        if (await known.revoke(id)) console.log(`revoked ${id}`);
+        else throw noSuchPanel(id);
+      }
+    });
+  try {
+    await command.parseAsync([...args], { from: 'user' });
+    return 0;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+    const error =
+      thrown instanceof CommanderError ? wrongCommandLine('tokens', thrown.message) : CodedError.from(thrown);
+    console.error(`${error.code}: ${error.message}`);
+    return 1;
+  }
+}
+
+const open = () => Tokens.open(homeFolder(), (text) => console.error(text));
+
+function noSuchPanel(id: string): CodedError {
+  return new CodedError('not-found', {
+    detail: `No panel has the id "${id}".`,
+    remedy: 'Run "acepp tokens list" for the ids.',
+  });
+}

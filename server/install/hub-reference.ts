@@ -1,0 +1,26 @@
+/** How people name a file on the hub: by its page's address, as `owner/repo/path`, or as `owner/repo` alone. */
+import { CodedError } from '../../shared/errors.ts';
+
+export interface HubReference {
+  readonly repo: string;
+  /** Undefined where the repository alone was named. */
+  readonly path?: string | undefined;
+  readonly revision: string;
+}
+
+const page =
+  /^https:\/\/(?:huggingface\.co|hf\.co)\/([\w.-]+\/[\w.-]+)(?:\/(?:blob|resolve)\/([^/?#]+)\/([^?#]+)(?:[?#].*)?)?\/?$/;
+const short = /^([\w.-]+\/[\w.-]+?)(?:@([\w.-]+))?(?:\/(.+))?$/;
+
+/** @throws CodedError `request-invalid` */
+export function parseHubReference(text: string): HubReference {
+  const [, repo, revision, path] = page.exec(text) ?? [];
+  if (repo) return { repo, path: path && decodeURIComponent(path), revision: revision ?? 'main' };
+  const [, shortRepo, shortRevision, shortPath] = /^[a-z]+:/i.test(text) ? [] : (short.exec(text) ?? []);
+  if (shortRepo) return { repo: shortRepo, path: shortPath, revision: shortRevision ?? 'main' };
+  throw new CodedError('request-invalid', {
+    detail: `"${text}" is neither a file that is there nor a file on the hub.`,
+    remedy:
+      'Name a .safetensors file, or "owner/repo/file.safetensors", or the address of its page on huggingface.co.',
+  });
+}
