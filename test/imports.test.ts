@@ -50,12 +50,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server/disk',
     'shared',
   ],
-<<<<<<< HEAD
   'server/jobs': ['server/engine', 'server/pictures', 'server/disk', 'shared'],
-=======
-  'server/jobs': ['server/engine', 'server/disk', 'shared'],
   'server/autostart': ['server/disk', 'shared'],
->>>>>>> main
   'server/http': [
     'server/jobs',
     'server/pictures',

@@ -30,21 +30,18 @@ const subcommands = new Map<string, Subcommand>([
   [
     'edits',
     {
-<<<<<<< HEAD
-      description: 'list finished edits; prints one line of JSON',
-=======
       description: 'list, cancel, reorder and remove the edits of the companion that runs',
->>>>>>> main
       load: async () => (await import('./edits.ts')).edits,
     },
   ],
   [
-<<<<<<< HEAD
     'save',
     {
       description: 'write a finished edit to a file',
-      load: async () => (await import('./edits.ts')).save,
-=======
+      load: async () => (await import('./save.ts')).save,
+    },
+  ],
+  [
     'tokens',
     {
       description: 'list and revoke the tokens of paired panels',
@@ -56,7 +53,6 @@ const subcommands = new Map<string, Subcommand>([
     {
       description: 'start the companion when you sign in: on, off or status',
       load: async () => (await import('./autostart.ts')).runAutostart,
->>>>>>> main
     },
   ],
   [

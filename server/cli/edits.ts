@@ -1,72 +1,3 @@
-<<<<<<< HEAD
-import { rm } from 'node:fs/promises';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { parseEditRequest } from '../../shared/protocol/request.ts';
-import { decodeContainer } from '../../shared/safetensors.ts';
-import { readBytes } from '../disk/durable.ts';
-import { requestFile } from '../engine/edit-files.ts';
-import { results } from '../pictures/export.ts';
-import { printOneLine } from './failure.ts';
-import { checkOutput, type OutputFlags, writeOutput } from './output.ts';
-import { findKept, keptEdits } from './unsaved.ts';
-
-/** `acepp edits`: finished edits whose results are still there, the newest first. */
-export function edits(args: readonly string[]): Promise<number> {
-  return printOneLine('edits', async () => {
-    quiet(new Command('acepp edits').description('Lists finished edits in one line of JSON.')).parse(
-      [...args],
-      {
-        from: 'user',
-      },
-    );
-    const list = [];
-    for (const { id, folder, finished, unsaved } of await keptEdits()) {
-      list.push({ id, finished, unsaved, instruction: await instructionIn(folder) });
-    }
-    return { edits: list };
-  });
-}
-
-async function instructionIn(folder: string): Promise<string | undefined> {
-  try {
-    const { metadata } = decodeContainer(await readBytes(requestFile(folder)), 'The request');
-    return parseEditRequest(metadata.request ?? '').instruction;
-  } catch {
-    // Damaged or of a newer version: it is listed without.
-    return undefined;
-  }
-}
-
-/** `acepp save ID --out FILE`: writes a finished edit again. */
-export function save(args: readonly string[]): Promise<number> {
-  return printOneLine('save', async () => {
-    const command = quiet(new Command('acepp save'))
-      .description('Writes a finished edit to a file; "acepp edits" lists them.')
-      .argument('<id>', 'of the edit, or how it begins')
-      .requiredOption('--out <file>', 'as with acepp edit')
-      .addOption(new Option('--result <what>', 'as with acepp edit').choices([...results]))
-      .option('--variant <number>', 'from 0', wholeNumber, 0);
-    command.parse([...args], { from: 'user' });
-    const flags = command.opts<OutputFlags & { variant: number }>();
-    const output = await checkOutput('save', flags);
-    const { id, folder, unsaved } = await findKept(command.args[0] ?? '');
-    const notes = await writeOutput(folder, output, flags.variant);
-    if (unsaved) await rm(folder, { recursive: true, force: true });
-    return { id, out: output.file, notes };
-  });
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d$/.test(text)) throw new InvalidArgumentError('It must be a whole number from 0 to 9.');
-  return Number(text);
-}
-
-function quiet(command: Command): Command {
-  return command
-    .allowExcessArguments(false)
-    .configureOutput({ writeErr: () => {} })
-    .exitOverride();
-=======
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -86,6 +17,7 @@ import { problemSchema } from '../../shared/protocol/problem.ts';
 import { keyId, proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { wrongCommandLine } from './failure.ts';
+import { instructionIn, keptEdits } from './unsaved.ts';
 
 /**
  * `acepp edits list | queue | cancel | move | again | pin | unpin | remove`: the edits of the companion that runs.
@@ -109,6 +41,13 @@ export async function edits(args: readonly string[]): Promise<number> {
       const companion = await Companion.find();
       const answer = await companion.ask('GET', `/v1/edits?q=${encodeURIComponent(words.join(' '))}`);
       parseMessage(historySchema, answer, 'The history').edits.forEach(print);
+    });
+  sub('unsaved')
+    .description('print finished edits of the command line whose file could not be written; see "acepp save"')
+    .action(async () => {
+      for (const { id, folder, finished, unsaved } of await keptEdits()) {
+        if (unsaved) console.log(`${id}  ${finished}  ${await instructionIn(folder)}`);
+      }
     });
   sub('queue')
     .description('print what runs and waits, in order')
@@ -232,5 +171,4 @@ async function proves(url: string, port: number, key: string): Promise<boolean> 
   } catch {
     return false;
   }
->>>>>>> main
 }

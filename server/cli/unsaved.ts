@@ -1,8 +1,11 @@
 import { cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
+import { parseEditRequest } from '../../shared/protocol/request.ts';
+import { decodeContainer } from '../../shared/safetensors.ts';
+import { readBytes } from '../disk/durable.ts';
 import { homeFolder } from '../disk/paths.ts';
-import { resultFile } from '../engine/edit-files.ts';
+import { requestFile, resultFile } from '../engine/edit-files.ts';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -56,6 +59,19 @@ export async function findKept(id: string): Promise<KeptEdit> {
     detail: found.length
       ? `${found.length} finished edits begin with "${id}".`
       : `There is no finished edit "${id}".`,
-    remedy: 'See "acepp edits" for those there are.',
+    remedy: 'See "acepp edits list" and "acepp edits unsaved".',
   });
+}
+
+/** What was asked for, on one line. */
+export async function instructionIn(folder: string): Promise<string> {
+  try {
+    const { metadata } = decodeContainer(await readBytes(requestFile(folder)), 'The request');
+    return parseEditRequest(metadata.request ?? '')
+      .instruction.replaceAll(/\s+/g, ' ')
+      .slice(0, 60);
+  } catch {
+    // Damaged or of a newer version: it is listed without.
+    return '';
+  }
 }

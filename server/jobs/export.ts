@@ -1,7 +1,8 @@
+import type { Bounds } from '../../shared/bounds.ts';
 import type { Raster } from '../../shared/image.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { parseEditRequest } from '../../shared/protocol/request.ts';
-import { readResult } from '../../shared/protocol/result-container.ts';
+import { readResult as readLayer } from '../../shared/protocol/result-container.ts';
 import { asU16, decodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { readBytes } from '../disk/durable.ts';
@@ -15,6 +16,14 @@ import {
   type ResultKind,
 } from '../pictures/export.ts';
 import type { Picture } from '../pictures/picture.ts';
+import { readResult } from './results.ts';
+
+export interface ExportedVariant extends ExportedFile {
+  readonly encoding: OutputEncoding;
+  /** Of the layer in the document. */
+  readonly bounds: Bounds;
+  readonly seed: number;
+}
 
 export interface ExportChoice {
   readonly as: ResultKind;
@@ -30,14 +39,12 @@ export async function exportVariant(
   folder: string,
   variant: number,
   { as, encoding }: ExportChoice,
-): Promise<ExportedFile & { readonly encoding: OutputEncoding }> {
+): Promise<ExportedVariant> {
   const { metadata, tensors } = decodeContainer(await readBytes(requestFile(folder)), 'The request');
   const request = parseEditRequest(metadata.request ?? '');
   const layers = sortLayers(tensors);
   const document = layers.edit && (await documentOf(layers.edit, request.layer));
-  const { pixels, bounds, result } = readResult(
-    decodeContainer(await readBytes(resultFile(folder, variant)), 'The result'),
-  );
+  const { pixels, bounds, result } = readLayer(await readResult(resultFile(folder, variant)));
   const data = pixels.dtype === 'U16' ? asU16(pixels.data) : pixels.data;
   const layer: Raster = { width: bounds.width, height: bounds.height, channels: 4, data };
   const task = resolveTask(request, {
@@ -55,7 +62,7 @@ export async function exportVariant(
   const isMasked = layers.mask !== undefined || task === 'outpaint';
   const chosen = encoding ?? ownEncoding(document);
   const finished = { document, isMasked, layer, bounds, instruction: request.instruction, result: made };
-  return { ...(await exportEdit(finished, as, chosen)), encoding: chosen };
+  return { ...(await exportEdit(finished, as, chosen)), encoding: chosen, bounds, seed: made.seed };
 }
 
 async function documentOf(

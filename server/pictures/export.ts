@@ -11,7 +11,7 @@ import { needsPSB, type PSDNode, wholeLayer, writePSD } from '../../shared/psd/w
 import { emptySamples, hasAlpha, isGrey, type Samples } from '../../shared/samples.ts';
 import { fromSRGB } from './colour.ts';
 import { formulaOf, pictureInSRGB } from './decode.ts';
-import { encodeFlat, type FlatEncoding, fitted, holds, isOpaque, refuseLongSides } from './encode.ts';
+import { encodeFlat, fitted, flatEncodings, holds, isOpaque, refuseLongSides } from './encode.ts';
 import { rawSamples } from './libvips.ts';
 import type { Picture } from './picture.ts';
 import { provenanceXMP } from './provenance.ts';
@@ -19,7 +19,19 @@ import { wrapTIFF } from './tiff.ts';
 
 export const results = ['picture', 'layer'] as const;
 export type ResultKind = (typeof results)[number];
-export type OutputEncoding = FlatEncoding | 'psd' | 'psb';
+export const outputEncodings = [...flatEncodings, 'psd', 'psb'] as const;
+export type OutputEncoding = (typeof outputEncodings)[number];
+
+/** IANA's media types; PSD's covers PSB. */
+export const mediaTypes: Readonly<Record<OutputEncoding, string>> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  webp: 'image/webp',
+  avif: 'image/avif',
+  tif: 'image/tiff',
+  psd: 'image/vnd.adobe.photoshop',
+  psb: 'image/vnd.adobe.photoshop',
+};
 
 export interface FinishedEdit {
   /** The picture that was edited; absent where there was none. */

@@ -77,7 +77,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The layer of one variant */
+        /** The layer of one variant; with `as`, a file: the layer, or the finished picture, in the document’s own format or `format` */
         get: operations["result"];
         put?: never;
         post?: never;
@@ -897,6 +897,8 @@ export interface operations {
         parameters: {
             query?: {
                 variant?: number;
+                as?: "picture" | "layer";
+                format?: "png" | "jpg" | "webp" | "avif" | "tif" | "psd" | "psb";
             };
             header?: never;
             path: {
@@ -909,18 +911,25 @@ export interface operations {
             /** @description A safetensors container: the tensor `layer` (U8 or U16 [h, w, 4], straight alpha), and in the metadata `bounds` (JSON text of `Bounds`), `seed`, `timings` and `result` (JSON text of `EditResult`). */
             200: {
                 headers: {
-                    /** @description With PNG only: JSON text of `Bounds` */
+                    /** @description With files only: JSON text of `Bounds` */
                     "x-acepp-bounds"?: string;
-                    /** @description With PNG only */
+                    /** @description With files only */
                     "x-acepp-seed"?: string;
+                    /** @description With files only: what the format cost, percent-encoded JSON text of a list */
+                    "x-acepp-notes"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/octet-stream": Blob;
                     "image/png": Blob;
+                    "image/jpeg": Blob;
+                    "image/webp": Blob;
+                    "image/avif": Blob;
+                    "image/tiff": Blob;
+                    "image/vnd.adobe.photoshop": Blob;
                 };
             };
-            /** @description `request-invalid` */
+            /** @description `request-invalid`, `image-invalid` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -958,6 +967,15 @@ export interface operations {
             };
             /** @description `edit-not-done` */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
