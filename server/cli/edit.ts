@@ -5,6 +5,7 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import { Engine } from '../engine/engine.ts';
+import { type RunOne, runBatch } from './batch.ts';
 import { printOneLine } from './failure.ts';
 import { type Flags, readFlags } from './flags.ts';
 import { isLogged, type LogLevel } from './log-level.ts';
@@ -14,30 +15,41 @@ import { encodeRequest } from './request.ts';
 import { endingSignals } from './signals.ts';
 import { keepUnsaved } from './unsaved.ts';
 
-/** `acepp edit`: one edit without the page, by the same engine and pipeline. */
-export function edit(args: readonly string[]): Promise<number> {
-  return printOneLine('edit', () => run(args));
+/** `acepp edit`: edits without the page, by the same engine and pipeline; one line of JSON each. */
+export async function edit(args: readonly string[]): Promise<number> {
+  const flags: { read?: Flags } = {};
+  const code = await printOneLine('edit', async () => {
+    flags.read = readFlags(args);
+    return flags.read.batch === undefined
+      ? withEngine(flags.read, (run) => run(flags.read as Flags))
+      : undefined;
+  });
+  const { read } = flags;
+  if (code !== 0 || read?.batch === undefined) return code;
+  return withEngine(read, (run) => runBatch(read, run));
 }
 
-async function run(args: readonly string[]): Promise<object> {
-  return runEdit(readFlags(args));
-}
-
-/**
- * One edit from its flags to its file.
- * @throws CodedError
- */
-export async function runEdit(flags: Flags): Promise<object> {
-  const inputs = [flags.image, flags.mask, ...flags.reference].filter((file) => file !== undefined);
-  const output = await checkOutput('edit', flags, inputs);
-  const { container, picture } = await encodeRequest(flags);
-  await checkSpace(output, picture, flags);
-  const folder = await mkdtemp(path.join(tmpdir(), 'acepp-edit-'));
+/** Loads models once for all edits of a command. */
+async function withEngine<T>(flags: Flags, use: (run: RunOne) => Promise<T>): Promise<T> {
   const progress = new Progress();
   const log = (level: LogLevel) => (text: string) => {
     if (isLogged(level, flags.logLevel)) progress.line(text);
   };
   const engine = new Engine({ provider: flags.provider, log: log('warn'), trace: log('debug') });
+  try {
+    return await use((each) => runOne(engine, progress, each));
+  } finally {
+    progress.end();
+    await engine.stop();
+  }
+}
+
+async function runOne(engine: Engine, progress: Progress, flags: Flags): Promise<object> {
+  const inputs = [flags.image, flags.mask, ...flags.reference].filter((file) => file !== undefined);
+  const output = await checkOutput('edit', flags, inputs);
+  const { container, picture } = await encodeRequest(flags);
+  await checkSpace(output, picture, flags);
+  const folder = await mkdtemp(path.join(tmpdir(), 'acepp-edit-'));
   const id = randomUUID();
   const interrupt = () => engine.cancel(id);
   for (const signal of endingSignals) process.on(signal, interrupt);
@@ -50,7 +62,6 @@ export async function runEdit(flags: Flags): Promise<object> {
     return { ...result, ...(notes.length > 0 && { notes: [...new Set(notes)] }), out: output.file };
   } finally {
     progress.end();
-    await engine.stop();
     for (const signal of endingSignals) process.off(signal, interrupt);
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }

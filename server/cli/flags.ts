@@ -8,6 +8,7 @@ import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
   readonly image?: string;
+  readonly batch?: string;
   readonly layer?: string;
   readonly mask?: string;
   readonly reference: readonly string[];
@@ -50,6 +51,12 @@ export function readFlags(args: readonly string[]): Flags {
   const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
     .option('--image <file>', 'picture to edit')
+    .addOption(
+      new Option(
+        '--batch <folder>',
+        'edit all pictures of a folder; NAME.mask.png is the mask of NAME.jpg',
+      ).conflicts(['image', 'mask', 'layer']),
+    )
     .option('--layer <path>', 'of a PSD: the names of its groups and its own, joined by /')
     .option('--mask <file>', 'white where the picture may change')
     .option(
@@ -72,7 +79,7 @@ export function readFlags(args: readonly string[]): Flags {
     .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
     .requiredOption(
       '--out <file>',
-      'the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb',
+      'the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb; with --batch its * is the name',
     )
     .addOption(
       new Option('--result <what>', 'the layer alone, or the finished picture').choices([...results]),

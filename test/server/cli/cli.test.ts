@@ -209,6 +209,60 @@ describe('the command line', () => {
     },
   );
 
+  it('edits a folder, masks by name, and goes on where it was', async () => {
+    const many = path.join(folder, 'many');
+    await mkdir(many);
+    await mkdir(path.join(folder, 'edited'));
+    for (const [from, to] of [
+      ['photo.png', 'a.png'],
+      ['mask.png', 'a.mask.png'],
+      ['photo.tiff', 'b.tiff'],
+      ['no-picture.png', 'c.png'],
+    ] as const) {
+      await writeFile(path.join(many, to), await readFile(path.join(folder, from)));
+    }
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const flags = [
+      '--batch',
+      'many',
+      '--out',
+      'edited/*.png',
+      '--instruction',
+      'red',
+      '--steps',
+      '1',
+      '--model',
+      'tiny',
+    ];
+    const run = () => {
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        [program, 'edit', '--provider', 'cpu', ...flags],
+        {
+          cwd: projectRoot,
+          env: { ...process.env, ACEPP_HOME: home, INIT_CWD: folder },
+          encoding: 'utf8',
+        },
+      );
+      return {
+        status,
+        lines: stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      };
+    };
+    const first = run();
+    expect(first.status).toBe(1);
+    expect(first.lines).toMatchObject([
+      { image: path.join(many, 'a.png'), bounds: masked, out: path.join(folder, 'edited/a.png') },
+      { image: path.join(many, 'b.tiff'), bounds: { left: 0, top: 0, ...size } },
+      { image: path.join(many, 'c.png'), error: { code: 'image-invalid' } },
+    ]);
+    await rm(path.join(many, 'c.png'));
+    expect(run()).toMatchObject({ status: 0, lines: [{ skipped: true }, { skipped: true }] });
+  });
+
   it('writes the finished picture where it is asked for', async () => {
     const { line } = await edit(...fill, '--seed', '7', '--result', 'picture', '--out', 'whole.tif');
     expect(line.error).toBeUndefined();
