@@ -52,8 +52,8 @@ export function needsPSB({ width, height, channels, data }: Samples): boolean {
 }
 
 /** @param isLarge PSB instead of PSD */
-export function writePSD(document: PSDDocument, isLarge = needsPSB(document.flat)): Uint8Array<ArrayBuffer> {
-  const { flat, layers } = document;
+export function writePSD(psd: PSDDocument, isLarge = needsPSB(psd.flat)): Uint8Array<ArrayBuffer> {
+  const { flat, layers } = psd;
   const isDeep = flat.data instanceof Uint16Array;
   const out = new ByteWriter();
   out
@@ -65,7 +65,7 @@ export function writePSD(document: PSDDocument, isLarge = needsPSB(document.flat
     .u32(flat.width);
   out.u16(isDeep ? 16 : 8).u16(isGrey(flat) ? 1 : 3);
   out.u32(0);
-  const resources = imageResources(document);
+  const resources = imageResources(psd);
   out.u32(resources.length).append(resources);
   const section = layers.length > 0 ? layerSection(layers, flat, isLarge) : new ByteWriter();
   writeLength(out, section.length, isLarge).append(section);
