@@ -1,10 +1,10 @@
-/** Bundles the companion (dist/server), the page that it serves (dist/browser) and the Photoshop panel. */
+/** Bundles the companion (dist/server), its page (dist/browser) and the Photoshop panel. */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildPhotoshop } from './plugins/photoshop/build.ts';
 
-/** Into dist/, which is emptied first. */
+/** Builds into dist/, which is emptied first. */
 export async function buildAll(): Promise<void> {
   await rm('dist', { recursive: true, force: true });
 
@@ -15,7 +15,7 @@ export async function buildAll(): Promise<void> {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    // Each command becomes chunks of its own, loaded when it runs.
+    // Each command gets its own chunks, loaded when it runs.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
     packages: 'external',
@@ -31,7 +31,7 @@ export async function buildAll(): Promise<void> {
     platform: 'browser',
     target: 'es2022',
     format: 'esm',
-    // The PSD writer becomes a chunk of its own, loaded when a person saves one.
+    // The PSD writer gets its own chunk, loaded when the user saves a PSD.
     splitting: true,
     minify: true,
     jsx: 'automatic',

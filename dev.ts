@@ -1,5 +1,5 @@
 /**
- * One round of `npm run dev`: builds everything and runs the companion, until `tsx watch` ends both because a source has changed.
+ * One round of `npm run dev`: builds everything and runs the companion until `tsx watch` stops both because a source file changed.
  */
 import { spawn } from 'node:child_process';
 import { buildAll } from './build.ts';
@@ -17,7 +17,7 @@ const companion = spawn(
   { stdio: 'inherit' },
 );
 companion.on('exit', (code) => process.exit(code ?? 1));
-// Ctrl-C reaches the companion by itself, as it does every process of the terminal; twice would be a second Ctrl-C.
+// Ctrl-C already reaches every process in the terminal, including the companion; forwarding it would count as a second Ctrl-C.
 let isEnding = false;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {

@@ -1,6 +1,6 @@
 /**
- * Writes docs/openapi.json, which the companion serves at /v1/openapi.json, and the types that openapi-typescript makes
- * of it for the test of such a client.
+ * Writes docs/openapi.json, which the companion serves at /v1/openapi.json, and the types that openapi-typescript generates from it
+ * for the client's test.
  */
 import { writeFile } from 'node:fs/promises';
 import { openAPIDocument } from './server/http/openapi.ts';

@@ -1,4 +1,4 @@
-/** `npm run package`: the panels of the hosts, ready to be installed, in dist/. */
+/** `npm run package`: writes the Photoshop and Figma plugins into dist/, ready to install. */
 import manifest from './manifest.json' with { type: 'json' };
 import { buildFigma } from './plugins/figma/build.ts';
 import { buildPhotoshop, packPhotoshop } from './plugins/photoshop/build.ts';

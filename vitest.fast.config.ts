@@ -1,4 +1,4 @@
-/** `npm run test:fast`: what needs no browser, no simulator of a host and few processes. */
+/** `npm run test:fast`: tests that need no browser, no host simulator and few processes. */
 import { configDefaults, defineConfig, mergeConfig } from 'vitest/config';
 import config from './vitest.config.ts';
 
@@ -9,7 +9,7 @@ export default mergeConfig(
       exclude: [
         ...configDefaults.exclude,
         'test/{browser,figma,photoshop,plugins,protocol}/**',
-        // These start the companion or the command line for each claim.
+        // These start the companion or the command line for each test.
         'test/server/{cli,http}/**',
         'test/server/engine/engine.test.ts',
         'test/server/install/{install,download}.test.ts',

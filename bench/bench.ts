@@ -1,12 +1,12 @@
 /**
- * `npm run bench`: what a step of the transformer costs, beside the rate of a plain matrix product in the same run, and beside
- * the same network in PyTorch where a Python with it is named.
+ * `npm run bench`: times a step of the transformer and compares it with a plain matrix product in the same run and, if you name a
+ * Python that has PyTorch, with the same network there.
  *
  *     npm run bench                                                        pocket on the CPU
  *     npm run bench -- --size 12b --random-weights --provider cuda --torch python3
- *     npm run bench -- --size block --random-weights --side 512            one double and two single blocks, as wide as FLUX.1
+ *     npm run bench -- --size block --random-weights --side 512            one double and two single blocks at FLUX.1's width
  *
- * One JSON line on stdout for each number of references; a table on stderr.
+ * Prints one JSON line on stdout per number of references, and a table on stderr.
  */
 import { type ChildProcess, execFile, execFileSync, fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -21,7 +21,7 @@ import { type Provider, providers } from '../server/runtime/provider.ts';
 import type { Job, StepReport } from './step.ts';
 import { type FluxShape, fluxTensors, writeWeights } from './weights.ts';
 
-/** FLUX.1's widths; `block` is its smallest part that has all kinds of layers. */
+/** FLUX.1's widths; `block` is the smallest part with every kind of layer. */
 const sizes: Record<'block' | '12b', FluxShape> = {
   block: { width: 3072, double: 1, single: 2 },
   '12b': { width: 3072, double: 19, single: 38 },
@@ -60,7 +60,7 @@ const flags = new Command('npm run bench --')
 
 const self = path.dirname(fileURLToPath(import.meta.url));
 if (flags.size !== 'pocket' && !flags.randomWeights) {
-  console.error(`The size "${flags.size}" has no weights here: add --random-weights.`);
+  console.error(`There are no weights for the size "${flags.size}": add --random-weights.`);
   process.exit(1);
 }
 const folder = mkdtempSync(path.join(os.tmpdir(), 'acepp-bench-'));
@@ -80,11 +80,11 @@ function weightsFile(): string {
   if (flags.size === 'pocket') return path.join(projectRoot, 'server/pocket/transformer.safetensors');
   const written = path.join(folder, 'transformer.safetensors');
   const bytes = writeWeights(written, fluxTensors(sizes[flags.size]), flags.dtype, 'random');
-  console.error(`${(bytes / 1e9).toFixed(1)} GB of random weights written.`);
+  console.error(`Wrote ${(bytes / 1e9).toFixed(1)} GB of random weights.`);
   return written;
 }
 
-/** In a process of its own, which blocks while it computes; its memory is looked at from here. */
+/** Measures in a separate process, which blocks while it computes; this process watches its memory. */
 async function measured(job: Job): Promise<StepReport & { peakMegabytes: number }> {
   const child = fork(path.join(self, 'step.ts'), [JSON.stringify(job)], {
     env: engineEnvironment(),
@@ -97,13 +97,13 @@ async function measured(job: Job): Promise<StepReport & { peakMegabytes: number 
   }, 50);
   const report = await new Promise<StepReport>((resolve, reject) => {
     child.once('message', (message) => resolve(message as StepReport));
-    child.once('exit', (code) => reject(new Error(`the measured process ended with ${code}`)));
+    child.once('exit', (code) => reject(new Error(`the measured process exited with ${code}`)));
   });
   clearInterval(sampler);
   return { ...report, peakMegabytes: Math.round(peak) };
 }
 
-/** Megabytes: of the GPU as a whole, or of anonymous memory of the process, which the mapped weights are not part of. */
+/** Megabytes in use: of the whole GPU, or the process's anonymous memory, which excludes mapped weights. */
 function memoryOf({ pid }: ChildProcess, provider: Provider): number {
   try {
     if (provider === 'cuda') {

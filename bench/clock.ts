@@ -1,4 +1,4 @@
-/** Seconds since it was asked last. */
+/** Returns a function that returns the seconds since its last call. */
 export function stopwatch(): () => number {
   let last = performance.now();
   return () => {

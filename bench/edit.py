@@ -1,6 +1,6 @@
-"""One edit of pocket in PyTorch, its networks alone: encoders, steps, decoder. `python -m bench.edit JSON`
+"""One edit by pocket in PyTorch, networks only: encoders, steps, decoder. `python -m bench.edit JSON`
 
-Prints a line when the first edit is done, and then the median seconds of those after it.
+Prints a line after the first edit, then the median seconds of the following ones.
 """
 
 import json

@@ -1,11 +1,11 @@
 /**
- * `npm run bench:edit`: how long a person waits for one edit of the page's sample by pocket on the CPU: cold, by the command
- * line, from its start to the written layer; and warm, by a companion that has done one, from the request to the layer. Beside
- * it the same networks in PyTorch where a Python with it is named: from the interpreter's start, and once more.
+ * `npm run bench:edit`: how long the user waits for one edit of the page's sample, with pocket on the CPU. Cold: the command line,
+ * from its start to the written layer. Warm: a companion's second edit, from the request to the layer. If you name a Python that has
+ * PyTorch, also the same networks there: from the interpreter's start, and a second time.
  *
  *     npm run bench:edit -- --torch .venv/bin/python
  *
- * One JSON line on stdout, a table on stderr. Medians; seconds.
+ * Prints one JSON line on stdout and a table on stderr: medians in seconds.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -24,7 +24,7 @@ import { median, stopwatch } from './clock.ts';
 
 const { torch, times } = new Command('npm run bench:edit --')
   .option('--torch <python>', 'a Python with PyTorch and training/requirements.txt')
-  .option('--times <n>', 'that each is measured', Number, 5)
+  .option('--times <n>', 'how often to measure each', Number, 5)
   .parse()
   .opts<{ torch?: string; times: number }>();
 
@@ -109,7 +109,7 @@ function sampleTensors(): Map<string, Tensor> {
   );
 }
 
-/** Sends the sample and fetches its layer, as the page does. */
+/** Sends the sample and fetches the layer, as the page does. */
 async function edited(
   client: ReturnType<typeof createClient>,
   tensors: ReadonlyMap<string, Tensor>,
@@ -130,7 +130,7 @@ async function edited(
   }
 }
 
-/** The same sizes; the reference stands beside the target, square as the sample's is. */
+/** The same sizes; the reference is next to the target, and square like the sample's. */
 async function inTorch(python: string, { workSize, steps, guidance }: EditResult) {
   const job = JSON.stringify({
     rows: workSize.height / 16,
@@ -150,7 +150,7 @@ async function inTorch(python: string, { workSize, steps, guidance }: EditResult
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-    if ((await lines.next()).done) throw new Error(`${python} -m bench.edit ended without an edit`);
+    if ((await lines.next()).done) throw new Error(`${python} -m bench.edit exited without an edit`);
     colds.push(clock());
     warms.push(Number((await lines.next()).value));
   }
@@ -159,5 +159,5 @@ async function inTorch(python: string, { workSize, steps, guidance }: EditResult
 
 async function firstLine(child: ChildProcess): Promise<string> {
   for await (const line of createInterface({ input: child.stdout! })) return line;
-  throw new Error('the companion ended before it told where it listens');
+  throw new Error('the companion exited before it printed its address');
 }

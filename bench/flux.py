@@ -1,4 +1,4 @@
-"""The same transformer in PyTorch: seconds a step, eager and, on a GPU, compiled. `python -m bench.flux JSON`"""
+"""The same transformer in PyTorch: seconds per step, eager and, on a GPU, compiled. `python -m bench.flux JSON`"""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from training.networks import flux as networks
 
 
 def fused(q, k, v, turns):
-    """`networks.attend` by the fused kernel, which is the faster one where nothing is trained."""
+    """`networks.attend` with the fused kernel, which is faster for inference."""
     q, k = networks.rotate(q, turns).to(v.dtype), networks.rotate(k, turns).to(v.dtype)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 

@@ -15,7 +15,7 @@ import type { FluxShape } from './weights.ts';
 export interface Job {
   readonly file: string;
   readonly provider: Provider;
-  /** Pixels of the square that is made; references are as large. */
+  /** Side of the target square in pixels; references have the same size. */
   readonly side: number;
   readonly references: number;
   readonly steps: number;
@@ -27,22 +27,22 @@ export interface StepReport {
     readonly contextSize: number;
     readonly pooledSize: number;
   };
-  /** Of references and target; the text's come on top. */
+  /** Tokens of references and target, without the text's. */
   readonly tokens: number;
   readonly textTokens: number;
-  /** The median, weights and kernels warm. */
+  /** The median, with warm weights and kernels. */
   readonly secondsPerStep: number;
   /** Multiplications and additions of one step. */
   readonly flops: number;
-  /** What is computed in: the best that the provider does rightly. */
+  /** The dtype: the best that the provider computes correctly. */
   readonly type: ComputeDType;
-  /** Of a chain of plain products in the same type and provider, FLOP per second. */
+  /** FLOP per second of a chain of plain matrix products in the same dtype and provider. */
   readonly productRate: number;
   /** Seconds by stage. */
   readonly startUp: Readonly<Record<string, number>>;
 }
 
-/** What the pipeline gives T5: 512 tokens for FLUX.1, 40 for pocket. */
+/** The pipeline's T5 tokens: 512 for FLUX.1, 40 for pocket. */
 const textTokensOf = (contextSize: number) => (contextSize === 4096 ? 512 : 40);
 
 async function main({ file, provider, side, references, steps }: Job): Promise<StepReport> {
@@ -98,7 +98,7 @@ async function main({ file, provider, side, references, steps }: Job): Promise<S
   };
 }
 
-/** `x W W W W`, W [D, D] given once: nothing but products, and hardly anything to copy. */
+/** `x W W W W` with one W [D, D]: only matrix products, and hardly anything to copy. */
 async function productsPerSecond(provider: Provider, width: number, precision: Precision): Promise<number> {
   const rows = 4096;
   const chain = 8;

@@ -1,4 +1,4 @@
-/** Files of FLUX's layout in any size, with weights that mean nothing: for measuring what only depends on shapes. */
+/** Files in FLUX's layout of any size, with meaningless weights, to measure what only depends on shapes. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync, truncateSync, writeSync } from 'node:fs';
 import { embeddingSize } from '../server/models/flux.ts';
@@ -15,7 +15,7 @@ export const contextSize = 4096;
 export const pooledSize = 768;
 const inChannels = 384;
 
-/** Names and shapes as black-forest-labs stores them. */
+/** Names and shapes in black-forest-labs' layout. */
 export function fluxTensors({ width, double, single }: FluxShape): Record<string, readonly number[]> {
   const shapes: Record<string, readonly number[]> = {};
   const linear = (name: string, outputs: number, inputs: number) => {
@@ -58,7 +58,7 @@ export function fluxTensors({ width, double, single }: FluxShape): Record<string
   return shapes;
 }
 
-/** T5 v1.1 XXL's encoder, as ComfyUI keeps it. */
+/** T5 v1.1 XXL's encoder, as ComfyUI stores it. */
 export function t5Tensors(): Record<string, readonly number[]> {
   const [width, hidden, heads, blocks] = [contextSize, 10240, 64, 24];
   const shapes: Record<string, readonly number[]> = {
@@ -101,7 +101,7 @@ export function clipTensors(): Record<string, readonly number[]> {
   return shapes;
 }
 
-/** FLUX.1's autoencoder: 128 channels times 1, 2, 4 and 4, with 16 in the latent. */
+/** FLUX.1's VAE: 128 channels times 1, 2, 4 and 4, with 16 in the latent. */
 export function vaeTensors(): Record<string, readonly number[]> {
   const shapes: Record<string, readonly number[]> = {};
   const convolution = (name: string, outputs: number, inputs: number, kernel = 3) =>
@@ -145,7 +145,7 @@ export function vaeTensors(): Record<string, readonly number[]> {
 export type Fill = 'zeros' | 'random';
 
 /**
- * Writes a safetensors file of these shapes. Zeros take no place on the disk, but do in memory once they are read.
+ * Writes a safetensors file with these shapes. Zeros take no space on disk, but do in memory once read.
  * @returns bytes of the weights
  */
 export function writeWeights(
@@ -161,7 +161,7 @@ export function writeWeights(
         .flatMap((name) => /^(\w+)\.(\d+)\./.exec(name)?.slice(1).join('.') ?? [])
         .filter((name) => name.startsWith(kind)),
     ).size;
-  // As wide as FLUX.1 with other blocks, a file would count as incomplete.
+  // With FLUX.1's width but fewer blocks, a file would count as incomplete.
   const blocks = {
     double_blocks: String(count('double_blocks')),
     single_blocks: String(count('single_blocks')),
@@ -190,7 +190,7 @@ export function writeWeights(
   return end;
 }
 
-/** 16 MiB of numbers between 2^-6 and 2^-5 of either sign, as weights of linear layers have them. */
+/** 16 MiB of numbers between 2^-6 and 2^-5 of either sign, like the weights of linear layers. */
 function smallNumbers(dtype: 'F32' | 'F16' | 'BF16'): Buffer {
   const bytes = randomBytes(2 ** 24);
   // Sign and mantissa stay random; the exponent is set.

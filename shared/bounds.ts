@@ -6,7 +6,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** A rectangle in pixels of the edit image, or in units of a Figma page; `left` and `top` may be negative. */
+/** A rectangle in pixels of the edit image, or in units of a Figma page. `left` and `top` may be negative. */
 export const boundsSchema = v.object({
   left: v.number(),
   top: v.number(),
@@ -15,12 +15,12 @@ export const boundsSchema = v.object({
 });
 export type Bounds = Immutable<v.InferOutput<typeof boundsSchema>>;
 
-/** The whole of a picture, as bounds in itself. */
+/** The bounds of a whole picture. */
 export function boundsOf(size: Size): Bounds {
   return { left: 0, top: 0, width: size.width, height: size.height };
 }
 
-/** The part that two rectangles share; width or height is 0 where they share nothing. */
+/** The intersection of two rectangles; width or height is 0 if they do not overlap. */
 export function intersect(a: Bounds, b: Bounds): Bounds {
   const left = Math.max(a.left, b.left);
   const top = Math.max(a.top, b.top);

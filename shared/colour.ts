@@ -1,6 +1,6 @@
 /**
- * The generated picture's colour brought to the document's, solved on the pixels around the mask, where both show the
- * same thing. The difference there is carried into the mask as a smooth field, so it may vary over the picture; one global correction is not enough.
+ * Matches the generated picture's colours to the document's. The pixels around the mask show the same thing in both; their difference
+ * is extended into the mask as a smooth field, so the correction may vary over the picture. A single global one is not enough.
  */
 import { type Planar, planar } from './image.ts';
 
@@ -13,16 +13,16 @@ export function sRGBFromLinear(value: number): number {
   return value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055;
 }
 
-/** A difference in linear light beyond which two pixels hardly show the same thing: it counts a fifth or less. */
+/** Beyond this difference in linear light, two pixels hardly show the same thing: they count a fifth or less. */
 const sameThing = 0.05;
-/** No pixel is moved by more than this in linear light: what is farther off is content, not cast. */
+/** The largest correction of a pixel in linear light: a larger difference is content, not a colour cast. */
 const largestShift = 0.08;
-/** Levels of the pyramid that are too fine to show a cast, only detail. */
+/** Pyramid levels that are so fine that they only show detail, not a colour cast. */
 const fineLevels = 3;
 
 /**
- * `generated` with the colours of its surroundings matched to those of `original`, wherever `mask` is 1; elsewhere it
- * stays. Where the mask leaves no surroundings, nothing changes.
+ * Corrects `generated` where `mask` is 1, so that its surroundings match those of `original`; the rest stays. Changes nothing if the
+ * mask leaves no surroundings.
  * @param generated [3, h, w] in [-1, 1]
  * @param original [3, h, w] in [-1, 1]
  * @param mask [1, h, w], 1 = generated
@@ -103,10 +103,10 @@ export function spreadKnown(known: Planar): Planar | undefined {
 }
 
 /**
- * Push-pull (Gortler et al. 1996): averages down a pyramid where something is known, and fills up from the coarser
- * level where nothing is. Known values count with little weight on the finest levels, so that detail does not pass.
+ * Push-pull (Gortler et al. 1996): averages known values down a pyramid, and fills unknown ones from the coarser level. Known values
+ * have little weight on the finest levels, so detail does not get through.
  * @param known [4, h, w]: three values already multiplied by their weight, and the weight
- * @returns the three values everywhere, and the weight; undefined where nothing at all is known
+ * @returns the three values everywhere, and the weight; undefined if nothing is known
  */
 function spread(known: Planar, level: number): Planar | undefined {
   const { width, height, data } = known;
@@ -132,7 +132,7 @@ function spread(known: Planar, level: number): Planar | undefined {
   return filled;
 }
 
-/** Sums of 2x2, divided by 4: at odd ends by less, so that an edge is not taken for unknown. */
+/** Averages 2x2 values; at odd ends fewer, so that an edge does not count as unknown. */
 function halved(image: Planar): Planar {
   const half = planar(4, { width: Math.ceil(image.width / 2), height: Math.ceil(image.height / 2) });
   for (let c = 0; c < 4; c++) {
@@ -153,7 +153,7 @@ function halved(image: Planar): Planar {
   return half;
 }
 
-/** Bilinear reading of the coarser level at a pixel of the finer one. */
+/** Samples the coarser level bilinearly at a pixel of the finer one. */
 function between(coarse: Planar, c: number, x: number, y: number): number {
   const { width, height, data } = coarse;
   const cx = Math.min(width - 1, Math.max(0, x / 2 - 0.25));

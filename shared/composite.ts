@@ -3,8 +3,8 @@ import { boundsOf, intersect } from './bounds.ts';
 import { type Raster, whiteOf } from './image.ts';
 
 /**
- * A layer with straight alpha laid over a picture, both of 8 or both of 16 bits. Where the layer's alpha is 0 the
- * document's bytes are untouched, where it is full the pixel is the layer's, exactly. What lies beyond the document is cut off.
+ * Composites a layer with straight alpha over a picture of the same bit depth, 8 or 16. Where the layer's alpha is 0, the document's
+ * bytes stay; where it is full, the pixel is exactly the layer's. Parts beyond the document are cropped.
  * @param layer [h, w, 4]
  * @returns a new picture with the document's channels
  */
@@ -12,7 +12,7 @@ export function composite(picture: Raster, layer: Raster, at: Pick<Bounds, 'left
   if (layer.channels !== 4) throw new TypeError(`a layer has 4 channels, not ${layer.channels}`);
   const white = whiteOf(picture);
   if (whiteOf(layer) !== white) throw new TypeError('layer and document differ in their depth');
-  // Not `slice`, which is no copy where the bytes are a Buffer of Node.
+  // Not `slice`, which does not copy a Node Buffer.
   const data =
     picture.data instanceof Uint16Array ? new Uint16Array(picture.data) : new Uint8Array(picture.data);
   const result = { ...picture, data };

@@ -1,17 +1,17 @@
 /**
- * How each model expects an edit to be put to it: the one place where a value comes from that a request leaves open. Paths are
- * those of ali-vilab/ACE_plus unless another repository is named. docs/models.md shows the tables.
+ * How each model expects an edit, and the only source of defaults for what a request leaves open. Paths are in ali-vilab/ACE_plus
+ * unless another repository is named. docs/models.md shows the tables.
  */
 import type { Task } from './protocol/request.ts';
 
-/** What a model's weights were trained as: FLUX.1-Fill-dev, ACE++ fully tuned ("FFT"), or the small one that ships. */
+/** How a model's weights were trained: as FLUX.1-Fill-dev, as fully fine-tuned ACE++ ("FFT"), or as the small built-in model. */
 export type ModelFamily = 'fill' | 'fft' | 'pocket';
 
-/** How one task is put to a model. */
+/** How a model expects one task. */
 export interface TaskConvention {
   /** How much of what is under the mask is hidden from the model: 1 hides it, 0 shows it. */
   readonly repaintingScale: number;
-  /** Adapters that were trained for the task, the most general first: the first that is installed runs at full strength. */
+  /** Adapters trained for the task, most general first. The first one installed runs at full strength. */
   readonly adapters: readonly string[];
   readonly isTrained: boolean;
 }
@@ -23,11 +23,11 @@ export interface Convention {
   readonly guidance: number;
   /** Tokens of references and target together. */
   readonly maxSequence: number;
-  /** Context around the mask that the model is shown, as a share of the mask's longer side. */
+  /** Context around the mask that the model sees, as a share of the mask's longer side. */
   readonly context: number;
-  /** Whether a reference stays at its size beside a larger target, instead of being brought to the target's height. */
+  /** Whether a reference keeps its size next to a larger target, instead of being scaled to the target's height. */
   readonly keepPixels: boolean;
-  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  /** Padding around a reference that does not fill its slot, in [-1, 1]. */
   readonly padding: number;
   /** Weights of red, green and blue in the grey that recolouring starts from. */
   readonly greyWeights: readonly [number, number, number];
@@ -52,17 +52,17 @@ const untrained = (repaintingScale: number): TaskConvention => ({
 /** scepter's GrayAnnotator takes RGB for BGR (modelscope/scepter, scepter/modules/annotator/gray.py), so red has blue's weight of ITU-R BT.601. */
 const authorsGrey = [0.114, 0.587, 0.299] as const;
 
-/** What all of the authors' code shares. */
+/** Common to all of the authors' code. */
 const authors = {
-  // config/ace_plus_fft.yaml, `MAX_SEQ_LEN`; FLUX.1-Fill-dev's own size of 1024 x 1024 is as many.
+  // config/ace_plus_fft.yaml, `MAX_SEQ_LEN`; the same as FLUX.1-Fill-dev's own size of 1024 x 1024.
   maxSequence: 4096,
   context: 0.5,
-  // Padded after normalizing, so that 0 is mid-grey (inference/utils.py, `T.Pad(padding, fill=0)`).
+  // Padded after normalizing, so 0 is mid-grey (inference/utils.py, `T.Pad(padding, fill=0)`).
   padding: 0,
   greyWeights: authorsGrey,
 } as const;
 
-/** FLUX.1-Fill-dev without ACE++: it paints what is hidden from it. */
+/** FLUX.1-Fill-dev without ACE++: it paints what is hidden. */
 const fill: Convention = {
   ...authors,
   title: 'FLUX.1-Fill-dev',
@@ -95,7 +95,7 @@ const adapters: Convention = {
   guidance: 50,
   // inference/ace_plus_diffusers.py calls `preprocess` without `keep_pixels`.
   keepPixels: false,
-  // There the tokenizer knows `{image}` alone.
+  // The tokenizer there only knows `{image}`.
   namesReferences: false,
   cleansText: false,
   tasks: {
@@ -113,7 +113,7 @@ const adapters: Convention = {
   },
 };
 
-/** ACE++ fully tuned, which has no adapters (config/ace_plus_fft.yaml: PREPROCESSOR, SAMPLE_ARGS, ADDED_IDENTIFIER, CLEAN). */
+/** Fully fine-tuned ACE++, which has no adapters (config/ace_plus_fft.yaml: PREPROCESSOR, SAMPLE_ARGS, ADDED_IDENTIFIER, CLEAN). */
 const fft: Convention = {
   ...authors,
   title: 'ACE++ FFT',
@@ -126,7 +126,7 @@ const fft: Convention = {
   tasks: {
     'text-to-image': shown(1),
     'reference-generation': shown(1),
-    // modules/ace_plus_dataset.py: `REPAINTING_SCALE` is 0.5 in training where there is no reference.
+    // modules/ace_plus_dataset.py: `REPAINTING_SCALE` is 0.5 in training without references.
     'local-editing': shown(0.5),
     inpaint: shown(1),
     outpaint: shown(1),
@@ -138,13 +138,13 @@ const fft: Convention = {
   },
 };
 
-/** As it was trained (training/samples.py), with scales, grey and padding of its own. */
+/** As it was trained (training/samples.py), with its own scales, grey and padding. */
 const pocket: Convention = {
   title: 'Pocket',
   steps: 12,
   guidance: 4,
   maxSequence: 144,
-  // What it makes is some two thirds of the window.
+  // The generated part is about two thirds of the window.
   context: 0.25,
   keepPixels: false,
   padding: -1,
@@ -168,17 +168,17 @@ const pocket: Convention = {
 export const conventions = { fill, adapters, fft, pocket } as const;
 export type ConventionName = keyof typeof conventions;
 
-/** ACE++'s published adapters, by the names under which they are installed. */
+/** ACE++'s published adapters, by the names they are installed under. */
 const published: ReadonlySet<string> = new Set(
   Object.values(conventions.adapters.tasks).flatMap((task) => task.adapters),
 );
 
-/** The table that a model follows with these adapters: FLUX.1-Fill-dev has another one under ACE++'s. */
+/** The convention for a model with these adapters: FLUX.1-Fill-dev has a different one with ACE++'s. */
 export function conventionName(family: ModelFamily, active: readonly string[]): ConventionName {
   return family === 'fill' && active.some((name) => published.has(name)) ? 'adapters' : family;
 }
 
-/** The adapters that a family brings for a task, the first of which is used that is installed. */
+/** A family's adapters for a task; the first one installed is used. */
 export function adaptersFor(family: ModelFamily, task: Task): readonly string[] {
   return conventions[family === 'fill' ? 'adapters' : family].tasks[task].adapters;
 }

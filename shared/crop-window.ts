@@ -1,12 +1,12 @@
 import type { Bounds, Size } from './bounds.ts';
 
-/** Pixels of one token along a side: the autoencoder's factor 8, times the 2x2 packing. */
+/** Side of a token in pixels: the VAE's factor 8 times the 2x2 packing. */
 export const tokenSide = 16;
 
-/** Beyond this aspect the model was never trained (ACE_plus, inference/utils.py). */
+/** The model was never trained beyond this aspect ratio (ACE_plus, inference/utils.py). */
 export const maxAspect = 4;
 
-/** The side in pixels of the square that fills a sequence, in whole tokens. */
+/** Side in pixels of the square that fills a sequence, in whole tokens. */
 export function nativeSide(maxSequence: number): number {
   return Math.max(1, Math.floor(Math.sqrt(maxSequence))) * tokenSide;
 }
@@ -14,14 +14,14 @@ export function nativeSide(maxSequence: number): number {
 export interface WindowOptions {
   /** Context on every side, as a share of the mask's longer side. */
   readonly context: number;
-  /** The window is at least this large, as far as the picture is: below it, the model would be given less than it can see. */
+  /** Minimum size of the window, if the picture allows: a smaller one would show the model less than it can see. */
   readonly least: number;
 }
 
 /**
- * The part of the picture that the model works on: the mask with context around it, at least `least` pixels a side, in
- * whole tokens where the picture allows, no wider or taller than 4:1. It always covers the mask. It lies inside the
- * picture, unless the picture itself is thinner than 4:1: then it goes beyond the long edges.
+ * The part of the picture that the model works on: the mask with context around it, at least `least` pixels a side, in whole tokens if
+ * the picture allows, and no wider or taller than 4:1. It always covers the mask. It is inside the picture, unless the picture itself
+ * is thinner than 4:1: then it extends beyond the long edges.
  */
 export function cropWindow(mask: Bounds, picture: Size, { context, least }: WindowOptions): Bounds {
   const margin = 2 * Math.round(context * Math.max(mask.width, mask.height));
@@ -45,7 +45,7 @@ function wholeTokens(length: number): number {
   return Math.ceil(length / tokenSide) * tokenSide;
 }
 
-/** Where a stretch around `center` starts so that it stays in 0..available, or has it in its middle if it is longer. */
+/** Where a stretch around `center` starts so that it stays within 0..available; a longer one is centred on that range. */
 function place(center: number, length: number, available: number): number {
   if (length > available) return -Math.floor((length - available) / 2);
   return Math.min(available - length, Math.max(0, Math.round(center - length / 2)));

@@ -1,4 +1,4 @@
-/** Every way an edit can be refused or fail, with its HTTP status. Codes are stable: clients may switch on them. */
+/** Every way an edit can be refused or fail, with its HTTP status. Codes are stable, so clients can switch on them. */
 export const errorStatus = {
   'request-invalid': 400,
   'container-invalid': 400,
@@ -35,7 +35,7 @@ export const errorStatus = {
   'provider-unavailable': 503,
   'engine-died': 500,
   'engine-hung': 500,
-  /** A network computed NaN or infinity, from its weights or because its precision does not reach. */
+  /** A network computed NaN or infinity, because of its weights or its limited precision. */
   'not-finite': 500,
   'out-of-memory': 507,
   'disk-full': 507,
@@ -47,22 +47,22 @@ export const errorStatus = {
   /** The system's own tool did not let the companion start with the machine. */
   'autostart-refused': 500,
   'licence-not-accepted': 403,
-  /** The hub that models are fetched from does not give a file: the remedy says what it wants. */
+  /** The hub refuses to serve a file: the remedy says what it requires. */
   'hub-refused': 403,
   'hub-unreachable': 503,
-  /** What the hub gives is not what was published. */
+  /** The hub's file differs from the published one. */
   'hub-wrong': 502,
   'install-running': 409,
   cancelled: 409,
-  /** The document or layer that an edit was for is not there any more. */
+  /** The document or layer of an edit no longer exists. */
   'document-gone': 409,
-  /** The document cannot take what was asked of it, such as a selection in a mode that has none. */
+  /** The document does not support the operation, such as a selection in a mode without selections. */
   'document-refused': 422,
   /** The host program is busy with something else. */
   'host-busy': 409,
-  /** The program around the panel lets it reach nothing on this machine. */
+  /** The host does not let the panel reach this machine. */
   'local-access-denied': 403,
-  /** What another process sent is not in the form of the protocol. */
+  /** A message from another process does not follow the protocol. */
   'message-invalid': 502,
   'companion-gone': 503,
   'companion-running': 409,
@@ -73,9 +73,9 @@ export const errorStatus = {
 export type ErrorCode = keyof typeof errorStatus;
 
 export interface ErrorParts {
-  /** What is wrong, with the offending value in it. */
+  /** What is wrong, with the offending value. */
   readonly detail: string;
-  /** What the person can do next. */
+  /** What the user can do next. */
   readonly remedy: string;
   readonly cause?: unknown;
 }
@@ -107,18 +107,18 @@ export class CodedError extends Error {
     };
   }
 
-  /** The error that a problem document describes: the other side of `toProblem`. */
+  /** The inverse of `toProblem`. */
   static fromProblem(problem: Pick<CodedError, 'code' | 'detail' | 'remedy'>): CodedError {
     return new CodedError(problem.code, { detail: problem.detail, remedy: problem.remedy });
   }
 
-  /** Any thrown value as a coded error; what is not one already becomes `internal`. */
+  /** Converts any thrown value to a coded error; anything else becomes `internal`. */
   static from(thrown: unknown): CodedError {
     if (thrown instanceof CodedError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new CodedError('internal', {
       detail: `Something unexpected went wrong: ${message}.`,
-      remedy: 'Try again; if it happens again, report it with the log of the companion.',
+      remedy: "Try again. If it happens again, report it with the companion's log.",
       cause: thrown,
     });
   }

@@ -1,12 +1,12 @@
 import type { Bounds, Size } from './bounds.ts';
 
-/** Pixels as documents keep them: [height, width, channels], sRGB, straight alpha where there are 4 channels. */
+/** Pixels as in documents: [height, width, channels], sRGB, straight alpha if there are 4 channels. */
 export interface Raster extends Size {
   readonly channels: 3 | 4;
   readonly data: Uint8Array | Uint16Array;
 }
 
-/** Pixels as networks take them: [channels, height, width]; the range is the caller's. */
+/** Pixels as networks expect them: [channels, height, width]; the range is up to the caller. */
 export interface Planar extends Size {
   readonly channels: number;
   readonly data: Float32Array;
@@ -22,7 +22,7 @@ export function planar(channels: number, size: Size): Planar {
   return { channels, width, height, data: new Float32Array(channels * width * height) };
 }
 
-/** A copy of the part of a planar image inside `bounds`, which lies in it. */
+/** Copies the part of a planar image inside `bounds`, which must be inside the image. */
 export function cutPlanar(image: Planar, { left, top, width, height }: Bounds): Planar {
   const part = planar(image.channels, { width, height });
   for (let c = 0; c < image.channels; c++) {
@@ -34,7 +34,7 @@ export function cutPlanar(image: Planar, { left, top, width, height }: Bounds): 
   return part;
 }
 
-/** Lays images of one height and one number of channels side by side. */
+/** Joins images side by side; they must have the same height and channels. */
 export function sideBySide(images: readonly Planar[]): Planar {
   const [first] = images;
   if (!first) throw new RangeError('sideBySide needs at least one image');

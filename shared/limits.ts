@@ -1,11 +1,11 @@
 import type { Size } from './bounds.ts';
 import { CodedError } from './errors.ts';
 
-/** Beyond this, a picture is neither read nor made: the documents of hosts end at 10,000 x 10,000 or less. */
+/** Larger pictures are neither read nor generated: the hosts' documents are at most 10,000 x 10,000. */
 export const maxPixels = 100_000_000;
 
 /**
- * @param what is that large, such as "picture"
+ * @param what names the thing in the error, such as "picture"
  * @throws CodedError `too-large`
  */
 export function refuseLarge({ width, height }: Size, what: string): void {
@@ -17,8 +17,8 @@ export function refuseLarge({ width, height }: Size, what: string): void {
 }
 
 /**
- * Refuses a request for more pixels than are ever made, as far as it can be told from the request.
- * @param picture that is edited, where its size is known: it gives the side that the request leaves out
+ * Refuses a request for more pixels than the limit, as far as the request shows.
+ * @param picture the size of the picture to edit, if known: used for a side that the request leaves out
  * @throws CodedError `too-large`
  */
 export function refuseLargeResult(

@@ -1,4 +1,4 @@
-/** Values from another process or an earlier run are read here, and cast nowhere. */
+/** Parses values from other processes or earlier runs, which are never cast. */
 import * as v from 'valibot';
 import { CodedError } from './errors.ts';
 import type { Immutable } from './immutable.ts';
@@ -7,9 +7,9 @@ type Schema = v.GenericSchema;
 type Value<S extends Schema> = Immutable<v.InferOutput<S>>;
 
 /**
- * Checks a message from another process. Fields that the schema does not know are left out.
- * @param what it is, for the error: "The answer to GET /v1/models"
- * @throws CodedError `message-invalid`, naming the field and what is there
+ * Checks a message from another process, and drops unknown fields.
+ * @param what names the message in the error, such as "The answer to GET /v1/models"
+ * @throws CodedError `message-invalid`, naming the field and its value
  */
 export function parseMessage<S extends Schema>(schema: S, value: unknown, what: string): Value<S> {
   const result = v.safeParse(schema, value);
@@ -20,13 +20,13 @@ export function parseMessage<S extends Schema>(schema: S, value: unknown, what: 
   });
 }
 
-/** JSON text that was kept by an earlier run; undefined for text that is not JSON, or not in the form of the schema. */
+/** Parses JSON stored by an earlier run; undefined if the text is not JSON or does not match the schema. */
 export function readJSON<S extends Schema>(schema: S, text: string): Value<S> | undefined {
   const result = v.safeParse(schema, jsonIn(text));
   return result.success ? (result.output as Value<S>) : undefined;
 }
 
-/** The value of JSON text; undefined for text that is not JSON. */
+/** Parses JSON; undefined if the text is not JSON. */
 export function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);

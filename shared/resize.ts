@@ -2,7 +2,7 @@ import type { Bounds } from './bounds.ts';
 import { boundsOf, type Size } from './bounds.ts';
 import { type Planar, planar, type Raster, whiteOf } from './image.ts';
 
-/** Rows that can be read one after the other, so that no picture needs a float copy of itself. */
+/** Rows that can be read one at a time, so no picture needs a float copy. */
 export interface RowSource extends Size {
   readonly channels: number;
   /** Writes row `y` as [width, channels] into `into`. */
@@ -10,8 +10,8 @@ export interface RowSource extends Size {
 }
 
 /**
- * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge the nearest pixel is
- * repeated; transparent pixels are seen as on white paper, the way hosts show them.
+ * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge, the nearest pixel repeats; transparent
+ * pixels are blended with white, as hosts show them.
  */
 export function rowsOf(picture: Raster, part: Bounds): RowSource {
   const { data, width, height, channels } = picture;
@@ -69,8 +69,8 @@ interface Taps {
 }
 
 /**
- * The input elements and weights of each output element. Scaled down, the kernel is widened, which is what torch's
- * `F.interpolate(antialias=True)` and Pillow do (aten/native/UpSample, `_compute_weights_aa`).
+ * The input elements and weights of each output element. When scaling down, the kernel is widened, as in torch's
+ * `F.interpolate(antialias=True)` and Pillow (aten/native/UpSample, `_compute_weights_aa`).
  */
 function tapsOf(input: number, output: number, kernel: Kernel): Taps[] {
   const scale = input / output;
@@ -92,8 +92,8 @@ function tapsOf(input: number, output: number, kernel: Kernel): Taps[] {
 }
 
 /**
- * Resizes to `size` and hands out the rows of `region` of the result, top to bottom, as [region.width, channels].
- * Only a few rows are held at a time, so a document of any size goes through. The array is reused between rows.
+ * Resizes to `size` and passes on the rows of the result's `region`, top to bottom, as [region.width, channels]. Only a few rows are in
+ * memory at a time, so documents can have any size. The array is reused between rows.
  */
 export function resizeRows(
   source: RowSource,
@@ -148,7 +148,7 @@ export function resizeRows(
   }
 }
 
-/** Resizes rows into a planar image of `size`, with antialias, like torch's `F.interpolate(antialias=True)`. */
+/** Resizes rows into a planar image of `size` with antialiasing, like torch's `F.interpolate(antialias=True)`. */
 export function resizeToPlanar(source: RowSource, size: Size, kernel: KernelName = 'bilinear'): Planar {
   const image = planar(source.channels, size);
   const area = size.width * size.height;

@@ -1,11 +1,11 @@
 /**
- * The safetensors container: 8 bytes of little-endian header length, a JSON header, raw little-endian data.
- * It carries weights, requests and results alike. Format: huggingface/safetensors, README "Format".
+ * The safetensors container, used for weights, requests and results: 8 bytes of little-endian header length, a JSON header, raw
+ * little-endian data. Format: huggingface/safetensors, README "Format".
  */
 import * as v from 'valibot';
 import { CodedError } from './errors.ts';
 
-/** Bytes of one element. F8 and the sub-byte types of newer files are listed as far as this project reads them. */
+/** Bytes per element. Of the F8 and sub-byte types in newer files, only those that this project reads are listed. */
 export const bytesPerElement = {
   BOOL: 1,
   U8: 1,
@@ -26,12 +26,12 @@ export const bytesPerElement = {
 
 export type DType = keyof typeof bytesPerElement;
 
-/** Elements of a tensor of this shape; 1 for a scalar. */
+/** Number of elements of a tensor with this shape; 1 for a scalar. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Where a tensor lies; offsets count from the first byte after the header. */
+/** The position of a tensor; offsets count from the first byte after the header. */
 export interface TensorInfo {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -47,7 +47,7 @@ export interface SafetensorsHeader {
 export interface Tensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** The raw little-endian bytes; a view into the container when it was decoded from one. */
+  /** The raw little-endian bytes; a view into the container they were decoded from, if any. */
   readonly data: Uint8Array;
 }
 
@@ -56,7 +56,7 @@ export interface Container {
   readonly tensors: ReadonlyMap<string, Tensor>;
 }
 
-/** The limit of the reference implementation: a longer header is an attack or a broken file. */
+/** The reference implementation's limit: a longer header is an attack or a damaged file. */
 export const maxHeaderBytes = 100_000_000;
 
 const wholeNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -70,14 +70,14 @@ const metadataEntry = v.record(v.string(), v.string());
 function invalid(name: string, what: string, cause?: unknown): CodedError {
   return new CodedError('container-invalid', {
     detail: `${name}: ${what}.`,
-    remedy: 'Write the file again with a safetensors library; it is incomplete or not a safetensors file.',
+    remedy: 'It is incomplete or not a safetensors file: write it again with a safetensors library.',
     cause,
   });
 }
 
 /**
- * The header's length from the first 8 bytes, checked against the file's length before anything is allocated.
- * @param name of the file or request, for the error
+ * Reads the header's length from the first 8 bytes, and checks it against the file's length before anything is allocated.
+ * @param name names the file or request in the error
  * @throws CodedError `container-invalid`
  */
 export function readHeaderLength(prefix: Uint8Array, fileLength: number, name: string): number {
@@ -88,7 +88,7 @@ export function readHeaderLength(prefix: Uint8Array, fileLength: number, name: s
   if (length > maxHeaderBytes) {
     throw invalid(
       name,
-      `a header of ${length} bytes is beyond ${maxHeaderBytes}, so this is no safetensors file or a damaged one`,
+      `a header of ${length} bytes exceeds the limit of ${maxHeaderBytes}, so the file is damaged or not safetensors`,
     );
   }
   if (length + 8 > fileLength) {
@@ -98,7 +98,7 @@ export function readHeaderLength(prefix: Uint8Array, fileLength: number, name: s
 }
 
 /**
- * Parses a header and checks every tensor's dtype, shape and place against the length of the data.
+ * Parses a header and checks every tensor's dtype, shape and position against the length of the data.
  * @throws CodedError `container-invalid`, naming the tensor
  */
 export function parseHeader(headerJson: string, dataLength: number, name: string): SafetensorsHeader {
@@ -139,15 +139,12 @@ function parseEntry(key: string, value: unknown, dataLength: number, name: strin
     throw invalid(name, `tensor "${key}" lies at bytes ${begin} to ${end}, but there are ${dataLength}`);
   }
   if (end - begin !== length) {
-    throw invalid(
-      name,
-      `tensor "${key}" takes ${end - begin} bytes, but ${dtype} [${shape}] takes ${length}`,
-    );
+    throw invalid(name, `tensor "${key}" has ${end - begin} bytes, but ${dtype} [${shape}] needs ${length}`);
   }
   return { dtype: dtype as DType, shape, begin, end };
 }
 
-/** As the reference implementation: the tensors share out the data without a byte between or after them. */
+/** As in the reference implementation: the tensors cover the data without any gaps. */
 function rejectOverlapsAndGaps(
   tensors: ReadonlyMap<string, TensorInfo>,
   dataLength: number,
@@ -169,7 +166,7 @@ function rejectOverlapsAndGaps(
 }
 
 /**
- * Decodes a whole container; tensors are views into `bytes`.
+ * Decodes a container; tensors are views into `bytes`.
  * @throws CodedError `container-invalid`
  */
 export function decodeContainer(bytes: Uint8Array, name = 'The request'): Container {
@@ -184,7 +181,7 @@ export function decodeContainer(bytes: Uint8Array, name = 'The request'): Contai
   return { metadata: header.metadata, tensors };
 }
 
-/** Encodes a container; the data starts at a multiple of 8 bytes, as the reference implementation aligns it. */
+/** Encodes a container; the data starts at a multiple of 8 bytes, as in the reference implementation. */
 export function encodeContainer(container: Container): Uint8Array<ArrayBuffer> {
   const entries: Record<string, unknown> = { __metadata__: container.metadata };
   let end = 0;
@@ -206,12 +203,12 @@ export function encodeContainer(container: Container): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** The bytes of a typed array, without a copy, as a tensor's data. */
+/** The bytes of a typed array as a tensor's data, without copying. */
 export function bytesOf(array: ArrayBufferView): Uint8Array {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 }
 
-/** U16 elements of a tensor; copied only where the bytes are not aligned. */
+/** The U16 elements of a tensor; copied only if the bytes are not aligned. */
 export function asU16(data: Uint8Array): Uint16Array {
   const aligned = data.byteOffset % 2 === 0 ? data : data.slice();
   return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2);

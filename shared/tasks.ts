@@ -1,12 +1,6 @@
 import { CodedError } from './errors.ts';
+import { type Given, type Intent, readIntent } from './intent/intent.ts';
 import type { EditRequest, Task } from './protocol/request.ts';
-
-/** What came with a request. */
-export interface Given {
-  readonly edit: boolean;
-  readonly mask: boolean;
-  readonly references: number;
-}
 
 interface TaskRule {
   readonly edit: 'needed' | 'none';
@@ -80,19 +74,29 @@ export const taskRules: Readonly<Record<Task, TaskRule>> = {
   },
 };
 
-/** The task that what is given asks for: references over no references, a mask over the whole picture. */
-export function chooseTask(given: Given): Task {
-  if (!given.edit) return given.references > 0 ? 'reference-generation' : 'text-to-image';
-  if (!given.mask) return 'general-editing';
-  return given.references > 0 ? 'local-reference-editing' : 'inpaint';
+export interface ResolvedTask {
+  readonly task: Task;
+  /** Where it comes from: the request, the words of its instruction, or what came with it. */
+  readonly source: 'asked' | 'words' | 'layers';
+  /** Why it was chosen, where the request left it open. */
+  readonly intent?: Intent;
 }
 
 /**
- * The request's task, or the one chosen for it, with everything there that it needs.
+ * The request's task, or the one that its words and what came with it ask for, with everything there that it needs.
  * @throws CodedError `task-needs` with what is missing or too much, `instruction-empty`
  */
-export function resolveTask(request: Pick<EditRequest, 'task' | 'instruction'>, given: Given): Task {
-  const task = request.task ?? chooseTask(given);
+export function resolveTask(request: Pick<EditRequest, 'task' | 'instruction'>, given: Given): ResolvedTask {
+  if (request.task !== undefined) {
+    demandLayers(request.task, request.instruction, given);
+    return { task: request.task, source: 'asked' };
+  }
+  const intent = readIntent(request.instruction, given);
+  demandLayers(intent.task, request.instruction, given);
+  return { task: intent.task, source: intent.confidence === 'default' ? 'layers' : 'words', intent };
+}
+
+function demandLayers(task: Task, instruction: string, given: Given): void {
   const rule = taskRules[task];
   if (given.mask && !given.edit) {
     throw needs('A mask was given, but no picture to edit.', 'Add the picture as the tensor "edit".');
@@ -100,13 +104,12 @@ export function resolveTask(request: Pick<EditRequest, 'task' | 'instruction'>, 
   demand(task, rule.edit, given.edit, 'picture to edit', 'the tensor "edit"');
   demand(task, rule.mask, given.mask, 'mask', 'a mask that is white where the picture may change');
   demand(task, rule.references, given.references > 0, 'reference', 'at least one reference picture');
-  if (request.instruction.trim() === '' && !rule.mayBeSilent) {
+  if (instruction.trim() === '' && !rule.mayBeSilent) {
     throw new CodedError('instruction-empty', {
       detail: `The instruction is empty, and the task "${task}" says nothing of what should appear.`,
       remedy: 'Write what should be seen. To remove something, mask it and leave out references.',
     });
   }
-  return task;
 }
 
 function demand(

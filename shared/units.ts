@@ -1,30 +1,30 @@
 /**
- * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and target laid
- * side by side, images and masks alike.
+ * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and target side by side, both
+ * images and masks.
  */
 import type { Bounds, Size } from './bounds.ts';
 import { maxAspect, nativeSide, tokenSide } from './crop-window.ts';
 import { type Planar, planar, sideBySide } from './image.ts';
 
-/** A reference that keeps its pixels is scaled down to this share of the target's height at most (`keepPixelsRate`). */
+/** A reference that keeps its pixels is at most this share of the target's height (`keepPixelsRate`). */
 export const keepPixelsRate = 0.8;
 
 export interface UnitLayout {
   /** The target's size in the model, multiples of 16. */
   readonly target: Size;
-  /** The references in order: what is shown of each, and the slot it is centred in, multiples of 16. */
+  /** The references in order: the visible part of each, and the slot it is centred in, in multiples of 16. */
   readonly references: readonly ReferencePlace[];
-  /** Size of the joined image; the target is its right end. */
+  /** Size of the joined image, with the target at its right end. */
   readonly joined: Size;
   readonly tokens: number;
-  /** The target's size if there were no references. */
+  /** The size the target would have without references. */
   readonly alone: Size;
 }
 
 export interface ReferencePlace {
-  /** What is shown of the reference: all of it up to an aspect of 4:1, its middle beyond. */
+  /** The visible part of the reference: all of it up to an aspect ratio of 4:1, its middle beyond. */
   readonly crop: Bounds;
-  /** Size in pixels at which it is drawn, in the middle of `slot`. */
+  /** Size in pixels it is drawn at, centred in `slot`. */
   readonly drawn: Size;
   readonly slot: Size;
 }
@@ -32,16 +32,15 @@ export interface ReferencePlace {
 export interface LayoutOptions {
   /** In tokens. */
   readonly maxSequence: number;
-  /** References no taller than `keepPixelsRate` of the target stay at their size. */
+  /** References no taller than `keepPixelsRate` of the target keep their size. */
   readonly keepPixels: boolean;
 }
 
 /**
- * Decides the sizes at which a target and its references are put before the model: every reference is brought to the
- * target's height (or keeps its pixels, if it is not taller than 0.8 of it), and all are scaled down together until
- * they fit into `maxSequence` tokens. Each part is floored to whole tokens by itself, so that the target starts at a
- * token's edge and comes out pixel for pixel; there is no gutter, as the target alone is decoded. A small target without much
- * to see is scaled up to half of the model's native side.
+ * Decides the sizes at which the model sees a target and its references. Every reference is scaled to the target's height (or keeps
+ * its pixels, if it is at most 0.8 as tall), and all are scaled down together until they fit into `maxSequence` tokens. Each part is
+ * floored to whole tokens separately, so the target starts at a token's edge and comes out pixel for pixel; there is no gutter, because
+ * only the target is decoded. A small target is scaled up to half of the model's native side.
  */
 export function layOutUnits(target: Size, references: readonly Size[], options: LayoutOptions): UnitLayout {
   const layout = fitUnits(target, references, options);
@@ -64,7 +63,7 @@ function fitUnits(
   const enlarge = Math.max(1, useful / Math.sqrt(target.width * target.height));
   const tokens = (width / tokenSide) * (target.height / tokenSide);
   let scale = Math.min(enlarge, Math.sqrt(options.maxSequence / tokens));
-  // Sides that would be floored to nothing are kept at one token, which can pass the limit: then all shrinks a bit more.
+  // Sides that would be floored to zero stay at one token, which can exceed the limit: then everything shrinks a bit more.
   for (;;) {
     const layout = layOutAt(scale);
     if (layout.tokens <= options.maxSequence || layout.joined.height === tokenSide) return layout;
@@ -112,38 +111,38 @@ function middleOf({ width, height }: Size): Bounds {
 }
 
 function floorTokens(length: number): number {
-  // The small term keeps a whole number of tokens whole that lost its last bit to the scale.
+  // The epsilon keeps a whole number of tokens whole if scaling lost its last bit.
   return Math.max(1, Math.floor(length / tokenSide + 1e-6)) * tokenSide;
 }
 
 export interface TargetUnit {
-  /** [3, h, w] in [-1, 1]; absent for a picture from nothing. */
+  /** [3, h, w] in [-1, 1]; absent if the picture is generated from nothing. */
   readonly image?: Planar | undefined;
   /** [1, h, w]: 1 = generate, 0 = keep. */
   readonly mask: Planar;
 }
 
 export interface ConditionUnits {
-  /** [3, height, width]: references and what the target shows. */
+  /** [3, height, width]: the references, and the target as far as the model sees it. */
   readonly edit: Planar;
-  /** [3, height, width], in models with a change image only. */
+  /** [3, height, width]; only for models with a change image. */
   readonly change?: Planar;
-  /** [1, height, width]: 0 on the references. */
+  /** [1, height, width]; 0 on the references. */
   readonly mask: Planar;
 }
 
 export interface JoinOptions {
   /** How much of what is under the mask is hidden, 0 to 1. */
   readonly repaintingScale: number;
-  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  /** Padding around a reference that does not fill its slot, in [-1, 1]. */
   readonly padding: number;
-  /** Splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model takes it. */
+  /** Splits the target into `image * mask` and `image * (1 - mask)`, as the FFT model expects. */
   readonly withChange: boolean;
 }
 
 /**
- * Joins references and target into what the model is conditioned on. Nothing is resized here: all of them have the sizes of `layout`.
- * @param references [3, h, w] in [-1, 1], as they are drawn
+ * Joins references and target into the model's condition. Nothing is resized here: everything already has the sizes in `layout`.
+ * @param references [3, h, w] in [-1, 1], as drawn
  */
 export function joinUnits(
   { image, mask }: TargetUnit,
@@ -171,7 +170,7 @@ export function joinUnits(
   };
 }
 
-/** A reference in the middle of its slot. */
+/** Centres a reference in its slot. */
 function centred(reference: Planar, slot: Size, padding: number): Planar {
   if (reference.width === slot.width && reference.height === slot.height) return reference;
   const place = planar(3, slot);

@@ -7,9 +7,10 @@ import { projectRoot } from '../server/disk/paths.ts';
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   'plugins/panel': ['shared'],
-  'plugins/browser': ['plugins/panel', 'shared'],
+  'plugins/picture': ['plugins/panel', 'shared'],
+  'plugins/browser': ['plugins/picture', 'plugins/panel', 'shared'],
   'plugins/photoshop': ['plugins/panel', 'shared'],
-  'plugins/figma': ['plugins/panel', 'shared'],
+  'plugins/figma': ['plugins/picture', 'plugins/panel', 'shared'],
   'server/disk': ['shared'],
   'server/graph': ['server/disk', 'shared'],
   'server/checkpoints': ['server/disk', 'shared'],
@@ -98,9 +99,14 @@ function folderOf(file: string): string | undefined {
 
 test('every source file lies in a folder whose imports are settled, and the map of CONTRIBUTING.md shows it', () => {
   expect(files.filter((file) => folderOf(file) === undefined)).toEqual([]);
-  const map = /## The map[^\n]*\n\n((?: {4}.*\n|\n)+)/.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
+  const map = /## Map[^\n]*\n\n((?: {4}.*\n|\n)+)/.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
   const names = Object.keys(mayImport).map((folder) => `${path.posix.basename(folder)}/`);
   expect(names.filter((name) => !map.includes(name))).toEqual([]);
+});
+
+test('files are named in kebab-case', () => {
+  const named = [...files, ...sourcesUnder('test')];
+  expect(named.filter((file) => /[A-Z]/.test(file))).toEqual([]);
 });
 
 test('imports run one way', () => {

@@ -1,11 +1,12 @@
 import { computed, signal } from '@preact/signals';
 import type { Bounds } from '../../shared/bounds.ts';
-import { boundsOf } from '../../shared/bounds.ts';
+import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { cutMask, maskBounds } from '../../shared/mask.ts';
-import { type PaintMask, type Point, putPatch, strokeLine, union } from '../panel/canvas/brush.ts';
-import type { Capture, Picture, Pixels, Placement } from '../panel/host.ts';
+import type { Capture, Picture, Placement } from '../panel/host.ts';
 import { surroundings } from '../panel/surroundings.ts';
+import { createEditableMask, type EditableMask, type MaskEdit } from '../picture/mask-edit.ts';
+import { withEightBits } from '../picture/pixels.ts';
 import { flatten } from './flatten.ts';
 import { createHistory } from './history.ts';
 
@@ -21,40 +22,51 @@ export interface Layer {
 export interface OpenPicture {
   readonly name: string;
   readonly picture: Picture;
-  readonly mask: PaintMask;
+  readonly mask: EditableMask;
 }
 
 /** The picture that is open in the page, its mask, and the results that were kept. */
 export function createDocument() {
   const open = signal<OpenPicture | undefined>(undefined);
   const layers = signal<readonly Layer[]>([]);
-  /** The part of the mask that changed last; a new object for every change. */
-  const maskChange = signal<Bounds | undefined>(undefined);
   const hasMask = signal(false);
   const savedLayers = signal<readonly Layer[]>([]);
   const history = createHistory();
-  let stroke: { before: Uint8Array<ArrayBuffer>; touched: Bounds | undefined; last: Point } | undefined;
 
-  function changed(mask: PaintMask, bounds: Bounds): void {
-    maskChange.value = { ...bounds };
+  /** Every change that a person makes to the mask is one step that can be undone. */
+  function maskOf(size: Size, data: Uint8Array<ArrayBuffer> | undefined): EditableMask {
+    const mask = createEditableMask(size, data, ({ bounds, before, after }) => {
+      // Painted on a picture that was replaced meanwhile.
+      if (open.value?.mask !== mask) return;
+      const bytes = before.length + after.length;
+      const put = (patch: Uint8Array) => () => putMask(mask, bounds, patch);
+      history.push({ bytes, undo: put(before), redo: put(after) });
+      lookForMask(mask);
+    });
+    return mask;
+  }
+
+  function putMask(mask: EditableMask, bounds: Bounds, patch: Uint8Array): void {
+    mask.put(bounds, patch);
+    lookForMask(mask);
+  }
+
+  function lookForMask(mask: EditableMask): void {
     hasMask.value = maskBounds(mask) !== undefined;
   }
 
-  /** Replaces a part of the mask, as one step that can be undone. */
-  function replace(mask: PaintMask, bounds: Bounds, before: Uint8Array, after: Uint8Array): void {
-    const put = (patch: Uint8Array) => () => {
-      putPatch(mask, bounds, patch);
-      changed(mask, bounds);
-    };
-    history.push({ bytes: before.length + after.length, undo: put(before), redo: put(after) });
-    put(after)();
+  function mapMask(value: (before: number) => number): void {
+    const edit = editMask();
+    if (!edit) return;
+    edit.before.forEach((before, i) => {
+      edit.mask.data[i] = value(before);
+    });
+    edit.touch(boundsOf(edit.mask));
+    edit.commit();
   }
 
-  function mapMask(value: (before: number) => number): void {
-    const mask = open.value?.mask;
-    if (!mask) return;
-    const before = mask.data.slice();
-    replace(mask, boundsOf(mask), before, before.map(value));
+  function editMask(): MaskEdit | undefined {
+    return open.value?.mask.edit();
   }
 
   function setLayers(next: readonly Layer[]): void {
@@ -76,53 +88,26 @@ export function createDocument() {
   return {
     open,
     layers,
-    maskChange,
     hasMask,
     history,
     /** Whether kept results would be lost. */
     unsaved: computed(() => layers.value.length > 0 && layers.value !== savedLayers.value),
 
     openPicture(name: string, picture: Picture, maskData?: Uint8Array<ArrayBuffer>): void {
-      const { width, height } = picture;
-      const mask = { width, height, data: maskData ?? new Uint8Array(width * height) };
+      const mask = maskOf(picture, maskData);
       history.clear();
-      stroke = undefined;
       layers.value = [];
       savedLayers.value = [];
       open.value = { name, picture, mask };
-      changed(mask, boundsOf(mask));
+      lookForMask(mask);
     },
 
     markSaved(): void {
       savedLayers.value = layers.value;
     },
 
-    /** Starts a stroke; `strokeTo` goes on with it and `endStroke` makes it one step that can be undone. */
-    startStroke(at: Point, diameter: number, erase: boolean): void {
-      const mask = open.value?.mask;
-      if (!mask) return;
-      stroke = { before: mask.data.slice(), touched: undefined, last: at };
-      this.strokeTo(at, diameter, erase);
-    },
-
-    strokeTo(to: Point, diameter: number, erase: boolean): void {
-      const mask = open.value?.mask;
-      if (!mask || !stroke) return;
-      const touched = strokeLine(mask, stroke.last, to, diameter, erase);
-      stroke.last = to;
-      stroke.touched = union(stroke.touched, touched);
-      if (touched) maskChange.value = touched;
-    },
-
-    endStroke(): void {
-      const mask = open.value?.mask;
-      if (mask && stroke?.touched) {
-        const before = cutMask({ ...mask, data: stroke.before }, stroke.touched).data;
-        replace(mask, stroke.touched, before, cutMask(mask, stroke.touched).data);
-      }
-      stroke = undefined;
-    },
-
+    /** Undefined while nothing is open. */
+    editMask,
     clearMask: () => mapMask(() => 0),
     invertMask: () => mapMask((value) => 255 - value),
     fillMask: () => mapMask(() => 255),
@@ -136,13 +121,11 @@ export function createDocument() {
       const added = { id: crypto.randomUUID(), name, bounds, picture: withEightBits(layer), visible: true };
       const redo = (): void => {
         layers.value = [...before.layers, added];
-        mask.data.fill(0);
-        changed(mask, boundsOf(mask));
+        putMask(mask, boundsOf(mask), new Uint8Array(mask.data.length));
       };
       const undo = (): void => {
         layers.value = before.layers;
-        mask.data.set(before.mask);
-        changed(mask, boundsOf(mask));
+        putMask(mask, boundsOf(mask), before.mask);
       };
       history.push({ bytes: before.mask.length + added.picture.data.length, undo, redo });
       redo();
@@ -179,12 +162,6 @@ export function createDocument() {
 }
 
 export type PageDocument = ReturnType<typeof createDocument>;
-
-/** A layer of the page: it sends 8 bits, and gets as many. */
-export function withEightBits({ width, height, data }: Pixels): Picture {
-  if (data instanceof Uint8Array) return { width, height, data };
-  throw new TypeError('the page takes no layer of 16 bits');
-}
 
 function shown(layers: readonly Layer[]): readonly Layer[] {
   return layers.filter(({ visible }) => visible);

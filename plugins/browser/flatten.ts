@@ -1,14 +1,10 @@
 import type { Bounds } from '../../shared/bounds.ts';
 import { composite } from '../../shared/composite.ts';
 import type { Picture } from '../panel/host.ts';
-
-export interface Placed {
-  readonly picture: Picture;
-  readonly bounds: Bounds;
-}
+import type { PlacedPicture } from '../picture/painter.ts';
 
 /** A rectangle of the base picture with the layers over it, from the lowest to the highest. */
-export function flatten(base: Picture, layers: readonly Placed[], window: Bounds): Picture {
+export function flatten(base: Picture, layers: readonly PlacedPicture[], window: Bounds): Picture {
   let data = new Uint8Array(window.width * window.height * 4);
   for (let y = 0; y < window.height; y++) {
     const from = ((window.top + y) * base.width + window.left) * 4;

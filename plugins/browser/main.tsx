@@ -2,8 +2,9 @@ import { render } from 'preact';
 import { createConnection } from '../panel/models/connection.ts';
 import { createSession } from '../panel/models/session.ts';
 import { createSettings } from '../panel/models/settings.ts';
+import { newUUID } from '../panel/uuid.ts';
 import { createDocument } from './document.ts';
-import { Page } from './Page.tsx';
+import { Page } from './page.tsx';
 import { createPageHost } from './page-host.ts';
 import { takeToken } from './token.ts';
 import { createTools } from './tools.ts';
@@ -19,7 +20,7 @@ const session = createSession({
   host,
   settings,
   client: connection.client,
-  newId: () => crypto.randomUUID(),
+  newId: newUUID,
 });
 // A link with a new token, opened in a tab that is already here, only changes the fragment.
 window.addEventListener('hashchange', () => location.reload());

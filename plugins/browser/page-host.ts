@@ -1,11 +1,12 @@
-import { decodeReference } from '../panel/canvas/decode.ts';
-import { pickFiles } from '../panel/canvas/pick.ts';
 import type { Host } from '../panel/host.ts';
+import { decodeReference } from '../picture/decode.ts';
+import { pickFiles } from '../picture/pick.ts';
 import type { PageDocument } from './document.ts';
 
 /** The page as a host: the companion that served it is the one it speaks to. */
 export function createPageHost(pageDocument: PageDocument): Host {
   return {
+    capabilities: { results: 'offered', previews: 'picture', keepsDocument: false },
     companions: [location.origin],
     storage: {
       get: async (key) => localStorage.getItem(`acepp.${key}`) ?? undefined,

@@ -1,5 +1,5 @@
-import { decodeMask, decodePicture, decodeReference } from '../panel/canvas/decode.ts';
 import type { Settings } from '../panel/models/settings.ts';
+import { decodeMask, decodePicture, decodeReference } from '../picture/decode.ts';
 import type { PageDocument } from './document.ts';
 
 async function asset(name: string): Promise<Blob> {

@@ -1,5 +1,5 @@
 import { CodedError } from '../../shared/errors.ts';
-import { toCanvas } from '../panel/canvas/decode.ts';
+import { toCanvas } from '../picture/decode.ts';
 import type { PageDocument } from './document.ts';
 import { download, editedName } from './files.ts';
 

@@ -1,12 +1,16 @@
 import { signal } from '@preact/signals';
+import { createCamera } from '../picture/camera.ts';
 
 const leastBrush = 1;
 const greatestBrush = 2000;
+/** CSS pixels around a picture that is fitted into the page. */
+const margin = 32;
 
-/** The brush and what of the picture is shown. */
+/** The brush, and what of the picture is shown. */
 export function createTools() {
   const diameter = signal(60);
   return {
+    camera: createCamera(margin),
     /** In picture pixels. */
     diameter,
     erase: signal(false),

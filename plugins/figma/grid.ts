@@ -1,9 +1,4 @@
-import type { Bounds } from '../../shared/bounds.ts';
-
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
+import type { Bounds, Size } from '../../shared/bounds.ts';
 
 /** How the pixels of a picture lie over the bounds of its node. */
 export interface PixelGrid {

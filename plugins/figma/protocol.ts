@@ -1,6 +1,5 @@
 /** What the sandbox, which sees the document, and the panel, which sees the companion, tell each other. */
-import type { Bounds } from '../../shared/bounds.ts';
-import type { Size } from './grid.ts';
+import type { Bounds, Size } from '../../shared/bounds.ts';
 import type { Matrix } from './matrix.ts';
 
 /** What is selected in the document: thousands of nodes, at times. */

@@ -1,21 +1,22 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { CodedError } from '../../shared/errors.ts';
-import { Advanced } from './components/Advanced.tsx';
-import { ConnectionNote } from './components/ConnectionNote.tsx';
-import { ErrorNote } from './components/ErrorNote.tsx';
-import { InstructionField } from './components/InstructionField.tsx';
-import { Note } from './components/Note.tsx';
-import { PairingForm } from './components/PairingForm.tsx';
-import { Progress } from './components/Progress.tsx';
-import { ReferenceList } from './components/ReferenceList.tsx';
-import { ResultBar } from './components/ResultBar.tsx';
-import { RunButton } from './components/RunButton.tsx';
-import { TaskChooser } from './components/TaskChooser.tsx';
+import { Advanced } from './components/advanced.tsx';
+import { ConnectionNote } from './components/connection-note.tsx';
+import { ErrorNote } from './components/error-note.tsx';
+import { InstructionField } from './components/instruction-field.tsx';
+import { Note } from './components/note.tsx';
+import { PairingForm } from './components/pairing-form.tsx';
+import { Progress } from './components/progress.tsx';
+import { ReferenceList } from './components/reference-list.tsx';
+import { ResultBar } from './components/result-bar.tsx';
+import { RunButton } from './components/run-button.tsx';
+import { TaskChooser } from './components/task-chooser.tsx';
 import type { Host, Reference } from './host.ts';
 import type { Connection, ConnectionState } from './models/connection.ts';
 import { createPairing } from './models/pairing.ts';
-import { isBusy, type Session } from './models/session.ts';
+import type { Session } from './models/session.ts';
+import { isBusy } from './models/session-state.ts';
 import type { Settings } from './models/settings.ts';
 
 export interface PanelProps {
@@ -25,8 +26,6 @@ export interface PanelProps {
   readonly connection: Connection;
   /** Why nothing can be run yet, such as "Open a picture first"; empty if it can. */
   readonly obstacle: string;
-  /** Hosts that cannot draw into the picture show the steps in the panel. */
-  readonly showsPreview?: boolean;
   /** What the host says of what is edited: the first thing in the panel. */
   readonly head?: ComponentChildren;
   /** What the host shows of the edit, above its progress: there, nothing that the person reads or writes moves when it comes. */
@@ -37,7 +36,7 @@ export interface PanelProps {
 
 /** The panel: the same in every host. */
 export function Panel(props: PanelProps) {
-  const { host, settings, session, connection, obstacle, showsPreview, head, view, children } = props;
+  const { host, settings, session, connection, obstacle, head, view, children } = props;
   useEffect(() => connection.start(), [connection]);
   useEffect(() => void settings.restore(), [settings]);
 
@@ -60,6 +59,20 @@ export function Panel(props: PanelProps) {
   useEffect(() => {
     if (connected.kind === 'connected') void session.resume();
   }, [connected.kind, session]);
+  const canRun = obstacle === '' && connected.kind === 'connected' && !busy;
+  useEffect(() => {
+    // The document hears the keys in every host; some give a panel only those that are pressed in one of its fields.
+    const onKeyDown = (event: KeyboardEvent): void => {
+      if (event.defaultPrevented) return;
+      if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
+        event.preventDefault();
+        if (isDone) void session.keep();
+        else if (canRun) void session.run();
+      } else if (event.key === 'Escape') void session.cancel();
+    };
+    document.addEventListener('keydown', onKeyDown);
+    return () => document.removeEventListener('keydown', onKeyDown);
+  }, [session, isDone, canRun]);
   const attempt = (task: Promise<void>): void => void task.catch(session.fail);
   const add = async (pick: () => Promise<readonly Reference[]>): Promise<void> =>
     settings.addReferences(await pick());
@@ -131,15 +144,15 @@ export function Panel(props: PanelProps) {
           <ResultBar
             variants={state.variants}
             chosen={state.chosen}
-            {...(host.placesAtOnce ? {} : { onChoose: session.choose })}
+            {...(host.capabilities.results === 'placed' ? {} : { onChoose: session.choose })}
             onKeep={() => void session.keep()}
             onDiscard={session.discard}
             onAgain={() => void session.runAgain()}
           />
         ) : (
           <>
-            {showsPreview && state.kind === 'running' && state.preview && (
-              <img class="step-preview" src={state.preview.url} alt="The layer as it looks now" />
+            {host.capabilities.previews === 'panel' && state.kind === 'running' && state.preview && (
+              <img class="step-preview" src={state.preview.url} alt="The layer so far" />
             )}
             <Progress state={state} reconnecting={session.reconnecting.value} obstacle={obstacle} />
             <RunButton
@@ -159,7 +172,7 @@ export function Panel(props: PanelProps) {
 
 function notMadeHere(): CodedError {
   return new CodedError('request-invalid', {
-    detail: 'The selected layer was not made here, or its recipe is gone.',
+    detail: 'The selected layer was not made by this panel, or its recipe is gone.',
     remedy: 'Select a layer that this panel made.',
   });
 }

@@ -1,5 +1,6 @@
 import type { Bounds } from '../../shared/bounds.ts';
 import type { CodedError } from '../../shared/errors.ts';
+import type { EditSummary } from '../../shared/protocol/answers.ts';
 import type { EditRequest } from '../../shared/protocol/request.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 
@@ -69,15 +70,8 @@ export interface PlaceOptions {
   readonly isKept: boolean;
 }
 
-/** An edit that the companion keeps; undefined where it keeps it no longer. */
-export type History = (editID: string) => Promise<PastEdit | undefined>;
-
-export interface PastEdit {
-  readonly id: string;
-  readonly request: EditRequest;
-  /** Of an edit that came to its end. */
-  readonly results?: readonly EditResult[];
-}
+/** Finds an edit of the past; undefined where the companion keeps it no longer. */
+export type FindEdit = (editID: string) => Promise<EditSummary | undefined>;
 
 /** Text that survives a restart of the panel. */
 export interface Storage {
@@ -85,8 +79,22 @@ export interface Storage {
   set(key: string, value: string): Promise<void>;
 }
 
+/** How hosts differ in what the panel does for them. What only some of them can do is an optional method of `Host`. */
+export interface HostCapabilities {
+  /**
+   * `offered`: results are compared in the panel, and the one that is kept becomes a layer.
+   * `placed`: all become layers as soon as they are there, and the host's own undo removes them.
+   */
+  readonly results: 'offered' | 'placed';
+  /** Where the steps of a running edit are seen: in the host's view of the picture, or in the panel itself. */
+  readonly previews: 'picture' | 'panel';
+  /** The document outlives the panel: an edit that was not finished when the panel closed is offered when it opens again. */
+  readonly keepsDocument: boolean;
+}
+
 /** What the panel needs of the program that it runs in. */
 export interface Host {
+  readonly capabilities: HostCapabilities;
   /** Where the companion may listen, in the order to be tried, without a slash at the end. */
   readonly companions: readonly string[];
   readonly storage: Storage;
@@ -100,10 +108,6 @@ export interface Host {
    * @throws CodedError if it cannot; the result is then kept and offered again
    */
   place(variants: readonly Placement[], chosen: number, options: PlaceOptions): Promise<void>;
-  /** A result becomes a layer as soon as it is there: the host's own undo takes it away again. */
-  readonly placesAtOnce?: boolean;
-  /** The document outlives the panel: an edit that the panel was closed over is offered when it opens again. */
-  readonly offersAgain?: boolean;
   /** Asks for pictures; empty if the person changed their mind. */
   pickReferences(): Promise<readonly Reference[]>;
   /** Takes what is selected in the document as references, where a host has such a selection. */
@@ -111,5 +115,5 @@ export interface Host {
   /** Why nothing answers on any address, where the host can tell more than that; undefined where it cannot. */
   explainSilence?(): Promise<CodedError | undefined>;
   /** The request that the selected layer was made by; undefined where it was not made here. */
-  readRequest?(history: History): Promise<EditRequest | undefined>;
+  readRequest?(find: FindEdit): Promise<EditRequest | undefined>;
 }

@@ -4,9 +4,9 @@ import { CodedError } from '../../shared/errors.ts';
 import { maskBounds } from '../../shared/mask.ts';
 import type { Capture, Pixels } from '../panel/host.ts';
 import { surroundings } from '../panel/surroundings.ts';
+import { newUUID } from '../panel/uuid.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import { activeDocument, depthOf, modeOf, targetOf } from './documents.ts';
-import { newId } from './id.ts';
 import { modally } from './modal.ts';
 import { readComposite, readLayer } from './read-layer.ts';
 import { type MaskSource, readMask } from './read-mask.ts';
@@ -35,21 +35,23 @@ export function capture({ source, mask }: CaptureChoice, results: Results): Prom
     const active = document.activeLayers[0];
     const layer = results.originOf(document, active);
     if (source === 'layer' && !layer) throw noLayer(document);
+    /** The one that is edited alone. */
+    const only = source === 'layer' ? layer : undefined;
     const depth = bits === 8 ? 8 : 16;
     const canvas = boundsOf(document);
     const note = [noteOn(mode, bits), noteOnResults(unkept.length)].filter(Boolean).join(' ');
-    const base = { target: targetOf(document, layer, newId()), ...(note === '' ? {} : { note }) };
+    const base = { target: targetOf(document, layer, newUUID()), ...(note === '' ? {} : { note }) };
     const pixels = (window: Bounds): Promise<Pixels> =>
-      source === 'layer'
-        ? readLayer(context, document, unkept, layer!, window, depth)
+      only
+        ? readLayer(context, document, unkept, only, window, depth)
         : readComposite(context, document, unkept, window, depth);
 
     const part = await readMask(context, document, mask, active);
     if (!part) {
-      const window = source === 'layer' ? toBounds(layer!.boundsNoEffects) : canvas;
+      const window = only ? toBounds(only.boundsNoEffects) : canvas;
       if (isEmpty(window)) throw nothingThere(layer);
       const edit = await pixels(window);
-      const outline = source === 'layer' ? opaquePart(edit, layer) : undefined;
+      const outline = only && opaquePart(edit, only);
       return { ...base, edit, origin: window, ...(outline ? { mask: outline } : {}) };
     }
     // A feather ends within the bounds of its selection, and the bounds of one that is faint may be wide.

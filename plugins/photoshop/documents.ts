@@ -1,4 +1,7 @@
+import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
+import type { Immutable } from '../../shared/immutable.ts';
+import { readJSON } from '../../shared/parse.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import { app, constants } from './modules.ts';
 
@@ -60,14 +63,25 @@ export function findLayer(layers: readonly Layer[], id: number): Layer | undefin
 }
 
 /** What a capture remembers of its document and layer. Ids end with the document: then name and size must do. */
-export interface Target {
-  readonly documentID: number;
-  readonly name: string;
-  readonly width: number;
-  readonly height: number;
-  readonly layerID: number | undefined;
+const documentTargetSchema = v.object({
+  documentID: v.number(),
+  name: v.string(),
+  width: v.number(),
+  height: v.number(),
+  layerID: v.exactOptional(v.number()),
   /** Results with the same one are alternatives; absent in what an earlier version kept. */
-  readonly captureID?: string;
+  captureID: v.exactOptional(v.string()),
+});
+export type DocumentTarget = Immutable<v.InferOutput<typeof documentTargetSchema>>;
+
+/** @throws CodedError `document-gone` for text that names no document */
+export function readTarget(text: string | undefined): DocumentTarget {
+  const target = readJSON(documentTargetSchema, text ?? '');
+  if (target) return target;
+  throw new CodedError('document-gone', {
+    detail: 'It is not known which document this result was made of.',
+    remedy: 'Open the document and run it again.',
+  });
 }
 
 export function targetOf(
@@ -75,7 +89,14 @@ export function targetOf(
   layer: Layer | undefined,
   captureID: string,
 ): string {
-  const target: Target = { documentID: id, name, width, height, layerID: layer?.id, captureID };
+  const target: DocumentTarget = {
+    documentID: id,
+    name,
+    width,
+    height,
+    ...(layer && { layerID: layer.id }),
+    captureID,
+  };
   return JSON.stringify(target);
 }
 
@@ -83,7 +104,7 @@ export function targetOf(
  * The document that a capture came from, also when it was closed and opened again.
  * @throws CodedError `document-gone`
  */
-export function documentOf(target: Target): PhotoshopDocument {
+export function documentOf(target: DocumentTarget): PhotoshopDocument {
   const { documentID, name, width, height } = target;
   const isAsLarge = (document: PhotoshopDocument): boolean =>
     document.width === width && document.height === height;

@@ -1,7 +1,7 @@
 import { type Signal, signal } from '@preact/signals';
 import type { Capture, Host, Storage } from '../panel/host.ts';
 import { capture, type Source } from './capture.ts';
-import type { Target } from './documents.ts';
+import { readTarget } from './documents.ts';
 import { companionAddresses } from './manifest.ts';
 import { app, storage } from './modules.ts';
 import { place } from './place.ts';
@@ -32,8 +32,7 @@ export function createPhotoshopHost(): PhotoshopHost {
     results,
     companions: companionAddresses,
     storage: panelStorage,
-    placesAtOnce: true,
-    offersAgain: true,
+    capabilities: { results: 'placed', previews: 'panel', keepsDocument: true },
     async capture(again = false) {
       if (again && last && isActive(last)) return last;
       last = await capture({ source: source.value, mask: mask.value }, results);
@@ -47,7 +46,7 @@ export function createPhotoshopHost(): PhotoshopHost {
 }
 
 function isActive({ target }: Capture): boolean {
-  return target !== undefined && (JSON.parse(target) as Target).documentID === app.activeDocument?.id;
+  return target !== undefined && readTarget(target).documentID === app.activeDocument?.id;
 }
 
 const prefix = 'acepp.';

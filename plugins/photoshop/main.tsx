@@ -1,17 +1,17 @@
 import { effect, signal } from '@preact/signals';
 import { render } from 'preact';
-import { Icons } from '../panel/components/Icon.tsx';
+import { Icons } from '../panel/components/icon.tsx';
 import { createConnection } from '../panel/models/connection.ts';
 import { createSession } from '../panel/models/session.ts';
 import { createSettings } from '../panel/models/settings.ts';
+import { newUUID } from '../panel/uuid.ts';
 import { createPhotoshopHost } from './host.ts';
-import type { InformationKind } from './Information.tsx';
-import { newId } from './id.ts';
+import type { InformationKind } from './information.tsx';
 import { createLog } from './log.ts';
 import { panelId } from './manifest.ts';
 import { entrypoints } from './modules.ts';
-import { PhotoshopPanel } from './PhotoshopPanel.tsx';
-import { PNGIcon } from './PNGIcon.tsx';
+import { PhotoshopPanel } from './photoshop-panel.tsx';
+import { PNGIcon } from './png-icon.tsx';
 import { installUTF8 } from './utf8.ts';
 
 installUTF8(globalThis);
@@ -29,7 +29,7 @@ entrypoints.setup({
         const host = createPhotoshopHost();
         const settings = createSettings(host);
         const connection = createConnection(host);
-        const session = createSession({ host, settings, client: connection.client, newId });
+        const session = createSession({ host, settings, client: connection.client, newId: newUUID });
         effect(() => {
           const { value } = connection.state;
           log.add(
@@ -66,7 +66,7 @@ entrypoints.setup({
       ],
       invokeMenu(id) {
         if (id === 'reload') location.reload();
-        else information.value = id as InformationKind;
+        else if (id === 'log' || id === 'about') information.value = id;
       },
     },
   },

@@ -1,8 +1,8 @@
 import type { Placement, PlaceOptions } from '../panel/host.ts';
+import { newUUID } from '../panel/uuid.ts';
 import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
 import { isMasked, makeLayerMask, selectLayers } from './descriptors.ts';
-import { depthOf, documentOf, findLayer, modeOf, type Target } from './documents.ts';
-import { newId } from './id.ts';
+import { type DocumentTarget, depthOf, documentOf, findLayer, modeOf, readTarget } from './documents.ts';
 import { goOn, inOneStep, modally } from './modal.ts';
 import { constants, imaging } from './modules.ts';
 import { writeRecipe } from './recipe.ts';
@@ -27,9 +27,9 @@ export async function place(
   { results, notes, report, isKept }: PlaceParts,
 ): Promise<void> {
   const [first] = variants;
-  if (!first?.target) throw new TypeError('a placement without a target');
-  const target = JSON.parse(first.target) as Target;
-  const captureID = target.captureID ?? newId();
+  if (!first) throw new TypeError('a placement without a variant');
+  const target = readTarget(first.target);
+  const captureID = target.captureID ?? newUUID();
   const name = `ACE++: ${first.name}`;
   const unwritten = new Map<Layer, Placement>();
   await modally(name, async (context) => {
@@ -69,7 +69,7 @@ export async function place(
  * The layer that a new one goes above; undefined for the very top. Not inside a group that would lock, mask, clip or
  * hide the result, and not between a layer and those that are clipped to it, which would be clipped to the new one.
  */
-async function placeOf(document: PhotoshopDocument, { layerID }: Target): Promise<Layer | undefined> {
+async function placeOf(document: PhotoshopDocument, { layerID }: DocumentTarget): Promise<Layer | undefined> {
   let place = layerID === undefined ? undefined : findLayer(document.layers, layerID);
   for (let group = place?.parent; group; group = group.parent) {
     const changesResult =
@@ -107,8 +107,8 @@ async function placeLayer(
   // selected it makes it at the top.
   await selectLayers([]);
   const layer = await document.createPixelLayer({ name });
-  const top = above ?? document.layers[0]!;
-  if (top.id !== layer.id) await layer.move(top, constants.ElementPlacement.PLACEBEFORE);
+  const top = above ?? document.layers[0];
+  if (top && top.id !== layer.id) await layer.move(top, constants.ElementPlacement.PLACEBEFORE);
   if (layer.isClippingMask) layer.isClippingMask = false;
   const base = { documentID: document.id, layerID: layer.id, replace: true } as const;
   await using(await toImageData(pixels, depth), (imageData) =>

@@ -3,35 +3,34 @@
  * in the companion's history, and a line here leads from the layer to them.
  */
 import * as v from 'valibot';
-import type { History, Placement, Storage } from '../panel/host.ts';
+import { boundsSchema } from '../../shared/bounds.ts';
+import type { Immutable } from '../../shared/immutable.ts';
+import { readJSON } from '../../shared/parse.ts';
+import type { FindEdit, Placement, Storage } from '../panel/host.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import type { Recipe } from './recipe.ts';
 
-const number = v.number();
-const noteSchema = v.object({
-  editID: v.string(),
-  variant: number,
-  /** Layers keep their number in the file; documents get another whenever they are opened. */
-  layerID: number,
-  documentID: number,
-  documentName: v.string(),
-  /** In document pixels. */
-  bounds: v.object({ left: number, top: number, width: number, height: number }),
-});
-type RecipeNote = v.InferOutput<typeof noteSchema>;
+const notesSchema = v.array(
+  v.object({
+    editID: v.string(),
+    variant: v.number(),
+    /** Layers keep their number in the file; documents get another whenever they are opened. */
+    layerID: v.number(),
+    documentID: v.number(),
+    documentName: v.string(),
+    /** In document pixels. */
+    bounds: boundsSchema,
+  }),
+);
+type RecipeNotesList = Immutable<v.InferOutput<typeof notesSchema>>;
 
 const key = 'recipes';
 /** As many as the companion keeps edits. */
 const most = 200;
 
 export function createRecipeNotes(storage: Storage) {
-  async function read(): Promise<readonly RecipeNote[]> {
-    try {
-      const notes = v.safeParse(v.array(noteSchema), JSON.parse((await storage.get(key)) || '[]'));
-      return notes.success ? notes.output : [];
-    } catch {
-      return [];
-    }
+  async function read(): Promise<RecipeNotesList> {
+    return readJSON(notesSchema, (await storage.get(key)) ?? '') ?? [];
   }
 
   return {
@@ -40,7 +39,7 @@ export function createRecipeNotes(storage: Storage) {
       layer: Layer,
       { editID, recipe, bounds }: Placement,
     ): Promise<void> {
-      const note: RecipeNote = {
+      const note = {
         editID,
         variant: recipe.variant,
         layerID: layer.id,
@@ -52,14 +51,15 @@ export function createRecipeNotes(storage: Storage) {
     },
 
     /** The recipe of a layer out of the companion's history; undefined if it is not there, or not any more. */
-    async find(document: PhotoshopDocument, layer: Layer, history: History): Promise<Recipe | undefined> {
+    async find(document: PhotoshopDocument, layer: Layer, findEdit: FindEdit): Promise<Recipe | undefined> {
       const note = (await read()).find(
         ({ layerID, documentID, documentName }) =>
           layerID === layer.id && (documentID === document.id || documentName === document.name),
       );
-      const edit = note && (await history(note.editID));
-      const result = edit?.results?.find(({ variant }) => variant === note?.variant);
-      if (!note || !edit || !result) return undefined;
+      const edit = note && (await findEdit(note.editID));
+      if (!note || edit?.state !== 'done') return undefined;
+      const result = edit.results.find(({ variant }) => variant === note.variant);
+      if (!result) return undefined;
       return { request: edit.request, result, bounds: note.bounds };
     },
   };

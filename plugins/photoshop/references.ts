@@ -1,8 +1,8 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { EncodedFile, Picture, Reference } from '../panel/host.ts';
+import { newUUID } from '../panel/uuid.ts';
 import type { ExecutionContext, Layer, PhotoshopDocument } from './api.ts';
 import { activeDocument, modeOf } from './documents.ts';
-import { newId } from './id.ts';
 import { modally } from './modal.ts';
 import { imaging, storage } from './modules.ts';
 import { flat, isMaskedOut } from './read-layer.ts';
@@ -40,7 +40,7 @@ export async function pickFiles(): Promise<readonly Reference[]> {
     const bytes = new Uint8Array(await file.read({ format: storage.formats.binary }));
     const type = encoding === 'jpg' ? 'jpeg' : encoding;
     const thumbnail = bytes.length > maxThumbnailBytes ? '' : `data:image/${type};base64,${toBase64(bytes)}`;
-    references.push({ id: newId(), name: file.name, thumbnail, picture: { encoding, bytes } });
+    references.push({ id: newUUID(), name: file.name, thumbnail, picture: { encoding, bytes } });
   }
   return references;
 }
@@ -107,7 +107,7 @@ async function takeLayer(
       imaging.encodeImageData({ imageData, base64: true }),
     );
     return {
-      id: newId(),
+      id: newUUID(),
       name,
       thumbnail: `data:image/jpeg;base64,${jpeg}`,
       picture: picture as Picture,

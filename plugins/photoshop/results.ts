@@ -115,10 +115,10 @@ export function createResults() {
 
     /** The highest of the alternatives that were placed before. */
     highest(document: PhotoshopDocument, captureID: string): Layer | undefined {
-      const earlier = list.value.filter(
-        (one) => one.documentID === document.id && one.captureID === captureID,
-      );
-      const layer = earlier.length > 0 ? findLayer(document.layers, earlier.at(-1)!.layerID) : undefined;
+      const last = list.value
+        .filter((one) => one.documentID === document.id && one.captureID === captureID)
+        .at(-1);
+      const layer = last && findLayer(document.layers, last.layerID);
       // Variants lie in a group of their own: the next result goes above that.
       return layer?.parent && placed.has(layer.parent.id) ? layer.parent : layer;
     },

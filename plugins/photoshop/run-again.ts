@@ -1,7 +1,7 @@
 import { boundsOf } from '../../shared/bounds.ts';
 import type { EditRequest } from '../../shared/protocol/request.ts';
 import { taskRules } from '../../shared/tasks.ts';
-import type { History } from '../panel/host.ts';
+import type { FindEdit } from '../panel/host.ts';
 import { deselect } from './descriptors.ts';
 import { activeDocument } from './documents.ts';
 import { inOneStep, modally } from './modal.ts';
@@ -15,14 +15,14 @@ import { padMask, toSelectionImageData, using } from './samples.ts';
  * hidden, and its request is returned, with every number that was chosen for the person.
  * @returns undefined for a layer that was not made here; then nothing was changed
  */
-export async function readRequest(notes: RecipeNotes, history: History): Promise<EditRequest | undefined> {
+export async function readRequest(notes: RecipeNotes, findEdit: FindEdit): Promise<EditRequest | undefined> {
   const document = activeDocument();
   const [layer] = document.activeLayers;
   if (!layer) return undefined;
   // The companion is asked outside of the modal scope, where Photoshop would stand still.
   const recipe =
     (await modally('Read the recipe', () => readRecipe(document, layer))) ??
-    (await notes.find(document, layer, history));
+    (await notes.find(document, layer, findEdit));
   if (!recipe) return undefined;
   return modally('Prepare to run again', async (context) => {
     await inOneStep(context, document, 'Prepare to run again', async () => {

@@ -1,4 +1,4 @@
-/** What an adapter wants of an edit, beside its file: `adapters/<name>.json`, which `acepp models adapters add` writes. */
+/** An adapter's defaults for an edit, next to its file: `adapters/<name>.json`, written by `acepp models adapters add`. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as v from 'valibot';
@@ -6,19 +6,19 @@ import { CodedError } from '../../shared/errors.ts';
 import { adaptersFolder, listAdapters, type ModelEntry } from './catalogue.ts';
 
 const schema = v.strictObject({
-  /** Distilled to so many. */
+  /** The number of steps it was distilled to. */
   steps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100))),
   guidance: v.optional(v.pipe(v.number(), v.finite(), v.minValue(0))),
 });
 
-/** Steps and guidance that an adapter was made for. */
+/** The steps and guidance an adapter was made for. */
 export type AdapterDefaults = v.InferOutput<typeof schema>;
 
 export const defaultsSuffix = '.json';
 
 /**
- * By name, those of a model's adapters that want something.
- * @throws CodedError `adapter-invalid` where a file of them cannot be read
+ * The defaults of a model's adapters, by name, for those that have any.
+ * @throws CodedError `adapter-invalid` if one of the files cannot be read
  */
 export async function adapterDefaults(model: ModelEntry): Promise<Readonly<Record<string, AdapterDefaults>>> {
   const all: Record<string, AdapterDefaults> = {};
@@ -36,7 +36,7 @@ function parse(text: string, file: string): AdapterDefaults {
   } catch (cause) {
     throw new CodedError('adapter-invalid', {
       detail: `${file} cannot be read: ${(cause as Error).message}.`,
-      remedy: 'Write it as {"steps": 8, "guidance": 30}, or remove it.',
+      remedy: 'Write it like {"steps": 8, "guidance": 30}, or delete it.',
       cause,
     });
   }

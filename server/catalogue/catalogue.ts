@@ -8,26 +8,26 @@ import { homeFolder, projectRoot } from '../disk/paths.ts';
 import { computedFile, quantizedFile, quantizedFolder, unwrittenFile } from '../quantize/quantized-cache.ts';
 import type { Bits } from '../quantize/rounding.ts';
 
-/** A model whose files are all there. */
+/** A complete model. */
 export interface ModelEntry {
   readonly id: string;
   readonly title: string;
-  /** Holds the files of `modelFiles`. */
+  /** Has the files of `modelFiles`. */
   readonly folder: string;
-  /** Files that are taken in place of those in the folder. */
+  /** Files used instead of those in the folder. */
   readonly quantized?: Readonly<Record<QuantizedNetwork, string>>;
-  /** Where it is not told by the transformer's columns. */
+  /** Only if the transformer's input channels do not reveal it. */
   readonly family?: ModelFamily;
-  /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
+  /** Longest joined sequence the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
 }
 
-/** The networks whose size matters: of the 34 GB of FLUX.1-Fill-dev they are all but 0.4. */
+/** The networks whose size matters: all but 0.4 of FLUX.1-Fill-dev's 34 GB. */
 export const quantizedNetworks = ['transformer', 't5'] as const;
 export type QuantizedNetwork = (typeof quantizedNetworks)[number];
 
-/** What a model consists of, in its folder. Weights may also be shards, with their index as `<file>.index.json`, and the transformer
- * a GGUF file. */
+/** The files of a model, in its folder. Weights may also be sharded, with an index in `<file>.index.json`, and the transformer may be a
+ * GGUF file. */
 export const modelFiles = {
   transformer: 'transformer.safetensors',
   t5: 't5.safetensors',
@@ -42,16 +42,16 @@ export const modelFiles = {
 /** The small model that comes with the project. */
 export const pocket: ModelEntry = {
   id: 'pocket',
-  title: 'Pocket: small, ships with ACE++ Layers',
+  title: 'Pocket: small, comes with ACE++ Layers',
   folder: path.join(projectRoot, 'server', 'pocket'),
   family: 'pocket',
   maxSequence: conventions.pocket.maxSequence,
 };
 
-/** What may be a model's id, and so the name of its folder. */
+/** Valid model ids, which are also folder names. */
 export const modelId = /^[a-z0-9][a-z0-9.-]*$/;
 
-/** All models that can run: those that a person put into `models/<id>/` of the companion's data folder, and pocket. */
+/** All models that can run: the ones in `models/<id>/` of the data folder, and pocket. */
 export async function listModels(): Promise<ModelEntry[]> {
   const complete: ModelEntry[] = [];
   for (const model of await knownModels()) {
@@ -81,7 +81,7 @@ const fillColumns = 384;
 export const adaptersFolder = 'adapters';
 export const adapterSuffix = '.safetensors';
 
-/** Names of the adapters that lie in `adapters/<name>.safetensors` of a model's folder. */
+/** Names of the adapters in a model's folder, `adapters/<name>.safetensors`. */
 export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {
   const files = await readdir(path.join(folder, adaptersFolder)).catch(() => []);
   return files
@@ -91,14 +91,14 @@ export async function listAdapters({ folder }: ModelEntry): Promise<string[]> {
 }
 
 /**
- * The file of an adapter.
+ * Finds an adapter's file.
  * @throws CodedError `adapter-unknown`
  */
 export async function findAdapter(model: ModelEntry, name: string): Promise<string> {
   const known = await listAdapters(model);
   const folder = path.join(model.folder, adaptersFolder);
   if (known.includes(name)) return path.join(folder, name + adapterSuffix);
-  const others = known.length > 0 ? `known are ${known.join(', ')}` : 'it has none';
+  const others = known.length > 0 ? `it has ${known.join(', ')}` : 'it has none';
   throw new CodedError('adapter-unknown', {
     detail: `The model "${model.id}" has no adapter "${name}"; ${others}.`,
     remedy: `Leave the adapter out, or put it into ${folder} as ${name}${adapterSuffix}.`,
@@ -106,20 +106,20 @@ export async function findAdapter(model: ModelEntry, name: string): Promise<stri
 }
 
 /**
- * A model that can run.
- * @throws CodedError `model-unknown`, or `model-missing` with the files that are not there
+ * Finds a model that can run.
+ * @throws CodedError `model-unknown`, or `model-missing` naming the missing files
  */
 export async function findModel(id: string): Promise<ModelEntry> {
   const model = await findInstalled(id);
   if (await isWritten(model)) return model;
   throw new CodedError('model-missing', {
-    detail: `The blocks of ${path.join(model.folder, asGGUF(modelFiles.transformer))} are not yet written as they are computed with.`,
+    detail: `${path.join(model.folder, asGGUF(modelFiles.transformer))} has not been converted yet for ONNX Runtime.`,
     remedy: `Run "acepp models install ${id}" once, or "acepp quantize --model ${id} --bits 8", which also makes the text encoder smaller.`,
   });
 }
 
 /**
- * A model whose files are all there, even if its transformer still has to be written from a GGUF file.
+ * Finds a complete model, even if its GGUF transformer still has to be converted.
  * @throws CodedError as `findModel`
  */
 export async function findInstalled(id: string): Promise<ModelEntry> {
@@ -127,15 +127,15 @@ export async function findInstalled(id: string): Promise<ModelEntry> {
   const model = known.find((entry) => entry.id === id);
   if (!model) {
     throw new CodedError('model-unknown', {
-      detail: `There is no model "${id}"; known are ${known.map((entry) => entry.id).join(', ')}.`,
-      remedy: `Leave out the model, or install it: "acepp models list" says which there are.`,
+      detail: `There is no model "${id}". Available: ${known.map((entry) => entry.id).join(', ')}.`,
+      remedy: `Leave out the model, or install it: "acepp models list" shows what is available.`,
     });
   }
   const missing = await missingFiles(model);
   if (missing.length > 0) {
     throw new CodedError('model-missing', {
-      detail: `The model "${id}" is not complete: ${model.folder} has no ${missing.join(', ')}.`,
-      remedy: `Go on with "acepp models install ${id}", put the missing files there, or choose another model.`,
+      detail: `The model "${id}" is incomplete: ${model.folder} has no ${missing.join(', ')}.`,
+      remedy: `Finish it with "acepp models install ${id}", add the missing files, or choose another model.`,
     });
   }
   return model;
@@ -145,7 +145,7 @@ export function modelsFolder(): string {
   return path.join(homeFolder(), 'models');
 }
 
-/** Pocket first: it is there on every machine, and the one that runs unless another is asked for. */
+/** Pocket comes first: every machine has it. */
 async function knownModels(): Promise<ModelEntry[]> {
   const entries = await readdir(modelsFolder(), { withFileTypes: true }).catch(() => []);
   const own = entries
@@ -162,7 +162,7 @@ async function knownModels(): Promise<ModelEntry[]> {
   return [pocket, ...own.flatMap((model, i) => [model, ...variants[i]!.filter(({ id }) => !taken.has(id))])];
 }
 
-/** `<id>-8bit` and `<id>-4bit`, where `acepp quantize` has made them of the model's files as they are now. */
+/** `<id>-8bit` and `<id>-4bit`, if `acepp quantize` has made them from the model's current files. */
 async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
   const variants: ModelEntry[] = [];
   for (const bits of [8, 4] as const) {
@@ -177,13 +177,16 @@ async function quantizedVariants(model: ModelEntry): Promise<ModelEntry[]> {
         quantized,
       });
     } catch {
-      // Not made yet, or the model itself is not whole, which is told of the model.
+      // Not made yet, or the model itself is incomplete, which is reported for the model.
     }
   }
   return variants;
 }
 
-/** Of a transformer that stands for itself there is no variant; of one in blocks of no more bits only with another text encoder. */
+/**
+ * A transformer that cannot be quantized has no variants. One in GGUF blocks with no more bits only has one if the text encoder
+ * gets smaller.
+ */
 async function isSmaller(
   { folder }: ModelEntry,
   { transformer, t5 }: Record<QuantizedNetwork, string>,
@@ -193,14 +196,14 @@ async function isSmaller(
   return transformer !== own || path.dirname(t5) === quantizedFolder();
 }
 
-/** The model as it was asked for and, where that is an original, its quantized variants: the most bits first. */
+/** The given model and, if it is an original, its quantized variants, most bits first. */
 export async function formsOf(model: ModelEntry): Promise<readonly ModelEntry[]> {
   if (model.quantized || model.id === pocket.id) return [model];
   return [model, ...(await quantizedVariants(model))];
 }
 
 /**
- * Where the quantized networks of a model lie, or will.
+ * Where a model's quantized networks are, or will be.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function quantizedFiles(
@@ -211,17 +214,17 @@ export async function quantizedFiles(
   return { transformer: await at('transformer'), t5: await at('t5') };
 }
 
-/** What `acepp quantize` has written of a model's files as they are now, finished or not, and of no other model's. */
+/** What `acepp quantize` has written from this model's current files only, finished or not. */
 export async function quantizedOnlyOf(id: string): Promise<string[]> {
   const models = (await knownModels()).filter((model) => !model.quantized && model.id !== pocket.id);
   const written = async (model: ModelEntry): Promise<string[]> => {
     const files: string[] = [];
     for (const bits of [8, 4] as const) {
-      // What cannot be read was never quantized.
+      // Files that cannot be read were never quantized.
       const known = await quantizedFiles(model, bits).catch(() => undefined);
       files.push(...Object.values(known ?? {}));
     }
-    // A file that has no other form stands for itself.
+    // A file that cannot be quantized is listed as itself.
     return files.filter((file) => path.dirname(file) === quantizedFolder());
   };
   const others = await Promise.all(models.filter((model) => model.id !== id).map(written));
@@ -239,8 +242,7 @@ async function missingFiles({ folder }: ModelEntry): Promise<string[]> {
 }
 
 /**
- * Whether what a model computes with is there, once its files are: of a GGUF file it has to be written first. What cannot be read is
- * told when it is loaded.
+ * Whether a complete model can run: a GGUF file has to be converted first. A file that cannot be read is reported on loading.
  */
 export async function isWritten({ folder, quantized }: ModelEntry): Promise<boolean> {
   if (quantized) return true;

@@ -36,6 +36,11 @@ const signs: readonly (readonly [RegExp, string])[] = [
   [/\.lora_(?:A|B|up|down)\b/, 'it holds a LoRA; add it as an adapter'],
 ];
 
+/** What the names of a file's tensors say that it is, where it is none of the networks. */
+export function signOf(names: readonly string[]): string | undefined {
+  return signs.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
+}
+
 /**
  * Checks that the graphs built over a file take every tensor of it.
  * @param taken the byte ranges that the graphs read
@@ -55,7 +60,7 @@ export function requireAllUsed(file: WeightsFile, network: NetworkName, taken: r
   });
   if (unused.length === 0) return;
   const names = unused.map(({ name }) => name);
-  const sign = signs.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
+  const sign = signOf(names);
   const what = sign ? `: ${sign}` : '';
   throw invalidFile(
     `${file.file} has tensors that the network has no use for${what}: ${listed(names)}.`,

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-/** `acepp <command>`: the command line. A command's modules are loaded when it runs, so that none waits for another's. */
+/** `acepp <command>`: the command line. Each command loads its own modules when it runs, so none waits for another's. */
 import { Command, CommanderError } from 'commander';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { wrongCommandLine } from './failure.ts';
 
-/** Runs with what follows its name; returns the exit code. */
+/** Runs with the arguments after its name; returns the exit code. */
 type Run = (args: readonly string[]) => Promise<number>;
 
 interface Subcommand {
@@ -16,14 +16,14 @@ const subcommands = new Map<string, Subcommand>([
   [
     'start',
     {
-      description: 'start the companion, which runs edits for the panels and serves the page',
+      description: 'start the companion: it runs edits for the panels and serves the page',
       load: async () => (await import('./start.ts')).start,
     },
   ],
   [
     'edit',
     {
-      description: 'edit one picture; prints one line of JSON',
+      description: 'edit a picture and print one line of JSON',
       load: async () => (await import('./edit.ts')).edit,
     },
   ],
@@ -71,7 +71,7 @@ const subcommands = new Map<string, Subcommand>([
   [
     'cuda',
     {
-      description: 'install, check and remove what an NVIDIA GPU needs on Linux',
+      description: 'install, check and remove CUDA for an NVIDIA GPU on Linux',
       load: async () => {
         const [{ runCUDA }, { cudaArchives }] = await Promise.all([
           import('./cuda.ts'),
@@ -84,7 +84,7 @@ const subcommands = new Map<string, Subcommand>([
   [
     'quantize',
     {
-      description: 'write a model in 8 or 4 bits; prints one line of JSON',
+      description: 'write a model in 8 or 4 bits and print one line of JSON',
       load: async () => (await import('./quantize.ts')).quantize,
     },
   ],
@@ -104,33 +104,33 @@ const subcommands = new Map<string, Subcommand>([
   ],
 ]);
 
-// Who reads the first lines of a long output closes it: that is no failure.
+// A reader that only needs the first lines (such as `head`) closes the pipe: not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);
 });
 
 const [name = '', ...args] = process.argv.slice(2);
-// `acepp help edit` is `acepp edit --help`.
+// `acepp help edit` means `acepp edit --help`.
 const asked = name === 'help' ? subcommands.get(args[0] ?? '') : undefined;
 const subcommand = asked ?? subcommands.get(name);
 process.exitCode = subcommand ? await (await subcommand.load())(asked ? ['--help'] : args) : overview();
 
-/** Help, the version, or what is wrong with the name. */
+/** Prints the help, the version, or what is wrong with the command. */
 function overview(): number {
   const program = new Command('acepp')
     .description(manifest.name)
     .version(manifest.version)
     .configureOutput({ writeErr: () => {} })
     .exitOverride()
-    .addHelpText('after', '\n"acepp <command> --help" shows its options.');
+    .addHelpText('after', '\nRun "acepp <command> --help" for its options.');
   for (const [id, { description }] of subcommands) program.command(id).description(description);
   try {
     program.parse();
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode === 0) return 0;
-    const what = thrown.code === 'commander.help' ? 'it names no command' : thrown.message;
+    const what = thrown.code === 'commander.help' ? 'the command is missing' : thrown.message;
     const error = wrongCommandLine('', what);
     console.error(`${error.code}: ${error.message}`);
   }

@@ -30,11 +30,11 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
   command.description("ONNX Runtime's CUDA provider and NVIDIA's libraries, for a GPU on Linux or in WSL2.");
   command
     .command('install')
-    .description('fetches and unpacks them; goes on where it was ended')
-    .option('--accept-licence', 'you have read the licences that are shown, and accept them')
+    .description('download and unpack them; resumes an interrupted download')
+    .option('--accept-licence', 'confirm that you have read and accept the licences shown')
     .action(async ({ acceptLicence }: { acceptLicence?: boolean }) => {
       requireLinux();
-      // Before a gigabyte is fetched for no GPU.
+      // Before downloading a gigabyte for nothing.
       progress.line((await describeGPU()).text);
       const rate = new TransferRate(progress);
       await installCUDA(archives, {
@@ -50,7 +50,7 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
     });
   command
     .command('status')
-    .description('what is installed, the GPU and its driver, and whether the GPU computes')
+    .description('show what is installed, the GPU and its driver, and whether the GPU works')
     .action(async () => {
       requireLinux();
       console.log(
@@ -60,11 +60,11 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
     });
   command
     .command('remove')
-    .description('removes them')
+    .description('remove them')
     .action(async () => {
-      console.log(`Removed: ${sizeText(await removeCUDA())} are free again.`);
+      console.log(`Removed: freed ${sizeText(await removeCUDA())}.`);
     });
-  // In a process of its own, which has the libraries' folder in its environment.
+  // In a separate process, with the libraries' folder in its environment.
   command.command(checkCommand, { hidden: true }).action(async () => {
     process.send?.(await probe('cuda'));
     process.disconnect?.();
@@ -73,20 +73,20 @@ function define(command: Command, archives: readonly Archive[], grain: Grain, ru
 
 const checkCommand = 'check';
 
-/** Whether the GPU computes, and if not, what to do. */
+/** Whether the GPU works, and if not, what to do. */
 async function checked(): Promise<string> {
   const { text, advice } = await describeGPU();
   if (advice) return text;
   try {
     const { transformer } = await tried();
-    const form = transformer.attention === 'fused' ? '' : ', attention in parts';
-    return `${text} It computes: FLUX in ${transformer.type}${form}.`;
+    const form = transformer.attention === 'fused' ? '' : ', with composed attention';
+    return `${text} It works: FLUX runs in ${transformer.type}${form}.`;
   } catch (cause) {
-    return `${text} It does not compute: ${(cause as Error).message}.`;
+    return `${text} It does not work: ${(cause as Error).message}.`;
   }
 }
 
-/** Which one there is, and what its driver lacks. */
+/** The GPU, and what is wrong with its driver. */
 async function describeGPU(): Promise<{ text: string; advice: string | undefined }> {
   const driver = await driverVersion();
   const gpus = await listGPUs();
@@ -105,9 +105,9 @@ async function describeGPU(): Promise<{ text: string; advice: string | undefined
   return { text: [name, advice].filter(Boolean).join(' '), advice };
 }
 
-/** @param driver undefined where there is none */
+/** @param driver undefined if there is none */
 function adviceFor(driver: string | undefined): string | undefined {
-  const install = `Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.`;
+  const install = `Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing inside WSL.`;
   if (driver === undefined) return `Install the driver. ${install}`;
   if (Number.parseInt(driver, 10) >= oldestDriver) return undefined;
   return `CUDA 13 needs driver ${oldestDriver} or newer. ${install}`;
@@ -126,7 +126,7 @@ function tried(): Promise<Capabilities> {
     child.once('message', (capabilities) => resolve(capabilities as Capabilities));
     child.once('close', (code, signal) => {
       const how = signal ?? `code ${code}`;
-      reject(new Error(diagnose(said) || `the process that tried ended with ${how}`));
+      reject(new Error(diagnose(said) || `the process that tried it exited with ${how}`));
     });
   });
 }

@@ -3,8 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
+import type { Plan } from '../../shared/protocol/plan.ts';
+import { decodeContainer } from '../../shared/safetensors.ts';
 import { requestFile } from '../engine/edit-files.ts';
 import { Engine } from '../engine/engine.ts';
+import { planEdit } from '../engine/plan.ts';
+import { readEditInput, sizesOf } from '../pipeline/input.ts';
 import { type RunOne, runBatch } from './batch.ts';
 import { printOneLine } from './failure.ts';
 import { type Flags, readFlags } from './flags.ts';
@@ -20,12 +24,12 @@ export async function edit(args: readonly string[]): Promise<number> {
   const flags: { read?: Flags } = {};
   const code = await printOneLine('edit', async () => {
     flags.read = readFlags(args);
-    return flags.read.batch === undefined
-      ? withEngine(flags.read, (run) => run(flags.read as Flags))
-      : undefined;
+    if (flags.read.plan) return plan(flags.read);
+    if (flags.read.batch !== undefined) return undefined;
+    return withEngine(flags.read, (run) => run(flags.read as Flags));
   });
   const { read } = flags;
-  if (code !== 0 || read?.batch === undefined) return code;
+  if (code !== 0 || read?.batch === undefined || read.plan) return code;
   return withEngine(read, (run) => runBatch(read, run));
 }
 
@@ -80,4 +84,15 @@ async function writeOrKeep(folder: string, id: string, output: Output): Promise<
       cause: thrown,
     });
   }
+}
+
+/** What the edit would be, by the pictures as they are; no model is loaded. */
+async function plan(flags: Flags): Promise<Plan> {
+  const { container } = await encodeRequest(flags);
+  const input = await readEditInput(decodeContainer(container));
+  const log = (text: string) => {
+    if (isLogged('warn', flags.logLevel)) console.error(text);
+  };
+  const engine = new Engine({ provider: flags.provider, log });
+  return planEdit(engine, input.request, { ...input, sizes: sizesOf(input) });
 }

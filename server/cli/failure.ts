@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 
-/** @param command of `acepp`, empty where none is named */
+/** @param command a command of `acepp`, or an empty string */
 export function wrongCommandLine(command: string, what: string): CodedError {
   return new CodedError('request-invalid', {
     detail: `The command line is wrong: ${what.replace(/^error: /, '').replace(/\.?$/, '.')}`,
@@ -10,8 +10,8 @@ export function wrongCommandLine(command: string, what: string): CodedError {
 }
 
 /**
- * Runs a command that prints one line of JSON on stdout and nothing else, also where it fails.
- * @param main returns nothing where the lines are still to come
+ * Runs a command that prints exactly one line of JSON on stdout, even if it fails.
+ * @param main returns nothing if the lines are still to come
  * @returns the exit code
  */
 export async function printOneLine(
@@ -23,7 +23,7 @@ export async function printOneLine(
     if (line) console.log(JSON.stringify(line));
     return 0;
   } catch (thrown) {
-    // Help was asked for, and is on stdout.
+    // The user asked for help, which is on stdout.
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
     const error =
       thrown instanceof CommanderError ? wrongCommandLine(command, thrown.message) : CodedError.from(thrown);

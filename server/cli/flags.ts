@@ -4,6 +4,7 @@ import { controls, tasks } from '../../shared/protocol/request.ts';
 import { projectRoot } from '../disk/paths.ts';
 import { type ResultKind, results } from '../pictures/export.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
+import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
@@ -24,14 +25,16 @@ export interface Flags {
   readonly model?: string;
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
+  /** Always there but for a plan. */
   readonly out: string;
   readonly result?: ResultKind;
+  readonly plan?: boolean;
   readonly logLevel: LogLevel;
 }
 
 /**
  * The flags of `acepp edit`.
- * @throws CommanderError, also after help was shown
+ * @throws CommanderError, also after showing help
  */
 export function readFlags(args: readonly string[]): Flags {
   const whole = (text: string) => {
@@ -50,48 +53,59 @@ export function readFlags(args: readonly string[]): Flags {
   };
   const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
-    .option('--image <file>', 'picture to edit')
+    .option('--image <file>', 'the picture to edit; without it, a new one is generated')
     .addOption(
       new Option(
         '--batch <folder>',
         'edit all pictures of a folder; NAME.mask.png is the mask of NAME.jpg',
       ).conflicts(['image', 'mask', 'layer']),
     )
-    .option('--layer <path>', 'of a PSD: the names of its groups and its own, joined by /')
+    .option('--layer <path>', 'a layer of a PSD: the names of its groups and its own, joined by /')
     .option('--mask <file>', 'white where the picture may change')
     .option(
       '--reference <file>',
-      'may be given several times, in order',
+      'a reference picture; repeat it for several, in order',
       (file, before: string[]) => [...before, file],
       [],
     )
-    .requiredOption('--instruction <text>', 'what should be seen')
-    .addOption(new Option('--task <task>', 'chosen from what is given if left out').choices([...tasks]))
-    .addOption(new Option('--control <kind>', 'with --task control').choices([...controls]))
-    .option('--width <pixels>', 'of what is made from nothing, or extended to', whole)
-    .option('--height <pixels>', 'likewise', whole)
-    .option('--seed <number>', 'drawn by chance if left out', whole)
-    .option('--steps <number>', 'of the sampler', whole)
-    .option('--guidance <number>', 'how strictly the instruction is followed', decimal)
-    .option('--first-block-cache <threshold>', 'spare blocks where steps change little, 0.05 to 0.2', decimal)
-    .option('--model <id>', 'of the catalogue')
-    .option('--adapter <name[=scale]>', 'of the model; may be given several times', adapter, [])
-    .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
-    .requiredOption(
+    .requiredOption('--instruction <text>', 'what the picture should show')
+    .addOption(new Option('--task <task>', 'inferred from the other options by default').choices([...tasks]))
+    .addOption(
+      new Option('--control <kind>', 'what the picture shows, with --task control').choices([...controls]),
+    )
+    .option('--width <pixels>', 'the width to generate, or to extend to', whole)
+    .option('--height <pixels>', 'the height to generate, or to extend to', whole)
+    .option('--seed <number>', 'random by default', whole)
+    .option('--steps <number>', 'sampling steps', whole)
+    .option('--guidance <number>', 'how closely to follow the instruction', decimal)
+    .option(
+      '--first-block-cache <threshold>',
+      'skip blocks in steps that change little, 0.05 to 0.2',
+      decimal,
+    )
+    .option('--model <id>', 'a model from "acepp models list"')
+    .option('--adapter <name[=scale]>', 'an adapter of the model; repeat it for several', adapter, [])
+    .addOption(new Option('--provider <name>', 'compute only with this provider').choices([...providers]))
+    .option(
       '--out <file>',
-      'the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb; with --batch its * is the name',
+      'required: the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb; with --batch, * is the name',
     )
     .addOption(
       new Option('--result <what>', 'the layer alone, or the finished picture').choices([...results]),
     )
+    .option('--plan', 'only report what the edit would be: size, model, memory, seconds, notes')
     .addOption(logLevelOption())
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  return command.parse([...args], { from: 'user' }).opts<Flags>();
+  const flags = command.parse([...args], { from: 'user' }).opts<Flags & { out?: string }>();
+  if (flags.out === undefined && !flags.plan) {
+    throw wrongCommandLine('edit', "required option '--out <file>' not specified");
+  }
+  return flags;
 }
 
-/** A file as a person names it: relative to where they are, which npm keeps while it runs a script in the project's folder. */
+/** Resolves a path as the user means it: relative to their own folder, which npm remembers when it runs a script elsewhere. */
 export function fromPerson(file: string): string {
   const isScript = path.relative(projectRoot, process.cwd()) === '';
   return path.resolve((isScript && process.env.INIT_CWD) || process.cwd(), file);

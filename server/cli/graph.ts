@@ -5,7 +5,7 @@ import { describe, describeSize, isOpen, type Value } from '../graph/value.ts';
 import { graphOf, type NetworkName, networkNames } from '../runtime/network-graphs.ts';
 import { wrongCommandLine } from './failure.ts';
 
-/** A tensor as JSON; a size that is known when the graph runs is a text, such as "512 + length". */
+/** A tensor as JSON; a size that is only known when the graph runs is a string, such as "512 + length". */
 interface Tensor {
   readonly name: string;
   readonly type: string;
@@ -19,7 +19,7 @@ export interface PrintedGraph {
   readonly file: string;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-  /** In the order of computation; an optional input that is left out is null. */
+  /** In the order of computation; an omitted optional input is null. */
   readonly nodes: readonly {
     readonly name: string;
     readonly op: string;
@@ -27,20 +27,20 @@ export interface PrintedGraph {
     readonly inputs: readonly (Tensor | null)[];
     readonly outputs: readonly Tensor[];
   }[];
-  /** That lie in the file. */
+  /** The weights in the file. */
   readonly weights: { readonly count: number; readonly bytes: number };
 }
 
 /**
- * `acepp graph <network>`: the nodes of a network's graph with the shapes between them.
+ * `acepp graph <network>`: the nodes of a network's graph, with their shapes.
  * @returns the exit code
  */
 export async function graph(args: readonly string[]): Promise<number> {
   const command = new Command('acepp graph')
-    .description("Prints the nodes and shapes of a network's ONNX graph, built over the files of a model.")
+    .description("Prints the nodes and shapes of a network's ONNX graph, as built from a model's files.")
     .addArgument(new Argument('<network>').choices(networkNames))
-    .option('--model <id>', 'of the catalogue', pocket.id)
-    .option('--json', 'one JSON object')
+    .option('--model <id>', 'a model from "acepp models list"', pocket.id)
+    .option('--json', 'print one JSON object')
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
@@ -66,7 +66,7 @@ async function printedGraph(
   const { graph, file } = await graphOf(network, await findModel(model));
   const valueNamed = (name: string): Value => {
     const value = graph.values.get(name);
-    if (!value) throw new Error(`the graph takes "${name}", which nothing gives`);
+    if (!value) throw new Error(`the graph reads "${name}", which nothing produces`);
     return value;
   };
   const bytes = graph.weights.reduce((sum, { length }) => sum + length, 0);

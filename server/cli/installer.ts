@@ -1,4 +1,4 @@
-/** What commands that fetch have in common: they may be ended and called again, show how far they are, and ask for licences. */
+/** What downloading commands share: they can be interrupted and resumed, show their progress, and ask about licences. */
 import { createInterface } from 'node:readline/promises';
 import { Command, CommanderError } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
@@ -28,7 +28,7 @@ export async function runInstaller(
   const ended = new AbortController();
   for (const signal of endingSignals) {
     process.on(signal, () => {
-      // The second Ctrl-C does not wait.
+      // A second Ctrl-C does not wait.
       if (ended.signal.aborted) process.exit(130);
       ended.abort();
     });
@@ -41,7 +41,7 @@ export async function runInstaller(
   } catch (thrown) {
     run.progress.end();
     if (ended.signal.aborted) {
-      console.error('Ended. The same command goes on from here.');
+      console.error('Interrupted. Run the same command to resume.');
       return 130;
     }
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
@@ -54,10 +54,10 @@ export async function runInstaller(
 }
 
 function wrongCommand(name: string, { code, message }: CommanderError): CodedError {
-  return wrongCommandLine(name, code === 'commander.help' ? 'it names no command' : message);
+  return wrongCommandLine(name, code === 'commander.help' ? 'the command is missing' : message);
 }
 
-/** Shows what has to be accepted; asks where there is someone to answer. */
+/** Shows the licence, and asks for consent in a terminal. */
 export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSignal): Promise<boolean> {
   console.error(`\n${licence.title}\n${licence.url}\n\n${licence.terms}\n`);
   if (isAccepted) {
@@ -66,7 +66,7 @@ export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSi
   }
   if (!process.stdin.isTTY) return false;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  // While it reads, the terminal's Ctrl-C comes to it and not to the process.
+  // While it reads, Ctrl-C in the terminal reaches it and not the process.
   lines.on('SIGINT', () => process.emit('SIGINT'));
   try {
     const answer = await lines.question('Do you accept it? Type "yes": ', { signal });
@@ -76,7 +76,7 @@ export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSi
   }
 }
 
-/** How far, how fast and how long still: a few times a second in a terminal, else a line now and then. */
+/** Progress, speed and time left: a few times a second in a terminal, otherwise an occasional line. */
 export class TransferRate {
   readonly #progress: Progress;
   #shown = 0;
@@ -90,13 +90,13 @@ export class TransferRate {
     const now = performance.now();
     if (now - this.#shown < (this.#progress.isTerminal ? 200 : 10_000)) return;
     this.#shown = now;
-    // The last half minute tells better how long it takes than all of it.
+    // The last half minute predicts the rest better than the whole download.
     const recent = this.#samples.filter(({ at, bytes: before }) => now - at < 30_000 && before <= bytes);
     this.#samples = [...recent, { at: now, bytes }];
     const [first] = this.#samples;
     const rate = (1000 * (bytes - first!.bytes)) / (now - first!.at);
-    const speed = rate > 0 ? `, ${sizeText(rate)} a second, ${timeText((size - bytes) / rate)} left` : '';
-    const all = size > fileSize ? ` (of all ${Math.floor((100 * bytes) / size)} %)` : '';
+    const speed = rate > 0 ? `, ${sizeText(rate)}/s, ${timeText((size - bytes) / rate)} left` : '';
+    const all = size > fileSize ? ` (${Math.floor((100 * bytes) / size)}% in total)` : '';
     this.#progress.state(`${file}: ${sizeText(fileBytes)} of ${sizeText(fileSize)}${all}${speed}`);
   }
 }

@@ -32,7 +32,7 @@ interface InstallFlags {
   readonly acceptLicence?: boolean;
 }
 
-/** How finely is fetched; tests have smaller files. */
+/** Download granularity; tests use smaller files. */
 export interface Grain {
   readonly chunkBytes?: number;
   readonly firstDelayMs?: number;
@@ -61,35 +61,37 @@ function defineModels(
     const model = models.find((published) => published.id === id);
     if (model) return model;
     throw new CodedError('model-unknown', {
-      detail: `There is no model "${id}" to install; there are ${models.map((published) => published.id).join(', ')}.`,
+      detail: `There is no model "${id}" to install. Available: ${models.map((published) => published.id).join(', ')}.`,
       remedy: 'See "acepp models list".',
     });
   };
 
-  command.description('The models that ACE++ Layers runs: which there are, and their installation.');
+  command.description('Lists, installs, checks and removes models.');
   command
     .command('list')
-    .description('what there is, what is installed, what is missing, and what space it takes')
+    .description('show the models, what is installed, what is missing, and how much space it takes')
     .action(() => list(models));
   command
     .command('install')
-    .description('fetches what a model lacks; goes on where it was ended; uses files that are there already')
-    .argument('<model>', 'as "list" shows it')
+    .description('download what a model lacks; resumes an interrupted download; uses files you already have')
+    .argument('<model>', 'an id from "list"')
     .addOption(
-      new Option('--t5 <precision>', 'of the text encoder: fp8 is half as large').choices(t5Precisions),
+      new Option('--t5 <precision>', 'precision of the text encoder; fp8 is half the size').choices(
+        t5Precisions,
+      ),
     )
     .addOption(
       new Option(
         '--from <path>',
-        'your own files: a ComfyUI folder, a hub cache, or a file; may be given several times',
+        'your own files: a ComfyUI folder, a hub cache, or a file; repeat it for several',
       )
         .argParser((place: string, before: readonly string[]) => [...before, place])
         .default([], 'the usual places'),
     )
-    .option('--accept-licence', 'you have read the licence that is shown, and accept it')
+    .option('--accept-licence', 'confirm that you have read and accept the licence shown')
     .addHelpText(
       'after',
-      '\nHF_TOKEN is your token at huggingface.co, HF_ENDPOINT the address of a mirror, ACEPP_HOME where models are kept.',
+      '\nEnvironment: HF_TOKEN is your huggingface.co token, HF_ENDPOINT a mirror, ACEPP_HOME the folder for models.',
     )
     .action(async (id: string, { t5, from, acceptLicence }: InstallFlags) => {
       const rate = new TransferRate(progress);
@@ -111,8 +113,8 @@ function defineModels(
     });
   command
     .command('verify')
-    .description('reads every file and compares it with the hash that it had to have')
-    .argument('[model]', 'all, if left out')
+    .description('read every file and compare its hash')
+    .argument('[model]', 'all models by default')
     .action(async (id?: string) => {
       const rate = new TransferRate(progress);
       for (const model of id === undefined ? models : [find(id)]) {
@@ -121,43 +123,40 @@ function defineModels(
           progress: (file, bytes, size) => rate.show({ file, fileBytes: bytes, fileSize: size, bytes, size }),
         });
         progress.end();
-        if (findings.length === 0) console.log(`${model.id}: nothing was installed`);
+        if (findings.length === 0) console.log(`${model.id}: not installed`);
         for (const { file, isRight, text } of findings) {
-          console.log(`${model.id}/${file} ${isRight ? `is right: ${text}` : text}`);
+          console.log(`${model.id}/${file} ${isRight ? `is intact: ${text}` : text}`);
         }
         if (findings.some(({ isRight }) => !isRight)) {
           run.exitCode = 1;
-          console.log(`Mend it with: acepp models install ${model.id}`);
+          console.log(`Repair it with: acepp models install ${model.id}`);
         }
       }
     });
   defineAdapters(command.command('adapters'), grain, run);
   command
     .command('remove')
-    .description('removes what was fetched and the links to your own files, never a file of yours')
-    .argument('<model>', 'as "list" shows it')
+    .description('remove downloaded files and links to your own files, but never your files')
+    .argument('<model>', 'an id from "list"')
     .action(async (id: string) => {
       const { removedBytes, kept } = await removeModel(find(id));
-      console.log(`Removed ${id}: ${sizeText(removedBytes)} are free again.`);
-      for (const text of kept) console.log(`Stays: ${text}`);
+      console.log(`Removed ${id}: freed ${sizeText(removedBytes)}.`);
+      for (const text of kept) console.log(`Kept: ${text}`);
     });
 }
 
 /** `acepp models adapters add | list | remove`. */
 function defineAdapters(command: Command, grain: Grain, { progress, signal }: InstallerRun): void {
   const ofModel = () =>
-    new Option('--model <id>', 'whose adapters: the one model that is installed, if not given');
+    new Option('--model <id>', 'the model they belong to; optional if only one is installed');
   command.description('LoRA, LoHa, LoKr and DoRA files for a model');
   command
     .command('add')
-    .description('adds a file of yours, a file on the hub, or "turbo" (FLUX.1-Turbo-Alpha: 8 steps)')
-    .argument(
-      '<what>',
-      'a .safetensors file, "owner/repo/file.safetensors", the address of its page, or "turbo"',
-    )
+    .description('add a file of yours, a file on the hub, or "turbo" (FLUX.1-Turbo-Alpha: 8 steps)')
+    .argument('<what>', 'a .safetensors file, "owner/repo/file.safetensors", the URL of its page, or "turbo"')
     .addOption(ofModel())
-    .option('--name <name>', 'what to call it; otherwise as its file')
-    .option('--accept-licence', 'you have read the licence that is shown, and accept it')
+    .option('--name <name>', 'the name to use; by default that of the file')
+    .option('--accept-licence', 'confirm that you have read and accept the licence shown')
     .action(async (what: string, { model, name, acceptLicence }: AdapterFlags) => {
       const rate = new TransferRate(progress);
       const entry = await modelFor(model);
@@ -177,7 +176,7 @@ function defineAdapters(command: Command, grain: Grain, { progress, signal }: In
     });
   command
     .command('list')
-    .description('the adapters of a model, with steps and guidance that they set')
+    .description("list a model's adapters, with the steps and guidance they set")
     .addOption(ofModel())
     .action(async ({ model }: AdapterFlags) => {
       const entry = await modelFor(model);
@@ -195,13 +194,13 @@ function defineAdapters(command: Command, grain: Grain, { progress, signal }: In
     });
   command
     .command('remove')
-    .description('removes what was fetched, or the link to a file of yours')
-    .argument('<name>', 'as "list" shows it')
+    .description('remove a downloaded adapter, or the link to a file of yours')
+    .argument('<name>', 'a name from "list"')
     .addOption(ofModel())
     .action(async (name: string, { model }: AdapterFlags) => {
       const { bytes, kept } = await removeAdapter(await modelFor(model), name);
-      console.log(`Removed ${name}: ${sizeText(bytes)} are free again.`);
-      if (kept) console.log(`Stays: ${kept}`);
+      console.log(`Removed ${name}: freed ${sizeText(bytes)}.`);
+      if (kept) console.log(`Kept: ${kept}`);
     });
 }
 
@@ -211,12 +210,12 @@ interface AdapterFlags {
   readonly acceptLicence?: boolean;
 }
 
-/** A path that can mean nothing on the hub, or a file that is there. */
+/** Whether `what` is a file on this machine, not one on the hub. */
 function isOnDisk(what: string): boolean {
   return existsSync(fromPerson(what));
 }
 
-/** @throws CodedError as `findInstalled`, or `request-invalid` where it is not clear which model is meant */
+/** @throws CodedError as `findInstalled`, or `request-invalid` if it is unclear which model is meant */
 async function modelFor(id: string | undefined): Promise<ModelEntry> {
   if (id !== undefined) return findInstalled(id);
   const own = (await listModels()).filter((model) => model.id !== pocket.id && !model.quantized);
@@ -225,7 +224,7 @@ async function modelFor(id: string | undefined): Promise<ModelEntry> {
   throw new CodedError('request-invalid', {
     detail:
       own.length === 0
-        ? 'No model that takes adapters is installed.'
+        ? 'No model that supports adapters is installed.'
         : `Several models are installed: ${own.map((model) => model.id).join(', ')}.`,
     remedy:
       own.length === 0 ? 'Install one with "acepp models install flux-fill".' : 'Name one with --model.',
@@ -241,7 +240,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
     lines.push(`  ${summary(parts)}; in ${modelFolder(model.id)}`);
     const installed = await findInstalled(model.id).catch(() => undefined);
     if (installed && !(await isWritten(installed))) {
-      lines.push('  Its GGUF file is not yet written as it is computed with: install it again to go on');
+      lines.push('  Its GGUF file has not been converted yet: install it again to finish');
     }
     const rows = parts.map(({ file, choices, state }): [string, string, string] => [
       file,
@@ -269,7 +268,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
   lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
   lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
   lines.push('Install one with: acepp models install <model>');
-  // At once, for who reads no more than the first lines.
+  // All at once, for readers that only take the first lines.
   console.log(lines.join('\n'));
 }
 
@@ -277,9 +276,9 @@ function describe(state: FileState, choices: readonly ListedFile['choices'][numb
   switch (state.kind) {
     case 'installed':
       if (state.known?.origin === 'fetched') return `installed, ${sizeText(state.size)}`;
-      return state.known?.origin === 'linked' ? `yours: ${state.known.from}` : 'put there by you';
+      return state.known?.origin === 'linked' ? `yours: ${state.known.from}` : 'added by you';
     case 'broken-link':
-      return `missing: ${state.target} is gone`;
+      return `missing: ${state.target} no longer exists`;
     case 'begun':
       return `${sizeText(state.bytes)} of ${sizes(choices)}`;
     case 'damaged':
@@ -295,7 +294,7 @@ function sizes(choices: ListedFile['choices']): string {
     .join(' or ');
 }
 
-/** The space that is still needed; of files whose size only the hub knows, none is made up. */
+/** The space still needed; a size that only the hub knows is not guessed. */
 function summary(parts: readonly ListedFile[]): string {
   const lacking = parts.filter(({ state }) => state.kind !== 'installed');
   if (lacking.length === 0) return 'installed';
@@ -309,8 +308,8 @@ function summary(parts: readonly ListedFile[]): string {
   const files = unknown === 1 ? 'a file' : `${unknown} files`;
   const needs = [
     ...(bytes > 0 ? [sizeText(bytes)] : []),
-    ...(unknown > 0 ? [`${files} whose size the hub tells`] : []),
+    ...(unknown > 0 ? [`${files} of unknown size`] : []),
   ];
-  const state = lacking.length === parts.length ? 'not installed' : 'not complete';
-  return `${state}: needs ${needs.join(' and ') || 'mending'}`;
+  const state = lacking.length === parts.length ? 'not installed' : 'incomplete';
+  return `${state}: needs ${needs.join(' and ') || 'repair'}`;
 }

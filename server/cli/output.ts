@@ -49,7 +49,7 @@ export async function checkOutput(
   const encoding = endings[path.extname(file).toLowerCase()];
   if (!encoding) throw wrong(`ends in none of ${Object.keys(endings).join(', ')}`);
   const folder = path.dirname(file);
-  if (!(await isFolder(folder))) throw wrong(`lies in ${folder}, which is no folder`);
+  if (!(await isFolder(folder))) throw wrong(`is in ${folder}, which is not a folder`);
   const there = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw wrong(
@@ -83,8 +83,8 @@ async function refuseUnwritable(folder: string, wrong: (what: string) => CodedEr
     const { code, message } = error as NodeJS.ErrnoException;
     throw wrong(
       code === 'EACCES' || code === 'EPERM'
-        ? `lies in ${folder}, where you may not write`
-        : `lies in ${folder}, where nothing can be written: ${message}`,
+        ? `is in ${folder}, which you cannot write to`
+        : `is in ${folder}, where nothing can be written: ${message}`,
     );
   } finally {
     await rm(trial, { force: true });

@@ -2,7 +2,7 @@ import type { EditEventBody } from '../../shared/protocol/events.ts';
 
 const left = (seconds: number) => `${Math.ceil(seconds)} s left`;
 
-/** On stderr: a line that changes in a terminal, else a line for each event. */
+/** Progress on stderr: one line that updates in a terminal, otherwise a line for each event. */
 export class Progress {
   readonly isTerminal = Boolean(process.stderr.isTTY);
   #open = false;
@@ -32,7 +32,7 @@ export class Progress {
     this.#open = false;
   }
 
-  /** Takes the place of the state before it. */
+  /** Replaces the previous state. */
   state(text: string): void {
     process.stderr.write(this.isTerminal ? `\r\x1b[K${text}` : `${text}\n`);
     this.#open = this.isTerminal;

@@ -15,16 +15,16 @@ import { printOneLine } from './failure.ts';
 import { Progress } from './progress.ts';
 import { endingSignals } from './signals.ts';
 
-/** `acepp quantize`: the transformer and the T5 encoder of a model in 4 or 8 bits, as a model of its own. */
+/** `acepp quantize`: writes a model's transformer and T5 encoder in 4 or 8 bits, as a separate model. */
 export function quantize(args: readonly string[]): Promise<number> {
   return printOneLine('quantize', () => run(args));
 }
 
 async function run(args: readonly string[]): Promise<object> {
   const { model: id, bits } = new Command('acepp quantize')
-    .description('Writes a model in fewer bits, once; then it is found as <id>-4bit or <id>-8bit.')
-    .requiredOption('--model <id>', 'of the catalogue')
-    .requiredOption('--bits <4|8>', 'of each weight', asBits)
+    .description('Writes a model in fewer bits. It is then listed as <id>-4bit or <id>-8bit.')
+    .requiredOption('--model <id>', 'a model from "acepp models list"')
+    .requiredOption('--bits <4|8>', 'bits per weight', asBits)
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride()
@@ -33,8 +33,8 @@ async function run(args: readonly string[]): Promise<object> {
   const model = await findInstalled(id);
   if (model.quantized) {
     throw new CodedError('request-invalid', {
-      detail: `The model "${id}" is quantized already.`,
-      remedy: 'Name the model that it was made of.',
+      detail: `The model "${id}" is already quantized.`,
+      remedy: 'Name the model it was made from.',
     });
   }
   const controller = new AbortController();
@@ -42,8 +42,8 @@ async function run(args: readonly string[]): Promise<object> {
   const files = await quantizedFiles(model, bits);
   if (path.dirname(files.transformer) !== quantizedFolder()) {
     throw new CodedError('model-file-invalid', {
-      detail: `${files.transformer} has no linear layers as float32, float16 or bfloat16.`,
-      remedy: 'Quantize the original weights; files in 8 bits run as they are.',
+      detail: `${files.transformer} has no linear layers in float32, float16 or bfloat16.`,
+      remedy: 'Quantize the original weights; 8-bit files run as they are.',
     });
   }
   const progress = new Progress();
@@ -64,7 +64,7 @@ async function run(args: readonly string[]): Promise<object> {
   } finally {
     progress.end();
   }
-  // Where neither became smaller, the model itself is what runs.
+  // If neither became smaller, the model itself runs.
   const forms = await formsOf(model);
   const form = forms.find(({ id }) => id === `${model.id}-${bits}bit`) ?? model;
   return { model: form.id, ...files };

@@ -13,7 +13,7 @@ export interface EncodedRequest {
 }
 
 /**
- * The flags as an edit request, with the files as they are.
+ * Encodes the flags as an edit request, with the files as they are.
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
 export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {

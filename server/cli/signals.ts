@@ -1,6 +1,6 @@
 /**
- * What ends a command in order. SIGHUP comes when the terminal is closed, on Windows too, which ends the process some seconds
- * later whatever it does; SIGBREAK is Ctrl-Break, which Windows alone has (nodejs.org/api/process.html, Signal events).
+ * Signals that shut a command down cleanly. SIGHUP is sent when the terminal closes, also on Windows, which kills the process a few
+ * seconds later in any case; SIGBREAK is Ctrl-Break, on Windows only (nodejs.org/api/process.html, Signal events).
  */
 export const endingSignals: readonly NodeJS.Signals[] =
   process.platform === 'win32'

@@ -18,8 +18,8 @@ interface Flags {
 }
 
 /**
- * `acepp start`: the companion, until it is interrupted. stdout gets its address and nothing else.
- * @returns the exit code, where it could not start; else it keeps the process alive
+ * `acepp start`: runs the companion until it is interrupted. Only its address goes to stdout.
+ * @returns the exit code; a companion that started keeps the process alive
  */
 export async function start(args: readonly string[]): Promise<number> {
   try {
@@ -71,8 +71,8 @@ function endOnSignals(starting: Promise<Companion>): void {
 
 function readFlags(args: readonly string[]): Flags {
   return new Command('acepp start')
-    .description('Starts the companion, which runs edits for the panels and serves its own page.')
-    .addOption(new Option('--provider <name>', 'compute with this and nothing else').choices([...providers]))
+    .description('Starts the companion: it runs edits for the panels and serves its own page.')
+    .addOption(new Option('--provider <name>', 'compute only with this provider').choices([...providers]))
     .option('--no-browser', 'do not open the page in a browser')
     .addOption(logLevelOption())
     .allowExcessArguments(false)
@@ -88,13 +88,13 @@ function hasDisplay(): boolean {
   return Boolean(process.env.DISPLAY || process.env.WAYLAND_DISPLAY);
 }
 
-/** In the person's default browser; if there is none, the printed address is still there. */
+/** Opens the user's default browser; if there is none, the address is printed anyway. */
 function openBrowser(url: string): void {
   const [command, ...args] =
     process.platform === 'darwin'
       ? ['open', url]
       : process.platform === 'win32'
-        ? // Not by `cmd /c start ""`: cmd does not read the quotes as Node writes them.
+        ? // Not `cmd /c start ""`: cmd does not parse quotes the way Node writes them.
           ['rundll32', 'url.dll,FileProtocolHandler', url]
         : ['xdg-open', url];
   spawn(command!, args, { stdio: 'ignore', detached: true, windowsHide: true })

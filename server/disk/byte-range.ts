@@ -1,8 +1,8 @@
-/** Where some bytes lie: in a checkpoint the data of a tensor, in a graph ONNX's external data of an initializer. */
+/** A range of bytes in a file: a tensor's data in a checkpoint, or an initializer's external data in an ONNX graph. */
 export interface ByteRange {
   /** Absolute path. */
   readonly file: string;
-  /** Bytes from the start of the file; any number, aligned or not. */
+  /** Bytes from the start of the file; need not be aligned. */
   readonly offset: number;
   readonly length: number;
 }

@@ -3,14 +3,14 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { rename } from './rename.ts';
 
-/** A file's bytes, not as a Buffer: its `slice` would be no copy, as that of plain bytes is. */
+/** A file's bytes as a plain Uint8Array: unlike a Buffer's, its `slice` copies. */
 export async function readBytes(file: string): Promise<Uint8Array> {
   const { buffer, byteOffset, length } = await readFile(file);
   return new Uint8Array(buffer, byteOffset, length);
 }
 
 /**
- * Writes a file that is either there as a whole, also after a power cut, or not at all.
+ * Writes a file completely or not at all, even if the power fails.
  * @throws CodedError `disk-full`, `disk-unwritable`
  */
 export async function writeDurably(file: string, content: Uint8Array | string): Promise<void> {
@@ -18,7 +18,7 @@ export async function writeDurably(file: string, content: Uint8Array | string): 
 }
 
 /**
- * Writes a file that is there as a whole or as it was before. A power cut in the seconds after may bring back the old one.
+ * Writes a file completely, or leaves the old one. A power failure within the next seconds may bring back the old one.
  * @throws CodedError `disk-full`, `disk-unwritable`
  */
 export async function writeAtomically(file: string, content: Uint8Array | string): Promise<void> {
@@ -38,13 +38,13 @@ async function replace(file: string, content: Uint8Array | string, isDurable: bo
     await rename(unfinished, file);
     if (isDurable) await syncFolder(path.dirname(file));
   } catch (cause) {
-    // On a full disk the half-written file would keep the space that everything else needs.
+    // On a full disk, the half-written file would take up space that everything else needs.
     await rm(unfinished, { force: true }).catch(() => {});
     throw asDiskError(cause);
   }
 }
 
-/** Brings the content of a file that was written in another way to the disk. */
+/** Flushes a file to disk that was written by other means. */
 export async function syncFile(file: string): Promise<void> {
   const handle = await open(file, 'r+');
   try {
@@ -56,7 +56,7 @@ export async function syncFile(file: string): Promise<void> {
 
 /** A rename survives a power cut only once its folder is on the disk as well (fsync(2), "Notes"). */
 export async function syncFolder(folder: string): Promise<void> {
-  // Windows opens no folders; NTFS keeps its names in a journal.
+  // Windows cannot open folders; NTFS journals its names.
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
   try {
@@ -69,34 +69,34 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** What the operating system refuses to write, and why, as far as a person can do something about it. */
+/** Why the operating system refuses a write, for the reasons that the user can do something about. */
 const unwritable: Readonly<Record<string, string>> = {
   EROFS: 'the disk is read-only',
-  EACCES: 'this user may not write there',
-  EPERM: 'this user may not write there',
-  EIO: 'the disk fails',
+  EACCES: 'you have no permission to write there',
+  EPERM: 'you have no permission to write there',
+  EIO: 'the disk reports an error',
   ENOTDIR: 'a file is in the way of a folder',
   EISDIR: 'a folder is in the way of a file',
   ENAMETOOLONG: 'the path is too long',
-  ELOOP: 'its links go in a circle',
+  ELOOP: 'its links form a loop',
 };
 
-/** The error of a full or unwritable disk as a coded one; others as they are. */
+/** Turns the error of a full or unwritable disk into a coded one; returns others unchanged. */
 export function asDiskError(cause: unknown): unknown {
   const { code = '', path: file } = (cause ?? {}) as NodeJS.ErrnoException;
   const where = file ? ` for ${file}` : '';
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new CodedError('disk-full', {
       detail: `There is no space left on the disk${where}.`,
-      remedy: 'Free some space, or let ACEPP_HOME name a folder on another disk.',
+      remedy: 'Free some space, or set ACEPP_HOME to a folder on another disk.',
       cause,
     });
   }
   const reason = unwritable[code];
   if (reason === undefined) return cause;
   return new CodedError('disk-unwritable', {
-    detail: `Nothing can be written${where}: ${reason} (${code}).`,
-    remedy: 'Make the folder writable, or let ACEPP_HOME name another one.',
+    detail: `Writing failed${where}: ${reason} (${code}).`,
+    remedy: 'Make the folder writable, or set ACEPP_HOME to another one.',
     cause,
   });
 }

@@ -1,24 +1,24 @@
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { copyFile, link, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CodedError } from '../../shared/errors.ts';
 
 /**
- * Holds something for one process: a file with the process id says who holds it; that of a process that is no more is taken over.
- * @param held the error where process `pid` holds it
- * @returns its release
+ * Locks a file for one process. The lock file has the process id of its owner; the lock of a process that has died is taken over.
+ * @param held returns the error to throw if process `pid` has the lock
+ * @returns a function that releases the lock
  */
 export async function lockFile(
   file: string,
   held: (pid: number) => CodedError,
 ): Promise<() => Promise<void>> {
   const own = `${file}.${process.pid}`;
-  await writeFile(own, `${process.pid}\n`, { mode: 0o600 });
+  await writeFile(own, `${process.pid} ${birthOf(process.pid)}`.trim().concat('\n'), { mode: 0o600 });
   try {
     for (;;) {
       if (await appears(own, file)) return () => release(file);
       const holder = await holderOf(file);
-      if (isAlive(holder)) throw held(holder);
+      if (isAlive(holder)) throw held(holder.pid);
       await removeAbandoned(own, file);
     }
   } finally {
@@ -26,10 +26,10 @@ export async function lockFile(
   }
 }
 
-/** Lets `file` be there with the content of `own` at once, as nobody may find it empty; false where it is there already. */
+/** Creates `file` with the content of `own` in one step, so nobody finds it empty; returns false if it already exists. */
 async function appears(own: string, file: string): Promise<boolean> {
   try {
-    // Some disks have no links.
+    // Some file systems have no links.
     await link(own, file).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'EEXIST') throw error;
       return copyFile(own, file, constants.COPYFILE_EXCL);
@@ -42,8 +42,8 @@ async function appears(own: string, file: string): Promise<boolean> {
 }
 
 /**
- * Only one process at a time looks and removes, or a second one would remove what the first has put there meanwhile. Where that
- * one was ended in this very moment, its file is in the way once, and removed as well.
+ * Only one process at a time may check and remove, or a second one could remove the lock that the first has just created. If a
+ * process is killed right here, its `.removing` file is in the way once, then removed too.
  */
 async function removeAbandoned(own: string, file: string): Promise<void> {
   const removing = `${file}.removing`;
@@ -60,20 +60,44 @@ async function removeAbandoned(own: string, file: string): Promise<void> {
 }
 
 async function release(file: string): Promise<void> {
-  if ((await holderOf(file)) === process.pid) await rm(file, { force: true });
+  if ((await holderOf(file)).pid === process.pid) await rm(file, { force: true });
 }
 
-async function holderOf(file: string): Promise<number> {
-  return Number(await readFile(file, 'utf8').catch(() => ''));
+interface Holder {
+  readonly pid: number;
+  /** What `birthOf` said when it took the lock; empty where that isn't known. */
+  readonly birth: string;
 }
 
-function isAlive(pid: number): boolean {
+async function holderOf(file: string): Promise<Holder> {
+  const [pid, ...birth] = (await readFile(file, 'utf8').catch(() => '')).trim().split(' ');
+  return { pid: Number(pid), birth: birth.join(' ') };
+}
+
+function isAlive({ pid, birth }: Holder): boolean {
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
-    // It exists, but belongs to another user.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    // The process exists, but belongs to another user.
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
+  }
+  // After a restart of the machine, another process may have the number.
+  const now = birthOf(pid);
+  return birth === '' || now === '' || birth === now;
+}
+
+/**
+ * When a process started: in ticks since the machine did, with the id of that start (proc(5), /proc/pid/stat field 22 and
+ * /proc/sys/kernel/random/boot_id). Empty where there is no /proc.
+ */
+function birthOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The name of the program, in parentheses, may have blanks.
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${ticks}`;
+  } catch {
+    return '';
   }
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 
-/** The folder with manifest.json: the same whether this runs from the sources or from dist/. */
+/** The folder with manifest.json, the same whether this runs from source or from dist/. */
 export const projectRoot = findUp(path.dirname(fileURLToPath(import.meta.url)), 'manifest.json');
 
 function findUp(from: string, name: string): string {
@@ -13,7 +13,7 @@ function findUp(from: string, name: string): string {
   }
 }
 
-/** Where the companion keeps its token, edits and models: `ACEPP_HOME`, or the platform's data folder. */
+/** The data folder with the token, edits and models: `ACEPP_HOME`, or the platform's data folder. */
 export function homeFolder(): string {
   return path.resolve(process.env.ACEPP_HOME || envPaths('acepp-layers', { suffix: '' }).data);
 }

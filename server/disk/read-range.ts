@@ -1,7 +1,7 @@
 import { type FileHandle, statfs } from 'node:fs/promises';
 import path from 'node:path';
 
-/** `length` bytes from `position` on, in a buffer of their own; fewer where the file ends before. */
+/** Reads `length` bytes from `position` into a new buffer; fewer if the file ends first. */
 export async function readAt(handle: FileHandle, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let done = 0; done < length; ) {
@@ -12,7 +12,7 @@ export async function readAt(handle: FileHandle, position: number, length: numbe
   return bytes;
 }
 
-/** All of `bytes`, from `position` on. */
+/** Writes all of `bytes` at `position`. */
 export async function writeAt(handle: FileHandle, position: number, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
@@ -20,7 +20,7 @@ export async function writeAt(handle: FileHandle, position: number, bytes: Uint8
   }
 }
 
-/** Bytes that may still be written to the disk of a folder, which need not be there yet. */
+/** Free bytes on the disk of a folder, which need not exist yet. */
 export async function freeBytes(folder: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(folder);

@@ -3,14 +3,14 @@ import { listAdapters, listModels, type ModelEntry, pocket } from '../catalogue/
 import type { Provider } from '../runtime/provider.ts';
 
 /**
- * The models to try where a request names none, the best first. On a GPU what the person has installed, with adapters before
- * without, and pocket last; on the CPU, where a step of a large model takes minutes, pocket alone.
+ * The models to try if a request names none, best first. On a GPU: the installed ones, with adapters before those without, and pocket
+ * last. On the CPU, where a step of a large model takes minutes: only pocket.
  * @throws CodedError `model-missing` if there is none
  */
 export async function defaultModels(provider: Provider): Promise<readonly ModelEntry[]> {
   const models = await listModels();
   const small = models.filter(({ id }) => id === pocket.id);
-  // Quantized forms are chosen by what fits.
+  // Quantized forms are chosen later, by what fits into memory.
   const own = models.filter(({ id, quantized }) => id !== pocket.id && !quantized);
   const adapters = await Promise.all(own.map(listAdapters));
   const ranked = [
@@ -21,6 +21,6 @@ export async function defaultModels(provider: Provider): Promise<readonly ModelE
   if (preferred.length > 0) return preferred;
   throw new CodedError('model-missing', {
     detail: 'No model is installed.',
-    remedy: 'Install the project again: a small model belongs to it.',
+    remedy: 'Install the project again: it includes a small model.',
   });
 }

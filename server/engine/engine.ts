@@ -1,5 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import path from 'node:path';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { CodedError } from '../../shared/errors.ts';
@@ -7,21 +6,22 @@ import { parseMessage } from '../../shared/parse.ts';
 import type { EngineStatus } from '../../shared/protocol/answers.ts';
 import type { EditEventBody } from '../../shared/protocol/events.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
-import { projectRoot } from '../disk/paths.ts';
-import { cudaAdvice, engineEnvironment } from '../runtime/environment.ts';
+import { cudaAdvice } from '../runtime/environment.ts';
 import { diagnose, knownDiagnosis } from '../runtime/error-diagnosis.ts';
 import { exceptionIn, loadFailure } from '../runtime/load-failure.ts';
 import { killsForMemory, outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import type { Provider } from '../runtime/provider.ts';
-import { type EngineSettings, type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { type FromEngine, fromEngineSchema, type ToEngine } from './messages.ts';
+import { startProcess } from './start-process.ts';
+import { type SurveyedDevice, surveyDevice } from './survey.ts';
 import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
-  /** The one provider that will do; without it the best that works. */
+  /** Use only this provider; otherwise the best that works. */
   readonly provider?: Provider | undefined;
-  /** What a person should know: providers that could not be used, and why. */
+  /** Logs what the user should know: which providers could not be used, and why. */
   readonly log: (text: string) => void;
-  /** The engine's stderr, line by line, which only helps to find a fault; errors tell the end of it by themselves. */
+  /** Gets the engine's stderr line by line, for debugging; errors include its last lines anyway. */
   readonly trace?: (line: string) => void;
   readonly limits?: Partial<EngineLimits>;
 }
@@ -30,15 +30,15 @@ export interface EngineOptions {
 export interface EngineLimits extends SilenceLimits {
   /** Until a new process listens. */
   readonly start: number;
-  /** Between two questions to an idle engine whether it still answers. */
+  /** Between two pings to an idle engine. */
   readonly ping: number;
-  /** For a process that listens, to answer. */
+  /** For a listening process to answer. */
   readonly answer: number;
-  /** For the tiny graph that shows whether a provider works. */
+  /** For the tiny graph that probes a provider. */
   readonly probe: number;
-  /** After a cancel; then the process is killed rather than the person kept waiting for a long step. */
+  /** After a cancel; then the process is killed, so the user does not wait for a long step. */
   readonly cancel: number;
-  /** After the last edit, so that the memory is given back. */
+  /** After the last edit; then the engine stops to free its memory. */
   readonly idle: number;
 }
 
@@ -57,9 +57,9 @@ const stderrLines = 40;
 /** An edit to run. */
 export interface EngineEdit {
   readonly id: string;
-  /** Holds the request; the results are written there. */
+  /** Has the request; the results are written there too. */
   readonly folder: string;
-  /** How often it was started, with this time. */
+  /** How often it was started, including this time. */
   readonly runs: number;
 }
 
@@ -73,16 +73,20 @@ interface Job extends EngineEdit {
   cancelled: boolean;
 }
 
-/** The companion's side of the engine process: starts it on demand, ends it when it hangs, tells why it died. */
+/** The model that is loaded, as it was asked for and as it runs. */
+export type LoadedModel = Extract<FromEngine, { readonly type: 'loaded' }>;
+
+/** The companion's side of the engine process: starts it on demand, kills it when it hangs, reports why it died. */
 export class Engine {
   readonly #options: EngineOptions;
   readonly #limits: EngineLimits;
   readonly #unusable = new Set<Provider>();
   #child: ChildProcess | undefined;
   #job: Job | undefined;
-  #loaded: { provider: Provider; model: string } | undefined;
+  #loaded: LoadedModel | undefined;
+  #device: Promise<SurveyedDevice> | undefined;
   #trying: Provider | undefined;
-  /** The end of stderr, the oldest line first. */
+  /** The last lines of stderr, oldest first. */
   #stderr: string[] = [];
   /** Why we killed the process ourselves. */
   #killedFor: CodedError | undefined;
@@ -99,13 +103,38 @@ export class Engine {
     return { state, provider: this.#loaded?.provider ?? null, model: this.#loaded?.model ?? null };
   }
 
-  /** Of the process that runs now, for those who measure or kill it. */
+  /** Undefined while none is, such as after an idle time. */
+  get loaded(): LoadedModel | undefined {
+    return this.#loaded;
+  }
+
+  /**
+   * What edits are computed with here: known from the last one, or else found out by a process that loads nothing.
+   * @throws CodedError `provider-unavailable`
+   */
+  device(): Promise<SurveyedDevice> {
+    const { provider } = this.#options;
+    // It needs no trying.
+    if (provider === 'cpu') return Promise.resolve({ provider, dtype: 'float32' });
+    this.#device ??= surveyDevice({
+      unusable: this.#unusable,
+      wanted: provider,
+      seconds: this.#limits.start + this.#limits.probe,
+      setAside: (unusable, reason) => this.#setAside(unusable, reason),
+    }).catch((cause) => {
+      this.#device = undefined;
+      throw cause;
+    });
+    return this.#device;
+  }
+
+  /** The current process's id, for measuring or killing it. */
   get pid(): number | undefined {
     return this.#child?.pid;
   }
 
   /**
-   * Runs an edit, one at a time; each variant lies in its folder before this resolves.
+   * Runs an edit, one at a time; all variants are in its folder before this resolves.
    * @throws CodedError of the pipeline, or `cancelled`, `engine-died`, `engine-hung`, `out-of-memory`
    */
   run(edit: EngineEdit, onEvent: (event: EditEventBody) => void): Promise<readonly EditResult[]> {
@@ -118,7 +147,7 @@ export class Engine {
     });
   }
 
-  /** Ends the running edit between two steps, or with the process where a step takes long. */
+  /** Cancels the running edit between two steps, or kills the process if a step takes too long. */
   cancel(id: string): void {
     if (this.#job?.id !== id || this.#job.cancelled) return;
     this.#job.cancelled = true;
@@ -126,7 +155,7 @@ export class Engine {
     this.#watch(this.#limits.cancel, () => this.#kill(cancelled()));
   }
 
-  /** Ends the process; a running edit is cancelled. */
+  /** Stops the process and cancels a running edit. */
   async stop(): Promise<void> {
     const child = this.#child;
     if (!child) return;
@@ -141,12 +170,12 @@ export class Engine {
     clearTimeout(this.#pinger);
     this.#stderr = [];
     const child = this.#child;
-    // It may have died a moment ago, without its 'close' having come yet.
+    // It may have just died, before its 'close' event.
     if (child && (child.exitCode !== null || child.signalCode !== null || !child.connected)) this.#retire();
     if (this.#child) {
-      // One that hangs has done nothing for this edit: another one gets it.
+      // A hanging engine has not started this edit: give it to a new one.
       this.#watch(this.#limits.answer, () => {
-        this.#options.log('The idle engine did not answer and is replaced.');
+        this.#options.log('The idle engine did not answer and is being replaced.');
         this.#retire();
         if (!job.cancelled) this.#startJob(job);
       });
@@ -159,16 +188,10 @@ export class Engine {
 
   #start(): ChildProcess {
     const { provider } = this.#options;
-    const settings: EngineSettings = { unusable: [...this.#unusable], ...(provider && { wanted: provider }) };
-    const child = fork(path.join(projectRoot, 'dist/server/engine.js'), [JSON.stringify(settings)], {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      serialization: 'advanced',
-      execArgv: ['--enable-source-maps'],
-      env: engineEnvironment(),
-    });
+    const child = startProcess({ unusable: [...this.#unusable], ...(provider && { wanted: provider }) });
     child.on('message', (message) => this.#receive(message));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keepStderr(text));
-    // A process that could not be started has no 'close'.
+    // A process that could not be started emits no 'close'.
     child.on('error', (error) => {
       this.#keepStderr(`${error.message}\n`);
       if (child.pid === undefined) this.#ended(child, null, null);
@@ -178,7 +201,7 @@ export class Engine {
   }
 
   #send(message: ToEngine): void {
-    // An engine that died in this moment is told of by 'close'.
+    // If the engine dies at this moment, 'close' reports it.
     if (this.#child?.connected) this.#child.send(message, () => {});
   }
 
@@ -186,7 +209,7 @@ export class Engine {
     try {
       this.#hear(parseMessage(fromEngineSchema, value, "The engine's message"));
     } catch (thrown) {
-      // What it sends next may mean anything.
+      // Its next messages cannot be trusted.
       this.#kill(CodedError.from(thrown));
     }
   }
@@ -210,7 +233,8 @@ export class Engine {
         this.#setAside(message.provider, message.reason);
         break;
       case 'loaded':
-        this.#loaded = { provider: message.provider, model: message.model };
+        this.#loaded = message;
+        this.#device = Promise.resolve({ provider: message.provider, dtype: message.dtype });
         break;
       case 'event':
         job.onEvent(message.event);
@@ -232,7 +256,7 @@ export class Engine {
     }
   }
 
-  /** ONNX Runtime writes to stderr alone why a provider does not load; that takes another way than the message. */
+  /** ONNX Runtime only writes to stderr why a provider does not load, which arrives separately from the message. */
   async #withReason(error: CodedError): Promise<CodedError> {
     if (error.code !== 'provider-unavailable') return error;
     await delay(200);
@@ -251,19 +275,19 @@ export class Engine {
     this.#pingLater();
   }
 
-  /** An idle engine that hangs is noticed before somebody needs it, and gives back its memory. */
+  /** Detects an idle engine that hangs before somebody needs it, and frees its memory. */
   #pingLater(): void {
     clearTimeout(this.#pinger);
     this.#pinger = setTimeout(() => {
       this.#send({ type: 'ping' });
       this.#pinger = setTimeout(() => {
-        this.#options.log('The idle engine did not answer and was ended.');
+        this.#options.log('The idle engine did not answer and was killed.');
         this.#retire();
       }, this.#limits.answer * 1000).unref();
     }, this.#limits.ping * 1000).unref();
   }
 
-  /** Ends a process that runs nothing; the next edit starts another at once. */
+  /** Kills an idle process; the next edit starts a new one. */
   #retire(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#pinger);
@@ -284,7 +308,7 @@ export class Engine {
     clearTimeout(this.#timer);
     clearTimeout(this.#pinger);
     if (!job) return;
-    const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+    const how = signal ? `was killed by ${signal}` : `exited with code ${code}`;
     if (tried && tried !== this.#options.provider && !job.cancelled) {
       this.#setAside(tried, killedFor ? 'it hangs' : `the engine ${how}`);
       this.#startJob(job);
@@ -303,17 +327,17 @@ export class Engine {
     const said = this.#lastWords();
     if (saysOutOfMemory(said)) return outOfMemoryError(`the engine ${how}. ${said}`);
     if (signal === 'SIGKILL' && killsForMemory() > job.killsBefore) {
-      return outOfMemoryError('the system ended the engine because memory ran out');
+      return outOfMemoryError('the system killed the engine because memory ran out');
     }
     return new CodedError('engine-died', {
-      detail: `The engine ${how} in the middle of the edit. ${said || 'It said nothing before.'}`,
-      remedy: 'Run the edit again: a new engine is started. If it dies again, report this text.',
+      detail: `The engine ${how} during the edit. ${said || 'It printed nothing before that.'}`,
+      remedy: 'Run the edit again, with a new engine. If it dies again, report this text.',
     });
   }
 
   #setAside(provider: Provider, reason: string): void {
     this.#unusable.add(provider);
-    this.#options.log(`The provider ${provider} cannot be used here and is left out: ${diagnose(reason)}.`);
+    this.#options.log(`The provider ${provider} does not work here and is skipped: ${diagnose(reason)}.`);
     const text = provider === 'cuda' ? cudaAdvice() : undefined;
     if (text) this.#job?.onEvent({ type: 'note', text });
   }
@@ -328,7 +352,7 @@ export class Engine {
       this.#kill(
         new CodedError('provider-unavailable', {
           detail: `The provider "${provider}" did not answer within ${this.#limits.probe} seconds.`,
-          remedy: 'Check the driver of the GPU, or leave out --provider.',
+          remedy: 'Check the GPU driver, or leave out --provider.',
         }),
       ),
     );
@@ -367,8 +391,8 @@ export class Engine {
 function hung(seconds: number, lastWords: string): CodedError {
   const limit = seconds < 10 ? seconds.toFixed(1) : Math.round(seconds);
   return new CodedError('engine-hung', {
-    detail: `The engine gave no sign of life for ${limit} seconds and was ended. ${lastWords}`.trim(),
-    remedy: 'Run the edit again; if it hangs again, ask for a smaller window.maxSequence.',
+    detail: `The engine did not respond for ${limit} seconds and was killed. ${lastWords}`.trim(),
+    remedy: 'Run the edit again. If it hangs again, use a smaller window.maxSequence.',
   });
 }
 

@@ -5,39 +5,55 @@ import { editEventBodySchema } from '../../shared/protocol/events.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { providers } from '../../shared/protocol/provider.ts';
 import { editResultSchema } from '../../shared/protocol/result.ts';
+import { computeDTypes } from '../graph/precision.ts';
 
 const provider = v.picklist(providers);
 
 export const toEngineSchema = v.variant('type', [
-  /** Runs the request in `folder`; its results are written there. `runs` counts how often, with this time. */
+  /** Runs the request in `folder`, and writes the results there. `runs` counts the attempts, including this one. */
   v.object({ type: v.literal('run'), id: v.string(), folder: v.string(), runs: v.number() }),
   v.object({ type: v.literal('cancel') }),
-  /** Asks for a sign of life. */
+  /** Asks what edits will be computed with, before there is one. */
+  v.object({ type: v.literal('survey') }),
+  /** Asks whether the engine still responds. */
   v.object({ type: v.literal('ping') }),
 ]);
 export type ToEngine = Immutable<v.InferOutput<typeof toEngineSchema>>;
 
 export const fromEngineSchema = v.variant('type', [
-  /** The process listens, and has what it was sent before: after its start, for each `run` and for each `ping`. */
+  /** The process listens and has received everything so far: sent after its start, and for each `run` and `ping`. */
   v.object({ type: v.literal('alive') }),
-  /** A provider is tried with a tiny graph. If nothing follows, its library hangs or has killed the process. */
+  /** A provider is being probed with a tiny graph. If nothing follows, its library hangs or has killed the process. */
   v.object({ type: v.literal('trying'), provider }),
   v.object({ type: v.literal('provider-failed'), provider, reason: v.string() }),
   v.object({ type: v.literal('provider-works'), provider }),
-  v.object({ type: v.literal('loaded'), provider, model: v.string() }),
+  /** A model is loaded; `wanted` is the one that the request named, or null. */
+  v.object({
+    type: v.literal('loaded'),
+    provider,
+    dtype: v.picklist(computeDTypes),
+    model: v.string(),
+    wanted: v.nullable(v.string()),
+    /** As it was planned for the device. */
+    memory: v.exactOptional(
+      v.object({ bytes: v.number(), inTurn: v.boolean(), fittingSequence: v.number() }),
+    ),
+  }),
+  /** The answer to `survey`. */
+  v.object({ type: v.literal('surveyed'), provider, dtype: v.picklist(computeDTypes) }),
   v.object({ type: v.literal('event'), event: editEventBodySchema }),
-  /** A variant lies on disk. */
+  /** A variant is on disk. */
   v.object({ type: v.literal('result'), result: editResultSchema }),
   v.object({ type: v.literal('finished') }),
   v.object({ type: v.literal('failed'), problem: problemSchema }),
 ]);
 export type FromEngine = Immutable<v.InferOutput<typeof fromEngineSchema>>;
 
-/** How a provider is chosen: the engine process gets it as JSON on its command line. */
+/** How to choose a provider; passed to the engine process as JSON on its command line. */
 export const engineSettingsSchema = v.object({
-  /** The one that the person asked for; nothing else will do then. */
+  /** The one the user asked for; no other is tried. */
   wanted: v.exactOptional(provider),
-  /** Those that failed before in this companion, so that they are not tried at each start. */
+  /** Those that failed before in this companion, so they are not tried at each start. */
   unusable: v.array(provider),
 });
 export type EngineSettings = Immutable<v.InferOutput<typeof engineSettingsSchema>>;

@@ -1,12 +1,13 @@
 /**
- * The engine: a process of its own, because ONNX Runtime blocks the event loop while it computes and because only a
- * process can be ended in the middle of that. It is told what to run by its parent and ends with it.
+ * The engine: a separate process, because ONNX Runtime blocks the event loop while it computes, and only a process can be killed in
+ * the middle of that. Its parent sends it edits, and it exits with its parent.
  */
 import { CodedError } from '../../shared/errors.ts';
 import { jsonIn, parseMessage } from '../../shared/parse.ts';
 import { decodeContainer, encodeContainer } from '../../shared/safetensors.ts';
 import { findModel, type ModelEntry } from '../catalogue/catalogue.ts';
 import { readBytes, writeDurably } from '../disk/durable.ts';
+import type { ComputeDType } from '../graph/precision.ts';
 import type { Networks } from '../models/networks.ts';
 import { type EditHooks, runEdit } from '../pipeline/edit.ts';
 import { type EditInput, readEditInput } from '../pipeline/input.ts';
@@ -14,13 +15,14 @@ import { encodeLayer } from '../pipeline/layer.ts';
 import { variantsOf } from '../pipeline/resolve.ts';
 import { diagnose } from '../runtime/error-diagnosis.ts';
 import { loadNetworks } from '../runtime/load-networks.ts';
+import type { MemoryPlan } from '../runtime/memory-plan.ts';
 import { outOfMemoryError, saysOutOfMemory } from '../runtime/out-of-memory.ts';
 import { type Capabilities, probe } from '../runtime/probe.ts';
 import { candidates, type Provider, unavailable } from '../runtime/provider.ts';
 import { availableProviders } from '../runtime/session.ts';
 import { defaultModels } from './default-model.ts';
 import { requestFile, resultFile } from './edit-files.ts';
-import { placeInMemory } from './memory-placement.ts';
+import { placeFirst } from './memory-placement.ts';
 import { engineSettingsSchema, type FromEngine, toEngineSchema } from './messages.ts';
 import { readTimings, saveTimings } from './step-timings.ts';
 
@@ -35,6 +37,9 @@ interface Warm {
   readonly networks: Networks;
   /** What the request asked for, which may be nothing, and the model another form of it. */
   readonly wanted: string | undefined;
+  /** What the transformer computes in. */
+  readonly dtype: ComputeDType;
+  readonly plan: MemoryPlan | undefined;
 }
 
 /** The networks of the last edit stay loaded for the next one. */
@@ -47,9 +52,10 @@ process.on('message', (value) => {
   if (message.type === 'cancel') isCancelled = true;
   else tell({ type: 'alive' });
   if (message.type === 'run' && !running) void run(message);
+  if (message.type === 'survey') void survey().catch((thrown) => tell(failure(thrown)));
 });
 process.on('disconnect', () => process.exit(0));
-// Ctrl-C reaches the whole group of processes: the parent decides what happens to the edit.
+// Ctrl-C reaches the whole process group: the parent decides what happens to the edit.
 process.on('SIGINT', () => {});
 
 async function run({ folder, runs }: { folder: string; runs: number }): Promise<void> {
@@ -59,15 +65,19 @@ async function run({ folder, runs }: { folder: string; runs: number }): Promise<
   try {
     await edit(folder, runs);
   } catch (thrown) {
-    const message = thrown instanceof Error ? thrown.message : String(thrown);
-    const isMemory = !(thrown instanceof CodedError) && saysOutOfMemory(message);
-    const error = isMemory ? outOfMemoryError(message, thrown) : CodedError.from(thrown);
-    if (error.code === 'internal') console.error(thrown);
-    answer = { type: 'failed', problem: error.toProblem() };
+    answer = failure(thrown);
   }
-  // Before the answer: the next edit may follow it at once.
+  // Before the answer, because the next edit may follow immediately.
   running = false;
   tell(answer);
+}
+
+function failure(thrown: unknown): FromEngine {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const isMemory = !(thrown instanceof CodedError) && saysOutOfMemory(message);
+  const error = isMemory ? outOfMemoryError(message, thrown) : CodedError.from(thrown);
+  if (error.code === 'internal') console.error(thrown);
+  return { type: 'failed', problem: error.toProblem() };
 }
 
 async function edit(folder: string, runs: number): Promise<void> {
@@ -78,7 +88,7 @@ async function edit(folder: string, runs: number): Promise<void> {
       const loaded = await networksFor(input);
       return await editOn(loaded, input, { folder, runs });
     } catch (cause) {
-      // A provider may do the tiny graph and not the networks, whose sessions are opened when they are needed.
+      // A provider may run the tiny graph but not the networks, whose sessions open when they are needed.
       const failed = warm?.networks.provider;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
@@ -113,13 +123,13 @@ async function editOn(
       tell({ type: 'result', result });
     },
   };
-  const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id));
+  const timings = await runEdit(networks, input, hooks, await readTimings(provider, spec.id), seconds);
   if (!timings) return;
-  // The layers are kept already: the edit does not fail for this.
+  // The layers are already saved, so the edit does not fail because of this.
   await saveTimings(provider, spec.id, timings).catch((cause) => console.error('paces.json:', cause));
 }
 
-/** Lets the parent's messages in: they are read between two turns of the event loop. */
+/** Lets the event loop read the parent's messages. */
 async function checkpoint(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   await new Promise((resolve) => setImmediate(resolve));
@@ -134,7 +144,15 @@ async function networksFor({ request }: EditInput): Promise<Loaded> {
   const started = performance.now();
   await release();
   warm = { ...(await load(request.model)), wanted: request.model };
-  tell({ type: 'loaded', provider: warm.networks.provider, model: warm.networks.spec.id });
+  const { networks, dtype, plan } = warm;
+  const memory = plan && { bytes: plan.bytes, inTurn: plan.inTurn, fittingSequence: plan.fittingSequence };
+  const described = {
+    provider: networks.provider,
+    dtype,
+    model: networks.spec.id,
+    ...(memory && { memory }),
+  };
+  tell({ type: 'loaded', ...described, wanted: request.model ?? null });
   return { ...warm, seconds: Math.round(performance.now() - started) / 1000 };
 }
 
@@ -149,16 +167,11 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {
     try {
-      let capabilities: Capabilities | undefined;
-      if (provider !== 'cpu') {
-        tell({ type: 'trying', provider });
-        capabilities = await probe(provider);
-        tell({ type: 'provider-works', provider });
-      }
+      const capabilities = await tryProvider(provider);
       const models = asked ? [asked] : await defaultModels(provider);
       return await loadOne(models, provider, capabilities);
     } catch (cause) {
-      // What is wrong with the model or the memory is so on every provider; only what the provider itself throws is its own.
+      // Problems with the model or memory affect every provider; only errors of the provider itself are specific to it.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
       const reason = diagnose(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
@@ -167,32 +180,53 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
       setAside(provider, reason);
     }
   }
-  throw new CodedError('provider-unavailable', {
-    detail: 'No provider can be used on this machine, not even the CPU.',
+  throw noProvider();
+}
+
+/** What a provider other than the CPU computes rightly, which shows in a tiny graph. */
+async function tryProvider(provider: Provider): Promise<Capabilities | undefined> {
+  if (provider === 'cpu') return undefined;
+  tell({ type: 'trying', provider });
+  const capabilities = await probe(provider);
+  tell({ type: 'provider-works', provider });
+  return capabilities;
+}
+
+/** Reports what edits will be computed with here; nothing is loaded. */
+async function survey(): Promise<void> {
+  const { wanted } = settings;
+  for (const provider of candidates(await availableProviders(), wanted, unusable)) {
+    try {
+      const capabilities = await tryProvider(provider);
+      return tell({ type: 'surveyed', provider, dtype: capabilities?.transformer.type ?? 'float32' });
+    } catch (cause) {
+      if (wanted !== undefined) throw unavailable(provider, diagnose(innermostMessage(cause)), cause);
+      setAside(provider, diagnose(innermostMessage(cause)));
+    }
+  }
+  throw noProvider();
+}
+
+function noProvider(): CodedError {
+  return new CodedError('provider-unavailable', {
+    detail: 'No provider works on this machine, not even the CPU.',
     remedy: 'Install onnxruntime-node again with "npm ci".',
   });
 }
 
-/** The first of the models that fits into the memory. */
+/** The first of the models that fits into memory. */
 async function loadOne(
   models: readonly ModelEntry[],
   provider: Provider,
   capabilities: Capabilities | undefined,
 ): Promise<Omit<Warm, 'wanted'>> {
-  const [model, ...others] = models;
-  try {
-    const { form, plan, note } = await placeInMemory(model!, provider, capabilities?.transformer.type);
-    const networks = await loadNetworks(form, { provider, ...capabilities, plan });
-    if (note) tell({ type: 'event', event: { type: 'note', text: note } });
-    return { networks };
-  } catch (cause) {
-    if (others.length === 0 || !(cause instanceof CodedError) || cause.code !== 'out-of-memory') throw cause;
-    tell({ type: 'event', event: { type: 'note', text: cause.detail } });
-    return loadOne(others, provider, capabilities);
-  }
+  const { form, plan, notes } = await placeFirst(models, provider, capabilities?.transformer.type);
+  for (const text of notes) tell({ type: 'event', event: { type: 'note', text } });
+  const networks = await loadNetworks(form, { provider, ...capabilities, plan });
+  return { networks, dtype: capabilities?.transformer.type ?? 'float32', plan };
 }
 
-/** What ONNX Runtime threw, without our words around it. */
+/** ONNX Runtime's own error, without our wrapping. */
 function innermostMessage(thrown: unknown): string {
   if (!(thrown instanceof Error)) return String(thrown);
   return thrown.cause instanceof Error ? innermostMessage(thrown.cause) : thrown.message;
@@ -204,6 +238,6 @@ function setAside(provider: Provider, reason: string): void {
 }
 
 function tell(message: FromEngine): void {
-  // Without a parent there is nobody to tell; the disconnect ends the process.
+  // Without a parent there is nobody to report to; the disconnect ends the process.
   if (process.connected) process.send!(message);
 }

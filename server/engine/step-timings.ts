@@ -7,10 +7,10 @@ import type { StageTimings } from '../pipeline/estimate.ts';
 
 const timingsSchema = v.record(
   v.string(),
-  v.object({ encoding: v.number(), step: v.number(), decoding: v.number() }),
+  v.object({ encoding: v.number(), step: v.number(), decoding: v.number(), opening: v.optional(v.number()) }),
 );
 
-/** What the last edit with a model took on a provider, over restarts: the next one tells its time left from the start. */
+/** How long a model's last edit took on a provider, kept over restarts, so the next one can estimate its time left from the start. */
 export async function readTimings(provider: string, model: string): Promise<StageTimings | undefined> {
   return (await readAllTimings())[keyOf(provider, model)];
 }
@@ -28,7 +28,7 @@ async function readAllTimings(): Promise<v.InferOutput<typeof timingsSchema>> {
   try {
     return v.parse(timingsSchema, JSON.parse(await readFile(timingsFile(), 'utf8')));
   } catch {
-    // Not there yet, or not ours: the next edit writes it anew.
+    // Missing or unreadable: the next edit rewrites it.
     return {};
   }
 }

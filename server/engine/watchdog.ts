@@ -2,16 +2,16 @@ import type { EditEventBody } from '../../shared/protocol/events.ts';
 
 /** Seconds. */
 export interface SilenceLimits {
-  /** Without an event, while nothing is known of how long they take: one step of a 12B model may take a slow CPU 10 minutes. */
+  /** Without any timing yet: one step of a 12B model may take 10 minutes on a slow CPU. */
   readonly silence: number;
-  /** Never less than this, however short the steps are: the machine may sleep, or swap. */
+  /** The minimum, however short the steps are: the machine may sleep or swap. */
   readonly leastSilence: number;
 }
 
-/** What takes so many times the usual hangs. */
+/** Anything that takes this many times longer than usual counts as hanging. */
 const tooLong = 20;
 
-/** How long an engine may be silent in an edit, by the events that it has had. */
+/** How long an engine may be silent during an edit, based on its events so far. */
 export class Watchdog {
   readonly #limits: SilenceLimits;
   readonly #now: () => number;
@@ -23,7 +23,7 @@ export class Watchdog {
   /** From any event to the next: also what loads networks. */
   #longest = 0;
 
-  /** @param now milliseconds of a clock that only goes forward */
+  /** @param now milliseconds of a monotonic clock */
   constructor(limits: SilenceLimits, now: () => number = () => performance.now()) {
     this.#limits = limits;
     this.#now = now;
@@ -40,7 +40,7 @@ export class Watchdog {
     if (event.type === 'stage' || event.type === 'step') this.#secondsLeft = event.secondsLeft ?? 0;
   }
 
-  /** Seconds until the next event has to come. */
+  /** Seconds until the next event must arrive. */
   get patience(): number {
     const { silence, leastSilence } = this.#limits;
     const isKnown = this.#steps.length > 0;

@@ -31,10 +31,10 @@ export type Attribute =
 
 export interface Node {
   readonly op: string;
-  /** ONNX' own operators, or ONNX Runtime's fused ones. */
+  /** ONNX's own operators, or ONNX Runtime's fused ones. */
   readonly domain: '' | 'com.microsoft';
   readonly name: string;
-  /** Empty for an optional input that is left out. */
+  /** An empty string for an omitted optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, Attribute>>;
@@ -50,20 +50,20 @@ export interface GraphParts {
   readonly outputs: readonly Value[];
   readonly initializers: readonly Initializer[];
   readonly nodes: readonly Node[];
-  /** Type and shape of everything that a node takes or gives, by name. */
+  /** Type and shape of every input and output of a node, by name. */
   readonly values: ReadonlyMap<string, Value>;
 }
 
-/** An ONNX model whose weights stay where they are. */
+/** An ONNX model whose weights stay in their files. */
 export interface Model {
   readonly bytes: Uint8Array;
-  /** What the locations of external data are relative to: the root of the file system. */
+  /** The folder that external data locations are relative to: the root of the file system. */
   readonly externalFolder: string;
   readonly inputs: readonly Value[];
   readonly outputs: readonly Value[];
-  /** Where each weight lies that is in a file. */
+  /** The byte range of each weight in a file. */
   readonly weights: readonly ByteRange[];
-  /** For people who look at it; `bytes` has the same nodes, without the shapes between them. */
+  /** For printing; `bytes` has the same nodes without intermediate shapes. */
   readonly nodes: readonly Node[];
   readonly values: ReadonlyMap<string, Value>;
 }
@@ -127,11 +127,11 @@ export function encodeModel(name: string, parts: GraphParts): Model {
   };
 }
 
-/** On Windows the files of one graph must lie on one drive. */
+/** On Windows, all files of a graph must be on one drive. */
 function externalRoot(initializers: readonly Initializer[]): string {
   const files = initializers.flatMap(({ data }) => (data instanceof Uint8Array ? [] : [data.file]));
   const roots = new Set(files.map((file) => path.parse(file).root));
-  if (roots.size > 1) throw new Error(`The weights lie on several drives: ${[...roots].join(' ')}`);
+  if (roots.size > 1) throw new Error(`The weights are on several drives: ${[...roots].join(' ')}`);
   return [...roots][0] ?? path.parse(process.cwd()).root;
 }
 

@@ -14,7 +14,7 @@ import {
   type Value,
 } from './value.ts';
 
-/** What an operator gives, before it has a name. */
+/** An operator's output before it has a name. */
 interface Shaped {
   readonly type: ElementType;
   readonly shape: readonly number[];
@@ -27,20 +27,20 @@ interface NodeOptions {
 
 export interface AttentionOptions {
   readonly heads: number;
-  /** Of the softmax; 1 / sqrt(head size) if not given. */
+  /** Scale of the softmax; 1 / sqrt(head size) by default. */
   readonly scale?: number;
   /** Added before the softmax, [1, heads, queries, keys]. */
   readonly bias?: Value;
-  /** A query sees no key after itself. */
+  /** Whether queries only attend to keys up to their own position. */
   readonly isCausal?: boolean;
 }
 
-/** Scores of a composed attention that are there at a time: 256 MB in float32. */
+/** Scores that composed attention holds at a time: 256 MB in float32. */
 const scoresAtOnce = 2 ** 26;
 
 export interface ConvolutionOptions {
   readonly stride?: number;
-  /** Zeros at the top, left, bottom and right. */
+  /** Rows and columns of zeros at the top, left, bottom and right. */
   readonly pads?: readonly [number, number, number, number];
 }
 
@@ -50,7 +50,7 @@ interface Parts {
   readonly inputs: Value[];
   readonly outputs: Value[];
   readonly initializers: Map<string, Initializer>;
-  /** Casts of weights; they precede all other nodes: then ONNX Runtime runs each just before its use. */
+  /** Casts of weights. They precede all other nodes, so ONNX Runtime runs each just before its use. */
   readonly casts: Map<string, { readonly node: Node; readonly value: Value }>;
   readonly nodes: Node[];
   readonly values: Map<string, Value>;
@@ -58,8 +58,8 @@ interface Parts {
 }
 
 /**
- * An ONNX graph (opset 20 and com.microsoft 1), built in the order of computation. Every operator is a method that checks the
- * shapes of its inputs and gives its output, so that weights that do not fit are refused before anything is loaded.
+ * An ONNX graph (opset 20 and com.microsoft 1), built in the order of computation. Every operator is a method that checks its
+ * inputs' shapes and returns its output, so weights that do not fit are rejected before anything is loaded.
  */
 export class Graph {
   readonly #parts: Parts;
@@ -85,12 +85,12 @@ export class Graph {
     return new Graph(parts, '');
   }
 
-  /** What is computed in: weights are cast to it, and constants are of it. */
+  /** The dtype the graph computes in: weights are cast to it, and constants have it. */
   get type(): ComputeDType {
     return this.#parts.precision.type;
   }
 
-  /** The same graph; what is added through the result has `scope` before its name. */
+  /** The same graph; nodes added through the result have `scope` as a prefix of their names. */
   at(scope: string): Graph {
     return new Graph(this.#parts, this.#scope === '' ? scope : `${this.#scope}.${scope}`);
   }
@@ -105,16 +105,16 @@ export class Graph {
     this.#parts.outputs.push(...this.#append('Identity', [value], [{ ...value, name }], {}, name));
   }
 
-  /** A weight that stays in its file; asked for twice under one name, it is there once. */
+  /** Adds a weight that stays in its file. Asking again for the same name returns the same weight. */
   weight(name: string, type: ElementType, shape: readonly number[], data: ByteRange): Value {
     const wanted = elementCount(shape) * bytesPerElement[type];
     if (wanted !== data.length) {
-      throw this.#mismatch('Weight', name, `${type} [${shape.join(', ')}] against ${data.length} bytes`);
+      throw this.#mismatch('Weight', name, `${type} [${shape.join(', ')}] but ${data.length} bytes`);
     }
     return this.#initializer({ value: { name, type, shape }, data });
   }
 
-  /** A small constant inside the model, of the graph's type. */
+  /** Adds a small constant to the model, in the graph's dtype. */
   floats(values: readonly number[], shape: readonly number[] = [values.length]): Value {
     const bytes = new Uint8Array(Float32Array.from(values).buffer);
     return this.castWeight(this.#constant('float32', shape, bytes, values), this.type);
@@ -126,7 +126,7 @@ export class Graph {
     return this.#constant('int64', shape, new Uint8Array(BigInt64Array.from(values, BigInt).buffer), values);
   }
 
-  /** The model, ready for ONNX Runtime. */
+  /** Builds the model for ONNX Runtime. */
   finish(): Model {
     const { name, inputs, outputs, initializers, casts, nodes, values } = this.#parts;
     const allNodes = [...[...casts.values()].map(({ node }) => node), ...nodes];
@@ -139,7 +139,7 @@ export class Graph {
     });
   }
 
-  /** Adds any node. The thin methods below check their inputs and say what comes out. */
+  /** Adds any node. The thin methods below check their inputs and compute the output shapes. */
   add<const Outputs extends readonly Shaped[]>(
     op: string,
     inputs: readonly (Value | undefined)[],
@@ -171,18 +171,18 @@ export class Graph {
     return x.type === type ? x : this.#one('Cast', [x], { type, shape: x.shape }, castTo(type));
   }
 
-  /** An input of float32, as all of JavaScript's are, in the graph's type. */
+  /** Casts a float32 input (as all of ours are) to the graph's dtype. */
   given(name: string, shape: readonly number[]): Value {
     return this.cast(this.input(name, 'float32', shape), this.type);
   }
 
-  /** What float16 cannot hold becomes the most that it can; in other types nothing happens. */
+  /** Clamps to float16's range; does nothing in other dtypes. */
   withinFloat16(x: Value): Value {
     if (this.type !== 'float16') return x;
     return this.#one('Clip', [x, this.floats([-65504], []), this.floats([65504], [])], x);
   }
 
-  /** A weight in another type, computed once however often it is asked for. */
+  /** A weight in another dtype, cast only once. */
   castWeight(weight: Value, type: ElementType): Value {
     if (weight.type === type) return weight;
     const name = `${weight.name}:${type}`;
@@ -206,8 +206,8 @@ export class Graph {
   // Activations.
 
   /**
-   * The tanh form of GELU, of `x + bias`. A GPU reads and writes the widest values of the network here: adding in the same node
-   * spares it one round, where the product before it has no bias.
+   * The tanh form of GELU of `x + bias`. These are the widest values of the network: adding the bias in the same node saves a GPU one
+   * read and write of them.
    * @param bias [N], for x [..., N]
    */
   geluTanh(x: Value, bias?: Value): Value {
@@ -240,7 +240,7 @@ export class Graph {
 
   transpose(x: Value, order: readonly number[]): Value {
     if (order.length !== x.shape.length) {
-      throw this.#mismatch('Transpose', '', `${describe(x)} and the order [${order.join(', ')}]`);
+      throw this.#mismatch('Transpose', '', `${describe(x)} with the order [${order.join(', ')}]`);
     }
     const shape = order.map((axis) => sizeAlong(x, axis));
     return this.#one('Transpose', [x], { type: x.type, shape }, { attributes: { perm: { ints: order } } });
@@ -260,7 +260,7 @@ export class Graph {
     return this.#one('Concat', values, { type: first.type, shape }, { attributes: { axis: { int: axis } } });
   }
 
-  /** Parts of these sizes along an axis. */
+  /** Splits into parts of these sizes along an axis. */
   split<const Sizes extends readonly number[]>(x: Value, axis: number, sizes: Sizes): Each<Sizes, Value> {
     if (sizes.reduce((sum, size) => sum + size, 0) !== x.shape[axis]) {
       throw this.#mismatch('Split', `axis ${axis}`, `${describe(x)} and the sizes ${sizes.join(' + ')}`);
@@ -288,7 +288,7 @@ export class Graph {
     return this.#slice(x, 1, begin, count);
   }
 
-  /** Only the last may be open. */
+  /** Only the last size may be open. */
   #slices<const Sizes extends readonly number[]>(x: Value, axis: number, sizes: Sizes): Each<Sizes, Value> {
     let begin = 0;
     return mapTuple(sizes, (size) => {
@@ -307,7 +307,7 @@ export class Graph {
     return this.#one('Gather', [table, indices], { type: table.type, shape });
   }
 
-  // Products.
+  // Matrix products.
 
   /** `x W^T + b` with PyTorch's [out, in]: [M, K], [N, K], [N] -> [M, N]. */
   linear(x: Value, weight: Value, bias: Value | undefined): Value {
@@ -322,12 +322,12 @@ export class Graph {
   }
 
   /**
-   * A layer's output with what a low-rank branch adds to it: `y + scale * (x A^T) B^T`.
+   * Adds a low-rank branch to a layer's output: `y + scale * (x A^T) B^T`.
    * @param y [M, N]
    * @param x [M, K]
    * @param down A, [rank, K]
    * @param up B, [N, rank]
-   * @param scale one number, known when the graph runs
+   * @param scale one number, an input of the graph
    */
   lowRank(y: Value, x: Value, down: Value, up: Value, scale: Value): Value {
     const [rank = 0, inputs] = down.shape;
@@ -346,10 +346,10 @@ export class Graph {
   }
 
   /**
-   * The same as `linear` over blocks of codes: of 8 bits with the zero point 128, or of 4 bits with zero points of their own.
-   * @param weight uint8 [N, K / block, block], of 4 bits [N, K / block, block / 2]
-   * @param scales of the type of `x`, [N, K / block]
-   * @param zeroPoints for 4 bits alone: uint8 [N, ceil(K / block / 2)], or of the type of `x` [N, K / block]
+   * Like `linear`, over blocks of codes: 8 bits with the zero point 128, or 4 bits with explicit zero points.
+   * @param weight uint8 [N, K / block, block]; for 4 bits [N, K / block, block / 2]
+   * @param scales in the dtype of `x`, [N, K / block]
+   * @param zeroPoints only for 4 bits: uint8 [N, ceil(K / block / 2)], or in the dtype of `x` [N, K / block]
    */
   linearBlocks(
     x: Value,
@@ -374,7 +374,7 @@ export class Graph {
       N: { int: outputs },
       bits: { int: bits },
       block_size: { int: block },
-      // Activations are rounded to 8 bits as well: twice as fast on the CPU, with a relative error of 0.007.
+      // Rounds activations to 8 bits as well: twice as fast on the CPU, with a relative error of 0.007.
       accuracy_level: { int: 4 },
     };
     const output = { type: x.type, shape: [sizeAlong(x, 0), outputs] };
@@ -420,7 +420,7 @@ export class Graph {
     return this.#one('SimplifiedLayerNormalization', [x, scale], x, { attributes });
   }
 
-  /** Each channel of [1, C, ...] by its own mean and variance. */
+  /** Normalizes each channel of [1, C, ...] by its own mean and variance. */
   instanceNorm(x: Value, epsilon: number): Value {
     const channels = sizeAlong(x, 1);
     const ones = this.floats(new Array<number>(channels).fill(1));
@@ -459,7 +459,7 @@ export class Graph {
     return this.#one('MultiHeadAttention', inputs, output, { domain: 'com.microsoft', attributes });
   }
 
-  /** The same as `attention`, in blocks of queries. */
+  /** `attention` from matrix products and a softmax, in blocks of queries. */
   #composedAttention(queries: Value, keys: Value, values: Value, options: AttentionOptions): Value {
     const { heads, scale, bias, isCausal } = options;
     const { type } = queries;
@@ -496,14 +496,14 @@ export class Graph {
   }
 
   #slice(x: Value, axis: number, begin: number, count: number): Value {
-    // Beyond the end, where that is not known yet.
+    // If the length is open: an end beyond the last row.
     const end = isOpen(count) ? 2 ** 31 - 1 : begin + count;
     const bounds = [begin, end, axis].map((value) => this.integers([value]));
     return this.#one('Slice', [x, ...bounds], { type: x.type, shape: x.shape.with(axis, count) });
   }
 
   /**
-   * Turns the pairs (2i, 2i + 1) of every head of [1, L, H*D] by the angles of its row.
+   * Rotates the pairs (2i, 2i + 1) of every head of [1, L, H*D] by the angles of its row.
    * @param cosine and `sine` [L, D / 2]
    */
   rotary(x: Value, cosine: Value, sine: Value, heads: number): Value {
@@ -513,12 +513,12 @@ export class Graph {
       throw this.#mismatch('RotaryEmbedding', `${heads} heads`, `${describe(x)} and ${describe(cosine)}`);
     }
     const attributes = { interleaved: { int: 1 }, num_heads: { int: heads } };
-    // One position instead of a row of them: that of the first element.
+    // A single position id instead of one per row: that of the first element.
     const inputs = [x, this.integers([0]), cosine, sine];
     return this.#one('RotaryEmbedding', inputs, x, { domain: 'com.microsoft', attributes });
   }
 
-  /** Every pixel of [1, C, H, W] four times: [1, C, 2H, 2W]. */
+  /** Nearest-neighbour upsampling: [1, C, H, W] -> [1, C, 2H, 2W]. */
   upsampleNearest(x: Value): Value {
     const [batch = 0, channels = 0, height = 0, width = 0] = x.shape;
     const attributes = {
@@ -579,7 +579,7 @@ export class Graph {
     if (elementCount(shape) !== values.length) {
       throw this.#mismatch('Constant', '', `${values.length} values and [${shape.join(', ')}]`);
     }
-    // Small ones, as shapes and epsilons, come again and again.
+    // Small constants such as shapes and epsilons recur, so share them.
     const name =
       values.length <= 8
         ? `${type}[${shape.join()}]=${values.join()}`
@@ -618,7 +618,7 @@ export class Graph {
     }
   }
 
-  /** Where a weight, or what it was cast to, comes from. */
+  /** The file of a weight, or of the weight it was cast from. */
   #fileOf(name: string): string | undefined {
     const { initializers, casts } = this.#parts;
     const data = initializers.get(casts.get(name)?.node.inputs[0] ?? name)?.data;

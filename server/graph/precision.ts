@@ -1,17 +1,18 @@
-/** What the values between weights and results are rounded to; sums are taken in float32 by all providers. */
-export type ComputeDType = 'float32' | 'bfloat16' | 'float16';
+/** The dtype of activations; all providers accumulate in float32. */
+export const computeDTypes = ['float32', 'bfloat16', 'float16'] as const;
+export type ComputeDType = (typeof computeDTypes)[number];
 
 /**
- * How attention is written: as the one node that providers compute best, or as products and a softmax, for providers that
- * compute that node wrongly.
+ * How attention is built: as a single fused node, which providers compute fastest, or from matrix products and a softmax, for
+ * providers that compute that node wrongly.
  */
 export type AttentionForm = 'fused' | 'composed';
 
-/** How a graph computes; which of these a provider can, and does rightly, shows when it is tried. */
+/** How a graph computes. Probing a provider shows which of these it supports and computes correctly. */
 export interface Precision {
   readonly type: ComputeDType;
   readonly attention: AttentionForm;
 }
 
-/** What the CPU computes, and the published implementations are compared in. */
+/** What the CPU computes in, and what the comparison with the published implementations uses. */
 export const float32: Precision = { type: 'float32', attention: 'fused' };

@@ -1,4 +1,4 @@
-/** Element types that the graphs use. */
+/** The element types in our graphs. */
 export type ElementType =
   | 'float64'
   | 'float32'
@@ -27,8 +27,8 @@ export const bytesPerElement: Readonly<Record<ElementType, number>> = {
 };
 
 /**
- * In a shape: a length that is known when the graph runs, so that one session serves all. Sizes add up with it: 512 more are
- * `512 + openLength`. No size of a network comes near it.
+ * In a shape: a length that is only known when the graph runs, so one session serves every length. Sizes can be added to it: 512 more
+ * is `512 + openLength`. No real size comes near it.
  */
 export const openLength = 2 ** 30;
 
@@ -36,14 +36,14 @@ export function isOpen(size: number): boolean {
   return size >= openLength;
 }
 
-/** A tensor in a graph: its sizes are known when the graph is built, but for an open length. */
+/** A tensor in a graph. All sizes are known when the graph is built, except for an open length. */
 export interface Value {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: readonly number[];
 }
 
-/** The same for each element of a tuple, in its order. */
+/** A tuple of the same length with elements of another type. */
 export type Each<Items extends readonly unknown[], Made> = { readonly [Index in keyof Items]: Made };
 
 export function mapTuple<const Items extends readonly unknown[], Made>(
@@ -53,7 +53,10 @@ export function mapTuple<const Items extends readonly unknown[], Made>(
   return items.map(make) as Each<Items, Made>;
 }
 
-/** The size of a value along an axis that it has to have. */
+/**
+ * The size of a value along an axis.
+ * @throws RangeError if it has no such axis
+ */
 export function sizeAlong({ name, type, shape }: Value, axis: number): number {
   const size = shape[axis];
   if (size === undefined) {
@@ -62,7 +65,7 @@ export function sizeAlong({ name, type, shape }: Value, axis: number): number {
   return size;
 }
 
-/** A shape as it is where the graph runs. */
+/** The shape with its open length filled in. */
 export function closedShape(shape: readonly number[], length: number): number[] {
   return shape.map((size) => (isOpen(size) ? size - openLength + length : size));
 }
@@ -72,7 +75,7 @@ export function describe({ type, shape }: Value): string {
   return `${type} [${shape.map(describeSize).join(', ')}]`;
 }
 
-/** `512 + length` where it is open. */
+/** `512 + length` for an open size. */
 export function describeSize(size: number): string {
   if (!isOpen(size)) return String(size);
   return size === openLength ? 'length' : `${size - openLength} + length`;

@@ -3,10 +3,12 @@ import openapi from '../../docs/openapi.json' with { type: 'json' };
 import manifest from '../../manifest.json' with { type: 'json' };
 import { conventionName, conventions } from '../../shared/conventions.ts';
 import { CodedError } from '../../shared/errors.ts';
-import type { EngineStatus, ModelInfo } from '../../shared/protocol/answers.ts';
+import type { ModelInfo } from '../../shared/protocol/answers.ts';
 import { proofOf } from '../../shared/protocol/proof.ts';
 import { familyOf, listAdapters, listModels, type ModelEntry } from '../catalogue/catalogue.ts';
 import { asDiskError } from '../disk/durable.ts';
+import type { Engine } from '../engine/engine.ts';
+import { planEdit, plannedLayers } from '../engine/plan.ts';
 import { maxRequestBytes } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { addEditRoutes } from './edit-routes.ts';
@@ -28,7 +30,7 @@ import type { Tokens } from './tokens.ts';
 
 export interface AppParts {
   readonly jobs: Jobs;
-  readonly engine: { readonly status: EngineStatus };
+  readonly engine: Pick<Engine, 'status' | 'device' | 'loaded'>;
   readonly tokens: Tokens;
   readonly tickets: Tickets;
   readonly pairings: Pairings;
@@ -83,6 +85,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   serveRoute(app, routes.models, async () => ({
     models: await Promise.all((await listModels()).map(describeModel)),
   }));
+
+  serveRoute(app, routes.plan, ({ body }) => planEdit(engine, body.request, plannedLayers(body)));
 
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()));
 

@@ -22,6 +22,7 @@ import {
 import { editEventSchema } from '../../shared/protocol/events.ts';
 import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
+import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { editRequestSchema, keptRequestSchema, maxReferences } from '../../shared/protocol/request.ts';
 import { editResultSchema } from '../../shared/protocol/result.ts';
@@ -48,6 +49,8 @@ const messages = {
   Paired: pairedSchema,
   PairingCode: pairingCodeSchema,
   PairingStarted: pairingSchema,
+  Plan: planSchema,
+  PlanRequest: planRequestSchema,
   Poll: pollSchema,
   Problem: problemSchema,
   Queue: queueSchema,

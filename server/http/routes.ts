@@ -19,6 +19,7 @@ import {
 } from '../../shared/protocol/answers.ts';
 import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
+import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 import { outputEncodings, results } from '../pictures/export.ts';
 
 /** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
@@ -55,6 +56,8 @@ export interface Route {
   readonly params: Entries;
   readonly query: Entries;
   readonly body?: Body;
+  /** Of a JSON body; a few, unless more are needed. */
+  readonly maxCharacters?: number;
   readonly status: 200 | 201 | 202 | 204;
   /** `layer`: a safetensors container, or a PNG for those who accept that. `thumbnail`: a PNG.
    * `document`: an OpenAPI document. `nothing`: no body. */
@@ -110,6 +113,31 @@ export const routes = {
     status: 200,
     answer: modelsSchema,
     errors: [],
+  },
+  plan: {
+    method: 'POST',
+    path: '/v1/plans',
+    summary:
+      'What an edit would be: its task, size, model, memory, time and notes, from sizes without pixels',
+    params: {},
+    query: {},
+    body: planRequestSchema,
+    // 4,000 characters of an instruction, which JSON may write as six each.
+    maxCharacters: 40_000,
+    status: 200,
+    answer: planSchema,
+    errors: [
+      'task-needs',
+      'instruction-empty',
+      'too-large',
+      'model-unknown',
+      'model-missing',
+      'model-file-invalid',
+      'adapter-unknown',
+      'adapter-invalid',
+      'provider-unavailable',
+      'out-of-memory',
+    ],
   },
   startEdit: {
     method: 'PUT',

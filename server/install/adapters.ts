@@ -1,4 +1,4 @@
-/** Adapters that a person adds to a model: files of theirs, which are linked, or files on the hub. */
+/** Adapters that users add to a model: their own files, which are linked, or files on the hub. */
 import { lstat, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
@@ -27,7 +27,7 @@ import { readRecord, writeRecord } from './record.ts';
 import { type RetryOptions, retrying } from './retry.ts';
 import { sizeText } from './text.ts';
 
-/** An adapter that is known by name, with what it wants of an edit. Its size and hash are those that the hub states. */
+/** An adapter known by name, with its defaults for edits. Its size and hash are the ones the hub reports. */
 export interface PublishedAdapter extends HubReference {
   readonly name: string;
   readonly title: string;
@@ -39,7 +39,7 @@ export const publishedAdapters: readonly PublishedAdapter[] = [
   {
     name: 'turbo',
     title: 'FLUX.1-Turbo-Alpha: 8 steps instead of 28',
-    // Its card: distilled to 8 steps. FLUX.1-Fill-dev wants guidance 30 where FLUX.1-dev wants 3.5.
+    // Its model card: distilled to 8 steps. FLUX.1-Fill-dev needs guidance 30, where FLUX.1-dev needs 3.5.
     repo: 'alimama-creative/FLUX.1-Turbo-Alpha',
     path: 'diffusion_pytorch_model.safetensors',
     revision: 'main',
@@ -48,7 +48,7 @@ export const publishedAdapters: readonly PublishedAdapter[] = [
   },
 ];
 
-/** What diffusers and trainers call the one file of a repository (diffusers, loaders/lora_base.py, `LORA_WEIGHT_NAME_SAFE`). */
+/** The usual names of a repository's single file in diffusers and trainers (diffusers, loaders/lora_base.py, `LORA_WEIGHT_NAME_SAFE`). */
 const usualPaths = [
   'pytorch_lora_weights.safetensors',
   'diffusion_pytorch_model.safetensors',
@@ -58,28 +58,25 @@ const usualPaths = [
 export interface AddOptions extends Omit<RetryOptions, 'name'> {
   readonly home: string;
   readonly hub: Hub;
-  /** What it is to be called; otherwise as its file or repository. */
+  /** The name to give it; by default that of its file or repository. */
   readonly name?: string | undefined;
   readonly ask: (licence: Licence) => Promise<boolean>;
   readonly progress: (progress: InstallProgress) => void;
   readonly chunkBytes?: number;
 }
 
-/** What may be an adapter's name. */
+/** Valid adapter names. */
 const adapterName = /^[a-z0-9][a-z0-9._-]*$/;
 
 /**
- * Adds an adapter to a model, once it is known to fit.
+ * Adds an adapter to a model if it fits.
  * @param what a name of `publishedAdapters`, a file, or a file on the hub
  * @returns its name
  * @throws CodedError `request-invalid`, `adapter-invalid`, `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
  */
 export async function addAdapter(model: ModelEntry, what: string, options: AddOptions): Promise<string> {
   if (model.id === pocket.id)
-    throw invalid(
-      'Adapters for FLUX.1 do not fit the small model "pocket".',
-      'Name another model with --model.',
-    );
+    throw invalid('FLUX.1 adapters do not fit the small model "pocket".', 'Name another model with --model.');
   const known = publishedAdapters.find(({ name }) => name === what.toLowerCase());
   const local = known ? undefined : await localFile(what);
   const reference = known ?? (local === undefined ? parseHubReference(what) : undefined);
@@ -88,7 +85,7 @@ export async function addAdapter(model: ModelEntry, what: string, options: AddOp
   if (!adapterName.test(name)) {
     throw invalid(
       `"${name}" cannot be an adapter's name.`,
-      'Choose one with --name, of small letters, digits, dots and dashes.',
+      'Choose one with --name, using lowercase letters, digits, dots, dashes and underscores.',
     );
   }
   const place = path.join(model.folder, adaptersFolder, name + adapterSuffix);
@@ -96,8 +93,8 @@ export async function addAdapter(model: ModelEntry, what: string, options: AddOp
   try {
     if (await lstat(place).catch(() => undefined)) {
       throw invalid(
-        `The model "${model.id}" has an adapter "${name}" already.`,
-        `Choose another name with --name, or "acepp models adapters remove ${name}" first.`,
+        `The model "${model.id}" already has an adapter "${name}".`,
+        `Choose another name with --name, or run "acepp models adapters remove ${name}" first.`,
       );
     }
     if (local !== undefined) await link(model, local, place, options);
@@ -111,8 +108,8 @@ export async function addAdapter(model: ModelEntry, what: string, options: AddOp
 }
 
 /**
- * Removes an adapter: what was fetched, or the link to the person's file.
- * @returns bytes that are free again, and what stays
+ * Removes an adapter: the downloaded file, or the link to the user's own.
+ * @returns the bytes freed, and the user's file that was kept
  * @throws CodedError `adapter-unknown`, `install-running`
  */
 export async function removeAdapter(
@@ -126,7 +123,7 @@ export async function removeAdapter(
     const others = await readdir(path.dirname(place)).catch(() => []);
     throw new CodedError('adapter-unknown', {
       detail: `The model "${model.id}" has no adapter "${name}".`,
-      remedy: `Known are: ${
+      remedy: `Installed adapters: ${
         others
           .filter((other) => other.endsWith(adapterSuffix))
           .map((other) => other.slice(0, -adapterSuffix.length))
@@ -138,7 +135,7 @@ export async function removeAdapter(
   try {
     const { [file]: known, ...record } = await readRecord(model.folder);
     if (!stats.isSymbolicLink() && known?.origin !== 'fetched') {
-      throw invalid(`${place} was put there by you.`, 'Remove the file yourself.');
+      throw invalid(`${place} was added by you.`, 'Delete the file yourself.');
     }
     await rm(place);
     await rm(defaultsFile(place), { force: true });
@@ -152,7 +149,7 @@ export async function removeAdapter(
 
 const defaultsFile = (place: string) => place.slice(0, -adapterSuffix.length) + defaultsSuffix;
 
-/** The absolute path of a file that is there; undefined where the text can only be meant for the hub. */
+/** The absolute path of an existing file; undefined if the text can only refer to the hub. */
 async function localFile(text: string): Promise<string | undefined> {
   const file = path.resolve(text);
   const stats = await stat(file).catch(() => undefined);
@@ -163,7 +160,7 @@ async function localFile(text: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Of a repository whose file has a usual name, the repository's. */
+/** A name from the file, or from the repository if the file has one of the usual names. */
 function nameFrom(place: string, reference: HubReference | undefined): string {
   const base = path.basename(place).replace(/\.(?:safetensors|sft)$/, '');
   const isUsual = reference && usualPaths.includes(path.basename(place));
@@ -178,8 +175,8 @@ async function link(model: ModelEntry, file: string, place: string, { log }: Add
   const reason = await linkFile(file, place);
   if (reason !== undefined) {
     throw invalid(
-      `${file} cannot be linked to: ${reason}.`,
-      'On Windows, switch on Developer Mode, or copy the file into the folder of adapters.',
+      `${file} cannot be linked: ${reason}.`,
+      'On Windows, turn on Developer Mode, or copy the file into the adapters folder.',
     );
   }
   const { size, mtimeMs } = await stat(file);
@@ -203,14 +200,14 @@ async function fetch(
 ): Promise<void> {
   const { hub, log, progress, home, ask } = options;
   if (licence) await acceptLicences(home, [licence], ask);
-  else log(`Its licence is on its page: https://huggingface.co/${reference.repo}`);
+  else log(`For its licence, see https://huggingface.co/${reference.repo}`);
   const remote = await describe(reference, options);
   const free = await freeBytes(model.folder);
   log(`${remote.repo}/${remote.path}: ${sizeText(remote.size)}. Free on the disk: ${sizeText(free)}.`);
   if (remote.size + spareBytes > free) {
     throw new CodedError('disk-full', {
-      detail: `The adapter needs ${sizeText(remote.size)}, and ${sizeText(free)} are free in ${model.folder}. Nothing was fetched.`,
-      remedy: 'Free some space.',
+      detail: `The adapter needs ${sizeText(remote.size)}, but only ${sizeText(free)} are free in ${model.folder}. Nothing was downloaded.`,
+      remedy: 'Free some space and run it again.',
     });
   }
   const file = path.basename(place);
@@ -239,7 +236,7 @@ async function fetch(
   });
 }
 
-/** The file that was named, or the first of the usual ones that the repository has. */
+/** The named file, or the first of the usual ones that the repository has. */
 async function describe(
   { repo, path: named, revision }: HubReference,
   options: AddOptions,
@@ -265,7 +262,7 @@ async function describe(
   );
 }
 
-/** @throws CodedError `adapter-invalid` where a file is no adapter of the model */
+/** @throws CodedError `adapter-invalid` if the file is not an adapter for the model */
 async function requireFit({ folder }: ModelEntry, file: string, log: (text: string) => void): Promise<void> {
   const at = (name: 'transformer' | 't5' | 'clip') => path.join(folder, modelFiles[name]);
   const { notes } = await openAdapter('adapter', file, {

@@ -1,4 +1,4 @@
-/** ONNX Runtime's CUDA provider and NVIDIA's libraries in the companion's folder, for a machine that has Node and a driver alone. */
+/** Installs ONNX Runtime's CUDA provider and NVIDIA's libraries in the data folder; the machine only needs Node and a driver. */
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
@@ -22,19 +22,19 @@ export interface CUDAOptions extends Omit<RetryOptions, 'name'> {
   readonly chunkBytes?: number;
 }
 
-/** What `cudaFolder` is until all is in it. */
+/** `cudaFolder` while it is incomplete. */
 const partialFolder = () => `${cudaFolder()}.partial`;
 const archivesFolder = () => path.join(path.dirname(cudaFolder()), 'archives');
 
-/** @throws CodedError `provider-unavailable` where there is no CUDA for the system */
+/** @throws CodedError `provider-unavailable` if there is no CUDA for this system */
 export function requireLinux(platform = process.platform, arch = process.arch): void {
   if (platform === 'linux' && arch === 'x64') return;
   const isWindows = platform === 'win32';
   throw new CodedError('provider-unavailable', {
-    detail: `There is no CUDA for "${platform}-${arch}": it is for Linux on x64, WSL2 among them.`,
+    detail: `There is no CUDA for "${platform}-${arch}", only for Linux on x64, including WSL2.`,
     remedy: isWindows
-      ? 'Nothing is to be installed: DirectML comes with "npm ci" and is used by itself. For CUDA, run ACE++ Layers in WSL2.'
-      : 'Nothing is to be installed: what can compute here comes with "npm ci".',
+      ? 'You need not install anything: DirectML comes with "npm ci" and is used automatically. For CUDA, run ACE++ Layers in WSL2.'
+      : 'You need not install anything: everything that works here comes with "npm ci".',
   });
 }
 
@@ -94,7 +94,7 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
       const { origin, file } = remoteOf(archive, transport);
       await download(origin, file, place, {
         ...options,
-        ifWrong: 'Try again later, or in another network.',
+        ifWrong: 'Try again later, or on another network.',
         progress: (count) => {
           there.set(archive.url, count);
           options.progress({
@@ -125,12 +125,12 @@ async function requireSpace(
   const needed = unpacked + Math.min(largest, toFetch) + spareBytes;
   const free = await freeBytes(cudaFolder());
   log(
-    `To fetch: ${sizeText(toFetch)}, ${sizeText(unpacked)} when unpacked. Free on the disk: ${sizeText(free)}.`,
+    `To download: ${sizeText(toFetch)}, ${sizeText(unpacked)} unpacked. Free disk space: ${sizeText(free)}.`,
   );
   if (needed <= free) return;
   throw new CodedError('disk-full', {
-    detail: `CUDA needs ${sizeText(needed)}, and ${sizeText(free)} are free in ${path.dirname(cudaFolder())}. Nothing was fetched.`,
-    remedy: 'Free some space, or let ACEPP_HOME name a folder on another disk.',
+    detail: `CUDA needs ${sizeText(needed)}, but only ${sizeText(free)} are free in ${path.dirname(cudaFolder())}. Nothing was downloaded.`,
+    remedy: 'Free some space, or set ACEPP_HOME to a folder on another disk.',
   });
 }
 
@@ -176,7 +176,7 @@ function check(response: Response, url: URL): void {
     interruptionOf(response) ??
     new CodedError('hub-refused', {
       detail: `${url.host} refused ${url.pathname} with ${status}.`,
-      remedy: 'Try again later, or update ACE++ Layers: the file may have moved.',
+      remedy: 'Try again later. The file may also have moved: update ACE++ Layers.',
     })
   );
 }

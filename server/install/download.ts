@@ -129,14 +129,14 @@ class PartialDownload {
     }
     if (!isRight(hex)) {
       log(
-        `${this.#name} has the ${this.#file.digest.algorithm} ${hex}, not ${this.#file.digest.hex}: a part of it arrived wrong. Its parts are fetched a second time and compared until it is found.`,
+        `${this.#name} has the ${this.#file.digest.algorithm} ${hex}, not ${this.#file.digest.hex}: part of it was corrupted on the way. Downloading its parts again and comparing them until the corrupted one is found.`,
       );
       hex = await this.#compareChunks(hex, isRight);
     }
     if (!isRight(hex)) {
       await rm(this.#place, { force: true });
       throw new CodedError('hub-wrong', {
-        detail: `${this.#file.repo}/${this.#file.path} was fetched twice and compared, and its hash is ${hex}, not ${digestText(this.#file.digest)}.`,
+        detail: `${this.#file.repo}/${this.#file.path} was downloaded twice and compared, but its hash is ${hex}, not ${digestText(this.#file.digest)}.`,
         remedy: `Do not use it. ${this.#options.ifWrong ?? ifHubIsWrong}`,
       });
     }
@@ -148,7 +148,7 @@ class PartialDownload {
     let there = await this.#hash();
     for (const index of there.damaged) {
       this.#options.log(
-        `${this.#name}: ${this.#describe(index)} are not what arrived; they are fetched again.`,
+        `${this.#name}: ${this.#describe(index)} were damaged on disk; downloading them again.`,
       );
       const bytes = await this.#fetchChunk(index);
       await writeAt(this.#handle, this.#begin(index), bytes);
@@ -210,7 +210,7 @@ class PartialDownload {
         await this.#chunks.set(index, { sha256: second, trust: 'twice' });
         continue;
       }
-      this.#options.log(`${this.#name}: ${this.#describe(index)} came otherwise than the first time.`);
+      this.#options.log(`${this.#name}: ${this.#describe(index)} differ from the first download.`);
       const bytes = await this.#fetchChunk(index);
       const third = sha256Of(bytes);
       if (third !== known) {

@@ -1,15 +1,18 @@
-/** The person's own weights: ComfyUI's folders, the hub's cache, or wherever they say. They are used where they lie. */
+/** The user's own weights, used in place: in ComfyUI's folders, the hub's cache, or wherever they say. */
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { modelFiles } from '../catalogue/catalogue.ts';
+import { type NetworkName, networksIn, selectNetwork } from '../checkpoints/bundle.ts';
 import { isBlockType } from '../checkpoints/gguf/ggml-blocks.ts';
-import { asGGUF, indexSuffix, isGGUF } from '../checkpoints/header.ts';
+import { asGGUF, indexSuffix, isGGUF, openStored } from '../checkpoints/header.ts';
 import { isParameter, matrixShape } from '../checkpoints/tensor.ts';
+import { signOf } from '../checkpoints/unused.ts';
 import { WeightsFile } from '../checkpoints/weights-file.ts';
 import { isComputable } from '../nn/stored-weights.ts';
 import { type Digest, digestOfFile } from './digest.ts';
+import { whyNotTaken } from './not-taken.ts';
 import type { PublishedFile } from './published.ts';
 
 /** A file that may be a part of a model. */
@@ -29,7 +32,7 @@ export interface Match {
 }
 
 const wanted =
-  /(?:\.safetensors|\.gguf|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
+  /(?:\.safetensors|\.sft|\.gguf|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
 /** ComfyUI's `models/loras/<author>/<set>`, the cache's `models--x--y/snapshots/<commit>/transformer`, and some more. */
 const deepest = 8;
 
@@ -75,6 +78,10 @@ export class Finder {
   readonly #signal: AbortSignal;
   readonly #log: (text: string) => void;
   readonly #digests = new Map<string, Digest>();
+  /** Files that were spoken of, as used or not. */
+  readonly #spoken = new Set<string>();
+  /** Why a file was not taken, of each part that it was looked at for. */
+  readonly #reasons = new Map<string, string[]>();
 
   constructor(candidates: readonly Candidate[], signal: AbortSignal, log: (text: string) => void) {
     this.#candidates = candidates;
@@ -107,7 +114,7 @@ export class Finder {
         if (match) return match;
       }
     }
-    if (!shapes) return undefined;
+    if (!shapes && file !== modelFiles.vae) return undefined;
     const matches = new Map<string, Match>();
     for (const candidate of this.#candidates.filter(({ isNamed }) => isNamed)) {
       const match = await this.#open(candidate, part);
@@ -116,15 +123,30 @@ export class Finder {
     const [first, ...others] = matches.values();
     if (others.length === 0) return first;
     const names = [...matches.values()].map((match) => match.path).join(', ');
-    this.#log(`Several files could be ${file}: ${names}. None is taken; name one with --from to use it.`);
+    this.#log(`Several files could be ${file}: ${names}. None is used; name one with --from to use it.`);
     return undefined;
+  }
+
+  /** That a file is used after all. */
+  taken({ path: file }: Match): void {
+    this.#spoken.add(file);
+  }
+
+  /** Of the files that the person named one by one, those that are not used, and why. */
+  async notTaken(
+    files: readonly string[],
+  ): Promise<readonly { readonly file: string; readonly reason: string }[]> {
+    const left = files.filter((file) => !this.#spoken.has(file));
+    return Promise.all(
+      left.map(async (file) => ({ file, reason: await whyNotTaken(file, this.#reasons.get(file) ?? []) })),
+    );
   }
 
   async digest(file: string, size: number, algorithm: Digest['algorithm']): Promise<Digest> {
     const key = `${algorithm} ${file}`;
     const known = this.#digests.get(key);
     if (known) return known;
-    if (size > 2 ** 28) this.#log(`Reading ${file} to see whether it can be used ...`);
+    if (size > 2 ** 28) this.#log(`Reading ${file} to check whether it can be used…`);
     const digest = await digestOfFile(file, size, algorithm, { signal: this.#signal });
     this.#digests.set(key, digest);
     return digest;
@@ -134,16 +156,24 @@ export class Finder {
   async #open(candidate: Candidate, { file, shapes = {}, t5 }: PublishedFile): Promise<Match | undefined> {
     // Of the networks, the transformer alone is read as GGUF.
     if (isGGUF(candidate.path) && file !== modelFiles.transformer) return undefined;
+    const network = networkOf(file);
+    if (!network) return undefined;
     try {
-      const weights = await WeightsFile.open(candidate.path);
+      // A VAE alone could be Stable Diffusion 3's, which has the very same shapes; beside FLUX.1's transformer it is FLUX.1's.
+      if (network === 'vae' && !(await isBundleOfFlux(candidate.path))) return undefined;
+      const weights = await WeightsFile.open(candidate.path, network);
+      const sign = signOf([...weights.tensors.keys()]);
+      if (sign) return this.#refuse(candidate, sign);
       for (const [name, shape] of Object.entries(shapes)) {
         const parts = weights.parts(name);
         const rows = parts.reduce((sum, part) => sum + matrixShape(part)[0], 0);
         const [, ...columns] = parts[0]!.shape.length > 1 ? matrixShape(parts[0]!) : [];
         if ([rows, ...columns].join() !== shape.join()) {
           const found = `"${name}" as [${[rows, ...columns].join(', ')}]`;
-          this.#sayOfGGUF(candidate, `it has ${found}, not [${shape.join(', ')}], so it is another model`);
-          return undefined;
+          return this.#refuse(
+            candidate,
+            `it has ${found}, not [${shape.join(', ')}], so it is another model`,
+          );
         }
         // Vectors have 16 bits in either.
         const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
@@ -154,10 +184,11 @@ export class Finder {
         .flatMap((name) => weights.parts(name))
         .find((tensor) => !isComputable(tensor) && !isBlockType(tensor.dtype));
       if (foreign) {
-        this.#log(
-          `${candidate.path} has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with: it is not taken.`,
+        return this.#refuse(
+          candidate,
+          `it has "${foreign.name}" as ${foreign.dtype}, which is not supported`,
+          true,
         );
-        return undefined;
       }
       if (!candidate.path.endsWith(indexSuffix)) {
         const name = isGGUF(candidate.path) ? asGGUF(file) : file;
@@ -170,18 +201,33 @@ export class Finder {
       ]);
     } catch (cause) {
       // Not weights that can be read, or of another network.
-      this.#sayOfGGUF(
+      return this.#refuse(
         candidate,
         cause instanceof CodedError ? cause.detail.replace(/\.$/, '') : String(cause),
       );
-      return undefined;
     }
   }
 
-  /** A person who has a GGUF file means to use it: what is fetched instead is four times as large. */
-  #sayOfGGUF({ path: file }: Candidate, reason: string): void {
-    if (isGGUF(file)) this.#log(`${file} is not taken: ${reason}.`);
+  /** A person who has a GGUF file means to use it, wherever it was found: what is fetched instead is four times as large. */
+  #refuse({ path: file }: Candidate, reason: string, isSaid = isGGUF(file)): undefined {
+    this.#reasons.set(file, [...(this.#reasons.get(file) ?? []), reason]);
+    if (isSaid) {
+      this.#spoken.add(file);
+      this.#log(`${file} is not used: ${reason}.`);
+    }
+    return undefined;
   }
+}
+
+function networkOf(file: string): NetworkName | undefined {
+  const networks = ['transformer', 't5', 'clip', 'vae'] as const;
+  return networks.find((network) => modelFiles[network] === file);
+}
+
+async function isBundleOfFlux(file: string): Promise<boolean> {
+  const { stored } = await openStored(file);
+  if (!networksIn(stored.tensors.keys()).has('transformer')) return false;
+  return selectNetwork(stored, 'transformer', file).tensors.has('img_in.weight');
 }
 
 function matched(kind: Match['kind'], place: string, links: readonly [string, string][]): Match {

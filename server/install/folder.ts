@@ -10,8 +10,8 @@ import type { PublishedFile, PublishedModel, T5Precision } from './published.ts'
 export const modelFolder = (id: string): string => path.join(modelsFolder(), id);
 
 /**
- * Holds a model's folder for one command.
- * @returns its release
+ * Locks a model's folder for one command.
+ * @returns a function that releases the lock
  * @throws CodedError `install-running`
  */
 export async function lockModel(id: string): Promise<() => Promise<void>> {
@@ -20,15 +20,15 @@ export async function lockModel(id: string): Promise<() => Promise<void>> {
   return lockFolder(`the model "${id}"`, folder);
 }
 
-/** The same for a folder that is there. @param what lies in it */
+/** Locks an existing folder. @param what names its content in the error */
 export function lockFolder(what: string, folder: string): Promise<() => Promise<void>> {
   const file = path.join(folder, 'install.pid');
   return lockFile(
     file,
     (holder) =>
       new CodedError('install-running', {
-        detail: `Process ${holder} is at work on ${what}.`,
-        remedy: `Wait for it, or end it first. If process ${holder} is another program, remove ${file}.`,
+        detail: `Process ${holder} is working on ${what}.`,
+        remedy: `Wait for it to finish, or stop it. If process ${holder} is another program, delete ${file}.`,
       }),
   );
 }

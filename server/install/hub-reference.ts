@@ -1,9 +1,9 @@
-/** How people name a file on the hub: by its page's address, as `owner/repo/path`, or as `owner/repo` alone. */
+/** Ways to name a file on the hub: the URL of its page, `owner/repo/path`, or just `owner/repo`. */
 import { CodedError } from '../../shared/errors.ts';
 
 export interface HubReference {
   readonly repo: string;
-  /** Undefined where the repository alone was named. */
+  /** Undefined if only the repository was named. */
   readonly path?: string | undefined;
   readonly revision: string;
 }
@@ -19,8 +19,8 @@ export function parseHubReference(text: string): HubReference {
   const [, shortRepo, shortRevision, shortPath] = /^[a-z]+:/i.test(text) ? [] : (short.exec(text) ?? []);
   if (shortRepo) return { repo: shortRepo, path: shortPath, revision: shortRevision ?? 'main' };
   throw new CodedError('request-invalid', {
-    detail: `"${text}" is neither a file that is there nor a file on the hub.`,
+    detail: `"${text}" is neither a file on this machine nor a file on the hub.`,
     remedy:
-      'Name a .safetensors file, or "owner/repo/file.safetensors", or the address of its page on huggingface.co.',
+      'Name a .safetensors file, "owner/repo/file.safetensors", or the URL of its page on huggingface.co.',
   });
 }

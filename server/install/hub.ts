@@ -10,7 +10,7 @@ export const officialEndpoint = 'https://huggingface.co';
 export interface RemoteFile {
   readonly repo: string;
   readonly path: string;
-  /** The commit, where the hub tells it: so that all requests of an install are for the same bytes. */
+  /** The commit, if the hub reports it, so that all requests of an installation get the same bytes. */
   readonly revision: string;
   readonly size: number;
   readonly digest: Digest;
@@ -22,7 +22,7 @@ export interface HubOptions {
   /** `HF_TOKEN` */
   readonly token?: string | undefined;
   readonly signal: AbortSignal;
-  /** A connection that gives nothing for so long is given up. */
+  /** A connection that sends nothing for this long is dropped. */
   readonly stallMs?: number;
 }
 
@@ -31,15 +31,14 @@ export class Hub {
   readonly #token: string | undefined;
   readonly #transport: Transport;
 
-  /** @throws CodedError `request-invalid` where the endpoint is no address, or the token no token */
+  /** @throws CodedError `request-invalid` if the endpoint is not a URL or the token is malformed */
   constructor({ endpoint, token, signal, stallMs }: HubOptions) {
     this.#endpoint = endpointURL(endpoint);
     this.#token = token?.trim() || undefined;
-    // Told without the token in it; fetch would put it into its message.
+    // Checked here so that the error does not contain the token; fetch would put it into its message.
     if (this.#token && !/^[\x21-\x7e]+$/.test(this.#token)) {
       throw new CodedError('request-invalid', {
-        detail:
-          'HF_TOKEN has characters that no token has, such as a space, a line break or a typographic quote.',
+        detail: 'HF_TOKEN has characters that no token has, such as a space, a line break or a curly quote.',
         remedy: `Copy the token again from ${officialEndpoint}/settings/tokens.`,
       });
     }
@@ -59,12 +58,12 @@ export class Hub {
       fileURL(this.#endpoint, source),
       {
         check: (response) => this.#check(response, source),
-        // To the storage: what was asked is in these headers already.
+        // Do not follow the redirect to storage: these headers already have everything.
         isEnough: ({ headers }) => headers.has('x-linked-etag'),
       },
     );
     end();
-    // Told by whichever of the hub's answers knows it.
+    // Any response in the chain may have the commit.
     const commit = headers.map((told) => told.get('x-repo-commit')).find(Boolean) ?? '';
     const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
     const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
@@ -81,22 +80,22 @@ export class Hub {
     const wrong = (what: string) =>
       new CodedError('hub-wrong', {
         detail: `${this.#endpoint.origin} ${what} for ${repo}/${path} at ${revision}.`,
-        remedy: `Unset HF_ENDPOINT if it names a mirror that is not one, or update ACE++ Layers.`,
+        remedy: `If HF_ENDPOINT is set, unset it: its mirror is not exact. Otherwise update ACE++ Layers.`,
       });
-    if (!Number.isSafeInteger(size) || size <= 0) throw wrong('tells no size');
+    if (!Number.isSafeInteger(size) || size <= 0) throw wrong('reports no size');
     if (source.size !== undefined && source.size !== size) {
-      throw wrong(`says ${size} bytes, where ${source.size} were published,`);
+      throw wrong(`reports ${size} bytes instead of the published ${source.size}`);
     }
     if (known && told?.algorithm === 'sha256' && told.hex !== known.hex) {
-      throw wrong(`says SHA-256 ${told.hex}, where ${known.hex} was published,`);
+      throw wrong(`reports SHA-256 ${told.hex} instead of the published ${known.hex}`);
     }
     const digest = known ?? told;
-    if (!digest) throw wrong('tells no hash');
+    if (!digest) throw wrong('reports no hash');
     return { repo, path, size, digest, revision: /^[0-9a-f]{40}$/.test(commit) ? commit : revision };
   }
 
   /**
-   * The bytes `begin` up to `end` of a file; it may end before.
+   * Yields the bytes `begin` up to `end` of a file; it may stop early.
    * @throws CodedError `hub-refused`; Interrupted
    */
   read(file: RemoteFile, begin: number, end: number): AsyncGenerator<Uint8Array> {
@@ -114,7 +113,7 @@ export class Hub {
     if (status < 400 || status === 416) return;
     const isStorage = response.url !== '' && new URL(response.url).origin !== this.#endpoint.origin;
     const name = `${file.repo}/${file.path}`;
-    // An address of the storage is signed for an hour; the hub gives a new one.
+    // A storage URL is signed for an hour; the hub issues a new one.
     const interruption =
       isStorage && status === 403
         ? new Interrupted(`${new URL(response.url).host} answered 403`, {
@@ -127,12 +126,12 @@ export class Hub {
       throw new CodedError('hub-refused', {
         detail: `${this.#endpoint.origin} has no ${name} at revision ${file.revision} (404).`,
         remedy:
-          'Update ACE++ Layers: the file may have moved. If HF_ENDPOINT is set, the mirror may lack it.',
+          'Update ACE++ Layers, because the file may have moved. If HF_ENDPOINT is set, the mirror may not have it.',
       });
     }
     throw new CodedError('hub-refused', {
       detail: `${new URL(response.url).host} refused ${name} with ${status}.`,
-      remedy: 'Try again later; if HF_ENDPOINT is set, try without it.',
+      remedy: 'Try again later. If HF_ENDPOINT is set, try without it.',
     });
   }
 
@@ -141,18 +140,18 @@ export class Hub {
     const tokens = `${officialEndpoint}/settings/tokens`;
     if (!this.#token) {
       return new CodedError('hub-refused', {
-        detail: `${repo} is given only to those who accepted its licence on its page, and no HF_TOKEN is set (${status}).`,
-        remedy: `1. Sign in and accept the licence at ${page}. 2. Make a token of the type "Read" at ${tokens}. 3. Set HF_TOKEN to it and run this again.`,
+        detail: `${repo} is only for users who have accepted its licence on its page, and no HF_TOKEN is set (${status}).`,
+        remedy: `1. Sign in and accept the licence at ${page}. 2. Create a token of type "Read" at ${tokens}. 3. Set HF_TOKEN to it and run this again.`,
       });
     }
     if (status === 401) {
       return new CodedError('hub-refused', {
-        detail: `${this.#endpoint.origin} does not know the token in HF_TOKEN, or it is no longer valid (401, for ${repo}).`,
-        remedy: `Make a new token of the type "Read" at ${tokens}, set HF_TOKEN to it and run this again.`,
+        detail: `${this.#endpoint.origin} does not know the token in HF_TOKEN, or it has expired (401, for ${repo}).`,
+        remedy: `Create a new token of type "Read" at ${tokens}, set HF_TOKEN to it and run this again.`,
       });
     }
     return new CodedError('hub-refused', {
-      detail: `The account of HF_TOKEN may not read ${repo} (403).`,
+      detail: `The account of HF_TOKEN has no access to ${repo} (403).`,
       remedy: `Accept its licence at ${page} with the same account. A fine-grained token also needs "Read access to contents of all public gated repos you can access" (${tokens}).`,
     });
   }
@@ -163,11 +162,11 @@ function endpointURL(endpoint: string): URL {
     const url = new URL(endpoint);
     if (url.protocol === 'https:' || url.protocol === 'http:') return url;
   } catch {
-    // Told below.
+    // Reported below.
   }
   throw new CodedError('request-invalid', {
-    detail: `HF_ENDPOINT is "${endpoint}", which is no address.`,
-    remedy: `Unset it, or set it to an address such as ${officialEndpoint}.`,
+    detail: `HF_ENDPOINT is "${endpoint}", which is not a URL.`,
+    remedy: `Unset it, or set it to a URL such as ${officialEndpoint}.`,
   });
 }
 
@@ -179,7 +178,7 @@ function fileURL(
   return new URL(`${base}/${repo}/resolve/${encodeURIComponent(revision)}/${path}`);
 }
 
-/** A token goes over encrypted connections alone, or to this machine. */
+/** Whether a token may be sent: only over encrypted connections, or to this machine. */
 function keepsSecrets({ protocol, hostname }: URL): boolean {
   return (
     protocol === 'https:' || hostname === '127.0.0.1' || hostname === 'localhost' || hostname === '[::1]'

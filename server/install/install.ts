@@ -57,8 +57,8 @@ interface Fetch {
 }
 
 /**
- * Installs a model, or what it lacks: the person's own files are linked, the rest is fetched. Asks for the licences first, and
- * refuses where the disk is too small, before anything is fetched. It may be ended at any moment and called again.
+ * Installs a model, or what it lacks: links the user's own files and downloads the rest. Before downloading, it asks about the
+ * licences, and refuses if the disk is too small. It can be interrupted at any moment and called again.
  * @throws CodedError `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
  */
 export async function installModel(model: PublishedModel, options: InstallOptions): Promise<void> {
@@ -105,11 +105,45 @@ class Installation {
         const fetch = await this.#link(choices, finder, installed);
         if (fetch) fetches.push(fetch);
       }
+      for (const { file, reason } of await finder.notTaken(await filesAmong(from))) {
+        log(`${file} is not used: ${reason}.`);
+      }
+    } else {
+      for (const place of from) log(`${place} is not needed: every file is there already.`);
     }
+    await this.#reportChanges(missing.flat());
     const blocks = await this.#unwrittenBlocks();
     await this.#fetch(fetches, blocks?.missing ?? 0);
     if (blocks) await this.#writeBlocks(blocks);
     log(`${this.#model.id} is installed in ${this.#folder}.`);
+  }
+
+  /** Of what was fetched from a branch: whether the hub has something else there now. What is installed stays as it is. */
+  async #reportChanges(missing: readonly PublishedFile[]): Promise<void> {
+    const { hub, log, signal } = this.#options;
+    for (const part of this.#model.parts) {
+      const known = this.#record[part.file];
+      if (
+        known?.origin !== 'fetched' ||
+        missing.includes(part) ||
+        /^[0-9a-f]{40}$/.test(part.source.revision)
+      )
+        continue;
+      const name = `${part.source.repo}/${part.source.path}`;
+      try {
+        const { digest } = await hub.describe(part.source);
+        if (digestText(digest) === known.digest) continue;
+        log(
+          `${part.file}: ${name} has changed since it was fetched (${known.digest} then, ${digestText(digest)} now). Yours stays; to have the new one, remove the model and install it again.`,
+        );
+      } catch (cause) {
+        signal.throwIfAborted();
+        // Without a connection, what is installed works as before.
+        if (!(cause instanceof CodedError)) return;
+        if (!cause.detail.includes('(404)')) continue;
+        log(`${part.file}: ${name} is no longer there; yours stays, and cannot be fetched again from it.`);
+      }
+    }
   }
 
   /** Whether a part is there as it was installed, or by the person. */
@@ -121,7 +155,7 @@ class Installation {
     const place = path.join(this.#folder, name);
     const { size, mtimeMs } = await stat(place);
     if (!known) {
-      this.#options.log(`${name} was put there by you: it is used as it is.`);
+      this.#options.log(`${name} was added by you and is used as is.`);
       await this.#write(name, {
         origin: 'own',
         title: choices[0]!.title,
@@ -146,11 +180,9 @@ class Installation {
       return true;
     }
     if (known.origin === 'linked') {
-      this.#options.log(
-        `${known.from}, which ${name} links to, is not what it was: it is not used any longer.`,
-      );
+      this.#options.log(`${known.from}, which ${name} links to, has changed and is no longer used.`);
     } else {
-      this.#options.log(`${name} is not what was fetched: what differs is fetched again.`);
+      this.#options.log(`${name} is damaged: downloading the damaged parts again.`);
       await rename(place, place + partSuffix);
     }
     return false;
@@ -214,7 +246,7 @@ class Installation {
       const reason = await linkFile(target, path.join(this.#folder, file));
       if (reason !== undefined) {
         log(
-          `${match.path} could be used, but cannot be linked to: ${reason}. On Windows, switch on Developer Mode.`,
+          `${match.path} could be used, but cannot be linked: ${reason}. On Windows, turn on Developer Mode.`,
         );
         return false;
       }
@@ -224,8 +256,11 @@ class Installation {
       await this.#write(file, { origin: 'linked', title: part.title, from: target, ...stated });
     }
     const kind =
-      match.kind === 'same' ? '' : ' (not the published file: the same network, stored or trained otherwise)';
+      match.kind === 'same'
+        ? ''
+        : ' (not the published file, but the same network in another format or training)';
     log(`${part.file}: yours, ${match.path}${kind}`);
+    finder.taken(match);
     return true;
   }
 
@@ -250,7 +285,7 @@ class Installation {
 
   async #writeBlocks({ file, target, size }: Blocks): Promise<void> {
     const { log, progress, signal } = this.#options;
-    log(`${file}: its blocks are written once as they are computed with: ${sizeText(size)} as ${target}`);
+    log(`${file}: converting its blocks, once: ${sizeText(size)} as ${target}`);
     await writeBlocks(path.join(this.#folder, file), target, {
       signal,
       onProgress: (written) =>
@@ -269,14 +304,14 @@ class Installation {
     const bytes = () => [...there.values()].reduce((sum, count) => sum + count, 0);
     if (fetches.length > 0) {
       const free = await freeBytes(this.#folder);
-      const before = bytes() > 0 ? `, ${sizeText(bytes())} of it is there from before` : '';
-      log(`To fetch: ${sizeText(size)}${before}. Free on the disk: ${sizeText(free)}.`);
+      const before = bytes() > 0 ? `, of which ${sizeText(bytes())} are already there` : '';
+      log(`To download: ${sizeText(size)}${before}. Free disk space: ${sizeText(free)}.`);
       const needed = size - bytes() + besides + spareBytes;
       if (needed > free) {
         throw new CodedError('disk-full', {
-          detail: `${this.#model.id} needs ${sizeText(needed)} more, and ${sizeText(free)} are free in ${this.#folder}. Nothing was fetched.`,
+          detail: `${this.#model.id} needs ${sizeText(needed)} more, but only ${sizeText(free)} are free in ${this.#folder}. Nothing was downloaded.`,
           remedy:
-            'Free some space, let ACEPP_HOME name a folder on another disk, or give your own files with --from.',
+            'Free some space, set ACEPP_HOME to a folder on another disk, or use your own files with --from.',
         });
       }
     }
@@ -333,13 +368,23 @@ class Installation {
 
 type OtherFile = InstalledFile & { readonly path: string };
 
+/** Those of the places that are files. */
+async function filesAmong(places: readonly string[]): Promise<string[]> {
+  const files = await Promise.all(
+    places.map(async (place) =>
+      (await stat(place).catch(() => undefined))?.isFile() ? [path.resolve(place)] : [],
+    ),
+  );
+  return files.flat();
+}
+
 /** @throws CodedError `request-invalid` where a place that the person named is not there */
 async function requirePlaces(from: readonly string[]): Promise<void> {
   for (const place of from) {
     if (await stat(place).catch(() => undefined)) continue;
     throw new CodedError('request-invalid', {
-      detail: `--from names ${place}, which is not there.`,
-      remedy: 'Name a file, or a folder such as that of ComfyUI.',
+      detail: `--from names ${place}, which does not exist.`,
+      remedy: 'Name a file, or a folder such as your ComfyUI folder.',
     });
   }
 }

@@ -19,7 +19,7 @@ export const licences = {
     terms:
       'FOR NON-COMMERCIAL USE ONLY. These weights are not free software: you may not use them for a business or in a ' +
       'product. Commercial use needs a licence from Black Forest Labs (https://bfl.ai/licensing). The adapters and the ' +
-      'FFT model of ACE++ were made from these weights; their authors ask to keep to the same licence.',
+      'FFT model of ACE++ were made from these weights; their authors ask you to follow the same licence.',
   },
   'apache-2.0': { title: 'Apache License 2.0', url: 'https://www.apache.org/licenses/LICENSE-2.0' },
   mit: { title: 'MIT License', url: 'https://github.com/openai/CLIP/blob/main/LICENSE' },
@@ -30,12 +30,12 @@ export const licences = {
   'nvidia-cuda': {
     title: 'NVIDIA CUDA Toolkit End User License Agreement',
     url: 'https://docs.nvidia.com/cuda/eula/',
-    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
+    terms: 'NVIDIA provides these libraries for use with its own GPUs, under its own terms.',
   },
   'nvidia-cudnn': {
     title: 'NVIDIA cuDNN Software License Agreement',
     url: 'https://docs.nvidia.com/deeplearning/cudnn/latest/reference/eula.html',
-    terms: 'NVIDIA gives these libraries for use with its own GPUs, under its own terms.',
+    terms: 'NVIDIA provides these libraries for use with its own GPUs, under its own terms.',
   },
 } as const satisfies Record<string, Licence>;
 
@@ -73,8 +73,8 @@ export async function acceptLicences(
     if (!licence.terms || accepted[id]) continue;
     if (!(await ask(licence))) {
       throw new CodedError('licence-not-accepted', {
-        detail: `The ${licence.title} was not accepted, so nothing was fetched.`,
-        remedy: `Read it at ${licence.url}; if you agree, answer "yes", or add --accept-licence.`,
+        detail: `The ${licence.title} was not accepted, so nothing was downloaded.`,
+        remedy: `Read it at ${licence.url}. If you agree, answer "yes" or add --accept-licence.`,
       });
     }
     accepted[id] = new Date().toISOString();

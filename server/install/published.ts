@@ -165,7 +165,7 @@ const adapter = (name: string, title: string, path: string): PublishedFile => ({
 export const publishedModels: readonly PublishedModel[] = [
   {
     id: 'flux-fill',
-    title: 'FLUX.1-Fill-dev with the ACE++ adapters: what the authors of ACE++ recommend',
+    title: 'FLUX.1-Fill-dev with the ACE++ adapters: recommended by the authors of ACE++',
     parts: [
       {
         file: modelFiles.transformer,
@@ -191,7 +191,7 @@ export const publishedModels: readonly PublishedModel[] = [
   },
   {
     id: 'ace-plus-fft',
-    title: 'ACE++ FFT: one fully tuned model for all tasks; its authors find the adapters better',
+    title: 'ACE++ FFT: one fully fine-tuned model for all tasks; its authors find the adapters better',
     parts: [
       {
         file: modelFiles.transformer,

@@ -39,7 +39,7 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
       const isOurs =
         origin === 'linked' || (origin === 'fetched' && stats.size === size && stats.mtimeMs === modifiedMs);
       if (!isOurs) {
-        kept.push(`${place}: ${origin === 'own' ? 'you put it there' : 'it is not what was fetched'}`);
+        kept.push(`${place}: ${origin === 'own' ? 'added by you' : 'it was changed after the download'}`);
         continue;
       }
       await rm(place);

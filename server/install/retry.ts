@@ -13,7 +13,7 @@ export interface RetryOptions {
   readonly firstDelayMs?: number;
 }
 
-export const ifHubIsWrong = 'If HF_ENDPOINT is set, its mirror is broken or has another file: unset it.';
+export const ifHubIsWrong = 'If HF_ENDPOINT is set, its mirror is broken or has a different file: unset it.';
 
 /** So often a request is made again while not one byte comes. */
 const attempts = 8;
@@ -43,15 +43,15 @@ export async function retrying(
     const { isWrong, retryAfterMs } = interruption.options;
     if (failures >= attempts) {
       throw new CodedError(isWrong ? 'hub-wrong' : 'hub-unreachable', {
-        detail: `${name} cannot be fetched: ${interruption.message} (${attempts} times in a row).`,
-        remedy: `${isWrong ? ifWrong : 'Check the connection.'} What was fetched stays; the same command goes on from there.`,
+        detail: `${name} cannot be downloaded: ${interruption.message} (${attempts} times in a row).`,
+        remedy: `${isWrong ? ifWrong : 'Check your connection.'} Then run the same command to resume the download.`,
         cause: interruption,
       });
     }
     const backOff = Math.min(longestDelayMs, firstDelayMs * 2 ** (failures - 1));
     const delay = retryAfterMs === undefined ? backOff : Math.min(longestAskedDelayMs, retryAfterMs);
     if (failures > 1 || retryAfterMs !== undefined) {
-      log(`${name}: ${interruption.message}; again in ${Math.ceil(delay / 1000)} s.`);
+      log(`${name}: ${interruption.message}; retrying in ${Math.ceil(delay / 1000)} s.`);
     }
     await sleep(delay, undefined, { signal }).catch(() => signal.throwIfAborted());
   }

@@ -65,7 +65,7 @@ export class Transport {
     const alive = () => {
       clearTimeout(timer);
       timer = setTimeout(
-        () => stalled.abort(new Interrupted(`nothing came for ${this.#stallMs / 1000} s`)),
+        () => stalled.abort(new Interrupted(`no data for ${this.#stallMs / 1000} s`)),
         this.#stallMs,
       );
     };
@@ -142,13 +142,13 @@ export class Transport {
       await response.body?.cancel();
       const next = new URL(location, url);
       if (url.protocol === 'https:' && next.protocol !== 'https:') {
-        throw new Interrupted(`${url.host} leads to ${next.origin}, which is not encrypted`, {
+        throw new Interrupted(`${url.host} redirects to ${next.origin}, which is not encrypted`, {
           isWrong: true,
         });
       }
       url = next;
     }
-    throw new Interrupted(`${start.host} leads in circles`, { isWrong: true });
+    throw new Interrupted(`${start.host} redirects in a loop`, { isWrong: true });
   }
 
   #asInterruption(cause: unknown): unknown {
@@ -199,7 +199,7 @@ function rangeStart(response: Response, size: number, begin: number): number {
   if (status === 206) {
     const range = headers.get('content-range') ?? '';
     const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
-    if (Number(first) !== begin) throw lie(`asked from byte ${begin}, got "${range}"`);
+    if (Number(first) !== begin) throw lie(`requested from byte ${begin}, got "${range}"`);
     if (total !== '*' && Number(total) !== size)
       throw lie(`the file should have ${size} bytes, got "${range}"`);
     return 0;
@@ -207,9 +207,9 @@ function rangeStart(response: Response, size: number, begin: number): number {
   if (status === 200) {
     const length = headers.get('content-length');
     if (length !== null && Number(length) !== size) {
-      throw lie(`the file should have ${size} bytes, the answer has ${length}`);
+      throw lie(`the file should have ${size} bytes, the response has ${length}`);
     }
     return begin;
   }
-  throw lie(`asked from byte ${begin} of ${size}, got status ${status}`);
+  throw lie(`requested from byte ${begin} of ${size}, got status ${status}`);
 }

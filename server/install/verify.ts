@@ -51,9 +51,9 @@ async function wrongWith(
   { size, digest: text, origin, from }: InstalledFile,
   { signal, onBytes }: { signal: AbortSignal; onBytes: (bytes: number) => void },
 ): Promise<string | undefined> {
-  const whose = origin === 'fetched' ? '' : ` It is yours (${from}) and was left as it is.`;
+  const whose = origin === 'fetched' ? '' : ` It is yours (${from}) and was left alone.`;
   const stats = await stat(place).catch(() => undefined);
-  if (!stats) return `is not there.${whose}`;
+  if (!stats) return `is missing.${whose}`;
   if (stats.size !== size && origin !== 'fetched') {
     return `has ${stats.size} bytes, not ${size}.${whose}`;
   }
@@ -81,7 +81,7 @@ async function wrongWith(
     onBytes(length);
   }
   if (length === size && whole.digest('hex') === digest.hex) return undefined;
-  if (origin !== 'fetched') return `is not what it was when it was linked.${whose}`;
-  const count = journal ? `${damaged} of ${Math.ceil(size / chunkBytes)} parts are` : 'It is';
-  return `is damaged: ${count} not what was fetched, and will be fetched again.`;
+  if (origin !== 'fetched') return `has changed since it was linked.${whose}`;
+  const count = journal ? `${damaged} of ${Math.ceil(size / chunkBytes)} parts differ` : 'it differs';
+  return `is damaged: ${count} from the download. The next install downloads that again.`;
 }

@@ -47,10 +47,11 @@ export async function exportVariant(
   const { pixels, bounds, result } = readLayer(await readResult(resultFile(folder, variant)));
   const data = pixels.dtype === 'U16' ? asU16(pixels.data) : pixels.data;
   const layer: Raster = { width: bounds.width, height: bounds.height, channels: 4, data };
-  const task = resolveTask(request, {
+  const { task } = resolveTask(request, {
     edit: layers.edit !== undefined,
     mask: layers.mask !== undefined,
     references: layers.references.length,
+    margin: true,
   });
   // 0.1.0 kept less of a result.
   const made = result ?? {
@@ -59,7 +60,7 @@ export async function exportVariant(
     adapters: request.adapters ?? [],
     seed: request.seed ?? 0,
   };
-  const isMasked = layers.mask !== undefined || task === 'outpaint';
+  const isMasked = layers.mask !== undefined || made.task === 'outpaint';
   const chosen = encoding ?? ownEncoding(document);
   const finished = { document, isMasked, layer, bounds, instruction: request.instruction, result: made };
   return { ...(await exportEdit(finished, as, chosen)), encoding: chosen, bounds, seed: made.seed };

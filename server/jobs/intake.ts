@@ -8,7 +8,7 @@ import { refuseLargeResult } from '../../shared/limits.ts';
 import { encodings, formatOf, readableFormats, signatureBytes } from '../../shared/picture-format.ts';
 import { sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
-import { parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
+import { parseHeader, readHeaderLength, type TensorInfo } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { asDiskError, syncFile } from '../disk/durable.ts';
 import { readAt } from '../disk/read-range.ts';
@@ -98,7 +98,8 @@ export async function readRequest(file: string): Promise<EditRequest> {
     const header = parseHeader(json, size - 8 - length, 'The request');
     const request = parseEditRequest(header.metadata.request ?? '');
     const { edit, mask, references } = sortLayers(header.tensors);
-    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length });
+    const margin = mayHaveMargin(header.tensors);
+    resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length, margin });
     refuseLargeResult(request);
     for (const [name, { begin, end }] of header.tensors) {
       checkFormat(name, await readAt(handle, 8 + length + begin, Math.min(end - begin, signatureBytes)));
@@ -107,6 +108,12 @@ export async function readRequest(file: string): Promise<EditRequest> {
   } finally {
     await handle.close();
   }
+}
+
+/** Whether the picture may be transparent somewhere; only the engine decodes it and sees. */
+function mayHaveMargin(tensors: ReadonlyMap<string, TensorInfo>): boolean {
+  const mayHaveAlpha = encodings.some((encoding) => encoding !== 'jpg' && tensors.has(`edit.${encoding}`));
+  return mayHaveAlpha || tensors.get('edit')?.shape[2] === 4;
 }
 
 /** A file is what its first bytes say: a name that says otherwise is refused before anything is queued. */

@@ -2,6 +2,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
+import { readResult as checkResult } from '../../shared/protocol/result-container.ts';
 import { type Container, decodeContainer, parseHeader, readHeaderLength } from '../../shared/safetensors.ts';
 import { readBytes, writeDurably } from '../disk/durable.ts';
 import { readAt } from '../disk/read-range.ts';
@@ -36,7 +37,9 @@ export async function openResult(file: string): Promise<ResultFile> {
 /** @throws CodedError `result-damaged` */
 export async function readResult(file: string): Promise<Container> {
   try {
-    return decodeContainer(await readBytes(file), 'The result');
+    const container = decodeContainer(await readBytes(file), 'The result');
+    checkResult(container);
+    return container;
   } catch (cause) {
     throw damaged(file, cause);
   }

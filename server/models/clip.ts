@@ -1,4 +1,4 @@
-/** The text encoder of CLIP (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
+/** CLIP's text encoder (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
 
 import { countIndices } from '../checkpoints/key-map.ts';
 import type { Adapter } from '../checkpoints/lora/adapter.ts';
@@ -17,8 +17,8 @@ const headSize = 64;
 const vitL = { width: 768, layers: 12, vocabulary: 49408 } as const;
 
 /**
- * Checks that a file is a text encoder of CLIP and fits its tokenizer.
- * @param tokens ids that the tokenizer may give
+ * Checks that a file is a CLIP text encoder and fits its tokenizer.
+ * @param tokens number of ids that the tokenizer can produce
  * @throws CodedError `model-file-invalid`
  */
 export function checkCLIP(file: WeightsFile, tokens: number): void {
@@ -35,7 +35,7 @@ export function checkCLIP(file: WeightsFile, tokens: number): void {
   );
 }
 
-/** Inputs `tokens` int64 [length] and `end` int64 [1], the place of the end of the text, and for each adapter its strength, [1]; output `pooled` [1, width]. */
+/** Inputs `tokens` int64 [length] and `end` int64 [1], the position of the end of the text, and for each adapter its scale, [1]; output `pooled` [1, width]. */
 export function buildCLIP(
   file: WeightsFile,
   length: number,

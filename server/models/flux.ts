@@ -12,7 +12,7 @@ import { mapTuple, openLength, sizeAlong, type Value } from '../graph/value.ts';
 import { adapterInput, Layers } from '../nn/layers.ts';
 
 export interface FluxSizes {
-  /** What the transformer is fed per token: 384 (fill and LoRA layout) or 448 (FFT). */
+  /** Input channels per token: 384 (fill and LoRA layout) or 448 (FFT). */
   readonly inChannels: 384 | 448;
   /** Hidden size D. */
   readonly hiddenSize: number;
@@ -46,25 +46,25 @@ const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
   const [hiddenSize = 0, columns = 0] = net.shape('img_in.weight');
-  // A transformer of fewer columns that was trained for editing says so.
+  // A transformer with fewer columns that was trained for editing declares it.
   const inChannels = file.number('input_columns', columns);
   if (inChannels === 64) {
     throw invalidFile(
-      `${file.file} has 64 columns in "img_in.weight": it makes pictures from text, as FLUX.1-dev and FLUX.1-schnell do, and cannot edit.`,
+      `${file.file} has 64 columns in "img_in.weight": it makes pictures from text, like FLUX.1-dev and FLUX.1-schnell, and cannot edit.`,
       undefined,
-      'Use FLUX.1-Fill-dev or ACE++ FFT. A model of 64 columns that was trained for editing has to say "input_columns": "384" or "448" in its metadata.',
+      'Use FLUX.1-Fill-dev or ACE++ FFT. A model with 64 columns that was trained for editing needs "input_columns": "384" or "448" in its metadata.',
     );
   }
   const isKnown = inChannels === 384 || inChannels === 448;
   if (!isKnown || !knownColumns.includes(columns) || columns > inChannels) {
     throw invalidFile(
-      `${file.file} has ${columns} columns in "img_in.weight" for ${inChannels} of the input; known are ${knownColumns.join(', ')}.`,
+      `${file.file} has ${columns} columns in "img_in.weight" for ${inChannels} input channels; supported are ${knownColumns.join(', ')}.`,
     );
   }
   const [headSize = 0] = net.shape(`${headNorm}.scale`);
   if (headSize === 0 || headSize % 16 !== 0 || hiddenSize % headSize !== 0) {
     throw invalidFile(
-      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not share ${hiddenSize} columns and three axes.`,
+      `${file.file} has heads of ${headSize} in "${headNorm}.scale", which do not divide ${hiddenSize} columns and three axes.`,
     );
   }
   const [, contextSize = 0] = net.shape('txt_in.weight');
@@ -80,7 +80,7 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   };
 }
 
-/** Double and single ones: as many as the metadata says, as FLUX.1 has where a file is as wide, and of each kind one at least. */
+/** Counts double and single blocks and checks them: against the metadata, or FLUX.1 if the file has its width, or at least one each. */
 function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number {
   const is = {
     double_blocks: net.list('double_blocks', 'img_mod.lin.weight').length,
@@ -94,13 +94,13 @@ function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number
   for (const kind of ['double_blocks', 'single_blocks'] as const) {
     if (is[kind] === wanted[kind]) continue;
     throw invalidFile(
-      `${file.file} has ${is[kind]} of the ${wanted[kind]} "${kind}" that the network has: it is incomplete, or another model.`,
+      `${file.file} has ${is[kind]} of the ${wanted[kind]} "${kind}" in this network: it is incomplete, or a different model.`,
     );
   }
   return is.double_blocks + is.single_blocks;
 }
 
-/** Multiplications and additions of one evaluation: products with weights, and attention; the rest is below one percent. */
+/** Multiplications and additions of one evaluation: matrix products and attention; the rest is below one percent. */
 export function operationsOf(
   { hiddenSize, blocks }: Pick<FluxSizes, 'hiddenSize' | 'blocks'>,
   tokens: number,
@@ -114,8 +114,8 @@ export function operationsOf(
 
 /**
  * Inputs `image` [tokens, inChannels], `text` [textTokens, contextSize], `pooled` [1, pooledSize], `timestep` and `guidance`
- * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], as `adapterInput` names
- * it; output `velocity` [tokens, 64]. All of them are float32, whatever is computed in.
+ * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], named by `adapterInput`;
+ * output `velocity` [tokens, 64]. All are float32, whatever the graph computes in.
  */
 export function buildFlux(...made: FluxArguments): Model {
   const part = start(made);
@@ -125,7 +125,7 @@ export function buildFlux(...made: FluxArguments): Model {
   return part.graph.finish();
 }
 
-/** The tokens to build for: a composed attention goes through them in parts, which are counted then; otherwise any number of them. */
+/** The tokens to build for: composed attention works in parts, so their number must be known; otherwise it stays open. */
 export function builtLength({ attention }: Precision, tokens: number): number {
   return attention === 'fused' ? openLength : tokens;
 }
@@ -138,7 +138,7 @@ type FluxArguments = [
   precision?: Precision,
 ];
 
-// The same in three parts, for a cache that leaves the middle one out. What goes between them is float32.
+// The same in three parts, for a cache that skips the middle one. Values passed between them are float32.
 
 /** Inputs as `buildFlux`; outputs `begunImage` and `begunText` after the first block, its `change` of the image, and `modulation`, [1, D]. */
 export function buildFluxFirst(...made: FluxArguments): Model {
@@ -158,7 +158,7 @@ export function buildFluxFirst(...made: FluxArguments): Model {
   return graph.finish();
 }
 
-/** Inputs as the first part gives them, `cosine`, `sine` and scales; output `finishedImage`, after all blocks. */
+/** Inputs: the first part's outputs, `cosine`, `sine` and scales; output `finishedImage`, after all blocks. */
 export function buildFluxRest(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens, textTokens } = part;
@@ -196,7 +196,7 @@ function start([file, tokens, textTokens, adapters = [], precision = float32]: F
   return { graph, net: new Layers(graph, file, scaled), sizes: fluxSizes(file), tokens, textTokens };
 }
 
-/** -> [tokens, D], [textTokens, D] and what modulates all blocks, [1, D] */
+/** -> [tokens, D], [textTokens, D] and the modulation vector of all blocks, [1, D] */
 function embedded({ graph, net, sizes, tokens, textTokens }: FluxGraph) {
   const image = imageIn(net, graph.given('image', [tokens, sizes.inChannels]));
   const { hiddenSize } = sizes;
@@ -219,7 +219,7 @@ function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: FluxGr
   return { cosine: graph.given('cosine', shape), sine: graph.given('sine', shape), headSize };
 }
 
-/** @param begin the first double block to go through */
+/** @param begin the first double block to run */
 function throughBlocks(
   { graph, net, tokens, textTokens }: FluxGraph,
   streams: { readonly image: Value; readonly text: Value },
@@ -251,7 +251,7 @@ interface Rotary {
   readonly headSize: number;
 }
 
-/** Fewer columns than are given stand for a weight that is padded with zeros: the rest of the input is not looked at. */
+/** A weight with fewer columns than the input counts as padded with zeros: the rest of the input is ignored. */
 function imageIn(net: Layers, input: Value): Value {
   const [, columns = 0] = net.shape('img_in.weight');
   const given = sizeAlong(input, 1);
@@ -265,7 +265,7 @@ function embedder(net: Layers, x: Value, hiddenSize: number): Value {
   return net.linear('out_layer', net.graph.silu(net.linear('in_layer', x)), hiddenSize);
 }
 
-/** `DoubleStreamBlock`: image and text keep weights of their own and attend to each other. */
+/** `DoubleStreamBlock`: image and text have separate weights and attend to each other. */
 function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rotary: Rotary): [Value, Value] {
   const g = net.graph;
   const hiddenSize = sizeAlong(image, 1);
@@ -298,7 +298,7 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
   };
   const newText = finish(streams[0], attendedParts[0]);
   const newImage = finish(streams[1], attendedParts[1]);
-  // diffusers, transformer_flux.py: the text's stream is what goes beyond float16 in these blocks.
+  // diffusers, transformer_flux.py: in these blocks, the text stream exceeds float16.
   return [newImage, g.withinFloat16(newText)];
 }
 
@@ -325,7 +325,7 @@ function modulated(g: Graph, x: Value, shift: Value, scale: Value): Value {
   return g.layerNorm(x, factor, g.reshape(shift, hiddenSize), epsilon);
 }
 
-/** `QKNorm`: each head of queries and keys by its root mean square. */
+/** `QKNorm`: normalizes each head of queries and keys by its root mean square. */
 function normalized(norm: Layers, q: Value, k: Value, headSize: number): { q: Value; k: Value } {
   const perHead = (x: Value, name: string) => {
     const heads = norm.graph.reshape(x, [sizeAlong(x, 0), sizeAlong(x, 1) / headSize, headSize]);
@@ -343,8 +343,8 @@ function attend(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize
 }
 
 /**
- * Angles of the rotary embedding for text ids of 0 and image ids (0, row, column), model.py `EmbedND`: the head is shared out
- * among the three axes as 16 : 56 : 56.
+ * Angles of the rotary embedding for text ids of 0 and image ids (0, row, column), model.py `EmbedND`: the head is split among the
+ * three axes as 16 : 56 : 56.
  * @returns cosine and sine, [textTokens + rows * columns, headSize / 2]
  */
 export function rotaryTables(

@@ -3,8 +3,8 @@ import type { Provider } from '../../shared/protocol/provider.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
- * What the pipeline needs of a model: the four networks of ACE++ with their weights loaded, nothing of how they run.
- * All arrays are float32; those that come out are not to be written to, as the same may be given again.
+ * What the pipeline needs from a model: the four networks of ACE++ with their weights loaded, independent of how they run.
+ * All arrays are float32. Do not write to returned arrays: they may be cached.
  */
 export interface Networks {
   readonly spec: ModelSpec;
@@ -25,7 +25,7 @@ export interface Networks {
   adapterDefaults(): Promise<Readonly<Record<string, AdapterDefaults>>>;
   /**
    * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
-   * @returns what the person should know of them
+   * @returns notes for the user
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
    */
   openAdapters(names: readonly string[]): Promise<readonly string[]>;
@@ -96,7 +96,7 @@ export interface AdapterDefaults {
   readonly guidance?: number | undefined;
 }
 
-/** An adapter and how strongly it works: 0 is not at all, 1 as it was trained. */
+/** An adapter and its scale: 0 turns it off, 1 is as trained. */
 export interface AdapterScale {
   readonly name: string;
   readonly scale: number;

@@ -20,7 +20,7 @@ const table = (net: Layers) => (net.has('shared.weight') ? 'shared' : 'encoder.e
 
 /**
  * Checks that a file is T5 v1.1 and fits its tokenizer.
- * @param tokens ids that the tokenizer may give
+ * @param tokens number of ids that the tokenizer can produce
  * @throws CodedError `model-file-invalid`
  */
 export function checkT5(file: WeightsFile, tokens: number): void {
@@ -49,7 +49,7 @@ function notT5(detail: string) {
   );
 }
 
-/** Input `tokens` int64 [length], and for each adapter its strength, [1]; output `text` [length, width]. Padding is attended to, as FLUX was trained. */
+/** Input `tokens` int64 [length], and for each adapter its scale, [1]; output `text` [length, width]. Padding is attended to, as FLUX was trained. */
 export function buildT5(
   file: WeightsFile,
   length: number,
@@ -74,7 +74,7 @@ export function buildT5(
   return graph.finish();
 }
 
-/** One table of the first block serves all: [buckets, heads] -> [1, heads, length, length] */
+/** The first block's table serves all blocks: [buckets, heads] -> [1, heads, length, length] */
 function relativeBias(net: Layers, length: number): Value {
   const g = net.graph;
   const [buckets = 0] = net.shape('relative_attention_bias.weight');
@@ -84,7 +84,7 @@ function relativeBias(net: Layers, length: number): Value {
   return g.reshape(g.transpose(rows, [1, 0]), [1, heads, length, length]);
 }
 
-/** The attention of T5 is not scaled. */
+/** T5's attention is not scaled. */
 function selfAttention(net: Layers, x: Value, bias: Value): Value {
   const g = net.graph;
   const input = net.rmsNorm('layer_norm.weight', x, epsilon);

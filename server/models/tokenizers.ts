@@ -76,13 +76,12 @@ export async function openTokenizer(
 
   const tokensOf = cutter(complete, json, file);
 
-  const { model_max_length } = config;
-  const length = model_max_length && model_max_length <= sensibleLength ? model_max_length : lengthOtherwise;
+  const length = lengthOf(config, lengthOtherwise);
   const idOf = (token: string | undefined) => (token === undefined ? undefined : complete.token_to_id(token));
   const end = idOf(config.eos_token);
   const padding = idOf(config.pad_token) ?? end;
   if (end === undefined || padding === undefined) {
-    throw invalidFile(`${configFile} names no end-of-text token that ${file} knows: ${config.eos_token}.`);
+    throw invalidFile(`${configFile} names no end-of-text token that ${file} has: ${config.eos_token}.`);
   }
   return {
     length,
@@ -97,6 +96,18 @@ export async function openTokenizer(
       return { ids: row, end: Math.max(0, ids.indexOf(end)) };
     },
   };
+}
+
+/**
+ * How many tokens a tokenizer's rows have, from its configuration alone.
+ * @throws CodedError `model-file-invalid`
+ */
+export async function readLength(configFile: string, lengthOtherwise: number): Promise<number> {
+  return lengthOf(await readJson(configFile, configSchema), lengthOtherwise);
+}
+
+function lengthOf({ model_max_length: most }: TokenizerConfig, otherwise: number): number {
+  return most && most <= sensibleLength ? most : otherwise;
 }
 
 type TokenizerJSON = v.InferOutput<typeof tokenizerSchema>;
@@ -208,6 +219,6 @@ async function readJson<const Schema extends v.GenericSchema>(
   try {
     return v.parse(schema, JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    throw invalidFile(`${file} is not a tokenizer's file: ${(cause as Error).message}.`, cause);
+    throw invalidFile(`${file} is not a tokenizer file: ${(cause as Error).message}.`, cause);
   }
 }

@@ -1,4 +1,4 @@
-/** The autoencoder of FLUX.1 (black-forest-labs/flux, modules/autoencoder.py), over files with its key layout. */
+/** FLUX.1's VAE (black-forest-labs/flux, modules/autoencoder.py), over files with its key layout. */
 
 import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
@@ -10,11 +10,11 @@ import { Layers } from '../nn/layers.ts';
 /** The autoencoder's factor from pixels to latents. */
 export const latentFactor = 8;
 
-/** Added to a variance before it is divided by. */
+/** Added to a variance before dividing by it. */
 export const epsilon = 1e-6;
-/** autoencoder.py: `GroupNorm(num_groups=32)`; a file may say otherwise as `norm_groups`. */
+/** autoencoder.py: `GroupNorm(num_groups=32)`; a file can override it with `norm_groups`. */
 const defaultGroups = 32;
-/** util.py, `AutoEncoderParams` of FLUX.1: scale_factor and shift_factor; a file may say otherwise. */
+/** util.py, `AutoEncoderParams` of FLUX.1: scale_factor and shift_factor; a file can override them. */
 const defaultScale = 0.3611;
 const defaultShift = 0.1159;
 
@@ -116,7 +116,7 @@ export function vaeDecoderStages(file: WeightsFile): Stage[] {
   return [...stages, at.end()];
 }
 
-/** The groups that the norms share their channels out to. */
+/** The number of groups that the norms divide their channels into. */
 export function normGroups(file: WeightsFile): number {
   return file.number('norm_groups', defaultGroups);
 }
@@ -197,7 +197,7 @@ function start(file: WeightsFile, part: 'encoder' | 'decoder', attention: Attent
   const groups = normGroups(file);
   const [channels = 0] = file.get(`${part}.norm_out.weight`).shape;
   if (!Number.isInteger(channels / groups)) {
-    throw invalidFile(`${file.file} has ${channels} channels, which ${groups} norm_groups cannot share.`);
+    throw invalidFile(`${file.file} has ${channels} channels, which ${groups} norm_groups do not divide.`);
   }
   const scale = file.number('scale_factor', defaultScale);
   if (scale === 0) throw invalidFile(`${file.file} has the scale_factor 0.`);

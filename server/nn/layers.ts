@@ -35,8 +35,8 @@ interface RowRange {
 }
 
 /**
- * Layers of a graph whose weights lie in a file, named as black-forest-labs does, with what adapters add to them. All is computed
- * in the graph's type, however the weights are stored.
+ * Layers of a graph over weights in a file, with black-forest-labs' names, plus what adapters add to them. Everything is computed in
+ * the graph's dtype, however the weights are stored.
  */
 export class Layers {
   readonly graph: Graph;
@@ -164,7 +164,7 @@ export class Layers {
     const wrong = parts.find((part) => rows !== wanted[0] || matrixShape(part)[1] !== (wanted[1] ?? 1));
     if (!wrong) return;
     throw invalidFile(
-      `${wrong.data.file} has "${wrong.name}" as ${describeTensor(wrong)}, but "${this.#prefix}${name}" has to be [${wanted.join(', ')}].`,
+      `${wrong.data.file} has "${wrong.name}" as ${describeTensor(wrong)}, but "${this.#prefix}${name}" must be [${wanted.join(', ')}].`,
     );
   }
 

@@ -58,7 +58,7 @@ export function adapterValues(graph: Graph, tensor: StoredTensor, shape = tensor
   const type = adapterElementType[tensor.dtype];
   if (!type)
     throw adapterInvalid(
-      `${tensor.data.file} has "${tensor.name}" as ${tensor.dtype}, which cannot be computed with.`,
+      `${tensor.data.file} has "${tensor.name}" as ${tensor.dtype}, which is not supported.`,
     );
   const name = tensor.name + (tensor.rows ?? '');
   return graph.castWeight(graph.weight(name, type, shape, tensor.data), graph.type);
@@ -120,6 +120,6 @@ function stored(graph: Graph, tensor: StoredTensor, seenAs = tensor.shape): Valu
 
 function typeOf({ name, dtype, data }: StoredTensor): ElementType {
   const type = elementType[dtype];
-  if (!type) throw invalidFile(`${data.file} has "${name}" as ${dtype}, which cannot be computed with.`);
+  if (!type) throw invalidFile(`${data.file} has "${name}" as ${dtype}, which is not supported.`);
   return type;
 }

@@ -21,6 +21,7 @@ export interface EditHooks extends ProgressHooks {
 /**
  * Runs all variants of an edit; they share the encodings and differ in their noise, drawn from `seed + variant`.
  * @param earlier what an earlier edit took here, so that the time left is known from the start
+ * @param loading seconds that loading the networks took, if this is the first edit with them
  * @returns what this one took, for the next; undefined where steps were reused, which says nothing of the next
  * @throws CodedError `cancelled` from the checkpoint, and what the networks throw
  */
@@ -29,6 +30,7 @@ export async function runEdit(
   input: EditInput,
   hooks: EditHooks,
   earlier?: StageTimings,
+  loading?: number,
 ): Promise<StageTimings | undefined> {
   const installed = {
     ...networks.spec,
@@ -75,5 +77,5 @@ export async function runEdit(
     };
     await hooks.deliver({ pixels, result: describeResult(edit, input, made) });
   }
-  return edit.firstBlockCache === 'off' ? progress.timings() : undefined;
+  return edit.firstBlockCache === 'off' ? progress.timings(loading) : undefined;
 }

@@ -1,17 +1,32 @@
 /** Seconds left of an edit, from its own steps and from what earlier edits took on this machine. */
 
+import { tokenSide } from '../../shared/crop-window.ts';
+import type { UnitLayout } from '../../shared/units.ts';
+
 /** What an edit has to compute, in units that scale with its time. */
 export interface Work {
   /** Joined pixels: references and target. */
   readonly encoding: number;
   /** Multiplications and additions of one step. */
   readonly step: number;
-  /** The target's pixels. */
+  /** The target's pixels, decoded and put under the mask. */
   readonly decoding: number;
 }
 
 /** Seconds for each unit of `Work`, as measured in an edit. */
-export type StageTimings = { readonly [stage in keyof Work]: number };
+export type StageTimings = { readonly [stage in keyof Work]: number } & {
+  /** Seconds that the first edit after loading takes more: to load the model and to open its networks. */
+  readonly opening?: number | undefined;
+};
+
+export function workOf({ joined, target }: UnitLayout, stepOperations: (tokens: number) => number): Work {
+  const pixels = joined.width * joined.height;
+  return {
+    encoding: pixels,
+    step: stepOperations(pixels / tokenSide ** 2),
+    decoding: target.width * target.height,
+  };
+}
 
 export class Estimate {
   readonly #steps: number;
@@ -57,8 +72,11 @@ export class Estimate {
     return Math.round((encoding + stepsLeft * perStep + (variantsLater + 1) * decoding) * 10) / 10;
   }
 
-  /** Of an edit that came to its end. */
-  timings(): StageTimings {
+  /**
+   * Of an edit that came to its end.
+   * @param loading seconds that loading the model took, if this edit was the first with it
+   */
+  timings(loading?: number): StageTimings {
     const encoding = this.#encodingSeconds! / this.#work.encoding;
     const before = this.#earlier?.encoding ?? 0;
     return {
@@ -66,7 +84,14 @@ export class Estimate {
       encoding: encoding < before / 10 ? before : encoding,
       step: warmMean(this.#bareStepSeconds)! / this.#work.step,
       decoding: this.#decodingSeconds! / this.#work.decoding,
+      opening: loading === undefined ? this.#earlier?.opening : loading + this.#openingSeconds(),
     };
+  }
+
+  /** The first step opens the network, which shows against the others. */
+  #openingSeconds(): number {
+    const [first = 0] = this.#bareStepSeconds;
+    return Math.max(0, first - (warmMean(this.#bareStepSeconds) ?? first));
   }
 
   #secondsPerStep(): number | undefined {

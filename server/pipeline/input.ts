@@ -1,7 +1,9 @@
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
+import type { Given } from '../../shared/intent/intent.ts';
 import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
+import { hasMargin } from '../../shared/margin.ts';
 import { type Mask, maskBounds, turnMask } from '../../shared/mask.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
@@ -9,6 +11,7 @@ import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts'
 import { resolveTask } from '../../shared/tasks.ts';
 import { decodePicture, pictureInSRGB } from '../pictures/decode.ts';
 import { cleanMask, type DecodedMask, decodeMaskFile, emptyMask } from '../pictures/mask.ts';
+import { extendedSize, nothingToPaint } from './extend.ts';
 import type { LayerSizes } from './resolve.ts';
 
 /** An edit request as it came, with its pictures decoded and checked. */
@@ -18,6 +21,8 @@ export interface EditInput {
   /** Of the edit image's size; absent where all is to be regenerated. */
   readonly mask?: Mask;
   readonly references: readonly Raster[];
+  /** What the task is chosen by: the layers as they were sent. */
+  readonly given: Given;
   /** Where the edit image's first pixel lies in the picture that was sent: negative where outpainting added to it. */
   readonly origin: { readonly left: number; readonly top: number };
   /** What the person should know of how the input was taken. */
@@ -32,11 +37,13 @@ export interface EditInput {
 export async function readEditInput(container: Container): Promise<EditInput> {
   const request = parseEditRequest(container.metadata.request ?? '');
   const layers = sortLayers(container.tensors);
-  const task = resolveTask(request, {
+  const sent = {
     edit: layers.edit !== undefined,
     mask: layers.mask !== undefined,
     references: layers.references.length,
-  });
+  };
+  // Before any picture is decoded: a margin can still save the request.
+  if (!sent.edit || sent.mask) resolveTask(request, sent);
   const notes: string[] = [];
   const references: Raster[] = [];
   for (const [i, layer] of layers.references.entries()) {
@@ -44,7 +51,7 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     references.push(reference.raster);
     notes.push(...reference.notes);
   }
-  const nothing = { request, references, origin: { left: 0, top: 0 }, notes };
+  const nothing = { request, references, given: sent, origin: { left: 0, top: 0 }, notes };
   if (!layers.edit) return nothing;
 
   const picture = await readPicture(layers.edit, 'picture', request.layer);
@@ -52,8 +59,10 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   notes.push(...picture.notes);
   refuseLargeResult(request, edit);
   if (!layers.mask) {
-    if (task === 'outpaint') return { ...nothing, ...outpainted(edit, request) };
-    return { ...nothing, edit };
+    const given = { ...sent, margin: hasMargin(edit) };
+    const { task } = resolveTask(request, given);
+    if (task === 'outpaint') return { ...nothing, given, ...outpainted(edit, request) };
+    return { ...nothing, given, edit };
   }
   const decoded = await readMask(layers.mask);
   const clean = cleanMask(decoded.mask);
@@ -65,8 +74,8 @@ export async function readEditInput(container: Container): Promise<EditInput> {
 }
 
 /** All that an edit is settled by. */
-export function sizesOf({ edit, mask, references }: EditInput): LayerSizes {
-  return { picture: edit, painted: mask && maskBounds(mask), references };
+export function sizesOf({ edit, mask, references, given }: EditInput): LayerSizes {
+  return { given, picture: edit, painted: mask && maskBounds(mask), references };
 }
 
 type Layer = RequestLayer<Tensor>;
@@ -194,11 +203,7 @@ function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
  * @throws CodedError `task-needs` where neither is there
  */
 function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' | 'mask' | 'origin'> {
-  const width = Math.max(edit.width, request.width ?? 0);
-  const height = Math.max(edit.height, request.height ?? 0);
-  refuseLarge({ width, height }, 'picture with what outpainting adds');
-  const left = Math.floor((width - edit.width) / 2);
-  const top = Math.floor((height - edit.height) / 2);
+  const { width, height, left, top } = extendedSize(edit, request);
   const deep = edit.data instanceof Uint16Array;
   const data = deep ? new Uint16Array(width * height * 4) : new Uint8Array(width * height * 4);
   const mask = { width, height, data: new Uint8Array(width * height).fill(255) };
@@ -213,13 +218,6 @@ function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' 
       mask.data[to] = Math.round((1 - alpha / white) * 255);
     }
   }
-  const whole = maskBounds(mask);
-  if (!whole) {
-    throw new CodedError('task-needs', {
-      detail: `The picture of ${edit.width} x ${edit.height} pixels has nothing around it to paint.`,
-      remedy:
-        'Add a mask, make the part to be painted transparent, or ask for a larger "width" and "height".',
-    });
-  }
+  if (!maskBounds(mask)) throw nothingToPaint(edit);
   return { edit: { ...boundsOf(mask), channels: 4, data }, mask, origin: { left: -left, top: -top } };
 }

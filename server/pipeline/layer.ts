@@ -16,11 +16,11 @@ export function describeResult(
   { origin, notes: inputNotes }: Pick<EditInput, 'origin' | 'notes'>,
   made: Pick<EditResult, 'variant' | 'seed' | 'provider' | 'timings' | 'stepsReused'>,
 ): EditResult {
-  const { steps, guidance, task, model, adapters, layer, layout } = edit;
+  const { steps, guidance, task, taskReason, model, adapters, layer, layout } = edit;
   const { variant, seed, provider, timings, ...reused } = made;
   const bounds = moved(layer, origin);
   const notes = [...inputNotes, ...edit.notes];
-  const settings = { steps, ...reused, guidance, task, model, adapters };
+  const settings = { steps, ...reused, guidance, task, ...(taskReason && { taskReason }), model, adapters };
   return {
     variant,
     bounds,

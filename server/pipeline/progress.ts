@@ -5,7 +5,7 @@ import type { TargetUnit } from '../../shared/units.ts';
 import type { Networks } from '../models/networks.ts';
 import { decodeTarget } from './decode.ts';
 import type { DenoisingStep } from './denoise.ts';
-import { Estimate, type StageTimings } from './estimate.ts';
+import { Estimate, type StageTimings, workOf } from './estimate.ts';
 import type { EditInput } from './input.ts';
 import { layerPreview, PreviewThrottle } from './preview.ts';
 import type { ResolvedEdit } from './resolve.ts';
@@ -46,13 +46,7 @@ export class Progress {
     this.#origin = input.origin;
     this.#notes = [...input.notes, ...edit.notes];
     this.#hooks = hooks;
-    const { joined, target } = edit.layout;
-    const pixels = joined.width * joined.height;
-    const work = {
-      encoding: pixels,
-      step: networks.stepOperations(pixels / 256),
-      decoding: target.width * target.height,
-    };
+    const work = workOf(edit.layout, networks.stepOperations);
     this.#estimate = new Estimate({ steps: edit.steps, variants: edit.variants, work, earlier });
   }
 
@@ -82,7 +76,8 @@ export class Progress {
     const seconds = Math.round(performance.now() - this.#stageStarted) / 1000;
     this.#seconds[stage] = seconds;
     if (stage === 'encoding') this.#estimate.encoded(seconds);
-    if (stage === 'decoding') this.#estimate.decoded(seconds);
+    // What follows the last step: the decoding, and the layer that is made of it.
+    if (stage === 'compositing') this.#estimate.decoded(this.#seconds.decoding + seconds);
   }
 
   /** Reports a step of the denoising, with a preview where one was asked for and is due. */
@@ -115,7 +110,7 @@ export class Progress {
   }
 
   /** What the stages took, for the estimate of the next edit. */
-  timings(): StageTimings {
-    return this.#estimate.timings();
+  timings(loading?: number): StageTimings {
+    return this.#estimate.timings(loading);
   }
 }

@@ -1,5 +1,10 @@
 /** What of an instruction is encoded: cleaned, and without names that the model does not know. */
 import type { Convention } from '../../shared/conventions.ts';
+import {
+  absentReferencesNote,
+  namedReferences,
+  withoutReferenceNames,
+} from '../../shared/intent/named-references.ts';
 import { cleanText } from '../models/clean-text.ts';
 
 export interface Prompt {
@@ -7,9 +12,6 @@ export interface Prompt {
   /** What the person should know of how it was taken. */
   readonly notes: readonly string[];
 }
-
-/** `{image1}` to `{image9}`, with the article before it. */
-const names = /(?:\b(?:the|a|an)\s+)?\{image([1-9])\}/gi;
 
 /**
  * @param model its id, for notes
@@ -22,17 +24,12 @@ export function promptOf(
   references: number,
 ): Prompt {
   const cleaned = cleansText ? cleanText(instruction) : instruction;
-  const numbers = [...cleaned.matchAll(names)].map(([, digit]) => Number(digit));
-  const absent = [...new Set(numbers.filter((number) => number > references))];
-  const notes: string[] = [];
-  if (absent.length > 0) {
-    const listed = absent.map((number) => `{image${number}}`).join(', ');
-    const there = references === 1 ? 'only one reference' : `${references || 'no'} references`;
-    notes.push(`The instruction names ${listed}, but there ${references === 1 ? 'is' : 'are'} ${there}.`);
-  }
+  const numbers = namedReferences(cleaned);
+  const absent = absentReferencesNote(cleaned, references);
+  const notes = absent === undefined ? [] : [absent];
   if (namesReferences || numbers.length === 0) return { text: cleaned, notes };
   // As the authors' instructions speak of a reference: "The item is put on the ground." (examples/examples.py).
-  const text = cleaned.replace(names, 'the item');
+  const text = withoutReferenceNames(cleaned, 'the item');
   notes.push(
     `“${model}” knows no {image${numbers[0]}}: it was sent “${text}”. Describe what should be seen instead.`,
   );

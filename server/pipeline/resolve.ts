@@ -7,6 +7,7 @@ import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { adaptersFor, type Convention, conventionName, conventions } from '../../shared/conventions.ts';
 import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
+import type { Given, Reason } from '../../shared/intent/intent.ts';
 import type { EditRequest, Task } from '../../shared/protocol/request.ts';
 import { resolveTask } from '../../shared/tasks.ts';
 import { layOutUnits, type UnitLayout } from '../../shared/units.ts';
@@ -15,9 +16,11 @@ import { promptOf } from './prompt.ts';
 
 /** What came with a request. */
 export interface LayerSizes {
+  /** What the task is chosen by: the layers as they were sent. */
+  readonly given: Given;
   /** The picture to edit, with what outpainting adds. */
   readonly picture?: Size | undefined;
-  /** What the mask covers of it; absent where all of it is regenerated. */
+  /** What the mask covers of it, or what outpainting adds; absent where all of it is regenerated. */
   readonly painted?: Bounds | undefined;
   readonly references: readonly Size[];
 }
@@ -58,10 +61,10 @@ export interface EditSettings {
 }
 
 /**
- * Where a value comes from: the request, the layers that came with it, what the task, the model or an adapter wants, what the device's
- * memory allows, or the protocol's default.
+ * Where a value comes from: the request, the words of its instruction, the layers that came with it, what the task, the model or an
+ * adapter wants, what the device's memory allows, or the protocol's default.
  */
-export type Source = 'asked' | 'layers' | 'task' | 'model' | 'adapter' | 'device' | 'default';
+export type Source = 'asked' | 'words' | 'layers' | 'task' | 'model' | 'adapter' | 'device' | 'default';
 
 /** Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's pixels. */
 export interface EditPlacement {
@@ -76,6 +79,8 @@ export interface EditPlacement {
 
 export interface ResolvedEdit extends EditSettings, EditPlacement {
   readonly sources: { readonly [Name in keyof EditSettings]: Source };
+  /** Why this task, where the request left it open. */
+  readonly taskReason?: Reason | undefined;
   /** What the person should know before the result. */
   readonly notes: readonly string[];
 }
@@ -85,11 +90,7 @@ export interface ResolvedEdit extends EditSettings, EditPlacement {
  * @throws CodedError `task-needs`, `instruction-empty`
  */
 export function resolveEdit(request: EditRequest, layers: LayerSizes, model: InstalledModel): ResolvedEdit {
-  const task = resolveTask(request, {
-    edit: layers.picture !== undefined,
-    mask: layers.painted !== undefined,
-    references: layers.references.length,
-  });
+  const { task, source: taskSource, intent } = resolveTask(request, layers.given);
   const adapters = or(request.adapters, chooseAdapters(task, model), 'task');
   const wanted = wantedByAdapters(adapters.value, model);
   const convention = conventionOf(model, adapters.value);
@@ -97,7 +98,7 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
   const { repaintingScale } = convention.tasks[task];
   const settled: SettledAll<EditSettings> = {
     model: { value: model.id, source: request.model === undefined ? 'default' : 'asked' },
-    task: { value: task, source: request.task === undefined ? 'layers' : 'asked' },
+    task: { value: task, source: taskSource },
     prompt: { value: prompt.text, source: prompt.text === request.instruction ? 'asked' : 'model' },
     adapters,
     steps: or(
@@ -130,7 +131,7 @@ export function resolveEdit(request: EditRequest, layers: LayerSizes, model: Ins
     ...prompt.notes,
     ...sizeNotes(placement),
   ];
-  return { ...settings, sources, ...placement, notes };
+  return { ...settings, sources, taskReason: intent?.reason, ...placement, notes };
 }
 
 interface Settled<T> {
@@ -146,12 +147,8 @@ function chooseAdapters(task: Task, { family, adapters }: InstalledModel): Adapt
 }
 
 function conventionOf({ family }: InstalledModel, adapters: readonly AdapterScale[]): Convention {
-  return conventions[
-    conventionName(
-      family,
-      adapters.map(({ name }) => name),
-    )
-  ];
+  const active = adapters.filter(({ scale }) => scale !== 0).map(({ name }) => name);
+  return conventions[conventionName(family, active)];
 }
 
 /** Where a model was not trained for a task: with what it would be, or which model was. */

@@ -4,8 +4,8 @@ import { matrixShape, type StoredTensor } from '../checkpoints/tensor.ts';
 import { zeroPoint8 } from './rounding.ts';
 
 /**
- * The numbers that a checkpoint's weight stands for, as the graphs compute with them: [rows, columns]. Blocks are described in
- * quantize.ts, scales of float8 in weights-file.ts.
+ * A checkpoint weight as the numbers the graphs compute with, [rows, columns]. For the blocks see rounding.ts, for float8 scales
+ * weights-file.ts.
  */
 export async function dequantize(
   tensor: StoredTensor,
@@ -13,8 +13,7 @@ export async function dequantize(
 ): Promise<Float32Array> {
   const numbers = async (of: StoredTensor) => {
     const { dtype } = of;
-    if (isBlockType(dtype))
-      throw new Error(`"${of.name}" is ${dtype}, which is written in another form first`);
+    if (isBlockType(dtype)) throw new Error(`"${of.name}" is ${dtype}, which must be converted first`);
     return Float32Array.from(asNumbers(await read(of), dtype));
   };
   const [rows, columns] = matrixShape(tensor);
@@ -39,7 +38,7 @@ export async function dequantize(
   });
 }
 
-/** Of 4-bit blocks: numbers, or codes of 4 bits, two in a byte of their row. */
+/** The zero points of 4-bit blocks, stored as numbers, or as 4-bit codes packed two to a byte per row. */
 async function zeroPointOf(
   zeroPoints: StoredTensor,
   blocks: number,

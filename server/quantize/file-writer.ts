@@ -1,4 +1,4 @@
-/** Writes a safetensors file tensor by tensor from those of others, so that it can be ended and gone on with. */
+/** Writes a safetensors file tensor by tensor from those of other files; an interrupted run can be resumed. */
 import { type FileHandle, mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
@@ -8,15 +8,15 @@ import { freeBytes, readAt, writeAt } from '../disk/read-range.ts';
 import { rename } from '../disk/rename.ts';
 
 export interface WriteOptions {
-  /** Bytes of the result so far and in the end. */
+  /** Bytes written so far, and in total. */
   readonly onProgress?: (written: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
-/** After the name of what is not yet whole. */
+/** Suffix of a file that is still incomplete. */
 export const unfinished = '.partial';
 
-/** Of a tensor that are in memory at a time, before and after. */
+/** How much of a tensor is in memory at a time, before and after conversion. */
 const weightsAtOnce = 2 ** 21;
 const bytesAtOnce = 2 ** 23;
 
@@ -26,34 +26,34 @@ export interface Written {
   readonly shape: readonly number[];
 }
 
-/** What a stored tensor becomes: the results lie one after another in the file. */
+/** What a stored tensor becomes: the results follow one another in the file. */
 export interface OutputTensor {
   readonly source: StoredTensor;
   readonly results: readonly Written[];
-  /** Undefined where it is copied. */
+  /** Undefined if the tensor is copied. */
   readonly conversion?: Conversion | undefined;
 }
 
 export interface Conversion {
-  /** As a matrix, of which any number of rows can be converted by themselves. */
+  /** The tensor as a matrix; any number of rows can be converted independently. */
   readonly rows: number;
   readonly columns: number;
   /**
-   * The bytes of each result for some rows.
-   * @throws RangeError with what is wrong with them
+   * Converts some rows to the bytes of each result.
+   * @throws RangeError saying what is wrong with them
    */
   readonly convert: (bytes: Uint8Array) => readonly Uint8Array[];
 }
 
 interface PlacedTensor extends OutputTensor {
-  /** In the result, after the header. */
+  /** Position in the result, after the header. */
   readonly begin: number;
   readonly length: number;
 }
 
 type Metadata = Readonly<Record<string, string>>;
 
-/** Of the file that `rewrite` makes: what it begins with, and its bytes in all. */
+/** The file that `writeTensors` writes: its header and its total size. */
 export interface FileLayout {
   readonly header: Uint8Array;
   readonly bytes: number;
@@ -66,8 +66,7 @@ export function fileLayoutOf(outputs: readonly OutputTensor[], metadata: Metadat
 }
 
 /**
- * Writes `target`, which is there as a whole or not at all. What an ended run left in `target.partial` is gone on with, and ends in
- * the same bytes.
+ * Writes `target` completely or not at all. An interrupted run's `target.partial` is resumed, and gives the same bytes.
  * @throws CodedError `cancelled`, `disk-full`, `model-file-invalid`
  */
 export async function writeTensors(
@@ -93,13 +92,13 @@ export async function writeTensors(
         onProgress?.(begin + at + bytes.length, total);
         if (signal?.aborted) throw cancelled();
       }
-      // So that after a power cut all parts but the last are known to be whole.
+      // After a power failure, all parts but the last are then known to be complete.
       await output.datasync();
     }
     await output.sync();
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOSPC') throw cause;
-    throw diskFull(path.dirname(target), 'it filled up meanwhile', cause);
+    throw diskFull(path.dirname(target), 'the disk filled up while writing', cause);
   } finally {
     await output.close();
     await files.close();
@@ -139,7 +138,7 @@ function encodeHeader(parts: readonly PlacedTensor[], metadata: Metadata): Uint8
   return bytes;
 }
 
-/** The results of one part in pieces, in order. All but the first wait in memory: an eighth of its weights in bytes at most. */
+/** Yields one part's results in pieces, in order. All but the first wait in memory: at most an eighth of a byte per weight. */
 async function* resultsOf(
   part: PlacedTensor,
   files: OpenFiles,
@@ -180,7 +179,7 @@ function converted<T>({ name, data }: StoredTensor, convert: () => T): T {
     throw invalidFile(`"${name}" of ${data.file} cannot be quantized: ${cause.message}.`, cause);
   }
 }
-/** How much of a partial file counts: nothing of one with another header. */
+/** How much of a partial file can be kept: nothing if its header differs. */
 async function keptBytes(partial: string, header: Uint8Array): Promise<number> {
   const size = (await sizeOf(partial)) ?? 0;
   if (size < header.length) return 0;
@@ -193,7 +192,7 @@ async function keptBytes(partial: string, header: Uint8Array): Promise<number> {
   }
 }
 
-/** Of the parts that are there, the last may be broken even if its length is right: power can fail before its bytes are on the disk. */
+/** The last part may be damaged even if its length is right, because power can fail before its bytes are on disk: it is redone. */
 function firstMissing(parts: readonly PlacedTensor[], kept: number): number {
   const whole = parts.findIndex(({ begin, length }) => begin + length > kept);
   return Math.max(0, (whole === -1 ? parts.length : whole) - 1);
@@ -213,9 +212,8 @@ async function checkSpace(folder: string, needed: number): Promise<void> {
 
 function diskFull(folder: string, why: string, cause?: unknown): CodedError {
   return new CodedError('disk-full', {
-    detail: `There is no space for the quantized weights in ${folder}: ${why}.`,
-    remedy:
-      'Free some space, or let ACEPP_HOME name a folder on another disk; what is written is gone on with.',
+    detail: `There is not enough space for the quantized weights in ${folder}: ${why}.`,
+    remedy: 'Free some space and run it again to resume, or set ACEPP_HOME to a folder on another disk.',
     cause,
   });
 }
@@ -223,15 +221,15 @@ function diskFull(folder: string, why: string, cause?: unknown): CodedError {
 function cancelled(): CodedError {
   return new CodedError('cancelled', {
     detail: 'The quantization was cancelled.',
-    remedy: 'Run it again: it goes on where it ended.',
+    remedy: 'Run it again to resume.',
   });
 }
 
-/** The files that are read from, each opened once. */
+/** The source files, each opened once. */
 class OpenFiles {
   readonly #handles = new Map<string, FileHandle>();
 
-  /** In a buffer of its own, from its start: so it may be seen as numbers of any size. */
+  /** Reads into a new buffer from offset 0, so it can be viewed as numbers of any size. */
   async read({ file, offset, length }: StoredTensor['data']): Promise<Uint8Array> {
     let handle = this.#handles.get(file);
     if (!handle) {

@@ -1,4 +1,4 @@
-/** What a linear layer in ggml's blocks becomes, so that com.microsoft MatMulNBits computes with it: `w = scale * (code - zero point)`. */
+/** Converts linear layers in ggml's blocks for com.microsoft MatMulNBits: `w = scale * (code - zero point)`. */
 import { bytesOf, type DType } from '../../shared/safetensors.ts';
 import {
   type BlockCodes,
@@ -14,17 +14,17 @@ interface Form {
   readonly bits: Bits;
   /** Columns that share a scale. */
   readonly block: 16 | 32;
-  /** Of 4 bits: two in a byte, or, as minimums are no multiples of a scale, numbers. */
+  /** For 4 bits: packed two to a byte, or numbers, because minimums are not multiples of a scale. */
   readonly zeroPoints?: 'U8' | 'F16';
-  /** Codes are rounded anew from the values. */
+  /** Codes are requantized from the values. */
   readonly isFitted?: true;
 }
 
 /**
- * Codes stay what they are, but for those of Q5_1 and Q5_K: their minimums would be zero points that are no whole numbers, which
- * ONNX Runtime 1.29 takes on the CPU for 4 bits alone. They are fitted in blocks of 16: of normal weights they are then 0.47% off,
- * in blocks of 32 it would be 0.54%.
- * Scales are float16: those of 32 weights are so in the file already; of the types of 256 they are products, rounded to 11 bits.
+ * Codes stay as they are, except for Q5_1 and Q5_K: their minimums would be fractional zero points, which ONNX Runtime 1.29 supports
+ * on the CPU only for 4 bits. They are fitted in blocks of 16, with an error of 0.47% on normally distributed weights (blocks of 32:
+ * 0.54%).
+ * Scales are float16: blocks of 32 weights store them that way; for blocks of 256 they are products, rounded to 11 bits.
  */
 const forms: Readonly<Record<BlockType, Form>> = {
   Q4_0: { bits: 4, block: 32, zeroPoints: 'U8' },
@@ -37,22 +37,22 @@ const forms: Readonly<Record<BlockType, Form>> = {
   Q8_0: { bits: 8, block: 32 },
 };
 
-/** Bits of a layer's codes as they are computed with. */
+/** Bits of a layer's codes after conversion. */
 export function layerBits(type: BlockType): Bits {
   return forms[type].bits;
 }
 
-/** A minimum of more scales than this is the value of all weights of its group, as far as float16 can tell. */
+/** If a minimum exceeds this many scales, float16 cannot tell the weights of its group apart. */
 const largestZeroPoint = 2 ** 15;
 
 interface LayerTensor {
-  /** After the name of the weight. */
+  /** Appended to the weight's name. */
   readonly suffix: '' | '.scales' | '.zero_points';
   readonly dtype: DType;
   readonly shape: readonly number[];
 }
 
-/** The tensors that a weight [rows, columns] becomes, in the order in which `layerBytes` gives them. */
+/** The tensors that a weight [rows, columns] becomes, in the order of `layerBytes`. */
 export function layerTensors(type: BlockType, rows: number, columns: number): LayerTensor[] {
   const { bits, block, zeroPoints } = forms[type];
   const blocks = columns / block;
@@ -71,7 +71,7 @@ export function layerTensors(type: BlockType, rows: number, columns: number): La
 /**
  * The bytes of those tensors.
  * @param bytes of whole rows
- * @throws RangeError where a weight is not a finite number, or beyond float16
+ * @throws RangeError if a weight is not finite, or exceeds float16
  */
 export function layerBytes(type: BlockType, bytes: Uint8Array, columns: number): Uint8Array[] {
   const { bits, block, zeroPoints, isFitted } = forms[type];
@@ -99,7 +99,7 @@ function withZeroPoints({ codes, scales, minimums }: BlockCodes, block: number):
   const rounded = finite(asFloat16(scales));
   const zeroPoints = new Float32Array(scales.length);
   for (let i = 0; i < scales.length; i++) {
-    // Of the scale as it is stored: their product is the minimum.
+    // Divide by the scale as stored, so that their product is the minimum.
     const scale = values[rounded[i]!]!;
     const minimum = minimums![i]!;
     if (Math.abs(minimum) < largestZeroPoint * Math.abs(scale)) {
@@ -114,7 +114,7 @@ function withZeroPoints({ codes, scales, minimums }: BlockCodes, block: number):
   return [packed(codes), bytesOf(rounded), bytesOf(asFloat16(zeroPoints))];
 }
 
-/** Two codes in a byte, the first in its low half. */
+/** Packs two codes into a byte, the first in the low half. */
 function packed(codes: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(codes.length / 2);
   for (let i = 0; i < bytes.length; i++) bytes[i] = codes[2 * i]! | (codes[2 * i + 1]! << 4);
@@ -123,7 +123,7 @@ function packed(codes: Uint8Array): Uint8Array {
 
 function finite(halves: Uint16Array): Uint16Array {
   for (const half of halves) {
-    if ((half & 0x7c00) === 0x7c00) throw new RangeError('it has a scale that is not a number of float16');
+    if ((half & 0x7c00) === 0x7c00) throw new RangeError('it has a scale that float16 cannot represent');
   }
   return halves;
 }

@@ -28,12 +28,12 @@ import {
 import { layerBits, layerBytes, layerTensors } from './ggml-layers.ts';
 import { type Bits, blockSize, quantizeRows } from './rounding.ts';
 
-/** `network` is the one to take of an all-in-one checkpoint. */
+/** `network` selects one network of an all-in-one checkpoint. */
 type QuantizeOptions = WriteOptions & { readonly network?: NetworkName };
 
 /**
- * Writes `target`, which is there as a whole or not at all. What an ended run left in `target.partial` is gone on with, and ends in
- * the same bytes. Nothing is done where `target` is there. A file in blocks that have no more bits is written by `writeBlocks`.
+ * Quantizes `source` to `target`, which appears complete or not at all. An interrupted run's `target.partial` is resumed, and gives
+ * the same bytes. Does nothing if `target` exists. GGUF blocks that already have as few bits are converted as by `writeBlocks`.
  * @throws CodedError `cancelled`, `disk-full`, `model-missing`, `model-file-invalid`
  */
 export async function quantizeFile(
@@ -46,7 +46,7 @@ export async function quantizeFile(
   const { file, stored } = await openStored(source, options.network);
   if (!isInBlocks(stored) && !becomesSmaller(stored, bits)) {
     throw new CodedError('model-file-invalid', {
-      detail: `${file} has no linear layers in blocks as float32, float16 or bfloat16.`,
+      detail: `${file} has no linear layers in transformer blocks in float32, float16 or bfloat16.`,
       remedy: 'Quantize the original weights; 8-bit files run as they are.',
     });
   }
@@ -54,25 +54,25 @@ export async function quantizeFile(
   await writeTensors(target, outputs(stored, kept), stored.metadata, options);
 }
 
-/** Writes a GGUF file whose layers are in blocks in the form that the graphs compute with, as `quantizeFile` writes. */
+/** Converts a GGUF file with quantized blocks to the form the graphs compute with, resumable like `quantizeFile`. */
 export async function writeBlocks(source: string, target: string, options: WriteOptions = {}): Promise<void> {
   if (await sizeOf(target)) return;
   const { stored } = await openStored(source);
   await writeTensors(target, outputs(stored, undefined), stored.metadata, options);
 }
 
-/** Bytes that `writeBlocks` writes in all. */
+/** Total bytes that `writeBlocks` writes. */
 export async function bytesOfBlocks(source: string): Promise<number> {
   const { stored } = await openStored(source);
   return fileLayoutOf(outputs(stored, undefined), stored.metadata).bytes;
 }
 
-/** Whether tensors are stored as no graph takes them, but can be written so. */
+/** Whether tensors are stored in blocks that graphs cannot read, but that can be converted. */
 export function isInBlocks({ tensors }: StoredTensors): boolean {
   return [...tensors.values()].some(({ dtype }) => isBlockType(dtype));
 }
 
-/** Whether layers become smaller in these bits; of a file in blocks those that are in blocks. */
+/** Whether any layer becomes smaller in these bits; in a GGUF file with blocks, only layers in blocks count. */
 export function becomesSmaller(stored: StoredTensors, bits: Bits): boolean {
   const inBlocks = isInBlocks(stored);
   return [...stored.tensors.values()].some(
@@ -81,7 +81,7 @@ export function becomesSmaller(stored: StoredTensors, bits: Bits): boolean {
 }
 
 /**
- * What `quantizeFile` would write: the header, and the bytes of the whole.
+ * What `quantizeFile` would write: the header and the total size.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function quantizedLayout(source: string, bits: Bits): Promise<FileLayout> {
@@ -89,7 +89,7 @@ export async function quantizedLayout(source: string, bits: Bits): Promise<FileL
   return fileLayoutOf(outputs(stored, bits), stored.metadata);
 }
 
-/** Layers outside the blocks are few, and all else passes through them: they keep 8 bits. */
+/** Layers outside the transformer blocks are few, and everything passes through them: they keep 8 bits. */
 function bitsFor({ name, dtype, shape }: StoredTensor, bits: Bits): Bits | undefined {
   const isLinear = name.endsWith('.weight') && shape.length === 2 && (shape[1] ?? 0) % blockSize === 0;
   const isTable = /(^|\.)(shared|embed_tokens|token_embedding|relative_attention_bias)\.weight$/.test(name);
@@ -99,7 +99,7 @@ function bitsFor({ name, dtype, shape }: StoredTensor, bits: Bits): Bits | undef
   return isReadable(dtype) ? wanted : undefined;
 }
 
-/** @param bits undefined where nothing is rounded, but blocks are written as they are computed with */
+/** @param bits undefined to convert GGUF blocks without quantizing further */
 function outputs({ tensors }: StoredTensors, bits: Bits | undefined): OutputTensor[] {
   return [...tensors.values()].map((source): OutputTensor => {
     const rounded = bits && bitsFor(source, bits);
@@ -141,7 +141,7 @@ function blocksOf(source: StoredTensor, type: BlockType): OutputTensor {
       conversion: { rows, columns, convert: (bytes) => layerBytes(type, bytes, columns) },
     };
   }
-  // Biases and norms are few.
+  // Biases and norms are small: store them as float32.
   const { weights: columns } = blockLayoutOf(type);
   const convert = (bytes: Uint8Array) => [bytesOf(valuesOfBlocks(type, bytes))];
   const rows = elementCount(shape) / columns;

@@ -9,15 +9,15 @@ import { readAt } from '../disk/read-range.ts';
 import { becomesSmaller, isInBlocks } from './quantize.ts';
 import type { Bits } from './rounding.ts';
 
-/** Counted up when the same source would become other bytes. */
+/** Increase this when the same source would give different bytes. */
 const version = 1;
 
 /**
- * Where the quantized form of a weights file lies, or will: `quantized/<name>.<identity>.<bits>bit.safetensors` of the companion's
- * folder. The identity is a hash of the header, the size and the time of the last change of the file or of each shard. Not of the
- * content: reading 24 GB takes a minute or more, and it would have to be read again whenever models are listed.
- * A file in which nothing can be quantized, such as one in float8, stands for itself; a GGUF file in blocks of no more bits has the
- * form of `computedFile`.
+ * Where the quantized form of a weights file is, or will be: `quantized/<name>.<identity>.<bits>bit.safetensors` in the data folder.
+ * The identity is a hash of the header, size and modification time of the file or of each shard. It does not cover the content:
+ * reading 24 GB takes a minute or more, and would be needed whenever models are listed.
+ * Returns the file itself if nothing in it can be quantized, as in float8; returns `computedFile` for GGUF blocks that already have as
+ * few bits.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function quantizedFile(source: string, bits: Bits, network?: NetworkName): Promise<string> {
@@ -27,7 +27,7 @@ export async function quantizedFile(source: string, bits: Bits, network?: Networ
 }
 
 /**
- * The file that graphs are built over: of a GGUF file in blocks what is, or will be, written of it, else the file itself.
+ * The file that graphs are built over: for GGUF blocks, the converted file (which may not exist yet); otherwise the file itself.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function computedFile(source: string): Promise<string> {
@@ -37,7 +37,7 @@ export async function computedFile(source: string): Promise<string> {
   return isInBlocks(stored) ? cached(file, stored, 'blocks') : file;
 }
 
-/** The file that has to be written before a graph can be built, if it is not there yet. */
+/** The file that must be written before a graph can be built, or undefined if it exists. */
 export async function unwrittenFile(source: string): Promise<string | undefined> {
   const file = await computedFile(source);
   return access(file).then(
@@ -57,7 +57,7 @@ async function cached(file: string, { tensors }: StoredTensors, form: string): P
     hash.update(`\n${path.basename(shard)} ${size} ${mtimeMs} `);
     const handle = await open(shard, 'r');
     try {
-      // What the first 8 bytes say, a length or a version, shows in the rest.
+      // The first 8 bytes, a length or a version, add nothing to the rest.
       hash.update(await readAt(handle, 8, begin - 8));
     } finally {
       await handle.close();

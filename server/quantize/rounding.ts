@@ -1,35 +1,35 @@
 /**
- * Rounds the weights of linear layers to 4 or 8 bits in blocks of 64 columns, as com.microsoft MatMulNBits computes with them:
+ * Quantizes the weights of linear layers to 4 or 8 bits in blocks of 64 columns, for com.microsoft MatMulNBits:
  * `w = scale * (code - zero point)`.
  */
 
 export type Bits = 4 | 8;
 
-/** `fitted` is what files are written with; `nearest` stands beside it in measurements. */
+/** Files are written with `fitted`; `nearest` is for comparison in measurements. */
 export type Rounding = 'fitted' | 'nearest';
 
 /** Columns that share a scale and, at 4 bits, a zero point. */
 export const blockSize = 64;
 
 export interface QuantizedRows {
-  /** [rows, columns / 64, 64 * bits / 8]; of two codes of 4 bits the first lies in the low half of the byte. */
+  /** [rows, columns / 64, 64 * bits / 8]; 4-bit codes are packed two to a byte, the first in the low half. */
   readonly codes: Uint8Array;
   /** [rows, columns / 64] */
   readonly scales: Float32Array;
-  /** At 4 bits, [rows, ceil(columns / 64 / 2)], packed as the codes; at 8 bits it is 128 everywhere. */
+  /** At 4 bits, [rows, ceil(columns / 64 / 2)], packed like the codes; at 8 bits omitted, because all are 128. */
   readonly zeroPoints?: Uint8Array;
 }
 
-/** Of all 8-bit codes. */
+/** The zero point of all 8-bit codes. */
 export const zeroPoint8 = 128;
 const greatest4 = 15;
 
-/** Further ones, or starts from clipped ranges as well, lower the error by 2% more at four times the cost. */
+/** More fittings, or also starting from clipped ranges, would lower the error by only 2% at four times the cost. */
 const fittings = 3;
 
 /**
  * @param weights [rows, columns], columns a multiple of 64
- * @throws RangeError where a weight is not a finite number
+ * @throws RangeError if a weight is not finite
  */
 export function quantizeRows(
   weights: Float32Array,
@@ -56,8 +56,8 @@ export function quantizeRows(
 }
 
 /**
- * To 8 bits in blocks of another size, each of which gets the nearest of 255 values.
- * @throws RangeError where a weight is not a finite number
+ * Quantizes to 8 bits in blocks of any size; each weight gets the nearest of 255 values.
+ * @throws RangeError if a weight is not finite
  */
 export function quantizeRows8(weights: Float32Array, size: number): QuantizedRows {
   const codes = new Uint8Array(weights.length);
@@ -68,7 +68,7 @@ export function quantizeRows8(weights: Float32Array, size: number): QuantizedRow
   return { codes, scales };
 }
 
-/** The weights that rounded rows stand for: [rows, columns] */
+/** The weights of quantized rows, [rows, columns]. */
 export function dequantizeRows({ codes, scales, zeroPoints }: QuantizedRows, columns: number): Float32Array {
   const blocks = columns / blockSize;
   const rowBytes = Math.ceil(blocks / 2);
@@ -100,11 +100,11 @@ interface Grid {
 }
 
 /**
- * The grid of 16 values for a block. From its range, codes and grid are fitted in turns, each the best in
- * squares for the other. (HQQ, Badri and Shaji 2023, does so for the zero point alone, which there is no whole number.)
+ * The grid of 16 values for a block. Starting from the block's range, codes and grid are fitted in turns, each least-squares optimal
+ * for the other. (HQQ, Badri and Shaji 2023, does this for the zero point only, which is fractional there.)
  */
 function round4(weights: Float32Array, begin: number, rounding: Rounding): Grid {
-  // The zero point is one of the codes, so the range has to hold 0.
+  // The zero point is one of the codes, so the range must include 0.
   let low = 0;
   let high = 0;
   let sum = 0;
@@ -163,11 +163,11 @@ function writeCodes4(
   }
 }
 
-/** The whole part of a number, between 0 and 15. */
+/** The integer part of a number, clamped to 0..15. */
 function clampCode(x: number): number {
   return x < 0 ? 0 : x >= greatest4 ? greatest4 : x | 0;
 }
 
 function checkFinite(sum: number): void {
-  if (!Number.isFinite(sum)) throw new RangeError('it holds a weight that is not a finite number');
+  if (!Number.isFinite(sum)) throw new RangeError('it has a weight that is not a finite number');
 }

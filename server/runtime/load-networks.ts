@@ -2,10 +2,9 @@ import type { Provider } from '../../shared/protocol/provider.ts';
 import { adapterDefaults } from '../catalogue/adapter-defaults.ts';
 import { findAdapter, listAdapters, type ModelEntry } from '../catalogue/catalogue.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
-import type { Model } from '../graph/encode.ts';
 import { type AttentionForm, float32, type Precision } from '../graph/precision.ts';
 import { buildCLIP } from '../models/clip.ts';
-import { buildFlux, fluxSizes, operationsOf } from '../models/flux.ts';
+import { buildFlux, operationsOf } from '../models/flux.ts';
 import {
   inChannels,
   type Latent,
@@ -14,15 +13,12 @@ import {
   type PromptEmbeddings,
 } from '../models/networks.ts';
 import { buildT5 } from '../models/t5.ts';
-import { defaultLength } from '../models/tokenizers.ts';
-import { buildVAEDecoder } from '../models/vae.ts';
 import { built } from '../nn/built.ts';
 import { type AdaptersInUse, adapterStore } from './adapters.ts';
-import { gpuWeights } from './cuda-memory.ts';
 import { requireFinite } from './finite-results.ts';
 import { LRUCache } from './lru-cache.ts';
-import type { ActivationSizes, MemoryPlan, WeightForm } from './memory-plan.ts';
-import { openModel, openWeights } from './open-model.ts';
+import type { MemoryPlan } from './memory-plan.ts';
+import { openModel } from './open-model.ts';
 import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { openVAE } from './vae-tiles.ts';
@@ -156,28 +152,4 @@ export async function loadNetworks(
 function isSameImage(a: PlanarImage, b: PlanarImage): boolean {
   if (a.width !== b.width || a.height !== b.height) return false;
   return a.data.every((value, i) => value === b.data[i]);
-}
-
-/**
- * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
- * @throws CodedError `model-missing`, `model-file-invalid`
- */
-export async function measureModel(
-  model: ModelEntry,
-): Promise<{ form: WeightForm; sizes: Omit<ActivationSizes, 'bytesPerValue'> }> {
-  const { transformer, t5, clip, vae } = await openWeights(model);
-  const { hiddenSize } = built(transformer, () => fluxSizes(transformer));
-  // The weights are the same whatever goes through them.
-  const weights = (file: WeightsFile, build: () => Model) =>
-    gpuWeights(built(file, build).weights.map(({ length }) => length));
-  return {
-    form: {
-      id: model.id,
-      transformer: weights(transformer, () => buildFlux(transformer, 1, 1)),
-      t5: weights(t5, () => buildT5(t5, 1)),
-      clip: weights(clip, () => buildCLIP(clip, 1)),
-      vae: weights(vae, () => buildVAEDecoder(vae, 1, 1)),
-    },
-    sizes: { hiddenSize, textTokens: defaultLength.t5, maxSequence: model.maxSequence },
-  };
 }

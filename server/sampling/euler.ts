@@ -9,7 +9,7 @@ export function eulerStep(
   return x.map((value, i) => value + stride * velocity[i]!);
 }
 
-/** What the picture would be if the velocity stayed: `x - sigma * velocity`. */
+/** The final picture if the velocity stayed constant: `x - sigma * velocity`. */
 export function predictX0(x: Float32Array, velocity: Float32Array, sigma: number): Float32Array {
   return x.map((value, i) => value - sigma * velocity[i]!);
 }

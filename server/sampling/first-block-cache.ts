@@ -1,20 +1,20 @@
 /**
- * First-block caching (ParaAttention; huggingface/diffusers, hooks/first_block_cache.py): where the first block changes the
- * picture almost as it did at the last step that was computed whole, all blocks after it are taken to do so too.
+ * First-block caching (ParaAttention; huggingface/diffusers, hooks/first_block_cache.py): if the first block changes the picture
+ * almost as much as at the last fully computed step, the blocks after it are assumed to do the same.
  */
 export class FirstBlockCache {
   readonly #threshold: number;
-  /** Of the last step that was computed whole: what the first block added to the image, and what all others did. */
+  /** From the last fully computed step: what the first block added to the image, and what all others added. */
   #change: Float32Array | undefined;
   #remainder: Float32Array | undefined;
   #reused = 0;
 
-  /** @param threshold the relative change of the first block's change, up to which the others are left out */
+  /** @param threshold skip the other blocks up to this relative difference in the first block's change */
   constructor(threshold: number) {
     this.#threshold = threshold;
   }
 
-  /** Steps that were not computed whole. */
+  /** Steps that reused the previous one's blocks. */
   get reused(): number {
     return this.#reused;
   }
@@ -23,7 +23,7 @@ export class FirstBlockCache {
    * The image after all blocks, [tokens, D].
    * @param image after the first block, [tokens, D]
    * @param change what the first block added to it
-   * @param compute the image after all blocks, the slow way
+   * @param compute computes the image after all blocks, which is slow
    */
   async after(
     image: Float32Array,
@@ -42,7 +42,7 @@ export class FirstBlockCache {
   }
 }
 
-/** Mean distance from `before`, beside the mean size of `before`. */
+/** Mean absolute difference from `before`, relative to the mean absolute value of `before`. */
 function relativeDistance(now: Float32Array, before: Float32Array): number {
   let [distance, size] = [0, 0];
   for (let i = 0; i < before.length; i++) {

@@ -1,6 +1,6 @@
 /**
- * `torch.manual_seed(seed); torch.randn(count)` on the CPU, value for value in float32, so that a seed means the same start as
- * in the Python pipelines. Follows aten/src/ATen/core/{MT19937RNGEngine,TransformationHelper}.h and
+ * `torch.manual_seed(seed); torch.randn(count)` on the CPU, value for value in float32, so a seed gives the same start as in the
+ * Python pipelines. Follows aten/src/ATen/core/{MT19937RNGEngine,TransformationHelper}.h and
  * native/cpu/DistributionTemplates.h (`normal_fill`).
  */
 
@@ -52,7 +52,7 @@ class MersenneTwister {
 const blockSize = 16;
 
 /**
- * `count` values of the standard normal distribution.
+ * Draws `count` values from the standard normal distribution.
  * @param seed 0..2^32-1
  */
 export function randn(seed: number, count: number): Float32Array {
@@ -65,7 +65,7 @@ function blockNormals(random: MersenneTwister, count: number): Float32Array {
   for (let i = 0; i < count; i++) values[i] = random.uniform24();
   for (let i = 0; i + blockSize <= count; i += blockSize) boxMuller(values, i);
   if (count % blockSize !== 0) {
-    // torch draws the last 16 anew, over some that were done.
+    // torch redraws the last 16, overlapping some that are done.
     const tail = count - blockSize;
     for (let i = tail; i < count; i++) values[i] = random.uniform24();
     boxMuller(values, tail);
@@ -83,8 +83,8 @@ function boxMuller(values: Float32Array, start: number): void {
   }
 }
 
-// torch's normal_fill_AVX2 takes logarithm, sine and cosine from avx_mathfun.h (Cephes' polynomials), which differ from
-// exact ones in the last bit; gcc fuses its multiplications and additions, and so do the functions below.
+// torch's normal_fill_AVX2 uses logarithm, sine and cosine from avx_mathfun.h (Cephes' polynomials), which differ from the
+// exact values in the last bit; gcc fuses the multiplications and additions, and so do the functions below.
 
 const { fround } = Math;
 

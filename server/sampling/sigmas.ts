@@ -1,7 +1,7 @@
-/** The two published schedules of FLUX; they differ in rounding only, as both space sigma evenly before the shift. */
+/** The two published FLUX schedules. Both space sigma evenly before the shift, so they differ only in rounding. */
 export type ScheduleName = 'authors' | 'diffusers';
 
-/** The shift's exponent: linear in the joined image's tokens from 0.5 at 256 to 1.15 at 4096 (flux, sampling.py `get_lin_function`). */
+/** The shift's exponent: linear in the joined image's tokens, 0.5 at 256 and 1.15 at 4096 (flux, sampling.py `get_lin_function`). */
 export function shiftExponent(tokens: number): number {
   return 0.5 + ((tokens - 256) * (1.15 - 0.5)) / (4096 - 256);
 }

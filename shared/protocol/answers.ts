@@ -1,4 +1,4 @@
-/** What the companion answers, route by route. */
+/** The companion's responses, route by route. */
 import * as v from 'valibot';
 import type { Immutable } from '../immutable.ts';
 import { editEventSchema } from './events.ts';
@@ -9,20 +9,20 @@ import { editResultSchema } from './result.ts';
 
 export const engineStatusSchema = v.object({
   state: v.picklist(['stopped', 'starting', 'running', 'idle']),
-  /** Of the loaded model; null while none is loaded. */
+  /** The loaded model's id; null while none is loaded. */
   provider: v.nullable(v.picklist(providers)),
   model: v.nullable(v.string()),
 });
 export type EngineStatus = Immutable<v.InferOutput<typeof engineStatusSchema>>;
 
 /**
- * `GET /v1/health`. Clients recognize a companion by it, and one of another version: its engine may be described
- * otherwise there, and then counts as stopped.
+ * `GET /v1/health`. Clients use it to recognize a companion and its version. Another version may describe its engine differently,
+ * which then counts as stopped.
  */
 export const healthSchema = v.object({
   name: v.string(),
   version: v.string(),
-  /** A client understands one number of it and no other. */
+  /** A client supports exactly one protocol number. */
   protocol: v.number(),
   engine: v.fallback(engineStatusSchema, { state: 'stopped', provider: null, model: null }),
   /** That it knows the token of whoever asked, by `proofOf`; absent where it does not, or was not asked. */
@@ -34,15 +34,15 @@ export type Health = Immutable<v.InferOutput<typeof healthSchema>>;
 export const modelSchema = v.object({
   id: v.string(),
   title: v.string(),
-  /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
+  /** Longest joined sequence the model was made for, in tokens of 16x16 pixels. */
   maxSequence: v.number(),
-  /** What counts where a request leaves it open; context is a share of the mask's longer side. */
+  /** Defaults for what a request leaves open; context is a share of the mask's longer side. */
   defaultContext: v.number(),
   defaultSteps: v.number(),
   defaultGuidance: v.number(),
-  /** Whether `{image1}` and so on are names of its own; otherwise an instruction describes what should be seen. */
+  /** Whether the model knows names such as `{image1}`; if not, an instruction describes what should be seen. */
   namesReferences: v.boolean(),
-  /** Names of the adapters beside it. */
+  /** Names of the model's adapters. */
   adapters: v.array(v.string()),
 });
 export type ModelInfo = Immutable<v.InferOutput<typeof modelSchema>>;
@@ -54,7 +54,7 @@ export type Models = Immutable<v.InferOutput<typeof modelsSchema>>;
 export const editStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 export type EditState = (typeof editStates)[number];
 
-/** Where an edit is in its life; each state carries what only it has. */
+/** The state of an edit; each state has its own fields. */
 export const editLifeSchema = v.variant('state', [
   v.object({ state: v.literal('queued') }),
   v.object({ state: v.literal('running') }),
@@ -64,11 +64,11 @@ export const editLifeSchema = v.variant('state', [
 ]);
 export type EditLife = Immutable<v.InferOutput<typeof editLifeSchema>>;
 
-/** `PUT /v1/edits/{id}`: the same whenever the same edit is sent again. */
+/** `PUT /v1/edits/{id}`: the same each time the same edit is sent. */
 export const acceptedSchema = v.object({
   id: v.string(),
   state: v.literal('queued'),
-  /** Edits before it when it came. */
+  /** Number of edits ahead of it when it arrived. */
   position: v.number(),
 });
 export type Accepted = Immutable<v.InferOutput<typeof acceptedSchema>>;
@@ -93,14 +93,14 @@ export const editSummarySchema = v.intersect([
     id: v.string(),
     created: v.string(),
     request: keptRequestSchema,
-    /** Kept whatever the budget says. */
+    /** Kept regardless of the budget. */
     pinned: v.boolean(),
   }),
   editLifeSchema,
 ]);
 export type EditSummary = Immutable<v.InferOutput<typeof editSummarySchema>>;
 
-/** `GET /v1/edits`: a page of the history, the newest edit first. */
+/** `GET /v1/edits`: a page of the history, newest edit first. */
 export const historySchema = v.object({
   edits: v.array(editSummarySchema),
   /** The `before` of the next page; null on the last one. */

@@ -4,11 +4,11 @@ import type { Immutable } from '../immutable.ts';
 import { problemSchema } from './problem.ts';
 import { editResultSchema } from './result.ts';
 
-/** What the engine does, in this order. */
+/** The stages of an edit, in order. */
 export const stages = ['loading', 'encoding', 'denoising', 'decoding', 'compositing'] as const;
 export type Stage = (typeof stages)[number];
 
-/** What happens to an edit, as the engine reports it. */
+/** An event of an edit, as the engine reports it. */
 export const editEventBodySchema = v.variant('type', [
   v.object({ type: v.literal('queued'), position: v.number() }),
   v.object({
@@ -16,10 +16,10 @@ export const editEventBodySchema = v.variant('type', [
     stage: v.picklist(stages),
     variant: v.number(),
     variants: v.number(),
-    /** As in `step`, where an earlier edit on this machine allows an estimate. */
+    /** As in `step`, if there is an earlier edit on this machine to estimate from. */
     secondsLeft: v.exactOptional(v.number()),
   }),
-  /** Something to know before the result, such as "your reference lowers this edit to 720x720". */
+  /** Something the user should know before the result, such as "your reference lowers this edit to 720x720". */
   v.object({ type: v.literal('note'), text: v.string() }),
   v.object({
     type: v.literal('step'),
@@ -28,11 +28,11 @@ export const editEventBodySchema = v.variant('type', [
     /** Steps done, 1..steps. */
     step: v.number(),
     steps: v.number(),
-    /** Estimate for the rest of the edit. */
+    /** Estimated time for the rest of the edit. */
     secondsLeft: v.number(),
-    /** JPEG of the layer as it looks now, base64, if the request asked for previews. */
+    /** The layer so far as a base64 JPEG, if the request asked for previews. */
     preview: v.exactOptional(v.string()),
-    /** Where the preview lies in the edit image. */
+    /** Position of the preview in the edit image. */
     previewBounds: v.exactOptional(boundsSchema),
   }),
   v.object({ type: v.literal('done'), results: v.array(editResultSchema) }),

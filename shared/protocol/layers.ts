@@ -2,7 +2,7 @@ import { CodedError } from '../errors.ts';
 import { encodings } from '../picture-format.ts';
 import { maxReferences } from './request.ts';
 
-/** What one tensor of a request stands for. */
+/** The meaning of one tensor in a request. */
 export interface RequestLayer<T> {
   readonly tensor: T;
   /** The tensor holds an encoded file, not pixels. */
@@ -18,8 +18,8 @@ export interface RequestLayers<T> {
 const tensorName = new RegExp(`^(edit|mask|reference\\.\\d+)(\\.(?:${encodings.join('|')}))?$`);
 
 /**
- * Sorts a request's tensors by their names, so that a header is enough to refuse a request before its pixels are read.
- * @throws CodedError `request-invalid`, naming a tensor that means nothing, is there twice or is missing
+ * Sorts a request's tensors by name, so a bad request can be refused by its header, before its pixels are read.
+ * @throws CodedError `request-invalid`, naming a tensor that is unknown, duplicate or missing
  */
 export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {
   const found = new Map<string, RequestLayer<T>>();
@@ -27,7 +27,7 @@ export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T>
     const [, layer, encoding] = tensorName.exec(name) ?? [];
     if (!layer) {
       throw invalid(
-        `The request has a tensor "${name}", which means nothing here.`,
+        `The request has an unknown tensor "${name}".`,
         `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .${encodings.join(', .')} after the name of an encoded file.`,
       );
     }
@@ -42,14 +42,14 @@ export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T>
   const count = [...found.keys()].filter((name) => name.startsWith('reference.')).length;
   if (count > maxReferences) {
     throw invalid(
-      `The request has ${count} references; the model takes ${maxReferences} at most.`,
-      'Leave some out, or put several into one picture.',
+      `The request has ${count} references; the limit is ${maxReferences}.`,
+      'Leave some out, or combine several into one picture.',
     );
   }
   if (count !== references.length) {
     throw invalid(
       `The request has ${count} references, but no "reference.${references.length}".`,
-      'Number the references from 0 without a gap.',
+      'Number the references from 0 without gaps.',
     );
   }
   const [edit, mask] = [found.get('edit'), found.get('mask')];

@@ -7,21 +7,21 @@ import { type EditResult, editResultSchema } from './result.ts';
 export interface ResultLayer {
   /** U8 or U16 `[height, width, 4]`, straight alpha. */
   readonly pixels: Tensor & { readonly dtype: 'U8' | 'U16' };
-  /** Where it lies in the edit image. */
+  /** Position in the edit image. */
   readonly bounds: Bounds;
-  /** All of it, where the container has it. */
+  /** The full result, if the container has it. */
   readonly result: EditResult | undefined;
 }
 
 /**
- * The layer and its place in a result's container.
- * @throws CodedError `container-invalid` where there is no such layer or the metadata contradicts it
+ * Reads the layer and its bounds from a result's container.
+ * @throws CodedError `container-invalid` if there is no layer, or the metadata contradicts it
  */
 export function readResult({ metadata, tensors }: Container): ResultLayer {
   const layer = tensors.get('layer');
   if (!layer || !isPixels(layer)) {
     const found = layer ? `${layer.dtype} [${layer.shape}]` : 'nothing';
-    throw wrong(`The result has no layer of RGBA with 8 or 16 bits, but ${found}.`);
+    throw wrong(`The result should have an RGBA layer of 8 or 16 bits, but has ${found}.`);
   }
   const [height, width] = layer.shape;
   const text = metadata.bounds ?? '';

@@ -4,22 +4,27 @@ import type { Immutable } from '../immutable.ts';
 import { providers } from './provider.ts';
 import { adapterSchema, tasks } from './request.ts';
 
-/** One variant's layer: the metadata entry `result` of its container, and the line that the command prints. */
+/** A key of the panels' sentences, such as `words-remove` or `layers-mask`, and what of the instruction decided. */
+export const reasonSchema = v.object({ key: v.string(), words: v.string() });
+
+/** One variant's result: the metadata entry `result` of its container, and the line that the command line prints. */
 export const editResultSchema = v.object({
   variant: v.number(),
   bounds: boundsSchema,
   seed: v.number(),
   steps: v.number(),
-  /** Steps that the first-block cache spared, where the request asked for it. */
+  /** Steps saved by the first-block cache, if the request asked for it. */
   stepsReused: v.exactOptional(v.number()),
   guidance: v.number(),
   task: v.picklist(tasks),
+  /** Why this task, where the request left it open. */
+  taskReason: v.exactOptional(reasonSchema),
   model: v.string(),
   adapters: v.array(adapterSchema),
   provider: v.picklist(providers),
-  /** How often the edit was started, where a crash or a restart made it more than once. */
+  /** How often the edit was started, if a crash or a restart made it more than once. */
   runs: v.exactOptional(v.number()),
-  /** Size in pixels at which the model worked, references not counted. */
+  /** Size in pixels the model worked at, without references. */
   workSize: v.object({ width: v.number(), height: v.number() }),
   /** What was decided for the person, such as which frame of a file was used. */
   notes: v.exactOptional(v.array(v.string())),

@@ -43,7 +43,7 @@ export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise
   const missed = await where.locator('body').evaluate(
     (body, pattern) =>
       new Promise<string | undefined>((resolve) => {
-        const deadline = Date.now() + 60_000;
+        const deadline = Date.now() + 240_000;
         const look = (): void => {
           const shown = (body as HTMLElement).innerText;
           if (pattern.test(shown)) resolve(undefined);

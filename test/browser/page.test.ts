@@ -128,6 +128,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       await openPicture(page);
       await paint(page);
       await addReference(page);
+      await page.getByLabel('Instruction').fill('put {image2} here');
+      await page.getByText('The instruction names {image2}, but there is only one reference.').waitFor();
       await page.getByLabel('Instruction').fill('put {image1} here');
       await setSteps(page, 30);
       await shot('2-painted');
@@ -135,7 +137,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await run(page).click();
       await glimpse(page, /Step [1-9]\d? of 30/);
       await shot('3-running');
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       await shot('4-done');
       await page.getByLabel(/^Compare/).fill('50');
       await shot('5-compare');
@@ -206,6 +208,33 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 120_000);
 
+    test('Esc takes back the stroke under way; the middle button moves the picture, the wheel zooms it', async () => {
+      const { page, faults, close } = await openPage();
+      await openPicture(page);
+      const box = (await page.getByRole('application').boundingBox())!;
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      const clear = page.getByRole('button', { name: 'Clear' });
+      const stroke = async (end: () => Promise<void>): Promise<void> => {
+        await page.mouse.move(x - 20, y);
+        await page.mouse.down();
+        await page.mouse.move(x + 20, y + 10, { steps: 4 });
+        await end();
+        await page.mouse.up();
+      };
+      await stroke(() => page.keyboard.press('Escape'));
+      expect(await clear.isEnabled()).toBe(false);
+      await page.mouse.move(x, y);
+      await page.mouse.down({ button: 'middle' });
+      await page.mouse.move(x + 60, y, { steps: 4 });
+      await page.mouse.up({ button: 'middle' });
+      await page.mouse.wheel(0, -200);
+      expect(await clear.isEnabled()).toBe(false);
+      await stroke(async () => {});
+      expect(await clear.isEnabled()).toBe(true);
+      expect(faults).toEqual([]);
+      await close();
+    }, 60_000);
+
     test('Esc cancels: nothing is changed, and the next edit can start', async () => {
       const { page, shot, close } = await openPage();
       await openPicture(page);
@@ -215,7 +244,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Control+Enter');
       await glimpse(page, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
-      await page.getByText('Cancelled. Nothing was changed.').waitFor();
+      await page.getByText('Cancelled. Nothing changed.').waitFor();
       await shot('7-cancelled');
       expect(await run(page).isEnabled()).toBe(true);
       await expect
@@ -253,7 +282,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await shot('9-sample');
       await setSteps(page, 12);
       await run(page).click();
-      await page.getByRole('button', { name: 'Keep as layer' }).click({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).click({ timeout: 240_000 });
       await page.getByLabel('Hide put {image1} here').waitFor();
       await shot('13-sample-done');
       expect(faults).toEqual([]);
@@ -292,7 +321,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Variants').press('Tab');
       await run(page).click();
       const second = page.getByRole('button', { name: 'Variant 2' });
-      await second.waitFor({ timeout: 60_000 });
+      await second.waitFor({ timeout: 240_000 });
       expect(await page.getByText(/^Seed 7, 2 steps/).isVisible()).toBe(true);
       await second.click();
       await page.getByText(/^Seed 8, 2 steps/).waitFor();
@@ -330,7 +359,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.waitForResponse(/\/v1\/models$/);
       expect(await page.getByLabel('Steps').inputValue()).toBe('2');
       await page.keyboard.press('Control+Enter');
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       expect(await page.getByText(/, 2 steps/).isVisible()).toBe(true);
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
@@ -355,7 +384,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Adapter').selectOption('portrait');
       await shot('14-models');
       await run(page).click();
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       const headers = { Authorization: `Bearer ${companion.token}` };
       const answer = await fetch(`${companion.origin}/v1/edits`, { headers });
       const { edits } = (await answer.json()) as { edits: { results: unknown[] }[] };

@@ -31,7 +31,7 @@ import { clipTensors, fluxTensors, t5Tensors, vaeTensors, writeWeights } from '.
 import { type ModelEntry, modelFiles, pocket, quantizedNetworks } from '../../server/catalogue/catalogue.ts';
 import { quantizedLayout } from '../../server/quantize/quantize.ts';
 import { engineEnvironment, ortSettings } from '../../server/runtime/environment.ts';
-import { measureModel } from '../../server/runtime/load-networks.ts';
+import { measureModel } from '../../server/runtime/measure-model.ts';
 import { gigabytes, planMemory } from '../../server/runtime/memory-plan.ts';
 import { buildStandIn } from './build.ts';
 import type { GPUEdit } from './edit.ts';

@@ -311,7 +311,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await button('Paint').focus();
       await page.keyboard.press('Enter');
       await ui.getByRole('application').focus();
-      for (const key of ['ArrowLeft', 'Space', 'Shift+ArrowDown', 'Shift+ArrowDown'])
+      for (const key of ['ArrowLeft', 'Enter', 'Shift+ArrowDown', 'Shift+ArrowDown'])
         await page.keyboard.press(key);
       await page.keyboard.press('Control+Enter');
       await button('Keep as layer').waitFor({ timeout: 60_000 });
@@ -342,7 +342,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.keyboard.press('Control+Enter');
       await glimpse(ui, /Step \d+ of 200/);
       await page.keyboard.press('Escape');
-      await ui.getByText('Cancelled. Nothing was changed.').waitFor();
+      await ui.getByText('Cancelled. Nothing changed.').waitFor();
 
       scene.get(shape).visible = false;
       select(shape);

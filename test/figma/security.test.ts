@@ -212,7 +212,8 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     expect(await ask(frame, `${local}/v1/health`, {})).toMatchObject({ status: 200 });
     expect(one.faults).toEqual([]);
     expect(await ask(frame, other.url, {})).toBe('nothing');
-    expect(await ask(frame, `${companion.origin}/v1/health`, {}), 'a raw address').toBe('nothing');
+    const raw = companion.origin.replace('localhost', '127.0.0.1');
+    expect(await ask(frame, `${raw}/v1/health`, {}), 'a raw address').toBe('nothing');
     expect(one.faults.join()).toMatch(/Content Security Policy/);
     await one.close();
     embedder.close();
@@ -255,7 +256,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     expect(await ask(one.page.frames()[1]!, `${local}/v1/health`, {}), 'the companion runs').toBe('nothing');
     expect(await note.getAttribute('data-code')).toBe('local-access-denied');
     expect(await note.innerText()).toMatch(/desktop app/);
-    await one.ui.getByText('Access to this machine is denied').waitFor();
+    await one.ui.getByText('Access to this computer is blocked').waitFor();
     await one.page.screenshot({ path: path.join(artifacts, `2-access-denied-${scheme}.png`) });
     await one.close();
     await strict.close();

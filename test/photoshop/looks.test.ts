@@ -202,7 +202,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByLabel('Steps').press('Tab');
       await page.getByRole('button', { name: 'Advanced' }).click();
       await page.getByRole('button', { name: 'Run', exact: true }).click();
-      await page.getByAltText('The layer as it looks now').waitFor({ timeout: 60_000 });
+      await page.getByAltText('The layer so far').waitFor({ timeout: 240_000 });
       await shoot('8-running');
       await page.getByRole('button', { name: 'Cancel' }).click();
       await page.getByText('Cancelled').waitFor();
@@ -215,7 +215,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         const before = await panel.photoshop((controls) => controls.layers().length);
         await page.getByRole('button', { name, exact: true }).click();
         await expect
-          .poll(() => panel.photoshop((controls) => controls.layers().length), { timeout: 60_000 })
+          .poll(() => panel.photoshop((controls) => controls.layers().length), { timeout: 240_000 })
           .toBe(before + 1);
         await page.getByRole('button', { name: 'Run', exact: true }).waitFor();
       }
@@ -231,7 +231,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await page.getByRole('button', { name: 'Run', exact: true }).click();
       await glimpse(page, /Step \d+ of 30/);
       await panel.photoshop((controls) => controls.close());
-      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 60_000 });
+      await page.getByRole('button', { name: 'Keep as layer' }).waitFor({ timeout: 240_000 });
       await shoot('10-kept-for-later');
       await page.getByRole('button', { name: 'Discard' }).click();
       await page.getByRole('button', { name: 'Run', exact: true }).click();

@@ -58,7 +58,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
   async function runToLayer(panel: SimulatedPanel): Promise<void> {
     const before = (await layerNames(panel)).length;
     await run(panel).click();
-    await expect.poll(async () => (await layerNames(panel)).length, { timeout: 60_000 }).toBe(before + 1);
+    await expect.poll(async () => (await layerNames(panel)).length, { timeout: 240_000 }).toBe(before + 1);
     await run(panel).waitFor();
   }
   async function clean(panel: SimulatedPanel): Promise<void> {
@@ -213,7 +213,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await runToLayer(panel);
     await panel.photoshop((controls) => controls.activate(2));
     await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
-    await page.getByText('was not made here').waitFor();
+    await page.getByText('was not made by this panel').waitFor();
     await clean(panel);
   }, 120_000);
 
@@ -264,10 +264,10 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await page.getByText(/^Ready/).waitFor();
     await page.getByRole('button', { name: 'Advanced' }).click();
     await page.getByRole('button', { name: 'Use the selected layer’s recipe' }).click();
-    await page.getByText('was not made here').waitFor();
+    await page.getByText('was not made by this panel').waitFor();
     expect(await panel.photoshop((controls) => controls.undoSteps())).toEqual([]);
     await clean(panel);
-  }, 60_000);
+  }, 240_000);
 
   test('the recipe of a whole picture selects nothing, so that it is edited as a whole again', async () => {
     const panel = await open();
@@ -276,7 +276,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await prepare(panel, 'make it night');
     // By the keyboard, as the panel says that it can be.
     await page.getByLabel('Instruction').press('Control+Enter');
-    await expect.poll(async () => (await layerNames(panel)).length, { timeout: 60_000 }).toBe(2);
+    await expect.poll(async () => (await layerNames(panel)).length, { timeout: 240_000 }).toBe(2);
     await run(panel).waitFor();
     const whole = { left: 0, top: 0, right: 96, bottom: 64 };
     await panel.photoshop((controls, bounds) => controls.select({ bounds }), whole);

@@ -118,7 +118,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await keep().click();
     await expect.poll(names, patient).toContain('as it is');
     companion.edits.clear();
-  }, 60_000);
+  }, 240_000);
 
   test.each([
     1, 3, 4, 6,

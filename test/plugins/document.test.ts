@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { createDocument } from '../../plugins/browser/document.ts';
 import { createHistory } from '../../plugins/browser/history.ts';
-import { fitted, toPicture, toStage, zoomed } from '../../plugins/browser/view.ts';
-import { strokeLine } from '../../plugins/panel/canvas/brush.ts';
+import { strokeLine } from '../../plugins/picture/brush.ts';
+import { fitted, toPicture, toView, zoomed } from '../../plugins/picture/camera.ts';
 import type { EditResult } from '../../shared/protocol/result.ts';
 
 const emptyMask = (width: number, height: number) => ({
@@ -34,11 +34,11 @@ describe('the brush', () => {
 
 describe('the view', () => {
   test('zooming keeps the point under the pointer where it is', () => {
-    const view = fitted({ width: 800, height: 600 }, { width: 4000, height: 1000 });
+    const view = fitted({ width: 800, height: 600 }, { width: 4000, height: 1000 }, 32);
     const pointer = { x: 123, y: 321 };
     const before = toPicture(view, pointer);
-    expect(toStage(zoomed(view, 3, pointer), before).x).toBeCloseTo(pointer.x);
-    expect(toStage(zoomed(view, 3, pointer), before).y).toBeCloseTo(pointer.y);
+    expect(toView(zoomed(view, 3, pointer), before).x).toBeCloseTo(pointer.x);
+    expect(toView(zoomed(view, 3, pointer), before).y).toBeCloseTo(pointer.y);
   });
 });
 
@@ -60,9 +60,9 @@ describe('the open picture', () => {
     const page = createDocument();
     page.openPicture('p', picture(40, 30));
     const paint = (x: number): void => {
-      page.startStroke({ x, y: 15 }, 4, false);
-      page.strokeTo({ x: x + 5, y: 15 }, 4, false);
-      page.endStroke();
+      const edit = page.editMask()!;
+      edit.touch(strokeLine(edit.mask, { x, y: 15 }, { x: x + 5, y: 15 }, 4, false));
+      edit.commit();
     };
     const sum = () => page.open.value!.mask.data.reduce((total, value) => total + value, 0);
     paint(5);
@@ -112,8 +112,10 @@ describe('the open picture', () => {
     const page = createDocument();
     const base = picture(4000, 2500);
     page.openPicture('p', base);
-    page.startStroke({ x: 3000.5, y: 1200.5 }, 40, false);
-    page.endStroke();
+    const at = { x: 3000.5, y: 1200.5 };
+    const stroke = page.editMask()!;
+    stroke.touch(strokeLine(stroke.mask, at, at, 40, false));
+    stroke.commit();
     const { edit, mask, origin } = page.capture();
     expect(origin).toMatchObject({ left: 3000 - 20 - 1024, top: 1200 - 20 - 1024 });
     expect(edit!.width).toBe(4000 - origin.left);

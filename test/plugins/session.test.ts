@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { createClient } from '../../plugins/panel/client/client.ts';
-import type { Host, Placement, Reference } from '../../plugins/panel/host.ts';
+import { type Client, createClient } from '../../plugins/panel/client/client.ts';
+import type { Capture, Host, Placement, Reference } from '../../plugins/panel/host.ts';
 import { createSession } from '../../plugins/panel/models/session.ts';
 import { createSettings } from '../../plugins/panel/models/settings.ts';
 import { CodedError } from '../../shared/errors.ts';
@@ -35,6 +35,14 @@ const result = (variant: number): EditResult => ({
   timings: {},
 });
 
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((given) => {
+    resolve = given;
+  });
+  return { promise, resolve };
+}
+
 describe('an edit session', () => {
   let companion: ScriptedCompanion;
   let placed: Placement[];
@@ -46,9 +54,10 @@ describe('an edit session', () => {
   });
   afterEach(() => companion.close());
 
-  function open(parts: Partial<Host> = {}) {
+  function open(parts: Partial<Host> = {}, wrap = (client: Client): Client => client) {
     const kept = new Map<string, string>();
     const host: Host = {
+      capabilities: { results: 'offered', previews: 'picture', keepsDocument: false },
       companions: [companion.url],
       storage: {
         get: async (key) => kept.get(key),
@@ -65,7 +74,7 @@ describe('an edit session', () => {
     };
     const settings = createSettings(host);
     settings.write('  a red circle ');
-    const client = createClient(companion.url, token);
+    const client = wrap(createClient(companion.url, token));
     let count = 0;
     const session = createSession({ host, settings, client: () => client, newId: () => `edit-${count++}` });
     return { settings, session, host };
@@ -156,6 +165,17 @@ describe('an edit session', () => {
     expect(placed).toEqual([]);
   });
 
+  test('a result that was placed by other means leaves its note', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell({ type: 'done', results: [result(0)] });
+    await reaches(session, 'done');
+    session.finish('Placed beside it.');
+    expect(session.state.value.kind).toBe('idle');
+    expect(session.note.value).toBe('Placed beside it.');
+    expect(placed).toEqual([]);
+  });
+
   test('a failed edit keeps the companion’s reason, and the next one can run', async () => {
     const { session } = open();
     void session.run();
@@ -176,6 +196,39 @@ describe('an edit session', () => {
     companion.tell({ type: 'done', results: [result(0)] });
     expect(companion.cancelled).toEqual(['edit-0']);
     expect(session.state.value.kind).toBe('cancelled');
+  });
+
+  test('an edit that arrives after it was cancelled is cancelled there, and shows nothing', async () => {
+    const arrival = deferred<void>();
+    const sent = vi.fn();
+    const { session } = open({}, (client) => ({
+      ...client,
+      put: (id, body) => {
+        sent();
+        return arrival.promise.then(() => client.put(id, body));
+      },
+    }));
+    void session.run();
+    await vi.waitFor(() => expect(sent).toHaveBeenCalled());
+    await session.cancel();
+    expect(companion.edits.size).toBe(0);
+    arrival.resolve();
+    await vi.waitFor(() => expect(companion.cancelled).toEqual(['edit-0']));
+    expect(session.state.value.kind).toBe('cancelled');
+  });
+
+  test('what a cancelled edit still does is not seen in the next one', async () => {
+    const first = deferred<Capture>();
+    const captures = [first.promise, new Promise<Capture>(() => {})];
+    const { session } = open({ capture: () => captures.shift()! });
+    void session.run();
+    await session.cancel();
+    void session.run();
+    first.resolve({ edit: picture, origin: { left: 0, top: 0 }, note: 'of the first' });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(session.state.value.kind).toBe('capturing');
+    expect(session.note.value).toBe('');
+    expect(companion.edits.size).toBe(0);
   });
 
   test('goes on when the companion was away for a moment', async () => {

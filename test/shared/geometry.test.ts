@@ -7,7 +7,7 @@ import { cropWindow, nativeSide } from '../../shared/crop-window.ts';
 import { type Planar, planar, type Raster } from '../../shared/image.ts';
 import { dilate, featherInward, isHardEdged, type Mask, maskBounds } from '../../shared/mask.ts';
 import { nearestExact, resizeRows, resizeToPlanar, rowsOf, rowsOfPlanar } from '../../shared/resize.ts';
-import { chooseTask, resolveTask } from '../../shared/tasks.ts';
+import { resolveTask } from '../../shared/tasks.ts';
 import { joinUnits, layOutUnits } from '../../shared/units.ts';
 
 /** Whole numbers from..to, the same in every run. */
@@ -249,7 +249,7 @@ describe('condition units', () => {
 describe('the task', () => {
   it('is chosen from what is given', () => {
     const given = (edit: boolean, mask: boolean, references: number) =>
-      chooseTask({ edit, mask, references });
+      resolveTask({ instruction: 'a lamp' }, { edit, mask, references }).task;
     expect(given(false, false, 0)).toBe('text-to-image');
     expect(given(false, false, 2)).toBe('reference-generation');
     expect(given(true, false, 1)).toBe('general-editing');
@@ -265,7 +265,7 @@ describe('the task', () => {
     expect(() => resolveTask({ task: 'text-to-image', instruction: 'x' }, nothing)).toThrow(
       'takes no picture',
     );
-    expect(resolveTask({ instruction: '' }, nothing)).toBe('inpaint');
+    expect(resolveTask({ instruction: '' }, nothing).task).toBe('inpaint');
   });
 });
 

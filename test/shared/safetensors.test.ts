@@ -67,7 +67,7 @@ describe('a malformed container is refused, naming what is wrong:', () => {
     [
       'offsets that disagree with the shape',
       containerWith('{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}', new Uint8Array(4)),
-      /takes 4 bytes, but F32 \[2\] takes 8/,
+      /has 4 bytes, but F32 \[2\] needs 8/,
     ],
     [
       'tensors that overlap',

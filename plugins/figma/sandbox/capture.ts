@@ -1,5 +1,5 @@
+import type { Size } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import type { Size } from '../grid.ts';
 import type { CapturedNode, CaptureInput, ExportedNode, Source } from '../protocol.ts';
 import { parseRecipe } from '../recipe.ts';
 import {

@@ -1,6 +1,6 @@
-import type { Bounds } from '../../../shared/bounds.ts';
+import type { Bounds, Size } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import { type Size, wholePixels } from '../grid.ts';
+import { wholePixels } from '../grid.ts';
 import { identity, isTranslation } from '../matrix.ts';
 import type { NodePicture } from '../protocol.ts';
 import { boundsOf, type PictureNode } from './nodes.ts';

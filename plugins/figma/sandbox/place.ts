@@ -1,5 +1,4 @@
-import type { Bounds } from '../../../shared/bounds.ts';
-import type { Size } from '../grid.ts';
+import type { Bounds, Size } from '../../../shared/bounds.ts';
 import { identity, invert, isTranslation, type Matrix, multiply, scaling, translation } from '../matrix.ts';
 import type { Placing, SideBySide, Source, Tile } from '../protocol.ts';
 import { isPictureNode, keepRecipe, outermostInstance, type Parent } from './nodes.ts';

@@ -2,34 +2,23 @@ import { composite } from '../../../shared/composite.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
 import { maxReferences, parseEditRequest } from '../../../shared/protocol/request.ts';
-import { decodeReference } from '../../panel/canvas/decode.ts';
-import { pickFiles } from '../../panel/canvas/pick.ts';
-import type { Host, Picture, Pixels, Placement, Reference } from '../../panel/host.ts';
-import { gridOf, type PixelGrid } from '../grid.ts';
-import type { ExportedNode, Source } from '../protocol.ts';
+import type { Host, Picture, Placement, Reference } from '../../panel/host.ts';
+import { decodeReference } from '../../picture/decode.ts';
+import { pickFiles } from '../../picture/pick.ts';
+import { withEightBits } from '../../picture/pixels.ts';
+import type { ExportedNode } from '../protocol.ts';
 import { parseRecipe, type Recipe } from '../recipe.ts';
 import { rasterMask } from './mask.ts';
 import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
 import { explainSilence } from './silence.ts';
+import { type NodeTarget, readTarget } from './target.ts';
 import { maxImageSide, tilesOf } from './tiles.ts';
 import type { Work } from './work.ts';
 
-/** What a placement needs of its capture; it travels with the edit as text. */
-interface Target {
-  readonly source: Source;
-  /** Pixels of the source's picture. */
-  readonly width: number;
-  readonly height: number;
-  readonly grid: PixelGrid;
-  readonly hasMask: boolean;
-  readonly hideId?: string;
-  readonly references: readonly string[];
-}
-
 export interface FigmaHost extends Host {
-  /** Puts every variant, laid over the picture that was edited, in a row beside the source. */
-  placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<void>;
+  /** Puts every variant, laid over the picture that was edited, in a row beside the source. Returns a note or ''. */
+  placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<string>;
   exportReferences(ids: readonly string[]): Promise<readonly Reference[]>;
 }
 
@@ -38,19 +27,17 @@ export interface HostParts {
   readonly work: Work;
   /** Of the panel, now. */
   readonly references: () => readonly Reference[];
-  /** Tells the person something about what was placed. */
-  readonly tell: (note: string) => void;
 }
 
 /** The panel's document is Figma's, seen through the sandbox. */
-export function createFigmaHost({ sandbox, work, references, tell }: HostParts): FigmaHost {
+export function createFigmaHost({ sandbox, work, references }: HostParts): FigmaHost {
   const exportReferences = async (ids: readonly string[]): Promise<readonly Reference[]> =>
     Promise.all((await sandbox.call('export', ids)).map(toReference));
 
   return {
     // Names, not addresses: Figma's manifest takes no raw address.
     companions: companionPorts.map((port) => `http://localhost:${port}`),
-    offersAgain: true,
+    capabilities: { results: 'offered', previews: 'picture', keepsDocument: true },
     explainSilence,
     exportReferences,
 
@@ -71,7 +58,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
           remedy: 'Move the mask over the layer, or choose another mask.',
         });
       }
-      const target: Target = {
+      const target: NodeTarget = {
         source,
         width: edit.width,
         height: edit.height,
@@ -85,9 +72,9 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
       return { edit, ...(mask ? { mask } : {}), origin: { left: 0, top: 0 }, target: text };
     },
 
-    async place(variants, chosen) {
+    async place(variants, chosen, { report }) {
       const placement = variants[chosen]!;
-      const target = targetOf(placement);
+      const target = readTarget(placement);
       const { source, grid, hasMask, hideId } = target;
       const layer = withEightBits(placement.layer);
       const { left, top } = placement.bounds;
@@ -103,11 +90,11 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
         ...(hideId === undefined ? {} : { hideId }),
       });
       if (hideId !== undefined || work.mask.value?.kind === 'brush') work.clearMask();
-      tell([said, tilesNote(layer, placed.tiles.length)].filter(Boolean).join(' '));
+      report([said, tilesNote(layer, placed.tiles.length)].filter(Boolean).join(' '));
     },
 
     async placeSideBySide(variants, edit) {
-      const target = targetOf(variants[0]!);
+      const target = readTarget(variants[0]!);
       const pictures = [];
       for (const placement of variants) {
         const layer = withEightBits(placement.layer);
@@ -119,7 +106,7 @@ export function createFigmaHost({ sandbox, work, references, tell }: HostParts):
           recipe: recipeOf(placement, target.hasMask),
         });
       }
-      tell(await sandbox.call('placeSideBySide', { source: target.source, pictures }));
+      return sandbox.call('placeSideBySide', { source: target.source, pictures });
     },
 
     async pickReferences() {
@@ -159,23 +146,10 @@ async function toReference({ id, name, png }: ExportedNode): Promise<Reference> 
   return { ...(await decodeReference(blob, name)), id };
 }
 
-function targetOf({ target }: Placement): Target {
-  if (target !== undefined) {
-    const known = JSON.parse(target) as Target | Omit<Target, 'grid'>;
-    if ('grid' in known) return known;
-    // An edit of the first version, which exported every node.
-    const all = { left: 0, top: 0, width: known.width, height: known.height };
-    return { ...known, grid: gridOf(all, all, known.source.bounds) };
-  }
-  throw new CodedError('document-gone', {
-    detail: 'It is not known which layer this result was made of.',
-    remedy: 'Select the layer and run it again.',
-  });
-}
-
 /** The recipe as text, with the numbers that were used rather than those that were left open. */
-function recipeOf({ request, recipe, target }: Placement, lostMask = false): string {
-  const { source, references } = JSON.parse(target!) as Target;
+function recipeOf(placement: Placement, lostMask = false): string {
+  const { request, recipe } = placement;
+  const { source, references } = readTarget(placement);
   const { seed, steps, guidance } = recipe;
   const { variants: _, ...asked } = request;
   const kept: Recipe = {
@@ -192,11 +166,6 @@ function recipeOf({ request, recipe, target }: Placement, lostMask = false): str
 /** `1:23`, inside an instance `I1:23;4:5`. A reference from a file has a UUID. */
 function isNodeId(id: string): boolean {
   return id.includes(':');
-}
-
-function withEightBits({ width, height, data }: Pixels): Picture {
-  if (data instanceof Uint8Array) return { width, height, data };
-  throw new TypeError('Figma takes no layer of 16 bits');
 }
 
 function tilesNote({ width, height }: Picture, count: number): string {

@@ -1,9 +1,9 @@
 import { render } from 'preact';
 import { createConnection } from '../../panel/models/connection.ts';
-import { createSession, type Session } from '../../panel/models/session.ts';
+import { createSession } from '../../panel/models/session.ts';
 import { createSettings, type Settings } from '../../panel/models/settings.ts';
 import { newUUID } from '../../panel/uuid.ts';
-import { App } from './App.tsx';
+import { App } from './app.tsx';
 import { createFigmaHost } from './figma-host.ts';
 import { connectSandbox } from './sandbox.ts';
 import { createWork } from './work.ts';
@@ -13,20 +13,12 @@ import './figma.css';
 
 const sandbox = connectSandbox();
 const work = createWork(sandbox);
-// The host is made first, and asked only later.
-const panel: { settings?: Settings; session?: Session } = {};
-const host = createFigmaHost({
-  sandbox,
-  work,
-  references: () => panel.settings?.references.value ?? [],
-  tell: (note) => {
-    if (panel.session) panel.session.note.value = note;
-  },
-});
+// The host is made first, and asks only later.
+let settings: Settings | undefined;
+const host = createFigmaHost({ sandbox, work, references: () => settings?.references.value ?? [] });
 const connection = createConnection(host);
-const settings = createSettings(host);
+settings = createSettings(host);
 const session = createSession({ host, settings, client: connection.client, newId: newUUID });
-Object.assign(panel, { settings, session });
 
 render(
   <App host={host} work={work} settings={settings} session={session} connection={connection} />,

@@ -1,6 +1,6 @@
-import type { Bounds } from '../../../shared/bounds.ts';
-import { context, newCanvas } from '../../panel/canvas/decode.ts';
-import type { PixelGrid, Size } from '../grid.ts';
+import type { Bounds, Size } from '../../../shared/bounds.ts';
+import { context, newCanvas } from '../../picture/decode.ts';
+import type { PixelGrid } from '../grid.ts';
 import type { ExportedNode } from '../protocol.ts';
 
 /**

@@ -1,7 +1,7 @@
-import type { Bounds } from '../../../shared/bounds.ts';
-import { decodePicture } from '../../panel/canvas/decode.ts';
+import type { Bounds, Size } from '../../../shared/bounds.ts';
 import type { Picture } from '../../panel/host.ts';
-import { gridOf, type PixelGrid, type Size, wholePixels } from '../grid.ts';
+import { decodePicture } from '../../picture/decode.ts';
+import { gridOf, type PixelGrid, wholePixels } from '../grid.ts';
 import type { CaptureChoice, CapturedNode, NodePicture } from '../protocol.ts';
 import type { Sandbox } from './sandbox.ts';
 

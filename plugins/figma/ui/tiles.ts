@@ -1,8 +1,8 @@
-import type { Bounds } from '../../../shared/bounds.ts';
+import type { Bounds, Size } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
-import { context, newCanvas, toCanvas } from '../../panel/canvas/decode.ts';
 import type { Picture } from '../../panel/host.ts';
-import { onGrid, type PixelGrid, type Size } from '../grid.ts';
+import { context, newCanvas, toCanvas } from '../../picture/decode.ts';
+import { onGrid, type PixelGrid } from '../grid.ts';
 import { isTranslation, multiply, scaling, translation } from '../matrix.ts';
 import type { Source, Tile } from '../protocol.ts';
 

@@ -1,9 +1,9 @@
 import { computed, effect, signal } from '@preact/signals';
+import type { Size } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import { maskBounds } from '../../../shared/mask.ts';
-import type { PaintMask } from '../../panel/canvas/brush.ts';
 import type { Picture } from '../../panel/host.ts';
-import type { Size } from '../grid.ts';
+import { createEditableMask, type EditableMask } from '../../picture/mask-edit.ts';
 import type { CaptureChoice, SelectedNode, Selection, Source } from '../protocol.ts';
 import { captureDecoded } from './picture.ts';
 import type { Sandbox } from './sandbox.ts';
@@ -15,7 +15,7 @@ export type MaskChoice =
       readonly kind: 'brush';
       readonly of: SelectedNode;
       readonly picture: Picture;
-      readonly paint: PaintMask;
+      readonly paint: EditableMask;
     };
 
 /** What was captured last, to show results over it. */
@@ -66,7 +66,7 @@ export function createWork(sandbox: Sandbox) {
     const again = selected.nodes.find(({ id }) => id === pinned.value?.id);
     if (again) pinned.value = again;
   });
-  void sandbox.call('selection', undefined as never).then((selected) => {
+  void sandbox.call('selection', undefined).then((selected) => {
     selection.value = selected;
   });
 
@@ -110,13 +110,7 @@ export function createWork(sandbox: Sandbox) {
     async paintMask(): Promise<void> {
       const of = chosen();
       const { edit: picture } = await captureDecoded(sandbox, { kind: 'node', id: of.id });
-      const { width, height } = picture;
-      mask.value = {
-        kind: 'brush',
-        of,
-        picture,
-        paint: { width, height, data: new Uint8Array(width * height) },
-      };
+      mask.value = { kind: 'brush', of, picture, paint: createEditableMask(picture) };
     },
 
     clearMask(): void {

@@ -6,8 +6,9 @@ import { jsonIn, parseMessage } from '../../../shared/parse.ts';
 import {
   acceptedSchema,
   cancelSchema,
+  type EditSummary,
   type Health,
-  type History as HistoryPage,
+  type History,
   healthSchema,
   historySchema,
   type ModelInfo,
@@ -23,7 +24,7 @@ import { type Problem, problemSchema } from '../../../shared/protocol/problem.ts
 import { keyId, proofOf, tokenKey } from '../../../shared/protocol/proof.ts';
 import { readResult } from '../../../shared/protocol/result-container.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
-import type { PastEdit, Pixels } from '../host.ts';
+import type { Pixels } from '../host.ts';
 
 export interface EditLayer {
   readonly layer: Pixels;
@@ -48,7 +49,7 @@ export interface Client {
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
   /** An edit of the past; undefined where the companion keeps it no longer. */
-  history(id: string): Promise<PastEdit | undefined>;
+  history(id: string): Promise<EditSummary | undefined>;
 }
 
 const secondsToAnswer = 15;
@@ -156,7 +157,7 @@ export function createClient(url: string, token: string | undefined): Client {
     history: async (id) => {
       let before: string | null | undefined;
       do {
-        const page: HistoryPage = await ask(historySchema, {
+        const page: History = await ask(historySchema, {
           url: '/v1/edits',
           params: before ? { before } : {},
         });
@@ -248,6 +249,9 @@ function readLayer(bytes: Uint8Array): EditLayer {
   const { pixels, bounds } = readResult(decodeContainer(bytes, 'The result'));
   const { width, height } = bounds;
   const copy = pixels.data.slice();
-  const data = pixels.dtype === 'U16' ? new Uint16Array(copy.buffer) : copy;
-  return { layer: { width, height, data } as Pixels, bounds };
+  const layer: Pixels =
+    pixels.dtype === 'U16'
+      ? { width, height, data: new Uint16Array(copy.buffer) }
+      : { width, height, data: copy };
+  return { layer, bounds };
 }

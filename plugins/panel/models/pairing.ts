@@ -13,6 +13,11 @@ export function createPairing(connection: Pick<Connection, 'client' | 'useToken'
   const state = signal<PairingState>({ kind: 'idle' });
   let id: string | undefined;
 
+  async function tokenFor(code: string): Promise<string> {
+    if (id === undefined) throw notAsked();
+    return connection.client().finishPairing(id, code);
+  }
+
   return {
     state,
 
@@ -35,8 +40,7 @@ export function createPairing(connection: Pick<Connection, 'client' | 'useToken'
       const isCode = /^\d{6}$/.test(given);
       state.value = { kind: 'busy' };
       try {
-        if (isCode && id === undefined) throw notAsked();
-        const token = isCode ? await connection.client().finishPairing(id!, given) : tokenIn(given);
+        const token = isCode ? await tokenFor(given) : tokenIn(given);
         id = undefined;
         await connection.useToken(token);
         state.value = { kind: 'idle' };

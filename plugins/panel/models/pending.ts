@@ -19,19 +19,20 @@ export type PendingEdit = Immutable<v.InferOutput<typeof pendingEditSchema>>;
 const key = 'edit';
 
 /** Keeps the edit that is on its way where a new panel finds it; nothing is kept where the host wants none offered. */
-export function createPendingStore({ storage, offersAgain }: Pick<Host, 'storage' | 'offersAgain'>) {
+export function createPendingStore({ storage, capabilities }: Pick<Host, 'storage' | 'capabilities'>) {
+  const { keepsDocument } = capabilities;
   return {
     async keep(pending: PendingEdit): Promise<void> {
-      if (offersAgain) await storage.set(key, JSON.stringify(pending));
+      if (keepsDocument) await storage.set(key, JSON.stringify(pending));
     },
 
     async forget(): Promise<void> {
-      if (offersAgain) await storage.set(key, '');
+      if (keepsDocument) await storage.set(key, '');
     },
 
     /** The edit that was kept last; undefined where there is none, or one that a later version cannot read. */
     async read(): Promise<PendingEdit | undefined> {
-      const text = offersAgain ? await storage.get(key) : undefined;
+      const text = keepsDocument ? await storage.get(key) : undefined;
       return text ? readJSON(pendingEditSchema, text) : undefined;
     },
   };

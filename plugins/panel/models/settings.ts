@@ -98,8 +98,7 @@ export function createSettings(host: Host) {
     use(request: EditRequest): void {
       instruction.value = request.instruction;
       void host.storage.set(instructionKey, request.instruction);
-      task.value =
-        request.task === 'control' ? `control:${request.control!}` : ((request.task ?? 'auto') as TaskChoice);
+      task.value = choiceOf(request);
       advanced.value = {
         model: request.model,
         adapter: request.adapters && (request.adapters[0]?.name ?? noAdapter),
@@ -133,6 +132,11 @@ export function createSettings(host: Host) {
 }
 
 export type Settings = ReturnType<typeof createSettings>;
+
+function choiceOf({ task, control }: Pick<EditRequest, 'task' | 'control'>): TaskChoice {
+  if (task !== 'control') return task ?? 'auto';
+  return control ? `control:${control}` : 'auto';
+}
 
 function adaptersOf(choice: string): { name: string; scale: number }[] {
   return choice === noAdapter ? [] : [{ name: choice, scale: 1 }];

@@ -51,6 +51,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What an edit would be: its task, size, model, memory, time and notes, from sizes without pixels */
+        post: operations["plan"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/edits/{id}": {
         parameters: {
             query?: never;
@@ -329,6 +346,10 @@ export interface components {
             guidance: number;
             /** @enum {string} */
             task: "text-to-image" | "reference-generation" | "local-editing" | "inpaint" | "outpaint" | "local-reference-editing" | "general-editing" | "recolor" | "super-resolution" | "control";
+            taskReason?: {
+                key: string;
+                words: string;
+            };
             model: string;
             adapters: {
                 name: string;
@@ -447,6 +468,67 @@ export interface components {
         PairingStarted: {
             id: string;
             seconds: number;
+        };
+        Plan: {
+            /** @enum {string} */
+            task: "text-to-image" | "reference-generation" | "local-editing" | "inpaint" | "outpaint" | "local-reference-editing" | "general-editing" | "recolor" | "super-resolution" | "control";
+            taskReason?: {
+                key: string;
+                words: string;
+            };
+            model: string;
+            adapters: {
+                name: string;
+                scale: number;
+            }[];
+            /** @enum {string} */
+            provider: "cuda" | "dml" | "webgpu" | "cpu";
+            steps: number;
+            guidance: number;
+            variants: number;
+            bounds: components["schemas"]["Bounds"];
+            workSize: {
+                width: number;
+                height: number;
+            };
+            resolution: number;
+            limitedBy: ("references" | "device" | "request" | "model") | null;
+            memory: {
+                bytes: number;
+                inTurn: boolean;
+            } | null;
+            loading: {
+                bytes: number;
+                seconds: number | null;
+            } | null;
+            seconds: number | null;
+            notes: string[];
+        };
+        PlanRequest: {
+            request: components["schemas"]["EditRequest"];
+            layers: {
+                edit?: {
+                    width: number;
+                    height: number;
+                    transparent?: {
+                        left: number;
+                        top: number;
+                        width: number;
+                        height: number;
+                    };
+                    margin?: boolean;
+                };
+                mask?: {
+                    left: number;
+                    top: number;
+                    width: number;
+                    height: number;
+                };
+                references?: {
+                    width: number;
+                    height: number;
+                }[];
+            };
         };
         Poll: {
             id: string;
@@ -620,6 +702,102 @@ export interface operations {
             };
             /** @description `internal` */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        responses: {
+            /** @description What an edit would be: its task, size, model, memory, time and notes, from sizes without pixels */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description `request-invalid` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `token-missing`, `token-wrong` */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host-refused`, `origin-refused` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `task-needs`, `instruction-empty`, `model-unknown`, `model-missing`, `adapter-unknown`, `adapter-invalid` */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `internal`, `model-file-invalid` */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `provider-unavailable` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `out-of-memory` */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -334,7 +334,7 @@ describe('the catalogue', () => {
     for (const name of ['../secret', 'none', '']) {
       await expect(findAdapter(model, name)).rejects.toMatchObject({
         code: 'adapter-unknown',
-        detail: expect.stringContaining('known are portrait, subject_lora16'),
+        detail: expect.stringContaining('it has portrait, subject_lora16'),
       });
     }
     expect(await listAdapters(tinyModel)).toEqual([]);

@@ -312,6 +312,15 @@ describe('the command line', () => {
     expect(off.line.adapters).toEqual([{ name: 'subject', scale: 0 }]);
   });
 
+  it('--plan prints what the edit is going to be, and runs nothing', async () => {
+    const { line: plan } = await edit(...fill, '--steps', '2', '--plan');
+    const { line: result } = await edit(...fill, '--steps', '2');
+    for (const name of ['task', 'model', 'adapters', 'bounds', 'workSize', 'steps', 'guidance'] as const) {
+      expect(plan[name], name).toEqual(result[name]);
+    }
+    expect(plan).not.toHaveProperty('timings');
+  });
+
   it.each<[string, string[], string]>([
     ['an unknown flag', [...fill, '--colour', 'red'], 'request-invalid'],
     ['no instruction', ['--image', 'photo.png'], 'request-invalid'],

@@ -211,7 +211,7 @@ describe('the provider', () => {
   it('that fails is named once and not tried at each start', async () => {
     const { engine, log } = newEngine(undefined);
     await run(engine, quick);
-    const left = () => log.filter((text) => text.includes('is left out'));
+    const left = () => log.filter((text) => text.includes('is skipped'));
     const first = left();
     const used = engine.status.provider;
     process.kill(engine.pid!, 'SIGKILL');

@@ -65,7 +65,9 @@ describe('two gigabytes of weights', () => {
     const { form, plan, note } = await placeInMemory(await wide(), 'cpu', 'float32', memory(1));
     expect(form.id).toBe('wide');
     expect(plan).toBeUndefined();
-    expect(note).toMatch(/“wide” has 2\.\d GB of weights and 1\.0 GB of memory are free: .* from the disk/);
+    expect(note).toMatch(
+      /“wide” has 2\.\d GB of weights, but only 1\.0 GB of memory are free: .* from the disk/,
+    );
   });
 });
 

@@ -17,6 +17,9 @@ const quick = squareEdit({ side: 64, request: { steps: 2 } });
 /** Steps that take long enough for a request to come between two of them. */
 const slow = squareEdit({ side: 1024, request: { steps: 20, window: { maxSequence: 2048 } } });
 
+/** Long enough to be interrupted, short enough to be run again. */
+const long = squareEdit({ side: 256, request: { steps: 60, window: { maxSequence: 256 } } });
+
 const isStep = (step: number) => (event: EditEvent) => event.type === 'step' && event.step >= step;
 const steps = (events: readonly EditEvent[]) => events.filter((event) => event.type === 'step');
 
@@ -355,7 +358,7 @@ describe('a companion that ends', () => {
     const done = await first.send(quick);
     await first.follow(done);
     const result = await first.ask(`/v1/edits/${done}/result`);
-    const running = await first.send(slow);
+    const running = await first.send(long);
     await first.follow(running, isStep(1));
     const waiting = await first.send(quick);
     const engine = first.enginePid()!;
@@ -378,7 +381,7 @@ describe('a companion that ends', () => {
 
   it('leaves no engine behind even when it is killed, and what it ran is run again', async () => {
     const first = await RunningCompanion.start();
-    const running = await first.send(slow);
+    const running = await first.send(long);
     await first.follow(running, isStep(1));
     const engine = first.enginePid()!;
     await first.stop('SIGKILL');

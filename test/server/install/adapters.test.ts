@@ -123,7 +123,7 @@ describe('an adapter is not added', () => {
   it('where there is one of its name', async () => {
     await add('turbo');
     expect(await refusal(add('someone/Watercolour', 'turbo'))).toMatch(
-      /^request-invalid: .*has an adapter "turbo" already/,
+      /^request-invalid: .*already has an adapter "turbo"/,
     );
   });
 
@@ -141,8 +141,10 @@ describe('an adapter is not added', () => {
   it('and none is removed that was put there by hand', async () => {
     await mkdir(path.join(model.folder, 'adapters'));
     await writeFile(path.join(model.folder, 'adapters/own.safetensors'), fitting);
-    expect(await refusal(removeAdapter(model, 'own'))).toMatch(/^request-invalid: .*put there by you/);
-    expect(await refusal(removeAdapter(model, 'none'))).toMatch(/^adapter-unknown: .*Known are: own/);
+    expect(await refusal(removeAdapter(model, 'own'))).toMatch(/^request-invalid: .*added by you/);
+    expect(await refusal(removeAdapter(model, 'none'))).toMatch(
+      /^adapter-unknown: .*Installed adapters: own/,
+    );
   });
 });
 

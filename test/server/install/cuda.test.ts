@@ -119,7 +119,7 @@ describe('installing CUDA', () => {
     await install();
     await expectWhole();
     expect(answers).toBeGreaterThan(12);
-    expect(said.join('\n')).toContain('a part of it arrived wrong');
+    expect(said.join('\n')).toContain('part of it was corrupted on the way');
   });
 
   it('goes on where it was ended, fetching nothing twice; until then nothing is loaded', async () => {
@@ -141,7 +141,7 @@ describe('installing CUDA', () => {
     const [first, ...others] = archives as [Archive];
     const error = await errorOf(install({ archives: [{ ...first, unpacked: 1e15 }, ...others] }));
     expect(error?.code).toBe('disk-full');
-    expect(error?.detail).toMatch(/^CUDA needs 1000000\.\d GB, and [\d.]+ [GM]B are free in /);
+    expect(error?.detail).toMatch(/^CUDA needs 1000000\.\d GB, but only [\d.]+ [GM]B are free in /);
     const asked = { ...first, licence: 'nvidia-cuda' } as const;
     const refused = await errorOf(install({ archives: [asked], ask: async () => false }));
     expect(refused?.code).toBe('licence-not-accepted');
@@ -203,7 +203,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });
-    const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "NVIDIA GeForce RTX 4070, 11000, 12282";; esac`;
+    const answer = `case "$*" in *driver_version*) echo ${driver};; *) echo "0, GPU-5d5ba0d6, 11000, 12282, NVIDIA GeForce RTX 4070";; esac`;
     if (driver) await writeFile(path.join(bin, 'nvidia-smi'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
     const { stdout } = await promisify(execFile)(
       process.execPath,
@@ -218,7 +218,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
 
   it('says that no GPU is there', async () => {
     expect(await status()).toBe(
-      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing in WSL itself.\n`,
+      `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing inside WSL.\n`,
     );
   });
 
@@ -231,7 +231,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   it('tries whether it computes, and says what stands in the way', async () => {
     await install();
     expect(await status('580.95.05')).toMatch(
-      /^Installed in .*\n.*driver 580\.95\.05\. It does not compute: [^\n]*libonnxruntime_providers_\w+\.so[^\n]*\.\n$/,
+      /^Installed in .*\n.*driver 580\.95\.05\. It does not work: [^\n]*libonnxruntime_providers_\w+\.so[^\n]*\.\n$/,
     );
   });
 });

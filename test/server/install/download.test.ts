@@ -168,7 +168,7 @@ describe('a fetch', () => {
     fake.fault = first(2, { kind: 'stall', after: 0 });
     await fetchIt({ stallMs: 200 });
     expect(await isWhole()).toBe(true);
-    expect(said.join()).toContain('nothing came for 0.2 s');
+    expect(said.join()).toContain('no data for 0.2 s');
   });
 
   it.each<[string, ReturnType<FakeHub['fault']>, string]>([
@@ -236,7 +236,7 @@ describe('a wrong byte', () => {
     expect(await isWhole()).toBe(true);
     // Compared, and once more to decide.
     expect(fake.sent).toBeLessThanOrEqual(size + 2 * chunkBytes + 2 * 16 * 1024);
-    expect(said.join('\n')).toContain('a part of it arrived wrong');
+    expect(said.join('\n')).toContain('part of it was corrupted on the way');
   });
 
   it('that arrived without any sign is found by comparing chunks, and nothing after it is fetched', async () => {
@@ -289,13 +289,13 @@ describe('what the hub refuses is told in plain words', () => {
       { status: 401 },
       'hf_wrong',
       /does not know the token in HF_TOKEN/,
-      /Make a new token/,
+      /Create a new token/,
     ],
     [
       'the account did not accept the licence',
       { status: 403, code: 'GatedRepo' },
       'hf_right',
-      /The account of HF_TOKEN may not read someone\/model \(403\)/,
+      /The account of HF_TOKEN has no access to someone\/model \(403\)/,
       /Accept its licence at https:\/\/huggingface\.co\/someone\/model with the same account/,
     ],
     ['there is no such file', { status: 404 }, undefined, /has no someone\/model\/folder.*\(404\)/, /Update/],
@@ -331,7 +331,7 @@ describe('what the hub refuses is told in plain words', () => {
     ]) {
       const error = await errorOf(fetchIt({ source: wrong }));
       expect(error?.code).toBe('hub-wrong');
-      expect(error?.detail).toMatch(/(?:was|were) published/);
+      expect(error?.detail).toMatch(/instead of the published/);
     }
   });
 });

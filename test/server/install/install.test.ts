@@ -25,7 +25,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { projectRoot } from '../../../server/disk/paths.ts';
 import type { PublishedFile, PublishedModel } from '../../../server/install/published.ts';
-import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
+import { bytesOf, decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
@@ -210,14 +210,15 @@ describe('a model', () => {
 
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
-    expect(fake.asked).toEqual([]);
+    // Only whether the hub has something else now.
+    expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
   });
 
   it('is verified with the hub away; a byte that rots later is found, and its chunk alone is fetched', async () => {
     await install('tiny-fill');
     fake.forget();
     const right = await models('verify', 'tiny-fill');
-    expect([right.code, right.stdout.match(/ is right: (?:sha256|git-sha1):/g)]).toEqual([
+    expect([right.code, right.stdout.match(/ is intact: (?:sha256|git-sha1):/g)]).toEqual([
       0,
       expect.objectContaining({ length: 9 }),
     ]);
@@ -241,6 +242,22 @@ describe('a model', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
+  it('is told where the hub has something else now, and stays as it was fetched', async () => {
+    await install('tiny-fill');
+    const changed = Buffer.from(adapter);
+    changed[changed.length - 1]! ^= 1;
+    fake.publish(gated, 'adapters/portrait.safetensors', changed);
+    const { code, stderr } = await install('tiny-fill');
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /adapters\/portrait\.safetensors: lab\/Fill\/.* has changed since it was fetched \(sha256:\w+ then, sha256:\w+ now\)/,
+    );
+    expect(stderr.match(/has changed/g)).toHaveLength(1);
+    expect(await readFile(inModel('tiny-fill', 'adapters/portrait.safetensors'))).toEqual(adapter);
+    fake.publish(gated, 'adapters/portrait.safetensors', adapter);
+    expect((await install('tiny-fill')).stderr).not.toContain('has changed');
+  });
+
   it('shares what another has fetched; either can be removed without the other', async () => {
     await install('tiny-fill');
     fake.forget();
@@ -248,9 +265,7 @@ describe('a model', () => {
     expect(fake.sent).toBe(0);
     const inode = async (id: string) => (await stat(inModel(id, 't5.safetensors'))).ino;
     expect(await inode('tiny-second')).toBe(await inode('tiny-fill'));
-    expect((await models('remove', 'tiny-fill')).stdout).toMatch(
-      /^Removed tiny-fill: \d+ kB are free again\.\n$/,
-    );
+    expect((await models('remove', 'tiny-fill')).stdout).toMatch(/^Removed tiny-fill: freed \d+ kB\.\n$/);
     expect(await readdir(path.join(home, 'models'))).toEqual(['tiny-second']);
     expect((await models('verify', 'tiny-second')).code).toBe(0);
     expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
@@ -280,9 +295,7 @@ describe('a model', () => {
 
   it('is told in the list with what is there and what is missing, without asking anyone', async () => {
     const before = (await models('list')).stdout;
-    expect(before).toMatch(
-      /big: one file, of random bytes\n {2}not installed: needs a file whose size the hub tells/,
-    );
+    expect(before).toMatch(/big: one file, of random bytes\n {2}not installed: needs a file of unknown size/);
     expect(before).toContain('FOR NON-COMMERCIAL USE ONLY');
     expect(before).toContain('not yet accepted');
     expect(before).toMatch(/Free on the disk of .*: [\d.]+ GB/);
@@ -340,7 +353,7 @@ describe('no space', () => {
     const { code, stderr } = await models('install', 'big');
     expect(code).toBe(1);
     expect(stderr).toMatch(
-      /To fetch: 1000000\.0 GB\. Free on the disk: [\d.]+ GB\.\ndisk-full: big needs 1000000\.1 GB more/,
+      /To download: 1000000\.0 GB\. Free disk space: [\d.]+ GB\.\ndisk-full: big needs 1000000\.1 GB more/,
     );
     expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
     expect(await readdir(path.join(home, 'models/big'))).toEqual([]);
@@ -398,7 +411,7 @@ describe('an install that is ended', () => {
     await expect.poll(fetched, patient).toBeGreaterThan(100_000);
     begun.child.kill('SIGINT');
     const { code, stderr } = await begun.told;
-    expect([code, stderr]).toEqual([130, expect.stringContaining('The same command goes on from here.')]);
+    expect([code, stderr]).toEqual([130, expect.stringContaining('Run the same command to resume.')]);
     expect(await readdir(path.join(home, 'models/big'))).toEqual([
       'weights.safetensors.chunks',
       'weights.safetensors.part',
@@ -525,7 +538,7 @@ describe('a person’s own files', () => {
   it('that were tuned are used where they are named, and said not to be the published ones', async () => {
     const file = await tuned('tuned.safetensors');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
-    expect((await told).stderr).toContain(`yours, ${file} (not the published file: the same network`);
+    expect((await told).stderr).toContain(`yours, ${file} (not the published file, but the same network`);
     expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
@@ -536,9 +549,80 @@ describe('a person’s own files', () => {
     await writeFile(file, bytes.replace('"dtype":"BF16"', '"dtype": "I16"'), 'latin1');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
     expect((await told).stderr).toMatch(
-      /integers\.safetensors has ".+" as I16, which cannot be computed with/,
+      /integers\.safetensors is not used: it has ".+" as I16, which is not supported/,
     );
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
+  });
+
+  it('that are something else are each spoken of, with what they are', async () => {
+    const put = async (name: string, bytes: string | Uint8Array) => {
+      await writeFile(path.join(person, name), bytes);
+      return path.join(person, name);
+    };
+    const nf4 = encodeContainer({
+      metadata: {},
+      tensors: new Map([['img_in.weight.absmax', { dtype: 'F32', shape: [1], data: new Uint8Array(4) }]]),
+    });
+    const named = {
+      [await put('pointer.safetensors', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n')]:
+        'a pointer of Git LFS',
+      [await put('page.safetensors', '<!DOCTYPE html><html>')]: 'a web page',
+      [await put('old.ckpt', Buffer.from('PK\u0003\u0004...', 'latin1'))]: 'a PyTorch pickle',
+      [await put('nf4.safetensors', nf4)]: 'bitsandbytes (NF4 or FP4)',
+      [await put('picture.png', 'png')]: '".png" is no kind of weights file',
+      [await put('vae.safetensors', (await readFile(path.join(tiny, 'ae.safetensors'))).subarray(0, -1))]: '',
+    };
+    const from = Object.keys(named).flatMap((file) => ['--from', file]);
+    const { stderr } = await start(['install', 'tiny-fill', '--accept-licence', ...from], {}, [known]).told;
+    for (const [file, words] of Object.entries(named)) {
+      const line = stderr.split('\n').find((text) => text.startsWith(`${file} is not used: `));
+      expect(line, file).toContain(words);
+    }
+    const again = await start(
+      ['install', 'tiny-fill', '--accept-licence', '--from', Object.keys(named)[0]!],
+      {},
+      [known],
+    ).told;
+    expect(again.stderr).toContain('is not needed: every file is there already');
+  });
+
+  it('that are one checkpoint with all networks, or end in .sft, are used in place', async () => {
+    const bundled = new Map<string, Tensor>();
+    let metadata = {};
+    const prefixes = {
+      'transformer.safetensors': 'model.diffusion_model.',
+      't5.safetensors': 'text_encoders.t5xxl.transformer.',
+      'clip.safetensors': 'text_encoders.clip_l.transformer.',
+      'ae.safetensors': 'vae.',
+    };
+    for (const [file, prefix] of Object.entries(prefixes)) {
+      const container = decodeContainer(await readFile(path.join(tiny, file)));
+      metadata = { ...metadata, ...container.metadata };
+      for (const [name, tensor] of container.tensors) bundled.set(prefix + name, tensor);
+    }
+    const file = path.join(person, 'all-in-one.sft');
+    await writeFile(file, encodeContainer({ metadata, tensors: bundled }));
+    const shapesOf: Record<string, NonNullable<PublishedFile['shapes']>> = {
+      'transformer.safetensors': shapes,
+      't5.safetensors': { 'encoder.final_layer_norm.weight': [32] },
+      'clip.safetensors': { 'text_model.final_layer_norm.weight': [128] },
+    };
+    const model = {
+      ...fill,
+      parts: fill.parts.map((one) => ({
+        ...one,
+        ...(shapesOf[one.file] ? { shapes: shapesOf[one.file]! } : {}),
+      })),
+    };
+    const { stderr } = await start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [model])
+      .told;
+    for (const network of Object.keys(prefixes)) {
+      expect(stderr).toContain(`${network}: yours, ${file}`);
+      expect(gets()).not.toContain(`${gated}/${network}`);
+      expect(await readlink(inModel('tiny-fill', network))).toBe(file);
+    }
+    expect(stderr).not.toContain('is not used');
+    expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
   /** The tiny transformer in blocks, where ComfyUI's loader of such files looks for it. */
@@ -561,9 +645,9 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', place], {}, [known]);
     const { code, stderr } = await told;
     expect([code, stderr]).toEqual([0, expect.stringContaining(`transformer.safetensors: yours, ${file}`)]);
-    expect(stderr).toContain('transformer.gguf: its blocks are written once');
-    expect(/chat.gguf is not taken: .* of "llama"/.test(stderr)).toBe(named === '');
-    expect(/dev.gguf is not taken: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
+    expect(stderr).toContain('transformer.gguf: converting its blocks, once');
+    expect(/chat.gguf is not used: .* of "llama"/.test(stderr)).toBe(named === '');
+    expect(/dev.gguf is not used: it has "img_in.weight" as \[64, 64\]/.test(stderr)).toBe(named === '');
     expect(gets()).not.toContain(`${gated}/transformer.safetensors`);
     expect(await readlink(inModel('tiny-fill', 'transformer.gguf'))).toBe(file);
     expect(await readdir(path.join(home, 'quantized'))).toEqual([
@@ -588,9 +672,9 @@ describe('a person’s own files', () => {
       code: 'model-missing',
       remedy: expect.stringContaining('acepp models install tiny-fill'),
     });
-    expect((await start(['list'], {}, [known]).told).stdout).toContain('not yet written');
+    expect((await start(['list'], {}, [known]).told).stdout).toContain('not been converted yet');
     await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
-    expect((await start(['list'], {}, [known]).told).stdout).not.toContain('not yet written');
+    expect((await start(['list'], {}, [known]).told).stdout).not.toContain('not been converted yet');
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
     await rm(path.join(home, 'quantized'), { recursive: true });
     const program = path.join(projectRoot, 'dist/server/acepp.js');
@@ -632,7 +716,7 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', path.dirname(other)], {}, [
       known,
     ]);
-    expect((await told).stderr).toContain('None is taken; name one with --from');
+    expect((await told).stderr).toContain('None is used; name one with --from');
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
 
@@ -664,11 +748,11 @@ describe('a person’s own files', () => {
     await truncate(clip, 5000);
     const { code, stdout } = await models('verify', 'tiny-fill');
     expect(code).toBe(1);
-    expect(stdout).toMatch(/tiny-fill\/t5\.safetensors is not there\. It is yours/);
+    expect(stdout).toMatch(/tiny-fill\/t5\.safetensors is missing\. It is yours/);
     expect(stdout).toMatch(
-      /tiny-fill\/clip\.safetensors has 5000 bytes, not \d+\. It is yours .* left as it is/,
+      /tiny-fill\/clip\.safetensors has 5000 bytes, not \d+\. It is yours .* left alone/,
     );
-    expect((await models('list')).stdout).toContain(`missing: ${t5} is gone`);
+    expect((await models('list')).stdout).toContain(`missing: ${t5} no longer exists`);
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
     expect(gets()).toEqual([`${gated}/t5.safetensors`, `${gated}/clip.safetensors`]);
@@ -682,8 +766,8 @@ describe('a person’s own files', () => {
     await cp(await tuned('mine.safetensors'), place);
     const mine = sha256(await readFile(place));
     const { code, stderr } = await install('tiny-fill');
-    expect([code, stderr]).toEqual([0, expect.stringContaining('put there by you')]);
-    expect((await models('remove', 'tiny-fill')).stdout).toContain('you put it there');
+    expect([code, stderr]).toEqual([0, expect.stringContaining('added by you')]);
+    expect((await models('remove', 'tiny-fill')).stdout).toContain('added by you');
     expect(sha256(await readFile(place))).toBe(mine);
     expect(await readdir(path.dirname(place))).toEqual(['transformer.safetensors']);
   });

@@ -230,7 +230,11 @@ describe('the history', () => {
 
 describe('a result', () => {
   const layer = encodeContainer({
-    metadata: {},
+    metadata: {
+      bounds: JSON.stringify({ left: 0, top: 0, width: 600, height: 300 }),
+      seed: '1',
+      result: JSON.stringify(result(1)),
+    },
     tensors: new Map([['layer', pixels([300, 600, 4], (i) => (i % 4 === 3 ? 255 : i % 256))]]),
   });
   async function withResult(bytes: Uint8Array): Promise<{ archive: Archive; id: string; file: string }> {

@@ -15,8 +15,9 @@ const red: Raster = {
 function greyOfRed(family: InstalledModel['family']): number {
   const request = { version: 1, task: 'recolor', instruction: 'blue' } as const;
   const model = { id: family, family, maxSequence: 1024, adapters: [] };
-  const edit = resolveEdit(request, { picture: red, references: [] }, model);
-  const input = { request, edit: red, references: [], origin: { left: 0, top: 0 }, notes: [] };
+  const given = { edit: true, mask: false, references: 0 };
+  const edit = resolveEdit(request, { given, picture: red, references: [] }, model);
+  const input = { request, given, edit: red, references: [], origin: { left: 0, top: 0 }, notes: [] };
   const { target } = readUnits(input, edit);
   return ((target.image?.data[0] ?? Number.NaN) + 1) / 2;
 }

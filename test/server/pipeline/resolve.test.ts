@@ -11,9 +11,10 @@ const one = (name: string) => [{ name, scale: 1 }];
 
 const square = { width: 1024, height: 1024 };
 const painted = { left: 300, top: 300, width: 200, height: 100 };
-const masked: LayerSizes = { picture: square, painted, references: [] };
+const givenMask = { edit: true, mask: true, references: 0 };
+const masked: LayerSizes = { given: givenMask, picture: square, painted, references: [] };
 
-const referenced: LayerSizes = { ...masked, references: [square] };
+const referenced: LayerSizes = { ...masked, given: { ...givenMask, references: 1 }, references: [square] };
 
 const resolve = (request: Partial<EditRequest>, layers = masked, model = fill) =>
   resolveEdit({ version: 1, instruction: 'a lamp', ...request }, layers, model);
@@ -38,6 +39,16 @@ describe('an edit is settled', () => {
       variants: 'default',
       preview: 'default',
       firstBlockCache: 'default',
+    });
+  });
+
+  it('with a task that the words say, and the words', () => {
+    const { task, sources, taskReason } = resolve({ instruction: 'Make the lamp blue, please' });
+    expect({ task, source: sources.task }).toEqual({ task: 'recolor', source: 'words' });
+    expect(taskReason).toEqual({ key: 'words-recolor', words: 'Make the lamp blue' });
+    expect(resolve({ instruction: 'make it blue', task: 'inpaint' })).toMatchObject({
+      task: 'inpaint',
+      sources: { task: 'asked' },
     });
   });
 
@@ -86,7 +97,7 @@ describe('an edit is settled', () => {
     });
     expect(asked.notes).toContain('An adapter sets guidance 30.');
     const without = resolve({ adapters: [{ name: 'turbo', scale: 0 }] }, masked, distilled);
-    expect(without).toMatchObject({ steps: 28, sources: { steps: 'model' } });
+    expect(without).toMatchObject({ steps: resolve({ adapters: [] }).steps, sources: { steps: 'model' } });
   });
 
   it('by task and model where nothing is asked for', () => {
@@ -126,6 +137,10 @@ describe('an edit is settled', () => {
 
   it('as plain FLUX.1-Fill-dev where none of its adapters is ACE++’s', () => {
     expect(resolve({ adapters: [] })).toMatchObject({ steps: 50, guidance: 30 });
+    expect(resolve({ adapters: [{ name: 'portrait', scale: 0 }] })).toMatchObject({
+      steps: 50,
+      guidance: 30,
+    });
     expect(resolve({ adapters: one('my-own') })).toMatchObject({ steps: 50, guidance: 30 });
     expect(resolve({ adapters: [...one('my-own'), ...one('portrait')] })).toMatchObject({
       steps: 28,
@@ -157,7 +172,7 @@ describe('an edit is settled', () => {
     expect(layout.target).toEqual({ width: 1024, height: 1024 });
     const enlarged = resolve(
       { task: 'super-resolution', width: 2048 },
-      { picture: { width: 512, height: 256 }, references: [] },
+      { given: { ...givenMask, mask: false }, picture: { width: 512, height: 256 }, references: [] },
     );
     expect(enlarged.output).toEqual({ left: 0, top: 0, width: 2048, height: 1024 });
   });

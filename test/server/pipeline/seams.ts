@@ -111,14 +111,16 @@ export function finish({ picture, mask, generator }: SeamCase): {
   readonly finished: Raster;
   readonly pasted: Raster;
 } {
+  const given = { edit: true, mask: true, references: 0 };
   const request = { version: 1, instruction: 'the same', seed: 1, window: { maxSequence: 256 } } as const;
   const model = { id: 'fill', family: 'fill', maxSequence: 256, adapters: [] } as const;
-  const edit = resolveEdit(request, { picture, painted: maskBounds(mask), references: [] }, model);
+  const edit = resolveEdit(request, { picture, painted: maskBounds(mask), references: [], given }, model);
   const input: EditInput = {
     request,
     edit: picture,
     mask,
     references: [],
+    given,
     origin: { left: 0, top: 0 },
     notes: [],
   };

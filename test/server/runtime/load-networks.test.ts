@@ -242,7 +242,7 @@ describe('the adapters of a model', () => {
     await networks.openAdapters(['portrait', 'subject']);
     await expect(networks.openAdapters(['portrait', 'none'])).rejects.toMatchObject({
       code: 'adapter-unknown',
-      detail: expect.stringContaining('known are portrait, subject, wrong'),
+      detail: expect.stringContaining('it has portrait, subject, wrong'),
     });
     await expect(networks.openAdapters(['wrong'])).rejects.toMatchObject({
       code: 'adapter-invalid',

@@ -1,0 +1,11 @@
+import type { IconProps } from '../panel/components/icon.tsx';
+
+/** UXP draws PNG reliably, and SVG and the characters of a font not everywhere. The theme shows one of the two. */
+export function PNGIcon({ name }: IconProps) {
+  return (
+    <span class="png-icon" aria-hidden="true">
+      <img class="on-dark" src={`icons/${name}-dark.png`} alt="" />
+      <img class="on-light" src={`icons/${name}-light.png`} alt="" />
+    </span>
+  );
+}
