@@ -179,6 +179,8 @@ async function edit(model: string): Promise<{ error?: { code: string }; steps?: 
     photo,
     '--instruction',
     'x',
+    '--out',
+    path.join(home, 'layer.png'),
   ];
   const program = path.join(projectRoot, 'dist/server/acepp.js');
   const env = { ...process.env, ACEPP_HOME: home };
