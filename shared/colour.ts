@@ -33,9 +33,17 @@ export function matchSurroundings(generated: Planar, original: Planar, mask: Pla
   const known = { width, height, channels: 4, data: new Float32Array(4 * area) } satisfies Planar;
   for (let i = 0; i < area; i++) {
     if (mask.data[i]! > 0) continue;
-    const differences = [0, 1, 2].map(
-      (c) => light(original.data[c * area + i]!) - light(generated.data[c * area + i]!),
-    );
+    for (let c = 0; c < 3; c++) {
+      known.data[c * area + i] = light(original.data[c * area + i]!) - light(generated.data[c * area + i]!);
+    }
+    known.data[3 * area + i] = 1;
+  }
+  // Smoothed first: where there is grain, single pixels differ by more than any cast, and would be weighted by chance.
+  smooth(known);
+  smooth(known);
+  for (let i = 0; i < area; i++) {
+    if (mask.data[i]! > 0) continue;
+    const differences = [0, 1, 2].map((c) => known.data[c * area + i]!);
     const off = Math.max(...differences.map(Math.abs)) / sameThing;
     const weight = 1 / (1 + off * off) ** 2;
     for (let c = 0; c < 3; c++) known.data[c * area + i] = differences[c]! * weight;
@@ -57,6 +65,41 @@ export function matchSurroundings(generated: Planar, original: Planar, mask: Pla
 
 function light(value: number): number {
   return linearFromSRGB(Math.min(1, Math.max(0, (value + 1) / 2)));
+}
+
+/** Pixels to each side that count as one place. */
+const smoothing = 3;
+
+/** Means over what is known of each square; along rows, then along columns. What is unknown stays 0. */
+function smooth({ width, height, data }: Planar): void {
+  const area = width * height;
+  const line = (start: number, stride: number, length: number) => {
+    const sums = new Float64Array(4 * (length + 1));
+    for (let k = 0; k < length; k++) {
+      const i = start + k * stride;
+      const weight = data[3 * area + i]!;
+      for (let c = 0; c < 3; c++) sums[4 * (k + 1) + c] = sums[4 * k + c]! + data[c * area + i]! * weight;
+      sums[4 * (k + 1) + 3] = sums[4 * k + 3]! + weight;
+    }
+    for (let k = 0; k < length; k++) {
+      const i = start + k * stride;
+      if (data[3 * area + i] === 0) continue;
+      const [from, to] = [Math.max(0, k - smoothing), Math.min(length, k + smoothing + 1)];
+      const count = sums[4 * to + 3]! - sums[4 * from + 3]!;
+      for (let c = 0; c < 3; c++) data[c * area + i] = (sums[4 * to + c]! - sums[4 * from + c]!) / count;
+    }
+  };
+  for (let y = 0; y < height; y++) line(y * width, 1, width);
+  for (let x = 0; x < width; x++) line(x, width, height);
+}
+
+/**
+ * Values carried smoothly from where they are known to everywhere.
+ * @param known [4, h, w]: three values already multiplied by their weight, and the weight
+ * @returns undefined where nothing at all is known
+ */
+export function spreadKnown(known: Planar): Planar | undefined {
+  return spread(known, 0);
 }
 
 /**

@@ -4,6 +4,8 @@ export const errorStatus = {
   'container-invalid': 400,
   'image-invalid': 400,
   'mask-empty': 422,
+  /** Its brightest value is so dark that the layer would hardly be seen. */
+  'mask-faint': 422,
   'mask-size': 422,
   'instruction-empty': 422,
   'task-needs': 422,

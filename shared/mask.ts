@@ -109,27 +109,59 @@ export function isHardEdged(mask: Mask): boolean {
   return between <= 2 * boundary;
 }
 
+/** Values up to this count as 0, and as far below 255 as 255: resampled, converted or lossy masks are rarely pure. */
+export const maskTolerance = 4;
+
+/** The mask with what is almost black as black, and what is almost white as white. */
+export function snapMask(mask: Mask, tolerance = maskTolerance): Mask {
+  const snap = (value: number) => (value <= tolerance ? 0 : value >= 255 - tolerance ? 255 : value);
+  return { ...mask, data: mask.data.map(snap) };
+}
+
+/** The largest value of the mask. */
+export function maskPeak(mask: Mask): number {
+  let peak = 0;
+  for (const value of mask.data) if (value > peak) peak = value;
+  return peak;
+}
+
+/** The mask as EXIF's orientation turns the stored pixels upright (EXIF 2.32, tag 274): 5 to 8 swap the sides. */
+export function turnMask(mask: Mask, orientation: number): Mask {
+  const { width, height } = mask;
+  const swaps = orientation > 4;
+  const turned = swaps ? { width: height, height: width } : { width, height };
+  const data = new Uint8Array(mask.data.length);
+  for (let y = 0; y < turned.height; y++) {
+    for (let x = 0; x < turned.width; x++) {
+      const [u, v] = swaps ? [y, x] : [x, y];
+      // Where the first row and column of the stored picture are seen.
+      const isFromRight = [2, 3, 7, 8].includes(orientation);
+      const isFromBelow = [3, 4, 6, 7].includes(orientation);
+      const from = (isFromBelow ? height - 1 - v : v) * width + (isFromRight ? width - 1 - u : u);
+      data[y * turned.width + x] = mask.data[from]!;
+    }
+  }
+  return { ...turned, data };
+}
+
 /** Lengths of a straight and of a diagonal step in the chamfer distance (Borgefors 1986). */
 const straight = 3;
 const diagonal = 4;
+const far = 0xffff - diagonal;
 
 /**
- * Softens the mask inwards over `radius` pixels: it never rises above what it was and is 0 wherever it was 0, but
- * is more than 0 wherever it was. The edge of the array counts as inside, as a picture's edge needs no feather.
- * Strokes thinner than the feather get a narrower one, so that their middle stays full.
+ * Chamfer distance of every pixel to the nearest pixel where `isZero`, in thirds of a pixel. What is
+ * beyond the array is far from it.
  */
-export function featherInward(mask: Mask, radius: number): Mask {
-  const { width, height } = mask;
-  const far = 0xffff - diagonal;
-  const distance = new Uint16Array(mask.data.length);
+function chamferDistance({ width, height }: Size, isZero: (i: number) => boolean): Uint16Array {
+  const distance = new Uint16Array(width * height);
   const near = (x: number, y: number, step: number) =>
-    x < 0 || y < 0 || x >= width || y >= height ? far : distance[y * width + x]! + step;
+    x < 0 || y < 0 || x >= width || y >= height ? far : Math.min(far, distance[y * width + x]! + step);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const i = y * width + x;
-      if (mask.data[i] === 0) continue;
+      if (isZero(i)) continue;
       distance[i] = Math.min(
-        far,
         near(x - 1, y, straight),
         near(x, y - 1, straight),
         near(x - 1, y - 1, diagonal),
@@ -137,11 +169,10 @@ export function featherInward(mask: Mask, radius: number): Mask {
       );
     }
   }
-  let deepest = 0;
   for (let y = height - 1; y >= 0; y--) {
     for (let x = width - 1; x >= 0; x--) {
       const i = y * width + x;
-      if (mask.data[i] === 0) continue;
+      if (distance[i] === 0) continue;
       distance[i] = Math.min(
         distance[i]!,
         near(x + 1, y, straight),
@@ -149,16 +180,44 @@ export function featherInward(mask: Mask, radius: number): Mask {
         near(x + 1, y + 1, diagonal),
         near(x - 1, y + 1, diagonal),
       );
-      deepest = Math.max(deepest, distance[i]!);
     }
   }
-  const full = Math.min((radius + 1) * straight, deepest);
+  return distance;
+}
+
+/**
+ * Half the mask's thickness at each place, up to `most`, in thirds of a pixel: the radius of the largest disc that covers
+ * the place and lies in the mask (Hildebrand and Rüegsegger, J. Microscopy 185, 1997).
+ * @param depth distance to the outside of the mask
+ */
+function localThickness(size: Size, depth: Uint16Array, most: number): Uint16Array {
+  const thickness = depth.map((value) => Math.min(value, most));
+  // More levels than this would not be seen, and each costs two passes over the mask.
+  const step = Math.max(straight, Math.ceil(most / 16 / straight) * straight);
+  for (let radius = step; radius < most + step; radius += step) {
+    const level = Math.min(radius, most);
+    const toCentre = chamferDistance(size, (i) => depth[i]! >= level);
+    for (let i = 0; i < thickness.length; i++) {
+      if (depth[i]! > 0 && toCentre[i]! < level && thickness[i]! < level) thickness[i] = level;
+    }
+  }
+  return thickness;
+}
+
+/**
+ * Softens the mask inwards over `radius` pixels: it never rises above what it was and is 0 wherever it was 0, but
+ * is more than 0 wherever it was. The edge of the array counts as inside, as a picture's edge needs no feather.
+ * Parts thinner than the feather get a narrower one, by the thickness at each place, so that their middle stays full.
+ */
+export function featherInward(mask: Mask, radius: number): Mask {
+  const depth = chamferDistance(mask, (i) => mask.data[i] === 0);
+  const thickness = localThickness(mask, depth, (radius + 1) * straight);
   const data = mask.data.map((value, i) => {
     if (value === 0) return 0;
-    const depth = Math.min(1, distance[i]! / full);
-    return Math.max(1, Math.round(value * depth * depth * (3 - 2 * depth)));
+    const share = Math.min(1, depth[i]! / thickness[i]!);
+    return Math.max(1, Math.round(value * share * share * (3 - 2 * share)));
   });
-  return { width, height, data };
+  return { ...mask, data };
 }
 
 /**

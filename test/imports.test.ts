@@ -30,7 +30,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server/disk',
     'shared',
   ],
-  'server/pipeline': ['server/models', 'server/sampling', 'shared'],
+  'server/pictures': ['shared'],
+  'server/pipeline': ['server/pictures', 'server/models', 'server/sampling', 'shared'],
   'server/install': [
     'server/runtime',
     'server/nn',
@@ -42,6 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   'server/engine': [
     'server/pipeline',
+    'server/pictures',
     'server/runtime',
     'server/models',
     'server/graph',
@@ -49,10 +51,11 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server/disk',
     'shared',
   ],
-  'server/jobs': ['server/engine', 'server/disk', 'shared'],
+  'server/jobs': ['server/engine', 'server/pictures', 'server/disk', 'shared'],
   'server/autostart': ['server/disk', 'shared'],
   'server/http': [
     'server/jobs',
+    'server/pictures',
     'server/engine',
     'server/runtime',
     'server/catalogue',

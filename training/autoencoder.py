@@ -1,7 +1,7 @@
-"""Trains the autoencoder, on from where it was: `python -m training.autoencoder --minutes N`.
+"""Trains the VAE, or resumes its training: `python -m training.autoencoder --minutes N`.
 
-It begins as a principal component analysis (principal.py) and may be stopped at any time: `--work` keeps its state, `--out` what
-a fresh clone goes on from. `--measure` compares it with that analysis, on pictures that no training sees.
+It starts as a principal component analysis (principal.py) and can be stopped at any time: `--work` keeps its state, `--out` what
+a fresh clone resumes from. `--measure` compares it with that analysis, on pictures that no training sees.
 """
 
 import argparse
@@ -36,13 +36,15 @@ def growing_average(averages: list[Tensor], values: list[Tensor], count: Tensor)
 
 
 class Training:
-    """The network, the average of its weights, and what going on needs."""
+    """The network, the average of its weights, and what resuming needs."""
 
     def __init__(self, net: AutoEncoder, rows: Tensor | None, where: torch.device):
         """rows: the components that the latents are held to; without them the encoder stays as it is"""
         self.net = net.to(where).train()
         self.net.encoder.requires_grad_(rows is not None)
-        self.rows, self.where, self.step = rows if rows is None else rows.to(where), where, 0
+        self.rows, self.where = rows if rows is None else rows.to(where), where
+        # Steps of the network, and of them those before the optimisers were new.
+        self.step = self.before = 0
         # After 120 steps of the decoder from the principal components: 24.8 dB with Muon, 23.7 with AdamW at its best rate. It takes
         # matrices alone, so the kernels have a view as such.
         self.kernels = [p for name, p in net.named_parameters() if p.dim() == 4 and "conv_in" not in name and "conv_out" not in name]
@@ -57,7 +59,7 @@ class Training:
     def advance(self, batch: Tensor) -> tuple[float, float]:
         """One step on [B, 3, H, W] in [-1, 1]. -> the loss, the mean squared error"""
         # No end is planned: it falls with the root of the steps, and the average of the weights does the rest.
-        rate = RATE * min(1, (self.step + 1) / WARM_UP) * (1 + self.step / DECAY_AFTER) ** -0.5
+        rate = RATE * min(1, (self.step - self.before + 1) / WARM_UP) * (1 + self.step / DECAY_AFTER) ** -0.5
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = rate
         with device.autocast(self.where):
@@ -92,12 +94,12 @@ class Training:
 
     def state(self) -> dict:
         return {"net": self.net.state_dict(), "average": self.average.state_dict(), "rows": self.rows, "step": self.step,
-                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers]}
+                "before": self.before, "optimisers": [optimiser.state_dict() for optimiser in self.optimisers]}
 
     def resume(self, state: dict) -> None:
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
-        self.step = state["step"]
+        self.step, self.before = state["step"], state["before"]
         for optimiser, kept in zip(self.optimisers, state["optimisers"]):
             optimiser.load_state_dict(kept)
 
@@ -109,15 +111,15 @@ def begin(options: argparse.Namespace, drawn: np.ndarray, where: torch.device, l
         kept = torch.load(state, map_location=where)
         training = Training(AutoEncoder(), kept["rows"], where)
         training.resume(kept)
-        log(f"on from step {training.step} in {options.work}")
+        log(f"resumed at step {training.step} from {options.work}")
     elif options.decoder:
         training = Training(checkpoint.load(options.decoder / "ae.safetensors")[0], None, where)
         log(f"the decoder of {options.decoder}")
     elif (options.out / "ae.safetensors").exists():
         net, kept = checkpoint.load(options.out / "ae.safetensors")
         training = Training(net, kept["rows"], where)
-        training.step = kept["step"]
-        log(f"on from step {training.step} in {options.out}")
+        training.step = training.before = kept["step"]
+        log(f"resumed at step {training.step} from {options.out}")
     else:
         sample = pictures.batch_of(drawn, 200, pictures.SIDE)
         shipped, _ = checkpoint.load(options.pocket / "ae.safetensors")

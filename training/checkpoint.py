@@ -1,4 +1,4 @@
-"""What a fresh clone goes on from: weights in half the bits, small enough to be tracked, and what their training has to know."""
+"""What a fresh clone resumes from: weights in 8 bits, small enough to be tracked, and what their training has to know."""
 
 import time
 from collections.abc import Callable

@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -22,6 +24,8 @@ class Companion:
         self.models = models or {}
 
     def __enter__(self) -> "Companion":
+        # A measurement that is stopped stops its companion as well.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         self.home = tempfile.TemporaryDirectory(prefix="acepp-evaluate-")
         folder = Path(self.home.name) / "models"
         folder.mkdir()

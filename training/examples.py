@@ -81,7 +81,7 @@ class Store:
         return sorted(self.folder.glob("*.pt"))
 
     def extend(self, pool, seconds: float, first_seed: int) -> None:
-        """Draws more scenes, on from where the last call ended, for that long."""
+        """Draws scenes that no call has drawn yet, for that long."""
         until = time.time() + seconds
         while time.time() < until:
             drawn = len(self.shards())

@@ -1,8 +1,8 @@
-"""Trains the transformer and both text encoders, on from where they were: `python -m training.train --minutes N`.
+"""Trains the transformer and both text encoders, or resumes their training: `python -m training.train --minutes N`.
 
-They learn the latents of the autoencoder in `training/checkpoint/` (or of a later state in `--work`), which stay as they are from
-then on. Without a state in `--work` they begin with the weights that ship, taken over to these latents (latent_map.py), or with
-`--from-nothing` in the order of STAGES.
+They learn the latents of the VAE in `training/checkpoint/`, which `--out` keeps a copy of: its encoder must not change any more.
+Without a state in `--work` they start from the weights that ship, carried over to these latents (latent_map.py), or with
+`--from-nothing` from random weights, in the order of STAGES.
 """
 
 import argparse
@@ -121,12 +121,12 @@ def begin(options: argparse.Namespace, autoencoder: AutoEncoder, drawn: np.ndarr
         matrix, offset, explained = latent_map.fit(shipped, autoencoder.cpu(), sample)
         autoencoder.to(where)
         latent_map.apply(model.flux, matrix, offset)
-        log(f"from {options.pocket}, whose latents follow from these to {explained:.1%}")
+        log(f"from {options.pocket}, whose latents follow linearly from these: {explained:.1%} of their variance")
     model.networks.to(where)
     training = Training(model)
     if state.exists():
         training.resume(torch.load(state, map_location=where))
-        log(f"on from step {training.steps} in {options.work}")
+        log(f"resumed at step {training.steps} from {options.work}")
     return training
 
 

@@ -1,6 +1,6 @@
-/** The picture files of a drop or a paste. */
+/** The files of a drop or a paste. What is no picture is refused by name when it is opened. */
 export function filesOf(transfer: DataTransfer | null): readonly File[] {
-  return [...(transfer?.files ?? [])].filter((file) => file.type.startsWith('image/'));
+  return [...(transfer?.files ?? [])];
 }
 
 /** Hands a file to the person, into their downloads. */

@@ -23,9 +23,22 @@ export async function savePNG(pageDocument: PageDocument): Promise<void> {
 export async function savePSD(pageDocument: PageDocument): Promise<void> {
   const open = pageDocument.open.value;
   if (!open) return;
-  // The writer is larger than the page; it is loaded when it is needed.
-  const { layeredPSD } = await import('../../shared/psd.ts');
-  const bytes = layeredPSD(open.picture, pageDocument.layers.value, pageDocument.flattened());
+  // Loaded when it is needed.
+  const [{ writePSD, wholeLayer }, { maskedLayer }, { layerName }] = await Promise.all([
+    import('../../shared/psd/write.ts'),
+    import('../../shared/psd/masked-layer.ts'),
+    import('../../shared/psd/layer-name.ts'),
+  ]);
+  const rgba = <P extends object>(picture: P) => ({ ...picture, channels: 4 }) as const;
+  const bytes = writePSD({
+    flat: rgba(pageDocument.flattened()),
+    layers: [
+      wholeLayer('Picture', rgba(open.picture)),
+      ...pageDocument.layers.value.map(({ name, bounds, picture, visible }) =>
+        maskedLayer(layerName(name), rgba(picture), bounds, visible),
+      ),
+    ],
+  });
   download(new Blob([bytes], { type: 'image/vnd.adobe.photoshop' }), editedName(open.name, 'psd'));
   pageDocument.markSaved();
 }

@@ -1,4 +1,5 @@
 import { CodedError } from '../../shared/errors.ts';
+import { formatOf, signatureBytes } from '../../shared/picture-format.ts';
 import type { Picture, Reference } from '../panel/host.ts';
 import { newUUID } from '../panel/uuid.ts';
 
@@ -91,9 +92,15 @@ async function decodeBitmap(file: Blob, name: string): Promise<ImageBitmap> {
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: 'from-image' });
   } catch (cause) {
+    const format = formatOf(new Uint8Array(await file.slice(0, signatureBytes).arrayBuffer()));
     throw new CodedError('image-invalid', {
-      detail: `"${name}" could not be opened as a picture.`,
-      remedy: 'Open a PNG, JPEG or WebP file.',
+      detail:
+        format.name === 'empty'
+          ? `"${name}" has 0 bytes.`
+          : `"${name}" could not be opened as a picture; its format is ${format.name}.`,
+      remedy: format.encoding
+        ? 'It may be damaged, or this browser does not read it: save it as PNG, JPEG or WebP.'
+        : 'Save it as PNG, JPEG or WebP.',
       cause,
     });
   }

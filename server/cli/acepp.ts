@@ -35,6 +35,13 @@ const subcommands = new Map<string, Subcommand>([
     },
   ],
   [
+    'save',
+    {
+      description: 'write a finished edit to a file',
+      load: async () => (await import('./save.ts')).save,
+    },
+  ],
+  [
     'tokens',
     {
       description: 'list and revoke the tokens of paired panels',

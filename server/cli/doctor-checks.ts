@@ -208,7 +208,7 @@ const leastDisk = 500e6;
 export async function checkDisk(home: string, free: number): Promise<Check> {
   const title = 'Disk';
   const text = `${sizeText(free)} free in ${home}`;
-  const remedy = 'Free some space, or let ACEPP_HOME name a folder on another disk.';
+  const remedy = 'Free some space, or set ACEPP_HOME to a folder on another disk.';
   if (free < leastDisk) return { title, state: 'wrong', text: `${text}: too little for edits`, remedy };
   const probe = path.join(home, `.doctor-${process.pid}`);
   try {
@@ -238,7 +238,7 @@ export async function checkPorts(setting: string | undefined): Promise<Check> {
     state: isLast ? 'wrong' : 'note',
     text: `another program has ${taken.join(', ')}`,
     remedy: isLast
-      ? 'End that program, or let ACEPP_PORT name a free port.'
+      ? 'End that program, or set ACEPP_PORT to a free port.'
       : 'The companion takes the next one.',
   };
 }

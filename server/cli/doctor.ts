@@ -53,7 +53,7 @@ async function answer(find: () => Promise<unknown>): Promise<void> {
   try {
     process.send?.(await find());
   } catch (cause) {
-    console.error(cause);
+    console.error(cause instanceof CodedError ? `${cause.code}: ${cause.message}` : cause);
     process.exitCode = 1;
   } finally {
     process.disconnect?.();

@@ -17,6 +17,7 @@ import { problemSchema } from '../../shared/protocol/problem.ts';
 import { keyId, proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { wrongCommandLine } from './failure.ts';
+import { instructionIn, keptEdits } from './unsaved.ts';
 
 /**
  * `acepp edits list | queue | cancel | move | again | pin | unpin | remove`: the edits of the companion that runs.
@@ -40,6 +41,13 @@ export async function edits(args: readonly string[]): Promise<number> {
       const companion = await Companion.find();
       const answer = await companion.ask('GET', `/v1/edits?q=${encodeURIComponent(words.join(' '))}`);
       parseMessage(historySchema, answer, 'The history').edits.forEach(print);
+    });
+  sub('unsaved')
+    .description('print finished edits of the command line whose file could not be written; see "acepp save"')
+    .action(async () => {
+      for (const { id, folder, finished, unsaved } of await keptEdits()) {
+        if (unsaved) console.log(`${id}  ${finished}  ${await instructionIn(folder)}`);
+      }
     });
   sub('queue')
     .description('print what runs and waits, in order')

@@ -11,11 +11,16 @@ export function wrongCommandLine(command: string, what: string): CodedError {
 
 /**
  * Runs a command that prints exactly one line of JSON on stdout, even if it fails.
+ * @param main returns nothing if the lines are still to come
  * @returns the exit code
  */
-export async function printOneLine(command: string, main: () => Promise<object>): Promise<number> {
+export async function printOneLine(
+  command: string,
+  main: () => Promise<object | undefined>,
+): Promise<number> {
   try {
-    console.log(JSON.stringify(await main()));
+    const line = await main();
+    if (line) console.log(JSON.stringify(line));
     return 0;
   } catch (thrown) {
     // The user asked for help, which is on stdout.

@@ -1,14 +1,16 @@
 import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { CodedError } from '../../shared/errors.ts';
 import { controls, tasks } from '../../shared/protocol/request.ts';
 import { projectRoot } from '../disk/paths.ts';
+import { type ResultKind, results } from '../pictures/export.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
 import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 
 export interface Flags {
   readonly image?: string;
+  readonly batch?: string;
+  readonly layer?: string;
   readonly mask?: string;
   readonly reference: readonly string[];
   readonly instruction: string;
@@ -23,7 +25,9 @@ export interface Flags {
   readonly model?: string;
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
-  readonly out?: string;
+  /** Always there but for a plan. */
+  readonly out: string;
+  readonly result?: ResultKind;
   readonly plan?: boolean;
   readonly logLevel: LogLevel;
 }
@@ -50,6 +54,13 @@ export function readFlags(args: readonly string[]): Flags {
   const command = new Command('acepp edit')
     .description('Edits one picture and prints one line of JSON: bounds, seed, steps, timings.')
     .option('--image <file>', 'the picture to edit; without it, a new one is generated')
+    .addOption(
+      new Option(
+        '--batch <folder>',
+        'edit all pictures of a folder; NAME.mask.png is the mask of NAME.jpg',
+      ).conflicts(['image', 'mask', 'layer']),
+    )
+    .option('--layer <path>', 'a layer of a PSD: the names of its groups and its own, joined by /')
     .option('--mask <file>', 'white where the picture may change')
     .option(
       '--reference <file>',
@@ -75,17 +86,23 @@ export function readFlags(args: readonly string[]): Flags {
     .option('--model <id>', 'a model from "acepp models list"')
     .option('--adapter <name[=scale]>', 'an adapter of the model; repeat it for several', adapter, [])
     .addOption(new Option('--provider <name>', 'compute only with this provider').choices([...providers]))
-    .option('--out <file>', 'the layer as .png, or a layered .psd')
+    .option(
+      '--out <file>',
+      'required: the layer as .png, .jpg, .webp, .avif or .tif, or a layered .psd or .psb; with --batch, * is the name',
+    )
+    .addOption(
+      new Option('--result <what>', 'the layer alone, or the finished picture').choices([...results]),
+    )
     .option('--plan', 'only report what the edit would be: size, model, memory, seconds, notes')
     .addOption(logLevelOption())
     .allowExcessArguments(false)
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  return command.parse([...args], { from: 'user' }).opts<Flags>();
-}
-
-export function wrongFlags(message: string): CodedError {
-  return wrongCommandLine('edit', message);
+  const flags = command.parse([...args], { from: 'user' }).opts<Flags & { out?: string }>();
+  if (flags.out === undefined && !flags.plan) {
+    throw wrongCommandLine('edit', "required option '--out <file>' not specified");
+  }
+  return flags;
 }
 
 /** Resolves a path as the user means it: relative to their own folder, which npm remembers when it runs a script elsewhere. */

@@ -1,46 +1,70 @@
-import { constants } from 'node:fs';
-import { access, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { open, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
-import { composite } from '../../shared/composite.ts';
 import { CodedError } from '../../shared/errors.ts';
-import { readResult } from '../../shared/protocol/result-container.ts';
-import { layeredPSD, type Pixels } from '../../shared/psd.ts';
-import { type Container, decodeContainer } from '../../shared/safetensors.ts';
-import { readBytes } from '../disk/durable.ts';
 import { rename } from '../disk/rename.ts';
-import { layerPNG } from '../jobs/layer-png.ts';
-import { type Flags, fromPerson, wrongFlags } from './flags.ts';
+import { exportVariant } from '../jobs/export.ts';
+import { pictureSize } from '../pictures/decode.ts';
+import { type OutputEncoding, type ResultKind, refuseUnfit } from '../pictures/export.ts';
+import { wrongCommandLine } from './failure.ts';
+import { fromPerson } from './flags.ts';
 
-/**
- * Writes the result in `source` where --out says: the layer as PNG, or the picture with the layer on it as PSD.
- * @throws CodedError `disk-full`, `request-invalid`; they name `source`, which is then to be kept
- */
-export async function writeResult(source: string, out: string, flags: Flags): Promise<void> {
-  const layer = decodeContainer(await readBytes(source), 'The result');
-  await writeWhole(out, await (isPSD(out) ? layerPSD(layer, flags) : layerPNG(layer)), source);
+/** Formats by the name's ending. */
+const endings: Readonly<Record<string, OutputEncoding>> = {
+  '.png': 'png',
+  '.jpg': 'jpg',
+  '.jpeg': 'jpg',
+  '.webp': 'webp',
+  '.avif': 'avif',
+  '.tif': 'tif',
+  '.tiff': 'tif',
+  '.psd': 'psd',
+  '.psb': 'psb',
+};
+
+/** A place that a result can be written to. */
+export interface Output {
+  readonly file: string;
+  readonly encoding: OutputEncoding;
+  readonly as: ResultKind;
 }
 
-function isPSD(file: string): boolean {
-  return path.extname(file).toLowerCase() === '.psd';
+export interface OutputFlags {
+  readonly out: string;
+  readonly result?: ResultKind | undefined;
 }
 
 /**
  * Checks before the edit what can be known of its end.
- * @throws CodedError `request-invalid` where --out is neither a PNG nor a PSD, or lies where nothing can be written
+ * @param inputs files as the person named them: none of them is overwritten
+ * @throws CodedError `request-invalid`, `disk-full`
  */
-export async function outFile(given: string): Promise<string> {
-  const file = fromPerson(given);
-  if (!isPSD(file) && path.extname(file).toLowerCase() !== '.png') {
-    throw wrongFlags(`--out "${given}" is neither .png nor .psd`);
-  }
+export async function checkOutput(
+  command: string,
+  { out, result }: OutputFlags,
+  inputs: readonly string[] = [],
+): Promise<Output> {
+  const wrong = (what: string) => wrongCommandLine(command, `--out "${out}" ${what}`);
+  const file = fromPerson(out);
+  const encoding = endings[path.extname(file).toLowerCase()];
+  if (!encoding) throw wrong(`ends in none of ${Object.keys(endings).join(', ')}`);
   const folder = path.dirname(file);
-  if (!(await isFolder(folder))) throw wrongFlags(`--out "${given}" is in ${folder}, which is not a folder`);
-  if (await isFolder(file)) throw wrongFlags(`--out "${given}" is a folder`);
-  await access(folder, constants.W_OK).catch(() => {
-    throw wrongFlags(`--out "${given}" is in ${folder}, which you cannot write to`);
+  if (!(await isFolder(folder))) throw wrong(`is in ${folder}, which is not a folder`);
+  const there = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw wrong(
+      error.code === 'ENAMETOOLONG' ? 'is too long a name for this disk' : `cannot be used: ${error.message}`,
+    );
   });
-  return file;
+  if (there?.isDirectory()) throw wrong('is a folder');
+  for (const input of inputs) {
+    const found = await stat(fromPerson(input)).catch(() => undefined);
+    if (there && found && there.dev === found.dev && there.ino === found.ino) {
+      throw wrong(`is the same file as the input "${input}"; it would be overwritten`);
+    }
+  }
+  await refuseUnwritable(folder, wrong);
+  return { file, encoding, as: result ?? (encoding === 'psd' || encoding === 'psb' ? 'picture' : 'layer') };
 }
 
 async function isFolder(file: string): Promise<boolean> {
@@ -50,52 +74,75 @@ async function isFolder(file: string): Promise<boolean> {
   );
 }
 
-/** The picture as 8-bit RGBA, upright and in sRGB as the pipeline takes it. */
-async function picturePixels(file: string): Promise<Pixels> {
-  const picture = sharp(fromPerson(file));
-  const { hasProfile } = await picture.metadata();
-  // As in the pipeline: sharp converts 16-bit pictures with a profile to Display P3 unless a target is set.
-  const { data, info } = await (hasProfile ? picture.withIccProfile('srgb') : picture)
-    .autoOrient()
-    .toColourspace('srgb')
-    .ensureAlpha()
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data };
+/** Tries it: rights, read-only disks and quotas are seen in no other way. */
+async function refuseUnwritable(folder: string, wrong: (what: string) => CodedError): Promise<void> {
+  const trial = unfinishedName(folder);
+  try {
+    await (await open(trial, 'wx')).close();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw wrong(
+      code === 'EACCES' || code === 'EPERM'
+        ? `is in ${folder}, which you cannot write to`
+        : `is in ${folder}, where nothing can be written: ${message}`,
+    );
+  } finally {
+    await rm(trial, { force: true });
+  }
 }
 
-async function layerPSD(result: Container, { image, instruction }: Flags): Promise<Uint8Array> {
-  const { data, info } = await sharp(await layerPNG(result))
-    .toColourspace('srgb')
-    .raw({ depth: 'uchar' })
-    .toBuffer({ resolveWithObject: true });
-  const layer: Pixels = { width: info.width, height: info.height, data };
-  const { bounds } = readResult(result);
-  const picture =
-    image === undefined
-      ? { width: layer.width, height: layer.height, data: new Uint8Array(layer.data.length) }
-      : await picturePixels(image);
-  const flat = composite({ ...picture, channels: 4 }, { ...layer, channels: 4 }, bounds);
-  const name = instruction.trim().slice(0, 60) || 'ACE++';
-  return layeredPSD(picture, [{ name, bounds, picture: layer, visible: true }], {
-    ...picture,
-    data: flat.data as Uint8Array,
+/** Short, so that it fits wherever the file's own name does. */
+function unfinishedName(folder: string): string {
+  return path.join(folder, `.acepp-${randomBytes(6).toString('hex')}.tmp`);
+}
+
+/**
+ * Checks what the picture's size says of the file to be written.
+ * @param asked the request's own width and height
+ * @throws CodedError `too-large`, `disk-full`, `image-invalid`
+ */
+export async function checkSpace(
+  { file, encoding }: Output,
+  picture: Uint8Array | undefined,
+  asked: { readonly width?: number | undefined; readonly height?: number | undefined },
+): Promise<void> {
+  const own = picture && (await pictureSize(picture, 'picture'));
+  const width = Math.max(own?.width ?? 0, asked.width ?? 0);
+  const height = Math.max(own?.height ?? 0, asked.height ?? 0);
+  refuseUnfit({ width, height }, encoding);
+  const { bavail, bsize } = await statfs(path.dirname(file));
+  // Layered files are hardly packed: the picture, the layer and both together.
+  const wanted = width * height * (encoding === 'psd' || encoding === 'psb' ? 12 : 1);
+  if (bavail * bsize >= wanted) return;
+  throw new CodedError('disk-full', {
+    detail: `The disk of "${file}" has ${bavail * bsize} bytes left; the result may need ${wanted}.`,
+    remedy: 'Make room, or let --out name a file on another disk.',
   });
 }
 
-/** The file appears as a whole or not at all. */
-async function writeWhole(file: string, content: Uint8Array, source: string): Promise<void> {
-  const unfinished = `${file}.${process.pid}.tmp`;
+/**
+ * Writes the first variant of the edit in `folder`. The file appears as a whole or not at all.
+ * @returns what the person should know of it
+ * @throws CodedError `disk-full`, `disk-unwritable`, and as `exportVariant`
+ */
+export async function writeOutput(
+  folder: string,
+  { file, encoding, as }: Output,
+  variant = 0,
+): Promise<readonly string[]> {
+  const { bytes, notes } = await exportVariant(folder, variant, { as, encoding });
+  const unfinished = unfinishedName(path.dirname(file));
   try {
-    await writeFile(unfinished, content);
+    await writeFile(unfinished, bytes);
     await rename(unfinished, file);
   } catch (cause) {
     await rm(unfinished, { force: true });
     const isFull = (cause as NodeJS.ErrnoException).code === 'ENOSPC';
-    throw new CodedError(isFull ? 'disk-full' : 'request-invalid', {
+    throw new CodedError(isFull ? 'disk-full' : 'disk-unwritable', {
       detail: `The result cannot be written: ${(cause as Error).message}.`,
-      remedy: `The layer is in ${source}. Set --out to a file you can write, on a disk with free space.`,
+      remedy: 'Name a file on a disk that has room and that you may write to.',
       cause,
     });
   }
+  return notes;
 }

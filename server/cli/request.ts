@@ -1,22 +1,29 @@
 import { randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
+import { type Encoding, formatOf, readableFormats } from '../../shared/picture-format.ts';
 import { parseEditRequest } from '../../shared/protocol/request.ts';
 import { encodeContainer, type Tensor } from '../../shared/safetensors.ts';
 import { type Flags, fromPerson } from './flags.ts';
+
+export interface EncodedRequest {
+  readonly container: Uint8Array;
+  /** The file of the picture that is edited. */
+  readonly picture: Uint8Array | undefined;
+}
 
 /**
  * Encodes the flags as an edit request, with the files as they are.
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
-export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
+export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {
   const { task, control, instruction, width, height, steps, guidance, model, adapter } = flags;
   const request = JSON.stringify({
     version: 1,
     task,
     control,
     instruction,
+    layer: flags.layer,
     width,
     height,
     seed: flags.seed ?? randomInt(2 ** 32),
@@ -32,37 +39,30 @@ export async function encodeRequest(flags: Flags): Promise<Uint8Array> {
   const add = async (name: string, file: string) => {
     const { encoding, data } = await readPicture(file);
     tensors.set(`${name}.${encoding}`, { dtype: 'U8', shape: [data.length], data });
+    return data;
   };
-  if (flags.image !== undefined) await add('edit', flags.image);
+  const picture = flags.image === undefined ? undefined : await add('edit', flags.image);
   if (flags.mask !== undefined) await add('mask', flags.mask);
   for (const [i, file] of flags.reference.entries()) await add(`reference.${i}`, file);
-  return encodeContainer({ metadata: { request }, tensors });
+  return { container: encodeContainer({ metadata: { request }, tensors }), picture };
 }
 
-async function readPicture(given: string): Promise<{ encoding: string; data: Buffer }> {
+/** Reads a file once: it may be a pipe. */
+async function readPicture(given: string): Promise<{ encoding: Encoding; data: Buffer }> {
   let data: Buffer;
   try {
     data = await readFile(fromPerson(given));
   } catch (cause) {
-    throw unreadable(
-      given,
-      (cause as Error).message,
-      'Check the path; it is relative to your folder.',
+    throw new CodedError('image-invalid', {
+      detail: `"${given}" cannot be read: ${(cause as Error).message}.`,
+      remedy: 'Check the path; it is relative to your folder.',
       cause,
-    );
-  }
-  const remedy = 'Save the picture as PNG, JPEG or WebP.';
-  const format = await sharp(data)
-    .metadata()
-    .then((header) => header.format)
-    .catch((cause: Error) => {
-      throw unreadable(given, cause.message, remedy, cause);
     });
-  const encoding = { png: 'png', jpeg: 'jpg', webp: 'webp' }[format as string];
-  if (!encoding) throw unreadable(given, `it is ${format}`, remedy);
-  return { encoding, data };
-}
-
-function unreadable(file: string, reason: string, remedy: string, cause?: unknown): CodedError {
-  return new CodedError('image-invalid', { detail: `"${file}" cannot be read: ${reason}.`, remedy, cause });
+  }
+  const { name, encoding } = formatOf(data);
+  if (encoding) return { encoding, data };
+  throw new CodedError('image-invalid', {
+    detail: `"${given}" cannot be read: ${name === 'empty' ? 'it has 0 bytes' : `its format is ${name}`}.`,
+    remedy: `Save the picture as ${readableFormats}.`,
+  });
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { Command, CommanderError, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
+import { listModels, pocket } from '../catalogue/catalogue.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { type Companion, startCompanion } from '../http/companion.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
@@ -34,6 +35,7 @@ export async function start(args: readonly string[]): Promise<number> {
     endOnSignals(starting);
     const companion = await starting;
     console.log(companion.url);
+    console.error(await welcome());
     if (browser && hasDisplay()) openBrowser(companion.ticketURL());
     return 0;
   } catch (thrown) {
@@ -43,6 +45,15 @@ export async function start(args: readonly string[]): Promise<number> {
     console.error(`${error.code}: ${error.message}`);
     return 1;
   }
+}
+
+/** What to do with the address, and which model runs. */
+async function welcome(): Promise<string> {
+  const isDemo = (await listModels()).every(({ id }) => id === pocket.id);
+  const model = isDemo
+    ? '\nThis is the demo model. To install FLUX.1-Fill with ACE++: acepp models install flux-fill'
+    : '';
+  return `Open the address in a browser. Panels in Photoshop and Figma find it themselves. Ctrl-C stops.${model}`;
 }
 
 /** Ends in order, also where the signal comes while the companion starts. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { maxRequestBytes, tooLarge } from '../jobs/intake.ts';
 import type { Jobs } from '../jobs/jobs.ts';
-import { layerPNG } from '../jobs/layer-png.ts';
+import { mediaTypes } from '../pictures/export.ts';
 import { routes } from './routes.ts';
 import { serveRoute } from './serve-route.ts';
 
@@ -40,15 +40,25 @@ export function addEditRoutes(app: FastifyInstance, { jobs, logError }: EditRout
       if (request.method !== 'GET' || reply.statusCode !== 200) return;
       archive.fetched(id).catch((error) => logError(error, 'An edit could not be marked as fetched.'));
     });
-    if (!request.headers.accept?.includes('image/png')) {
+    const isPNG = request.headers.accept?.includes('image/png') === true;
+    const choice = query.as ?? (isPNG || query.format ? 'layer' : undefined);
+    if (!choice) {
       const { handle, size } = await archive.openResult(id, variant);
       reply.type('application/octet-stream').header('content-length', size);
       return handle.createReadStream({ start: 0 });
     }
-    const result = await archive.readResult(id, variant);
-    const { bounds = '', seed = '' } = result.metadata;
-    reply.type('image/png').headers({ 'x-acepp-bounds': bounds, 'x-acepp-seed': seed });
-    return layerPNG(result);
+    const format = query.format ?? (query.as ? undefined : 'png');
+    const { bytes, notes, encoding, bounds, seed } = await archive.exportResult(id, variant, {
+      as: choice,
+      encoding: format,
+    });
+    reply.type(mediaTypes[encoding]).headers({
+      'x-acepp-bounds': JSON.stringify(bounds),
+      'x-acepp-seed': String(seed),
+      // As in an address: header values are ASCII.
+      ...(notes.length > 0 && { 'x-acepp-notes': encodeURIComponent(JSON.stringify(notes)) }),
+    });
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   });
 
   serveRoute(app, routes.thumbnail, async ({ params, reply }) => {

@@ -5,7 +5,7 @@ import type { Tokens } from './tokens.ts';
 
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
-export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed'];
+export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed', 'x-acepp-notes'];
 /** Routes of the protocol that need no token. */
 const open: readonly Route[] = Object.values<Route>(routes).filter(({ isOpen }) => isOpen);
 

@@ -26,6 +26,7 @@ import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { editRequestSchema, keptRequestSchema, maxReferences } from '../../shared/protocol/request.ts';
 import { editResultSchema } from '../../shared/protocol/result.ts';
+import { mediaTypes } from '../pictures/export.ts';
 import { type Body, commonErrors, type Entries, type Route, routes, tokenErrors } from './routes.ts';
 
 /** Each message by its name in the document. `EditRequest` is no body: it is text in the metadata of a container. */
@@ -153,10 +154,16 @@ function answerOf({ summary, answer }: Route): object {
     return {
       description: resultContainer,
       headers: {
-        'x-acepp-bounds': text('With PNG only: JSON text of `Bounds`'),
-        'x-acepp-seed': text('With PNG only'),
+        'x-acepp-bounds': text('With files only: JSON text of `Bounds`'),
+        'x-acepp-seed': text('With files only'),
+        'x-acepp-notes': text('With files only: what the format cost, percent-encoded JSON text of a list'),
       },
-      content: { 'application/octet-stream': { schema: binary }, 'image/png': { schema: binary } },
+      content: Object.fromEntries(
+        ['application/octet-stream', ...new Set(Object.values(mediaTypes))].map((type) => [
+          type,
+          { schema: binary },
+        ]),
+      ),
     };
   }
   return { description: summary, content: { 'application/json': { schema: schemaOf(answer) } } };

@@ -20,6 +20,7 @@ import {
 import { moveSchema } from '../../shared/protocol/move.ts';
 import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
 import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
+import { outputEncodings, results } from '../pictures/export.ts';
 
 /** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
 const longestWait = 30;
@@ -55,6 +56,8 @@ export interface Route {
   readonly params: Entries;
   readonly query: Entries;
   readonly body?: Body;
+  /** Of a JSON body; a few, unless more are needed. */
+  readonly maxCharacters?: number;
   readonly status: 200 | 201 | 202 | 204;
   /** `layer`: a safetensors container, or a PNG for those who accept that. `thumbnail`: a PNG.
    * `document`: an OpenAPI document. `nothing`: no body. */
@@ -119,6 +122,8 @@ export const routes = {
     params: {},
     query: {},
     body: planRequestSchema,
+    // 4,000 characters of an instruction, which JSON may write as six each.
+    maxCharacters: 40_000,
     status: 200,
     answer: planSchema,
     errors: [
@@ -197,12 +202,17 @@ export const routes = {
   result: {
     method: 'GET',
     path: '/v1/edits/{id}/result',
-    summary: 'The layer of one variant',
+    summary:
+      'The layer of one variant; with `as`, a file: the layer, or the finished picture, in the document’s own format or `format`',
     params: { id: uuid },
-    query: { variant: v.optional(wholeNumber, '0') },
+    query: {
+      variant: v.optional(wholeNumber, '0'),
+      as: v.optional(v.picklist(results)),
+      format: v.optional(v.picklist(outputEncodings)),
+    },
     status: 200,
     answer: 'layer',
-    errors: ['not-found', 'edit-not-done', 'result-damaged'],
+    errors: ['not-found', 'edit-not-done', 'result-damaged', 'image-invalid', 'too-large'],
   },
   history: {
     method: 'GET',

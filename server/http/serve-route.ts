@@ -3,10 +3,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as v from 'valibot';
 import { CodedError } from '../../shared/errors.ts';
 import { describeIssue, jsonIn } from '../../shared/parse.ts';
-import { type Body, type Entries, fastifyPath, type Route } from './routes.ts';
+import { type Entries, fastifyPath, type Route } from './routes.ts';
 
-/** A JSON body is read no further than this: a plan has an instruction of up to 4,000 characters, which JSON may write as six each. */
-const maxJSON = 40_000;
+/** A JSON body is read no further than this where its route needs no more, such as `{"code": "123456"}`. */
+const maxJSON = 200;
 
 type Output<E extends Entries> = { readonly [Key in keyof E]: v.InferOutput<E[Key]> };
 type BodyOf<B> = B extends v.GenericSchema ? v.InferOutput<B> : B extends 'binary' ? Readable : undefined;
@@ -41,7 +41,7 @@ export function serveRoute<R extends Route>(app: FastifyInstance, route: R, hand
       const call = {
         params: checked(params, request.params, 'The address'),
         query: checked(query, request.query, 'The query'),
-        body: await bodyOf(request, route.body),
+        body: await bodyOf(request, route),
         request,
         reply,
       } as Call<R>;
@@ -52,18 +52,21 @@ export function serveRoute<R extends Route>(app: FastifyInstance, route: R, hand
   });
 }
 
-async function bodyOf(request: FastifyRequest, body: Body | undefined): Promise<unknown> {
+async function bodyOf(
+  request: FastifyRequest,
+  { body, maxCharacters = maxJSON }: Pick<Route, 'body' | 'maxCharacters'>,
+): Promise<unknown> {
   if (body === undefined) return undefined;
   const stream = (request.body as Readable | undefined) ?? request.raw;
-  return body === 'binary' ? stream : checked(body, jsonIn(await textOf(stream)), 'The body');
+  return body === 'binary' ? stream : checked(body, jsonIn(await textOf(stream, maxCharacters)), 'The body');
 }
 
 /** The text of a body; of a longer one than any that is valid only the beginning. */
-async function textOf(stream: Readable): Promise<string> {
+async function textOf(stream: Readable, most: number): Promise<string> {
   let text = '';
   for await (const chunk of stream) {
     text += chunk;
-    if (text.length > maxJSON) return '';
+    if (text.length > most) return '';
   }
   return text;
 }

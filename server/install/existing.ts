@@ -186,7 +186,7 @@ export class Finder {
       if (foreign) {
         return this.#refuse(
           candidate,
-          `it has "${foreign.name}" as ${foreign.dtype}, which cannot be computed with`,
+          `it has "${foreign.name}" as ${foreign.dtype}, which is not supported`,
           true,
         );
       }
@@ -213,7 +213,7 @@ export class Finder {
     this.#reasons.set(file, [...(this.#reasons.get(file) ?? []), reason]);
     if (isSaid) {
       this.#spoken.add(file);
-      this.#log(`${file} is not taken: ${reason}.`);
+      this.#log(`${file} is not used: ${reason}.`);
     }
     return undefined;
   }

@@ -106,7 +106,7 @@ class Installation {
         if (fetch) fetches.push(fetch);
       }
       for (const { file, reason } of await finder.notTaken(await filesAmong(from))) {
-        log(`${file} is not taken: ${reason}.`);
+        log(`${file} is not used: ${reason}.`);
       }
     } else {
       for (const place of from) log(`${place} is not needed: every file is there already.`);

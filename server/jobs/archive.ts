@@ -1,6 +1,7 @@
 import { CodedError } from '../../shared/errors.ts';
 import type { EditLife, History } from '../../shared/protocol/answers.ts';
 import { resultFile } from '../engine/edit-files.ts';
+import { type ExportChoice, type ExportedVariant, exportVariant } from './export.ts';
 import { type HistoryBudget, historyPage, mustBeOver, overBudget } from './history.ts';
 import type { EditRecord } from './record.ts';
 import { bytesOf, openResult, type ResultFile, readResult, thumbnail } from './results.ts';
@@ -154,6 +155,12 @@ export class Archive {
   /** @throws as `openResult` */
   async readResult(id: string, variant: number): ReturnType<typeof readResult> {
     return readResult(this.#resultFile(id, variant));
+  }
+
+  /** A result as a file. @throws as `openResult` and `exportVariant` */
+  async exportResult(id: string, variant: number, choice: ExportChoice): Promise<ExportedVariant> {
+    this.#resultFile(id, variant);
+    return exportVariant(this.#parts.store.folderOf(id), variant, choice);
   }
 
   /** A small PNG of the first variant. @throws as `openResult`, and `disk-full` */

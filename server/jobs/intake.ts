@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { CodedError } from '../../shared/errors.ts';
 import { refuseLargeResult } from '../../shared/limits.ts';
+import { encodings, formatOf, readableFormats, signatureBytes } from '../../shared/picture-format.ts';
 import { sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { parseHeader, readHeaderLength, type TensorInfo } from '../../shared/safetensors.ts';
@@ -100,8 +101,8 @@ export async function readRequest(file: string): Promise<EditRequest> {
     const margin = mayHaveMargin(header.tensors);
     resolveTask(request, { edit: !!edit, mask: !!mask, references: references.length, margin });
     refuseLargeResult(request);
-    for (const [name, { begin }] of header.tensors) {
-      checkFormat(name, await readAt(handle, 8 + length + begin, signatureBytes));
+    for (const [name, { begin, end }] of header.tensors) {
+      checkFormat(name, await readAt(handle, 8 + length + begin, Math.min(end - begin, signatureBytes)));
     }
     return request;
   } finally {
@@ -111,25 +112,23 @@ export async function readRequest(file: string): Promise<EditRequest> {
 
 /** Whether the picture may be transparent somewhere; only the engine decodes it and sees. */
 function mayHaveMargin(tensors: ReadonlyMap<string, TensorInfo>): boolean {
-  return tensors.has('edit.png') || tensors.has('edit.webp') || tensors.get('edit')?.shape[2] === 4;
+  const mayHaveAlpha = encodings.some((encoding) => encoding !== 'jpg' && tensors.has(`edit.${encoding}`));
+  return mayHaveAlpha || tensors.get('edit')?.shape[2] === 4;
 }
 
-const signatureBytes = 12;
-
-/** The first bytes of each format: PNG (W3C PNG, 5.2), JPEG (ITU T.81, B.1.1.3), WebP (RFC 9649, 2.4). */
-const isFormat: Readonly<Record<string, (start: string) => boolean>> = {
-  png: (start) => start.startsWith('\x89PNG\r\n\x1a\n'),
-  jpg: (start) => start.startsWith('\xff\xd8\xff'),
-  webp: (start) => start.startsWith('RIFF') && start.slice(8, 12) === 'WEBP',
-};
-
-/** The decoder reads many formats; only those with a name here are meant to reach it. */
-function checkFormat(name: string, start: Uint8Array): void {
-  const [format = ''] = /(?<=\.)(png|jpg|webp)$/.exec(name) ?? [];
-  const text = String.fromCharCode(...start);
-  if (isFormat[format]?.(text) ?? true) return;
+/** A file is what its first bytes say: a name that says otherwise is refused before anything is queued. */
+function checkFormat(tensor: string, start: Uint8Array): void {
+  const named = encodings.find((encoding) => tensor.endsWith(`.${encoding}`));
+  if (!named) return;
+  const { name, encoding } = formatOf(start);
+  if (encoding === named) return;
   throw new CodedError('image-invalid', {
-    detail: `The tensor "${name}" is no ${format.toUpperCase()} file: it begins with ${Buffer.from(start).toString('hex')}.`,
-    remedy: 'Name it after the format that it has: .png, .jpg or .webp.',
+    detail:
+      name === 'empty'
+        ? `The tensor "${tensor}" has 0 bytes.`
+        : `The tensor "${tensor}" is no ${named.toUpperCase()} file; its format is ${name}.`,
+    remedy: encoding
+      ? `Name it after the format that it has: .${encoding}.`
+      : `Save it as ${readableFormats}.`,
   });
 }

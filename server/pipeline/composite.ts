@@ -2,6 +2,7 @@
 
 import type { Bounds } from '../../shared/bounds.ts';
 import { matchSurroundings } from '../../shared/colour.ts';
+import { matchGrain } from '../../shared/grain.ts';
 import type { Planar } from '../../shared/image.ts';
 import { filledMask, layerAlpha, type Mask } from '../../shared/mask.ts';
 import { resizeRows, rowsOfPlanar } from '../../shared/resize.ts';
@@ -23,9 +24,14 @@ export function compositeLayer(
     ? layerAlpha(input.mask, layer, window.width / layout.target.width, input.edit)
     : filledMask(layer);
   const generated = { ...decoded, channels: 3 };
-  const matched = target.image ? matchSurroundings(generated, target.image, target.mask) : generated;
+  const matched = target.image ? matchBorder(generated, target.image, target.mask) : generated;
   const isDeep = input.edit?.data instanceof Uint16Array;
   return stitchLayer(matched, output, layer, alpha, isDeep);
+}
+
+/** Colours first: grain is measured on pictures that agree in them. */
+function matchBorder(generated: Planar, original: Planar, mask: Planar): Planar {
+  return matchGrain(matchSurroundings(generated, original, mask), original, mask);
 }
 
 /**

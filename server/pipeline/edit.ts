@@ -75,7 +75,7 @@ export async function runEdit(
       timings: progress.seconds,
       ...(cache && { stepsReused: cache.reused }),
     };
-    await hooks.deliver({ pixels, result: describeResult(edit, input.origin, made) });
+    await hooks.deliver({ pixels, result: describeResult(edit, input, made) });
   }
   return edit.firstBlockCache === 'off' ? progress.timings(loading) : undefined;
 }

@@ -1,15 +1,16 @@
-import sharp, { type Sharp } from 'sharp';
 import { boundsOf, type Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
 import type { Given } from '../../shared/intent/intent.ts';
 import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
 import { hasMargin } from '../../shared/margin.ts';
-import { type Mask, maskBounds } from '../../shared/mask.ts';
+import { type Mask, maskBounds, turnMask } from '../../shared/mask.ts';
 import { type RequestLayer, sortLayers } from '../../shared/protocol/layers.ts';
 import { type EditRequest, parseEditRequest } from '../../shared/protocol/request.ts';
 import { asU16, type Container, type Tensor } from '../../shared/safetensors.ts';
 import { resolveTask } from '../../shared/tasks.ts';
+import { decodePicture, pictureInSRGB } from '../pictures/decode.ts';
+import { cleanMask, type DecodedMask, decodeMaskFile, emptyMask } from '../pictures/mask.ts';
 import { extendedSize, nothingToPaint } from './extend.ts';
 import type { LayerSizes } from './resolve.ts';
 
@@ -31,7 +32,7 @@ export interface EditInput {
 /**
  * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
  * @throws CodedError `request-invalid`, `image-invalid` (naming which), `too-large`, `mask-empty`, `mask-size`,
- * `task-needs`, `instruction-empty`
+ * `mask-faint`, `task-needs`, `instruction-empty`
  */
 export async function readEditInput(container: Container): Promise<EditInput> {
   const request = parseEditRequest(container.metadata.request ?? '');
@@ -43,14 +44,19 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   };
   // Before any picture is decoded: a margin can still save the request.
   if (!sent.edit || sent.mask) resolveTask(request, sent);
+  const notes: string[] = [];
   const references: Raster[] = [];
   for (const [i, layer] of layers.references.entries()) {
-    references.push(await decodePicture(layer, `reference ${i + 1}`));
+    const reference = await readPicture(layer, `reference ${i + 1}`);
+    references.push(reference.raster);
+    notes.push(...reference.notes);
   }
-  const nothing = { request, references, given: sent, origin: { left: 0, top: 0 }, notes: [] };
+  const nothing = { request, references, given: sent, origin: { left: 0, top: 0 }, notes };
   if (!layers.edit) return nothing;
 
-  const edit = await decodePicture(layers.edit, 'picture');
+  const picture = await readPicture(layers.edit, 'picture', request.layer);
+  const edit = picture.raster;
+  notes.push(...picture.notes);
   refuseLargeResult(request, edit);
   if (!layers.mask) {
     const given = { ...sent, margin: hasMargin(edit) };
@@ -58,14 +64,13 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     if (task === 'outpaint') return { ...nothing, given, ...outpainted(edit, request) };
     return { ...nothing, given, edit };
   }
-  const { mask, note } = fitMask(await decodeMask(layers.mask), edit);
-  if (!maskBounds(mask)) {
-    throw new CodedError('mask-empty', {
-      detail: `The mask of ${mask.width} x ${mask.height} pixels is black everywhere, so nothing may change.`,
-      remedy: 'Paint white where the picture may change, or leave the mask out to change all of it.',
-    });
-  }
-  return { ...nothing, edit, mask, notes: note ? [note] : [] };
+  const decoded = await readMask(layers.mask);
+  const clean = cleanMask(decoded.mask);
+  const upright = uprightMask({ ...decoded, mask: clean.mask }, picture);
+  const { mask, note } = fitMask(upright.mask, edit);
+  notes.push(...decoded.notes, ...clean.notes, ...[upright.note, note].filter((text) => text !== undefined));
+  if (!maskBounds(mask)) throw emptyMask(mask);
+  return { ...nothing, edit, mask };
 }
 
 /** All that an edit is settled by. */
@@ -75,8 +80,29 @@ export function sizesOf({ edit, mask, references, given }: EditInput): LayerSize
 
 type Layer = RequestLayer<Tensor>;
 
-async function decodePicture({ tensor, encoded }: Layer, what: string): Promise<Raster> {
-  if (encoded) return decodeFile(tensor, what);
+interface DecodedPicture {
+  readonly raster: Raster;
+  /** EXIF's, of a file that was turned upright by it: 1 where it was not. */
+  readonly orientation: number;
+  readonly notes: readonly string[];
+}
+
+async function readPicture(
+  { tensor, encoded }: Layer,
+  what: string,
+  layer?: string,
+): Promise<DecodedPicture> {
+  if (encoded) {
+    const picture = await decodePicture(fileBytes(tensor, what), { what, layer });
+    const raster = await pictureInSRGB(picture, what);
+    return { raster, orientation: picture.orientation, notes: picture.notes };
+  }
+  if (layer !== undefined) {
+    throw new CodedError('request-invalid', {
+      detail: `The layer "${layer}" is asked for, but the ${what} came as pixels.`,
+      remedy: 'Leave the layer out, or send a PSD.',
+    });
+  }
   const [height, width, channels] = tensor.shape;
   const isDepth = tensor.dtype === 'U8' || tensor.dtype === 'U16';
   if (!isDepth || tensor.shape.length !== 3 || !width || !height || (channels !== 3 && channels !== 4)) {
@@ -86,51 +112,20 @@ async function decodePicture({ tensor, encoded }: Layer, what: string): Promise<
     });
   }
   refuseLarge({ width, height }, what);
-  return { width, height, channels, data: tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data };
+  const data = tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data;
+  return { raster: { width, height, channels, data }, orientation: 1, notes: [] };
 }
 
-/** Opens an encoded file and reads its header; what the decoder throws becomes `image-invalid`. */
-async function openFile({ dtype, shape, data }: Tensor, what: string) {
-  if (dtype !== 'U8' || shape.length !== 1) {
-    throw new CodedError('image-invalid', {
-      detail: `The ${what} is ${dtype} [${shape}], but named as an encoded file.`,
-      remedy: 'Send the bytes of the file as U8 of shape [N].',
-    });
-  }
-  const image = sharp(data, { limitInputPixels: false, failOn: 'truncated', sequentialRead: true });
-  const header = await decoding(what, () => image.metadata());
-  refuseLarge(header, what);
-  return { image: image.autoOrient(), header };
+function fileBytes({ dtype, shape, data }: Tensor, what: string): Uint8Array {
+  if (dtype === 'U8' && shape.length === 1) return data;
+  throw new CodedError('image-invalid', {
+    detail: `The ${what} is ${dtype} [${shape}], but named as an encoded file.`,
+    remedy: 'Send the bytes of the file as U8 of shape [N].',
+  });
 }
 
-async function decoding<T>(what: string, decode: () => Promise<T>): Promise<T> {
-  try {
-    return await decode();
-  } catch (cause) {
-    throw new CodedError('image-invalid', {
-      detail: `The ${what} cannot be decoded: ${(cause as Error).message.trim().replaceAll('\n', '; ')}.`,
-      remedy: 'Open the file in another program and save it again as PNG, JPEG or WebP.',
-      cause,
-    });
-  }
-}
-
-/** Upright, in sRGB by the embedded profile, grey as RGB, 8 or 16 bits as the file has them. */
-async function decodeFile(tensor: Tensor, what: string): Promise<Raster> {
-  const { image, header } = await openFile(tensor, what);
-  const deep = header.depth === 'ushort';
-  // With 16 bits, sharp takes a profile for a way to Display P3, unless it is told where to go.
-  const inSRGB = deep && header.hasProfile ? image.withIccProfile('srgb') : image;
-  const pipeline = deep
-    ? inSRGB.toColourspace('rgb16').raw({ depth: 'ushort' })
-    : image.toColourspace('srgb').raw({ depth: 'uchar' });
-  const { data, info } = await decoding(what, () => pipeline.toBuffer({ resolveWithObject: true }));
-  const channels = info.channels === 4 ? 4 : 3;
-  return { width: info.width, height: info.height, channels, data: deep ? asU16(data) : data };
-}
-
-async function decodeMask({ tensor, encoded }: Layer): Promise<Mask> {
-  if (encoded) return decodeMaskFile(tensor);
+async function readMask({ tensor, encoded }: Layer): Promise<DecodedMask> {
+  if (encoded) return decodeMaskFile(fileBytes(tensor, 'mask'));
   const [height, width] = tensor.shape;
   if (tensor.dtype !== 'U8' || tensor.shape.length !== 2 || !width || !height) {
     throw new CodedError('image-invalid', {
@@ -139,47 +134,42 @@ async function decodeMask({ tensor, encoded }: Layer): Promise<Mask> {
     });
   }
   refuseLarge({ width, height }, 'mask');
-  return { width, height, data: tensor.data };
+  return { mask: { width, height, data: tensor.data }, isTurned: false, notes: [] };
 }
 
-/** A mask file's lightness; where it is one colour on transparent ground, its alpha says what was painted. */
-async function decodeMaskFile(tensor: Tensor): Promise<Mask> {
-  const { image, header } = await openFile(tensor, 'mask');
-  const read = (plane: Sharp) =>
-    decoding('mask', () => plane.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }));
-  const { data: lightness, info } = await read(image.clone().toColourspace('b-w'));
-  const { width, height } = info;
-  if (header.format !== 'png') cleanLossy(lightness);
-  if (!header.hasAlpha) return { width, height, data: lightness };
-  const { data: alpha } = await read(image.clone().extractChannel('alpha').toColourspace('b-w'));
-  const isClear = alpha.some((value) => value < 255);
-  const shade = lightness[mostOpaque(alpha)]!;
-  // Where a program multiplies colours by alpha meanwhile, what is faint comes back rounded: by one or two steps over alpha.
-  const isOneColour = lightness.every((value, i) => Math.abs(value - shade) * alpha[i]! <= 2 * 255);
-  const data =
-    isClear && isOneColour ? alpha : lightness.map((value, i) => Math.round((value * alpha[i]!) / 255));
-  return { width, height, data };
-}
-
-function mostOpaque(alpha: Uint8Array): number {
-  return alpha.reduce((best, value, i) => (value > alpha[best]! ? i : best), 0);
-}
-
-/** JPEG and WebP leave noise of a few steps in black and white: without this the mask would be everywhere. */
-function cleanLossy(data: Uint8Array): void {
-  for (let i = 0; i < data.length; i++) {
-    if (data[i]! < 12) data[i] = 0;
-    else if (data[i]! > 243) data[i] = 255;
+/**
+ * The mask upright beside a photo that EXIF turned, as programs that know no EXIF write masks in the file's own orientation.
+ */
+function uprightMask(
+  { mask, isTurned }: DecodedMask,
+  { raster, orientation }: DecodedPicture,
+): { readonly mask: Mask; readonly note?: string } {
+  if (orientation === 1 || isTurned) return { mask };
+  const swaps = orientation > 4;
+  const stored = swaps ? { width: raster.height, height: raster.width } : raster;
+  if (swaps && hasProportions(mask, stored) && !hasProportions(mask, raster)) {
+    return {
+      mask: turnMask(mask, orientation),
+      note: `The photo is turned by its EXIF orientation ${orientation}; the mask has none and was turned with it.`,
+    };
   }
+  return {
+    mask,
+    note: `The photo is turned by its EXIF orientation ${orientation}; the mask has none and is taken as it is seen.`,
+  };
+}
+
+function hasProportions(mask: Size, { width, height }: Size): boolean {
+  const expected = (mask.width * height) / width;
+  const tolerance = Math.max(1, height / width);
+  return Math.abs(expected - mask.height) <= Math.max(tolerance, (tolerance * mask.height) / height);
 }
 
 /** The mask at the picture's size: a mask of another size is scaled if its proportions are the same to a pixel. */
 function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
   const { width, height } = picture;
   if (mask.width === width && mask.height === height) return { mask };
-  const expected = (mask.width * height) / width;
-  const tolerance = Math.max(1, height / width);
-  if (Math.abs(expected - mask.height) > Math.max(tolerance, (tolerance * mask.height) / height)) {
+  if (!hasProportions(mask, picture)) {
     throw new CodedError('mask-size', {
       detail: `The mask has ${mask.width} x ${mask.height} pixels, the picture ${width} x ${height}.`,
       remedy: 'Send a mask of the picture’s size, or of the same proportions.',

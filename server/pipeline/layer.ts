@@ -13,14 +13,24 @@ export interface FinishedLayer {
 /** What is told of a variant's layer. */
 export function describeResult(
   edit: ResolvedEdit,
-  origin: EditInput['origin'],
+  { origin, notes: inputNotes }: Pick<EditInput, 'origin' | 'notes'>,
   made: Pick<EditResult, 'variant' | 'seed' | 'provider' | 'timings' | 'stepsReused'>,
 ): EditResult {
   const { steps, guidance, task, taskReason, model, adapters, layer, layout } = edit;
   const { variant, seed, provider, timings, ...reused } = made;
   const bounds = moved(layer, origin);
+  const notes = [...inputNotes, ...edit.notes];
   const settings = { steps, ...reused, guidance, task, ...(taskReason && { taskReason }), model, adapters };
-  return { variant, bounds, seed, ...settings, provider, workSize: layout.target, timings };
+  return {
+    variant,
+    bounds,
+    seed,
+    ...settings,
+    provider,
+    workSize: layout.target,
+    ...(notes.length > 0 && { notes }),
+    timings,
+  };
 }
 
 /** A layer as it travels and lies on disk: tensor `layer`, and what is told of it as metadata. */

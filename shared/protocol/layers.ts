@@ -1,4 +1,5 @@
 import { CodedError } from '../errors.ts';
+import { encodings } from '../picture-format.ts';
 import { maxReferences } from './request.ts';
 
 /** The meaning of one tensor in a request. */
@@ -14,6 +15,8 @@ export interface RequestLayers<T> {
   readonly references: readonly RequestLayer<T>[];
 }
 
+const tensorName = new RegExp(`^(edit|mask|reference\\.\\d+)(\\.(?:${encodings.join('|')}))?$`);
+
 /**
  * Sorts a request's tensors by name, so a bad request can be refused by its header, before its pixels are read.
  * @throws CodedError `request-invalid`, naming a tensor that is unknown, duplicate or missing
@@ -21,11 +24,11 @@ export interface RequestLayers<T> {
 export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {
   const found = new Map<string, RequestLayer<T>>();
   for (const [name, tensor] of tensors) {
-    const [, layer, encoding] = /^(edit|mask|reference\.\d+)(\.(?:png|jpg|webp))?$/.exec(name) ?? [];
+    const [, layer, encoding] = tensorName.exec(name) ?? [];
     if (!layer) {
       throw invalid(
         `The request has an unknown tensor "${name}".`,
-        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .png, .jpg or .webp after the name of an encoded file.`,
+        `Name tensors "edit", "mask" and "reference.0" to "reference.${maxReferences - 1}", with .${encodings.join(', .')} after the name of an encoded file.`,
       );
     }
     if (found.has(layer)) throw invalid(`The request has "${layer}" twice.`, 'Send each layer once.');

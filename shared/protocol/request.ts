@@ -39,6 +39,8 @@ const entries = {
   task: v.optional(v.picklist(tasks)),
   control: v.optional(v.picklist(controls)),
   instruction: v.pipe(v.string(), v.maxLength(4000)),
+  /** Names of a layer's groups and its own, joined by `/`: that layer of a PSD is edited, not the flattened picture. */
+  layer: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(2000))),
   width: v.optional(sizeInPixels),
   height: v.optional(sizeInPixels),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff))),

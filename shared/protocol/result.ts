@@ -26,6 +26,8 @@ export const editResultSchema = v.object({
   runs: v.exactOptional(v.number()),
   /** Size in pixels the model worked at, without references. */
   workSize: v.object({ width: v.number(), height: v.number() }),
+  /** What was decided for the person, such as which frame of a file was used. */
+  notes: v.exactOptional(v.array(v.string())),
   /** Seconds by stage. */
   timings: v.record(v.string(), v.number()),
 });

@@ -128,6 +128,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       await openPicture(page);
       await paint(page);
       await addReference(page);
+      await page.getByLabel('Instruction').fill('put {image2} here');
+      await page.getByText('The instruction names {image2}, but there is only one reference.').waitFor();
       await page.getByLabel('Instruction').fill('put {image1} here');
       await setSteps(page, 30);
       await shot('2-painted');
@@ -205,6 +207,33 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(await page.getByRole('button', { name: 'Cancel' }).isVisible()).toBe(true);
       await close();
     }, 120_000);
+
+    test('Esc takes back the stroke under way; the middle button moves the picture, the wheel zooms it', async () => {
+      const { page, faults, close } = await openPage();
+      await openPicture(page);
+      const box = (await page.getByRole('application').boundingBox())!;
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      const clear = page.getByRole('button', { name: 'Clear' });
+      const stroke = async (end: () => Promise<void>): Promise<void> => {
+        await page.mouse.move(x - 20, y);
+        await page.mouse.down();
+        await page.mouse.move(x + 20, y + 10, { steps: 4 });
+        await end();
+        await page.mouse.up();
+      };
+      await stroke(() => page.keyboard.press('Escape'));
+      expect(await clear.isEnabled()).toBe(false);
+      await page.mouse.move(x, y);
+      await page.mouse.down({ button: 'middle' });
+      await page.mouse.move(x + 60, y, { steps: 4 });
+      await page.mouse.up({ button: 'middle' });
+      await page.mouse.wheel(0, -200);
+      expect(await clear.isEnabled()).toBe(false);
+      await stroke(async () => {});
+      expect(await clear.isEnabled()).toBe(true);
+      expect(faults).toEqual([]);
+      await close();
+    }, 60_000);
 
     test('Esc cancels: nothing is changed, and the next edit can start', async () => {
       const { page, shot, close } = await openPage();

@@ -165,6 +165,17 @@ describe('an edit session', () => {
     expect(placed).toEqual([]);
   });
 
+  test('a result that was placed by other means leaves its note', async () => {
+    const { session } = open();
+    void session.run();
+    companion.tell({ type: 'done', results: [result(0)] });
+    await reaches(session, 'done');
+    session.finish('Placed beside it.');
+    expect(session.state.value.kind).toBe('idle');
+    expect(session.note.value).toBe('Placed beside it.');
+    expect(placed).toEqual([]);
+  });
+
   test('a failed edit keeps the companion’s reason, and the next one can run', async () => {
     const { session } = open();
     void session.run();

@@ -114,6 +114,23 @@ describe('masks', () => {
     expect(isHardEdged(mask)).toBe(true);
     expect(isHardEdged(featherInward(mask, 6))).toBe(false);
   });
+
+  it('are feathered by the thickness at each place: a wire beside a blob stays, as a wire alone does', () => {
+    const isWire = (x: number, y: number) => y >= 30 && y < 33 && x >= 4;
+    const isBlob = (x: number, y: number) => x >= 60 && x < 110 && y >= 5 && y < 55;
+    const beside = featherInward(
+      maskOf(120, 60, (x, y) => isWire(x, y) || isBlob(x, y)),
+      12,
+    );
+    const alone = featherInward(maskOf(120, 60, isWire), 12);
+    for (let x = 10; x < 50; x++) {
+      expect(beside.data[31 * 120 + x]).toBe(255);
+      expect(beside.data[30 * 120 + x]).toBe(alone.data[30 * 120 + x]);
+    }
+    // The blob itself has the wide feather.
+    expect(beside.data[20 * 120 + 61]).toBeLessThan(30);
+    expect(beside.data[25 * 120 + 85]).toBe(255);
+  });
 });
 
 describe('resizing', () => {

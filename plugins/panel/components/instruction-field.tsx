@@ -1,3 +1,4 @@
+import { absentReferencesNote } from '../../../shared/intent/named-references.ts';
 import { fieldValue } from './field-value.ts';
 import { on } from './on.ts';
 
@@ -11,6 +12,8 @@ export interface InstructionFieldProps {
 
 /** What to do, in words. */
 export function InstructionField({ value, references, namesReferences, onChange }: InstructionFieldProps) {
+  const advice = namesReferences ? nameThem(references) : 'Describe what should be seen.';
+  const hint = absentReferencesNote(value, references) ?? (references === 0 ? '' : advice);
   return (
     <section class="field">
       <h2 class="field-title">Instruction</h2>
@@ -23,8 +26,8 @@ export function InstructionField({ value, references, namesReferences, onChange 
         value={value}
         {...on({ input: (event) => onChange(fieldValue(event)) })}
       />
-      <p class={references === 0 ? 'hint idle' : 'hint'}>
-        {references === 0 ? ' ' : namesReferences ? nameThem(references) : 'Describe what should be seen.'}
+      <p class={hint === '' ? 'hint idle' : 'hint'} aria-live="polite">
+        {hint || ' '}
       </p>
     </section>
   );

@@ -94,7 +94,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The layer of one variant */
+        /** The layer of one variant; with `as`, a file: the layer, or the finished picture, in the document’s own format or `format` */
         get: operations["result"];
         put?: never;
         post?: never;
@@ -316,6 +316,7 @@ export interface components {
             /** @enum {string} */
             control?: "canny" | "contour" | "depth" | "mosaic";
             instruction: string;
+            layer?: string;
             width?: number;
             height?: number;
             seed?: number;
@@ -361,6 +362,7 @@ export interface components {
                 width: number;
                 height: number;
             };
+            notes?: string[];
             timings: {
                 [key: string]: number;
             };
@@ -412,6 +414,7 @@ export interface components {
             /** @enum {string} */
             control?: "canny" | "contour" | "depth" | "mosaic";
             instruction: string;
+            layer?: string;
             width?: number;
             height?: number;
             seed?: number;
@@ -539,7 +542,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "edit-not-over" | "edit-crashed" | "result-damaged" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "disk-unwritable" | "home-unsafe" | "config-invalid" | "autostart-refused" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
+            code: "request-invalid" | "container-invalid" | "image-invalid" | "mask-empty" | "mask-faint" | "mask-size" | "instruction-empty" | "task-needs" | "too-large" | "token-missing" | "token-wrong" | "pairing-wrong" | "pairing-over" | "pairing-limit" | "version-mismatch" | "host-refused" | "origin-refused" | "not-found" | "edit-conflict" | "edit-not-done" | "edit-not-over" | "edit-crashed" | "result-damaged" | "queue-full" | "model-unknown" | "model-missing" | "model-file-invalid" | "adapter-unknown" | "adapter-invalid" | "provider-unavailable" | "engine-died" | "engine-hung" | "not-finite" | "out-of-memory" | "disk-full" | "disk-unwritable" | "home-unsafe" | "config-invalid" | "autostart-refused" | "licence-not-accepted" | "hub-refused" | "hub-unreachable" | "hub-wrong" | "install-running" | "cancelled" | "document-gone" | "document-refused" | "host-busy" | "local-access-denied" | "message-invalid" | "companion-gone" | "companion-running" | "port-busy" | "internal";
             detail: string;
             remedy: string;
         };
@@ -1072,6 +1075,8 @@ export interface operations {
         parameters: {
             query?: {
                 variant?: number;
+                as?: "picture" | "layer";
+                format?: "png" | "jpg" | "webp" | "avif" | "tif" | "psd" | "psb";
             };
             header?: never;
             path: {
@@ -1084,18 +1089,25 @@ export interface operations {
             /** @description A safetensors container: the tensor `layer` (U8 or U16 [h, w, 4], straight alpha), and in the metadata `bounds` (JSON text of `Bounds`), `seed`, `timings` and `result` (JSON text of `EditResult`). */
             200: {
                 headers: {
-                    /** @description With PNG only: JSON text of `Bounds` */
+                    /** @description With files only: JSON text of `Bounds` */
                     "x-acepp-bounds"?: string;
-                    /** @description With PNG only */
+                    /** @description With files only */
                     "x-acepp-seed"?: string;
+                    /** @description With files only: what the format cost, percent-encoded JSON text of a list */
+                    "x-acepp-notes"?: string;
                     [name: string]: unknown;
                 };
                 content: {
                     "application/octet-stream": Blob;
                     "image/png": Blob;
+                    "image/jpeg": Blob;
+                    "image/webp": Blob;
+                    "image/avif": Blob;
+                    "image/tiff": Blob;
+                    "image/vnd.adobe.photoshop": Blob;
                 };
             };
-            /** @description `request-invalid` */
+            /** @description `request-invalid`, `image-invalid` */
             400: {
                 headers: {
                     [name: string]: unknown;
@@ -1133,6 +1145,15 @@ export interface operations {
             };
             /** @description `edit-not-done` */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `too-large` */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -39,6 +39,8 @@ beforeAll(async () => {
   await sharp(mask, { raw: { ...size, channels: 1 } }).toFile(path.join(folder, 'mask.png'));
   await sharp(photo, { raw: { ...size, channels: 3 } }).toFile(path.join(folder, 'photo.tiff'));
   await writeFile(path.join(folder, 'no-picture.png'), 'this is text');
+  await writeFile(path.join(folder, 'photo.heic'), '\0\0\0\x18ftypheic\0\0\0\0mif1heic');
+  await writeFile(path.join(folder, 'empty.png'), '');
 });
 afterAll(async () => {
   await rm(folder, { recursive: true });
@@ -54,7 +56,8 @@ interface Told {
 /** `acepp edit` runs it in the project's folder and names the person's in INIT_CWD. */
 function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; stderr: () => string } {
   const program = path.join(projectRoot, 'dist/server/acepp.js');
-  const child = spawn(process.execPath, [program, 'edit', '--provider', 'cpu', ...flags], {
+  const out = flags.includes('--out') ? [] : ['--out', 'unread.png'];
+  const child = spawn(process.execPath, [program, 'edit', '--provider', 'cpu', ...flags, ...out], {
     cwd: projectRoot,
     env: { ...process.env, ACEPP_HOME: home, INIT_CWD: folder, TMPDIR: temporary },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -165,6 +168,109 @@ describe('the command line', () => {
     expect(above).toMatchObject({ name: 'a red circle', ...place, mask: place });
   });
 
+  it('reads a picture from a pipe, and writes names as long as the disk takes', async () => {
+    if (process.platform === 'win32') return;
+    const pipe = path.join(folder, 'pipe');
+    spawnSync('mkfifo', [pipe]);
+    const out = `${'n'.repeat(246)}.psd`;
+    const editing = edit(...fill, '--image', 'pipe', '--out', out);
+    await writeFile(pipe, await readFile(path.join(folder, 'photo.png')));
+    const { code, line } = await editing;
+    expect([code, line.error]).toEqual([0, undefined]);
+    expect(path.basename(line.out!)).toBe(out);
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'keeps a finished edit that could not be written, and saves it again',
+    async () => {
+      const target = path.join(folder, 'gone');
+      await mkdir(target);
+      const { told, stderr } = start(...fill, '--seed', '7', '--out', 'gone/layer.png');
+      await expect.poll(stderr, { timeout: 60_000 }).toContain('step 1 of 2');
+      await rm(target, { recursive: true });
+      const { line } = await told;
+      expect(line.error).toMatchObject({ code: 'disk-unwritable' });
+      const [, id] = /acepp save ([0-9a-f-]{36})/.exec(JSON.stringify(line.error))!;
+      const acepp = (...args: string[]) => {
+        const program = path.join(projectRoot, 'dist/server/acepp.js');
+        const env = { ...process.env, ACEPP_HOME: home, INIT_CWD: folder };
+        const { stdout } = spawnSync(process.execPath, [program, ...args], { cwd: projectRoot, env });
+        return String(stdout);
+      };
+      expect(acepp('edits', 'unsaved')).toMatch(new RegExp(`^${id}  .*  a red circle\n$`));
+      expect(JSON.parse(acepp('save', id!, '--out', 'saved.png'))).toMatchObject({ id });
+      await edit(...fill, '--seed', '7', '--out', 'again.png');
+      const [saved, again] = await Promise.all(
+        ['saved.png', 'again.png'].map((name) => readFile(path.join(folder, name))),
+      );
+      expect(saved!.equals(again!)).toBe(true);
+      expect(acepp('edits', 'unsaved')).toBe('');
+    },
+  );
+
+  it('edits a folder, masks by name, and goes on where it was', async () => {
+    const many = path.join(folder, 'many');
+    await mkdir(many);
+    await mkdir(path.join(folder, 'edited'));
+    for (const [from, to] of [
+      ['photo.png', 'a.png'],
+      ['mask.png', 'a.mask.png'],
+      ['photo.tiff', 'b.tiff'],
+      ['no-picture.png', 'c.png'],
+    ] as const) {
+      await writeFile(path.join(many, to), await readFile(path.join(folder, from)));
+    }
+    const program = path.join(projectRoot, 'dist/server/acepp.js');
+    const flags = [
+      '--batch',
+      'many',
+      '--out',
+      'edited/*.png',
+      '--instruction',
+      'red',
+      '--steps',
+      '1',
+      '--model',
+      'tiny',
+    ];
+    const run = () => {
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        [program, 'edit', '--provider', 'cpu', ...flags],
+        {
+          cwd: projectRoot,
+          env: { ...process.env, ACEPP_HOME: home, INIT_CWD: folder },
+          encoding: 'utf8',
+        },
+      );
+      return {
+        status,
+        lines: stdout
+          .trim()
+          .split('\n')
+          .map((line) => JSON.parse(line)),
+      };
+    };
+    const first = run();
+    expect(first.status).toBe(1);
+    expect(first.lines).toMatchObject([
+      { image: path.join(many, 'a.png'), bounds: masked, out: path.join(folder, 'edited/a.png') },
+      { image: path.join(many, 'b.tiff'), bounds: { left: 0, top: 0, ...size } },
+      { image: path.join(many, 'c.png'), error: { code: 'image-invalid' } },
+    ]);
+    await rm(path.join(many, 'c.png'));
+    expect(run()).toMatchObject({ status: 0, lines: [{ skipped: true }, { skipped: true }] });
+  });
+
+  it('writes the finished picture where it is asked for', async () => {
+    const { line } = await edit(...fill, '--seed', '7', '--result', 'picture', '--out', 'whole.tif');
+    expect(line.error).toBeUndefined();
+    const whole = await pixelsOf('whole.tif');
+    expect([whole.width, whole.height, whole.channels]).toEqual([size.width, size.height, 3]);
+    expect(whole.data.equals(photo)).toBe(false);
+  });
+
   it('takes references in their order', async () => {
     const { line } = await edit(...fill, '--reference', 'photo.png', '--reference', 'mask.png');
     expect(line.task).toBe('local-reference-editing');
@@ -187,7 +293,8 @@ describe('the command line', () => {
       const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
       const { line } = await edit(...fill, ...known, ...flags);
       expect(line.error).toBeUndefined();
-      return (await readFile(path.join(folder, 'adapted.png'))).toString('base64');
+      // Of the pixels: the file names its adapters.
+      return (await pixelsOf('adapted.png')).data.toString('base64');
     };
     const [without, whole] = [await bytes(), await bytes('--adapter', 'portrait_lora')];
     expect(whole).not.toBe(without);
@@ -220,7 +327,16 @@ describe('the command line', () => {
     ['a seed that is no number', [...fill, '--seed', 'seven'], 'request-invalid'],
     ['steps beyond the limit', [...fill, '--steps', '100000'], 'request-invalid'],
     ['an unknown task', [...fill, '--task', 'magic'], 'request-invalid'],
-    ['an output of another kind', [...fill, '--out', 'layer.jpg'], 'request-invalid'],
+    ['an output of another kind', [...fill, '--out', 'layer.heic'], 'request-invalid'],
+    ['an output that is an input', [...fill, '--out', './photo.png'], 'request-invalid'],
+    ['an output of a name that is too long', [...fill, '--out', `${'x'.repeat(260)}.png`], 'request-invalid'],
+    ['a picture of no bytes', ['--image', 'empty.png', '--instruction', 'x'], 'image-invalid'],
+    ['a layer of what has none', [...fill, '--layer', 'Fox'], 'request-invalid'],
+    [
+      'an output that is too large for its format',
+      [...fill, '--width', '16384', '--out', 'x.webp'],
+      'too-large',
+    ],
     ['an adapter whose scale is no number', [...fill, '--adapter', 'portrait=much'], 'request-invalid'],
     ['an adapter without a name', [...fill, '--adapter', '=1'], 'request-invalid'],
     ['an adapter that is not installed', [...fill, '--adapter', 'portrait=1'], 'adapter-unknown'],
@@ -229,7 +345,7 @@ describe('the command line', () => {
     ['a file that is no picture', ['--image', 'no-picture.png', '--instruction', 'x'], 'image-invalid'],
     [
       'a picture of a kind that is not taken',
-      ['--image', 'photo.tiff', '--instruction', 'x'],
+      ['--image', 'photo.heic', '--instruction', 'x'],
       'image-invalid',
     ],
     ['an empty instruction', ['--image', 'photo.png', '--instruction', ' '], 'instruction-empty'],

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../../server/engine/engine.ts';
 import type { PlanRequest } from '../../../shared/protocol/plan.ts';
+import { providers } from '../../../shared/protocol/provider.ts';
 import { RunningCompanion, squareEdit } from '../http/running-companion.ts';
 import { askForPlan, edited, planned, planOf, randomEdit } from './random-edits.ts';
 
@@ -77,6 +79,18 @@ describe('a plan', () => {
     const beside = await planOf(companion, large({}, [{ width: 900, height: 900 }]));
     expect(beside.limitedBy).toBe('references');
     expect(beside.resolution).toBeLessThan(alone.resolution);
+  });
+
+  it('knows what computes here without an edit, and without a model', async () => {
+    const device = await new Engine({ log: () => {} }).device();
+    expect(providers).toContain(device.provider);
+    const { provider, dtype } = await new Engine({ provider: 'cpu', log: () => {} }).device();
+    expect({ provider, dtype }).toEqual({ provider: 'cpu', dtype: 'float32' });
+    // This one is on no Linux.
+    const other = new Engine({ provider: 'dml', log: () => {} });
+    if (process.platform !== 'win32') {
+      await expect(other.device()).rejects.toMatchObject({ code: 'provider-unavailable' });
+    }
   });
 
   it('is refused as the edit would be', async () => {

@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodePicture } from '../../../server/pictures/decode.ts';
+import { wrapTIFF } from '../../../server/pictures/tiff.ts';
 import type { History, Poll } from '../../../shared/protocol/answers.ts';
 import type { EditEvent } from '../../../shared/protocol/events.ts';
 import { decodeContainer, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
+import { adobeRGB } from '../pictures/profiles.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
@@ -131,6 +134,66 @@ describe('a running companion', () => {
     expect((await companion.follow(id)).at(-1)).toMatchObject({ type: 'done' });
     const png = await companion.ask(`/v1/edits/${id}/result`, { headers: { accept: 'image/png' } });
     expect(await sharp(png.body).metadata()).toMatchObject({ depth: 'ushort', channels: 4, height: 32 });
+  });
+
+  it('gives the finished picture in the document’s own format, space and depth, and in others', async () => {
+    const side = 64;
+    const samples = new Uint16Array(side * side * 3).map((_, i) => (i * 7919) % 65536);
+    const wrapped = wrapTIFF({
+      width: side,
+      height: side,
+      channels: 3,
+      data: samples,
+      space: 'rgb',
+      icc: adobeRGB(),
+    });
+    const file = await sharp(wrapped, { ignoreIcc: true })
+      .toColourspace('rgb16')
+      .keepIccProfile()
+      .png()
+      .toBuffer();
+    const square = decodeContainer(squareEdit({ side, request: { steps: 1 } }));
+    const tensors = new Map<string, Tensor>([
+      ['edit.png', { dtype: 'U8', shape: [file.length], data: file }],
+      ['mask', square.tensors.get('mask')!],
+    ]);
+    const id = await companion.send(encodeContainer({ metadata: square.metadata, tensors }));
+    expect((await companion.follow(id)).at(-1)).toMatchObject({ type: 'done' });
+
+    const own = await companion.ask(`/v1/edits/${id}/result?as=picture`);
+    expect([own.status, own.headers['content-type']]).toEqual([200, 'image/png']);
+    const picture = await decodePicture(own.body, { what: 'picture' });
+    expect(Buffer.from(picture.icc!).equals(Buffer.from(adobeRGB()))).toBe(true);
+    const isInside = (x: number) => x >= side / 4 && x < (side * 3) / 4;
+    let changed = 0;
+    samples.forEach((value, i) => {
+      const [x, y] = [Math.floor(i / 3) % side, Math.floor(i / 3 / side)];
+      if (!isInside(x) || !isInside(y)) expect(picture.samples.data[i]).toBe(value);
+      else if (picture.samples.data[i] !== value) changed++;
+    });
+    expect(changed).toBeGreaterThan(1000);
+
+    const psd = await companion.ask(`/v1/edits/${id}/result?as=picture&format=psd`);
+    expect(psd.headers['content-type']).toBe('image/vnd.adobe.photoshop');
+    const below = await decodePicture(psd.body, { what: 'picture', layer: 'Picture' });
+    expect([...below.samples.data.filter((_, i) => i % 4 < 3)]).toEqual([...samples]);
+    const jpeg = await companion.ask(`/v1/edits/${id}/result?as=layer&format=jpg`);
+    expect(decodeURIComponent(String(jpeg.headers['x-acepp-notes']))).toContain('8 bits');
+    expect((await companion.ask(`/v1/edits/${id}/result?as=poster`)).json().code).toBe('request-invalid');
+  });
+
+  it.each([
+    ['png', Buffer.alloc(0), '0 bytes'],
+    ['png', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1', 'latin1'), 'HEIC'],
+    ['jpg', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), 'PNG'],
+  ])('refuses a file at the door that is no %s', async (encoding, data, name) => {
+    const { metadata } = decodeContainer(quick);
+    const tensors = new Map<string, Tensor>([
+      [`edit.${encoding}`, { dtype: 'U8', shape: [data.length], data }],
+    ]);
+    const answer = await companion.put(encodeContainer({ metadata, tensors }), randomUUID());
+    expect([answer.status, answer.json().code]).toEqual([400, 'image-invalid']);
+    expect(answer.json().detail).toContain(name);
   });
 
   it('gives each of several variants its own seed and layer', async () => {

@@ -331,7 +331,7 @@ describe('what the hub refuses is told in plain words', () => {
     ]) {
       const error = await errorOf(fetchIt({ source: wrong }));
       expect(error?.code).toBe('hub-wrong');
-      expect(error?.detail).toMatch(/(?:was|were) published/);
+      expect(error?.detail).toMatch(/instead of the published/);
     }
   });
 });

@@ -179,6 +179,8 @@ async function edit(model: string): Promise<{ error?: { code: string }; steps?: 
     photo,
     '--instruction',
     'x',
+    '--out',
+    path.join(home, 'layer.png'),
   ];
   const program = path.join(projectRoot, 'dist/server/acepp.js');
   const env = { ...process.env, ACEPP_HOME: home };
@@ -547,7 +549,7 @@ describe('a person’s own files', () => {
     await writeFile(file, bytes.replace('"dtype":"BF16"', '"dtype": "I16"'), 'latin1');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
     expect((await told).stderr).toMatch(
-      /integers\.safetensors is not taken: it has ".+" as I16, which cannot be computed with/,
+      /integers\.safetensors is not used: it has ".+" as I16, which is not supported/,
     );
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
@@ -573,7 +575,7 @@ describe('a person’s own files', () => {
     const from = Object.keys(named).flatMap((file) => ['--from', file]);
     const { stderr } = await start(['install', 'tiny-fill', '--accept-licence', ...from], {}, [known]).told;
     for (const [file, words] of Object.entries(named)) {
-      const line = stderr.split('\n').find((text) => text.startsWith(`${file} is not taken: `));
+      const line = stderr.split('\n').find((text) => text.startsWith(`${file} is not used: `));
       expect(line, file).toContain(words);
     }
     const again = await start(
@@ -619,7 +621,7 @@ describe('a person’s own files', () => {
       expect(gets()).not.toContain(`${gated}/${network}`);
       expect(await readlink(inModel('tiny-fill', network))).toBe(file);
     }
-    expect(stderr).not.toContain('is not taken');
+    expect(stderr).not.toContain('is not used');
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 

@@ -128,8 +128,8 @@ describe('a model is refused by the file whose header lies, before it takes memo
       },
       /lies at bytes/,
     ],
-    ['take fewer bytes', (header) => header[name]!.data_offsets[1]--, /takes/],
-    ['have a huge shape', (header) => header[name]!.shape.push(2 ** 50), /takes/],
+    ['take fewer bytes', (header) => header[name]!.data_offsets[1]--, /needs/],
+    ['have a huge shape', (header) => header[name]!.shape.push(2 ** 50), /needs/],
     [
       'be called otherwise, twice',
       (header) => {

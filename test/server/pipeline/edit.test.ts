@@ -335,7 +335,8 @@ describe('the input', () => {
     }
     const strokes = await png(Uint8Array.from(pixels), 256, 1, 4);
     const { mask } = await readEditInput(asking({ edit: ramp(1, 256), 'mask.png': file(strokes) }));
-    expect([...mask!.data]).toEqual(Array.from({ length: 256 }, (_, i) => i));
+    const wanted = Array.from({ length: 256 }, (_, i) => (i < 5 ? 0 : i > 250 ? 255 : i));
+    expect([...mask!.data]).toEqual(wanted);
   });
 
   it('takes a mask painted on transparent ground by its alpha', async () => {

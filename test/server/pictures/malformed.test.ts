@@ -1,0 +1,9 @@
+import { expect, it } from 'vitest';
+import { readDamaged } from './malformed.ts';
+
+it('reads 400 damaged pictures and masks, or refuses them by code', async () => {
+  const { codes, wrong } = await readDamaged(400, 2026);
+  expect(wrong).toEqual([]);
+  expect(codes.read).toBeGreaterThan(20);
+  expect(codes['image-invalid']).toBeGreaterThan(100);
+});
