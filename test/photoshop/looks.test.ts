@@ -124,7 +124,11 @@ describe.skipIf(!chromium && !process.env.CI)(
       await panel.page.getByRole('alert').waitFor();
       await shoot('13-denied');
       await panel.close();
-      await open({ token: undefined, laterTokens: [companion.token], simulated: { secureStorageFails: true } });
+      await open({
+        token: undefined,
+        laterTokens: [companion.token],
+        simulated: { secureStorageFails: true },
+      });
       const { page } = panel;
       await page.getByLabel('Code or token').fill(companion.token);
       await page.getByRole('button', { name: 'Pair', exact: true }).click();
