@@ -9,18 +9,18 @@ import { type EndedLife, isOver } from './state.ts';
 import type { Store } from './store.ts';
 
 const millisecondsBetweenCleanings = 3_600_000;
-/** After the start, when nobody waits for the disk. */
+/** Delay after the start, to a time when nobody is waiting for the disk. */
 const millisecondsToSweep = 60_000;
 
 export interface ArchiveParts {
   readonly store: Store;
   readonly budget: HistoryBudget;
-  /** What a person should know. */
+  /** Shows a message to the person. */
   readonly announce: (text: string) => void;
   readonly log: (text: string, error?: unknown) => void;
 }
 
-/** The records of all edits, those of the past with their results, within a budget. */
+/** The records of all edits, and the results of past ones, within a budget. */
 export class Archive {
   readonly #parts: ArchiveParts;
   /** Oldest first. */
@@ -36,7 +36,7 @@ export class Archive {
     this.#parts = parts;
   }
 
-  /** Reads all records; what is damaged is set aside, and what an earlier version wrote is written anew. */
+  /** Reads all records; sets damaged ones aside and migrates those of an earlier version. */
   static async open(parts: ArchiveParts): Promise<Archive> {
     const archive = new Archive(parts);
     await parts.store.open();
@@ -48,7 +48,7 @@ export class Archive {
     return archive;
   }
 
-  /** Keeps to the budget from now on, and removes in a quiet moment what unfinished writes have left. */
+  /** Enforces the budget from now on, and later removes the remains of unfinished writes. */
   startCleaning(): void {
     void this.clean();
     this.#cleaner = setInterval(() => void this.clean(), millisecondsBetweenCleanings).unref();
@@ -57,7 +57,7 @@ export class Archive {
     }, millisecondsToSweep).unref();
   }
 
-  /** Removes what writes of earlier companions have left that never came to their end. */
+  /** Removes the remains of writes that earlier companions never finished. */
   async sweep(): Promise<void> {
     const { store, log } = this.#parts;
     const started = Date.now() - performance.now();
@@ -93,23 +93,23 @@ export class Archive {
     });
   }
 
-  /** Greater than that of every edit before. */
+  /** Greater than the order of every edit so far. */
   nextOrder(): number {
     this.#order++;
     return this.#order;
   }
 
-  /** Lets others see a record that isn't on disk yet. */
+  /** Makes a record visible before it is on disk. */
   show(record: EditRecord): void {
     this.#records.set(record.id, record);
   }
 
-  /** Takes back what was only shown. */
+  /** Undoes `show`. */
   hide(id: string): void {
     this.#records.delete(id);
   }
 
-  /** Shows a record at once and notes it on disk. @throws CodedError `disk-full`, `disk-unwritable` */
+  /** Updates a record in memory at once, then on disk. @throws CodedError `disk-full`, `disk-unwritable` */
   async change(record: EditRecord): Promise<void> {
     this.show(record);
     await this.#parts.store.note(record);
@@ -121,7 +121,7 @@ export class Archive {
     return counts;
   }
 
-  /** What all edits take on disk. */
+  /** Bytes that all edits take on disk. */
   bytes(): number {
     return this.all().reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -134,7 +134,10 @@ export class Archive {
     return historyPage(this.all(), words, before === undefined ? undefined : this.find(before));
   }
 
-  /** What an ended edit takes on disk. Missing results fail it, though the engine reported them. */
+  /**
+   * Bytes an ended edit takes on disk. If results are missing, the edit has failed, even if the engine
+   * reported them.
+   */
   async weigh(id: string, life: EndedLife): Promise<{ life: EndedLife; bytes: number }> {
     const { bytes } = this.find(id);
     if (life.state !== 'done') return { life, bytes };
@@ -157,7 +160,7 @@ export class Archive {
     return readResult(this.#resultFile(id, variant));
   }
 
-  /** A result as a file. @throws as `openResult` and `exportVariant` */
+  /** Exports a result as a file. @throws as `openResult` and `exportVariant` */
   async exportResult(id: string, variant: number, choice: ExportChoice): Promise<ExportedVariant> {
     this.#resultFile(id, variant);
     return exportVariant(this.#parts.store.folderOf(id), variant, choice);
@@ -182,26 +185,26 @@ export class Archive {
     return png;
   }
 
-  /** Notes that somebody has a result now. */
+  /** Records that a client now has a result. */
   async fetched(id: string): Promise<void> {
     const record = this.#records.get(id);
     if (record && !record.fetched) await this.change({ ...record, fetched: true });
   }
 
-  /** Keeps an edit whatever the budget says, or no longer. @throws CodedError `not-found` */
+  /** Pins an edit, which keeps it regardless of the budget, or unpins it. @throws CodedError `not-found` */
   async pin(id: string, pinned: boolean): Promise<void> {
     const record = this.find(id);
     if (record.pinned !== pinned) await this.change({ ...record, pinned });
   }
 
-  /** Removes an edit that is over, with its files. @throws CodedError `not-found`, `edit-not-over` */
+  /** Removes a finished edit and its files. @throws CodedError `not-found`, `edit-not-over` */
   async remove(id: string): Promise<void> {
     mustBeOver(this.find(id));
     this.#records.delete(id);
     await this.#parts.store.remove(id);
   }
 
-  /** Removes what the budget has no room for; nobody has to wait for it. */
+  /** Removes what exceeds the budget; nobody has to wait for it. */
   clean(): Promise<void> {
     this.#cleaning = this.#cleaning.then(async () => {
       for (const { id } of overBudget(this.all(), this.#parts.budget, Date.now())) {

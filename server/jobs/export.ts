@@ -20,19 +20,19 @@ import { readResult } from './results.ts';
 
 export interface ExportedVariant extends ExportedFile {
   readonly encoding: OutputEncoding;
-  /** Of the layer in the document. */
+  /** The layer's bounds in the document. */
   readonly bounds: Bounds;
   readonly seed: number;
 }
 
 export interface ExportChoice {
   readonly as: ResultKind;
-  /** The document's own where none is chosen. */
+  /** Defaults to the document's own format. */
   readonly encoding?: OutputEncoding | undefined;
 }
 
 /**
- * A variant of a finished edit as a file, from the request and the result in the edit's folder.
+ * Exports a variant of a finished edit as a file, from the request and result in the edit's folder.
  * @throws CodedError `result-damaged`, `container-invalid`, `too-large`, `request-invalid`
  */
 export async function exportVariant(
@@ -53,7 +53,7 @@ export async function exportVariant(
     references: layers.references.length,
     margin: true,
   });
-  // 0.1.0 kept less of a result.
+  // 0.1.0 stored less about a result.
   const made = result ?? {
     task,
     model: request.model ?? 'unknown',
@@ -74,6 +74,6 @@ async function documentOf(
   const [height = 0, width = 0, channels] = tensor.shape;
   const data = tensor.dtype === 'U16' ? asU16(tensor.data) : tensor.data;
   const samples = { width, height, channels: channels === 4 ? 4 : 3, data } as const;
-  // Pixels have no format of their own.
+  // Raw pixels have no format of their own.
   return { encoding: 'png', samples, orientation: 1, notes: [] };
 }

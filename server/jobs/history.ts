@@ -6,19 +6,19 @@ import { isOver } from './state.ts';
 const pageLength = 50;
 const day = 86_400_000;
 
-/** What the history may keep; the oldest edits go first. */
+/** Limits of the history; the oldest edits are removed first. */
 export interface HistoryBudget {
   /** Edits older than this are removed. */
   readonly days: number;
-  /** Of requests, results and thumbnails on disk. */
+  /** Total of requests, results and thumbnails on disk. */
   readonly bytes: number;
 }
 
 /**
  * A page of the history, newest first.
  * @param records oldest first
- * @param words what the instruction, the task, the model or the day must contain, each of them
- * @param before the id after which it goes on
+ * @param words each must appear in the instruction, the task, the model or the day
+ * @param before continue after the edit with this id
  */
 export function historyPage(
   records: Iterable<EditRecord>,
@@ -48,8 +48,8 @@ function hasAll({ request, created, life }: EditRecord, terms: readonly string[]
 }
 
 /**
- * What has to go, oldest first, so that the rest is within the budget. Never what is pinned, what was never fetched, what is
- * younger than a day, and what is not over.
+ * The edits to remove, oldest first, to bring the rest within the budget. Never includes pinned edits, edits
+ * never fetched, edits younger than a day, or unfinished ones.
  * @param records oldest first
  */
 export function overBudget(

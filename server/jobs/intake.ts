@@ -13,9 +13,9 @@ import { resolveTask } from '../../shared/tasks.ts';
 import { asDiskError, syncFile } from '../disk/durable.ts';
 import { readAt } from '../disk/read-range.ts';
 
-/** A document of 10,000 x 10,000 pixels with alpha, its mask and a reference. */
+/** Fits a document of 10,000 x 10,000 pixels with alpha, its mask and a reference. */
 export const maxRequestBytes = 600_000_000;
-/** A request has 11 tensors and a few thousand characters: a longer header is none of a request. */
+/** A request has 11 tensors and a few thousand characters: a longer header can't belong to one. */
 const maxRequestHeader = 1_000_000;
 
 export interface Received {
@@ -25,14 +25,14 @@ export interface Received {
 }
 
 /**
- * Writes a body to a new file as it comes, never holding it as a whole; also after a power cut it's there.
- * @throws CodedError `too-large`, `disk-full`, `disk-unwritable`; then no file is left
+ * Streams a body to a new file, never holding it whole. Once this resolves, the file survives a power cut.
+ * @throws CodedError `too-large`, `disk-full`, `disk-unwritable`; no file is left in that case
  */
 export async function receive(body: Readable, file: string): Promise<Received> {
   const hash = createHash('sha256');
   let bytes = 0;
   async function* chunks(): AsyncGenerator<Buffer> {
-    // Destroyed, it would take the connection with it, and the client would never hear why.
+    // Destroying the stream would close the connection, and the client would never learn why.
     for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length;
       if (bytes > maxRequestBytes) throw tooLarge(bytes);
@@ -51,7 +51,7 @@ export async function receive(body: Readable, file: string): Promise<Received> {
   return { file, sha256: hash.digest('hex'), bytes };
 }
 
-/** Nobody reads this answer, but it's no fault of the companion, and is not logged as one. */
+/** Nobody reads this response, but the companion is not at fault, so it isn't logged as an internal error. */
 function cutOff(bytes: number, cause: unknown): CodedError {
   return new CodedError('request-invalid', {
     detail: `The connection was closed after ${bytes} bytes of the request.`,
@@ -60,7 +60,7 @@ function cutOff(bytes: number, cause: unknown): CodedError {
   });
 }
 
-/** Lets a client send its body to the end, up to the size of any: many read no answer before that. */
+/** Lets a client send its whole body, up to the size limit: many don't read a response before that. */
 async function drain(body: Readable): Promise<void> {
   let bytes = 0;
   const enough = new AbortController();
@@ -79,7 +79,8 @@ export function tooLarge(bytes: number): CodedError {
 }
 
 /**
- * Reads a request's header and the first bytes of its encoded files, and checks all that they can tell.
+ * Reads a request's header and the first bytes of its encoded files, and checks all that can be checked from
+ * them.
  * @throws CodedError `container-invalid`, `request-invalid`, `image-invalid`, `too-large`, `task-needs`,
  * `instruction-empty`
  */
@@ -110,13 +111,13 @@ export async function readRequest(file: string): Promise<EditRequest> {
   }
 }
 
-/** Whether the picture may be transparent somewhere; only the engine decodes it and sees. */
+/** Whether the picture may have transparent pixels; only the engine decodes it and knows. */
 function mayHaveMargin(tensors: ReadonlyMap<string, TensorInfo>): boolean {
   const mayHaveAlpha = encodings.some((encoding) => encoding !== 'jpg' && tensors.has(`edit.${encoding}`));
   return mayHaveAlpha || tensors.get('edit')?.shape[2] === 4;
 }
 
-/** A file is what its first bytes say: a name that says otherwise is refused before anything is queued. */
+/** A file's type is decided by its first bytes: a name that contradicts them is refused before queueing. */
 function checkFormat(tensor: string, start: Uint8Array): void {
   const named = encodings.find((encoding) => tensor.endsWith(`.${encoding}`));
   if (!named) return;

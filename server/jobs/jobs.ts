@@ -16,30 +16,30 @@ import { bytesOf } from './results.ts';
 import { type EndedLife, isOver, lastEvent, lifeAfter } from './state.ts';
 import { Store } from './store.ts';
 
-/** Edits that may wait; more are refused, as nobody waits that long. */
+/** Edits that may wait; more are refused, because nobody waits that long. */
 const maxWaiting = 32;
-/** An edit that takes the whole machine down each time must not do so for ever. */
+/** An edit that takes the whole machine down every time must not be retried forever. */
 const maxInterruptions = 10;
 
 export interface JobsParts {
   readonly home: string;
   readonly openQueue: (listener: QueueListener) => EditQueue;
   readonly budget: HistoryBudget;
-  /** What a person should know. */
+  /** Shows a message to the person. */
   readonly announce: (text: string) => void;
   readonly log: (text: string, error?: unknown) => void;
-  /** How an edit ended, for those who count. */
+  /** Called when an edit has ended, for metrics. */
   readonly onEnd?: (record: EditRecord) => void;
 }
 
-/** All edits of a companion: those that wait and run, over those of the past. */
+/** All edits of a companion: the queue, and past edits in the archive. */
 export class Jobs {
   readonly archive: Archive;
   readonly #parts: JobsParts;
   readonly #store: Store;
   readonly #queue: EditQueue;
   readonly #live = new Map<string, LiveEdit>();
-  /** One at a time, so that edits are stored in the order in which they came. */
+  /** One at a time, so that edits are stored in the order they arrived. */
   readonly #storing = new PQueue({ concurrency: 1 });
   #waiting: readonly string[] = [];
   #isClosing = false;
@@ -57,7 +57,7 @@ export class Jobs {
     });
   }
 
-  /** Opens the edits under `home`; those that a companion left unfinished are queued again, in order. */
+  /** Opens the edits under `home`; those an earlier companion left unfinished are queued again, in order. */
   static async open(parts: JobsParts): Promise<Jobs> {
     const store = new Store(parts.home);
     const archive = await Archive.open({ ...parts, store });
@@ -68,8 +68,8 @@ export class Jobs {
   }
 
   /**
-   * Takes an edit in: its body to disk, its header checked, its place in the queue.
-   * @param id a UUID; sent again with the same body, the answer is the same and nothing runs twice
+   * Accepts an edit: writes its body to disk, checks its header and queues it.
+   * @param id a UUID; sending it again with the same body returns the same answer and runs nothing twice
    * @throws CodedError `edit-conflict`, `queue-full`, and what `receive` and `readRequest` throw
    */
   async accept(id: string, body: Readable): Promise<Accepted> {
@@ -78,7 +78,7 @@ export class Jobs {
   }
 
   /**
-   * Runs the request of an earlier edit again as a new one.
+   * Runs the request of an earlier edit again as a new edit.
    * @throws CodedError `not-found`, `result-damaged`, and as `accept`
    */
   async runAgain(id: string, earlier: string): Promise<Accepted> {
@@ -90,9 +90,10 @@ export class Jobs {
   }
 
   /**
-   * The state of an edit and its events after `after`; waits for one up to `wait` seconds, unless the edit is over. The
-   * last event of an edit that is over is told to whoever asks: a companion that was killed may have shown events
-   * that it had not written yet, so that the end, written by the next one, has a number that was seen before.
+   * The state of an edit and its events after `after`; waits up to `wait` seconds for one, unless the edit is
+   * over. The last event of a finished edit is always returned: a companion that was killed may have sent
+   * events it hadn't written yet, so the final event, written by the next companion, may have a number the
+   * client has already seen.
    * @throws CodedError `not-found`
    */
   async poll(id: string, after: number, wait: number, signal: AbortSignal): Promise<Poll> {
@@ -104,22 +105,22 @@ export class Jobs {
     return { id, state, events, next: events.at(-1)?.seq ?? after };
   }
 
-  /** Cancels a waiting edit at once and a running one between two steps; does nothing to one that is over. */
+  /** Cancels a waiting edit at once, a running one between two steps; ignores one that is over. */
   async cancel(id: string): Promise<EditRecord> {
     await this.#live.get(id)?.stored;
     if (!isOver(this.archive.find(id).life)) await this.#queue.cancel(id);
     return this.archive.find(id);
   }
 
-  /** Cancels all that wait or run. @returns their ids */
+  /** Cancels everything that is waiting or running. @returns their ids */
   async cancelAll(): Promise<readonly string[]> {
     const ids = [...this.#live.keys()];
-    // The last first: else each one that ends lets the next begin.
+    // Last first; otherwise each one that ends lets the next one start.
     for (const id of ids.reverse()) await this.cancel(id);
     return ids;
   }
 
-  /** What runs and what waits, in order. */
+  /** Running and waiting edits, in order. */
   queue(): History['edits'] {
     const running = this.archive.all().filter(({ life }) => life.state === 'running');
     const waiting = this.#waiting.flatMap((id) => this.archive.get(id) ?? []);
@@ -127,7 +128,7 @@ export class Jobs {
   }
 
   /**
-   * Lets a waiting edit run after `position` others.
+   * Moves a waiting edit so that `position` others run before it.
    * @throws CodedError `not-found`
    */
   async move(id: string, position: number): Promise<void> {
@@ -137,14 +138,14 @@ export class Jobs {
     await this.#store.saveOrder(await this.#queue.waiting());
   }
 
-  /** Stops the queue. What waits or runs is taken up by the next companion. */
+  /** Stops the queue. The next companion resumes what is waiting or running. */
   async close(): Promise<void> {
     this.#isClosing = true;
     await this.#storing.onIdle();
     await this.#queue.close();
     for (const [id, live] of this.#live) {
       const record = this.archive.find(id);
-      // Stopped in good order: it's not the edit that ended it.
+      // This is a clean shutdown, so the edit didn't cause it.
       if (record.life.state === 'running')
         await this.archive.change({ ...record, life: { state: 'queued' } });
       live.wake();
@@ -185,7 +186,7 @@ export class Jobs {
     if (interruptions >= maxInterruptions) {
       return this.#end(id, { state: 'failed', problem: interruptedTooOften(id).toProblem() });
     }
-    // 0.1.0 did not count its runs.
+    // 0.1.0 did not count runs.
     if (record.runs > 0 || events.some(({ type }) => type !== 'queued')) {
       live.tell({ type: 'note', text: 'The companion was restarted while this edit ran, so it runs again.' });
     }
@@ -197,7 +198,7 @@ export class Jobs {
       const known = this.#sameEdit(id, received);
       if (known) return known;
       const request = await readRequest(received.file);
-      // Another request with this id may have come while this one was read.
+      // Another request with this id may have arrived while this one was being read.
       return this.#sameEdit(id, received) ?? (await this.#enqueue(id, request, received));
     } finally {
       await rm(received.file, { force: true });
@@ -232,7 +233,7 @@ export class Jobs {
       life: { state: 'queued' },
     };
     const live = new LiveEdit(id, this.#store, this.#parts.log);
-    // Before anything is awaited, so that the same request sent twice at once is one edit.
+    // Before the first await, so that the same request sent twice at once is one edit.
     this.archive.show(record);
     this.#live.set(id, live);
     const storing = this.#storing.add(async () => {
@@ -269,7 +270,7 @@ export class Jobs {
     await this.archive.change({ ...record, crashes: record.crashes + 1, life: { state: 'queued' } });
   }
 
-  /** Keeps how an edit ended, and tells it after that. */
+  /** Stores how an edit ended, then reports it. */
   async #end(id: string, ended: EndedLife): Promise<void> {
     const live = this.#live.get(id);
     if (!live) return;
@@ -282,7 +283,7 @@ export class Jobs {
     } catch (error) {
       this.#parts.log(`The end of the edit ${id} could not be written.`, error);
     }
-    // All at once: a poll that tells an end must have its event, as nobody asks again after that.
+    // All at once: a poll that reports the end must include its event, because nobody polls after that.
     this.archive.show({ ...this.archive.find(id), life, bytes });
     live.show(last);
     this.#live.delete(id);
@@ -309,7 +310,7 @@ export class Jobs {
     const { life } = this.archive.find(id);
     const events = await this.#store.events(id);
     if (isOver(life) && !lifeAfter(events.at(-1))) {
-      // The disk was full when it ended, or the power went: its state is known from memory or from its own file.
+      // The disk was full when it ended, or the power failed: its state is known from memory or its own file.
       const seq = Math.max(events.at(-1)?.seq ?? 0, after) + 1;
       events.push({ seq, time: new Date().toISOString(), ...lastEvent(life) });
     }

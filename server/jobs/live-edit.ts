@@ -2,15 +2,19 @@ import type { EditEvent, EditEventBody } from '../../shared/protocol/events.ts';
 import type { Store } from './store.ts';
 
 /**
- * Events that were shown and not yet written when a companion was killed may have had numbers up to this above the last
- * one on disk. The next companion leaves those out, or a panel would take new events for ones it has seen.
+ * If a companion is killed, it may have sent events it hadn't written yet, numbered up to this far above the
+ * last one on disk. The next companion skips those numbers; otherwise a panel would take new events for ones
+ * it has seen.
  */
 const numbersLeftOut = 100;
 
-/** The events of an edit that is not over yet: numbered, written in order, and waited for. */
+/** The events of an unfinished edit: numbered, written in order, and awaited by polls. */
 export class LiveEdit {
   readonly id: string;
-  /** Until it is on disk it can't be cancelled, as its folder is being made. Resolves also where that fails. */
+  /**
+   * Until it is on disk it can't be cancelled, because its folder is still being made. Resolves on failure
+   * too.
+   */
   stored: Promise<void> = Promise.resolve();
   readonly #store: Store;
   readonly #log: (text: string, error: unknown) => void;
@@ -20,7 +24,7 @@ export class LiveEdit {
   #written: Promise<void> = Promise.resolve();
   readonly #waiting = new Set<() => void>();
 
-  /** @param earlier events of the companion before this one */
+  /** @param earlier events from the previous companion */
   constructor(
     id: string,
     store: Store,
@@ -48,14 +52,14 @@ export class LiveEdit {
     this.show(event);
   }
 
-  /** How many edits are before it, where that isn't known yet. */
+  /** Reports how many edits are ahead of it, if that has changed. */
   tellPosition(position: number): void {
     if (position === this.#position) return;
     this.#position = position;
     this.tell({ type: 'queued', position });
   }
 
-  /** Writes the last event and shows it to nobody yet: how the edit ended is to be kept before that. */
+  /** Writes the last event without showing it yet: how the edit ended must be stored first. */
   async writeLast(body: EditEventBody): Promise<EditEvent> {
     const event = this.#stamp(body);
     await this.#write(event);
@@ -68,15 +72,15 @@ export class LiveEdit {
     this.wake();
   }
 
-  /** Answers all who wait, with an event or without one. */
+  /** Wakes all waiting polls, whether or not there is an event. */
   wake(): void {
     for (const answer of [...this.#waiting]) answer();
   }
 
   /**
-   * Resolves when there is an event after `seq`, when the seconds are over or when the asker has gone. The timer is ours and
-   * is cleared: on Node 20 that of `AbortSignal.timeout` is lost to the garbage collector inside `AbortSignal.any`
-   * (nodejs/node issue 54614).
+   * Resolves when there is an event after `seq`, the time is up, or the client has gone. We use our own timer
+   * and clear it: on Node 20, the one in `AbortSignal.timeout` can be garbage-collected inside
+   * `AbortSignal.any` (nodejs/node issue 54614).
    */
   async waitFor(seq: number, seconds: number, gone: AbortSignal): Promise<void> {
     if (this.last > seq || gone.aborted || seconds <= 0) return;
@@ -103,7 +107,7 @@ export class LiveEdit {
     try {
       await this.#store.append(this.id, event);
     } catch (error) {
-      // The edit itself can go on: who waits for it is told from memory.
+      // The edit itself can go on: waiting polls are answered from memory.
       this.#log(`An event of the edit ${this.id} could not be written.`, error);
     }
   }

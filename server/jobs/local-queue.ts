@@ -9,14 +9,14 @@ export interface LocalQueueParts {
   readonly log: (text: string, error: unknown) => void;
 }
 
-/** The queue of one engine on this machine, in memory: the records on disk bring it back after a restart. */
+/** An in-memory queue for one engine on this machine; the records on disk restore it after a restart. */
 export class LocalQueue implements EditQueue {
   readonly #parts: LocalQueueParts;
   readonly #waiting: QueuedEdit[] = [];
   #running: QueuedEdit | undefined;
-  /** Also where the engine doesn't have the edit yet, or has just died. */
+  /** Set even if the engine doesn't have the edit yet, or has just died. */
   #isCancelled = false;
-  /** Resolves when the edit that runs now is over. */
+  /** Resolves when the running edit is over. */
   #work: Promise<void> = Promise.resolve();
   #isClosing = false;
 
@@ -84,7 +84,7 @@ export class LocalQueue implements EditQueue {
     });
   }
 
-  /** Never rejects. @returns the edit if it is to run again */
+  /** Never rejects. @returns the edit if it needs to run again */
   async #run(edit: QueuedEdit): Promise<QueuedEdit | undefined> {
     const { engine, listener } = this.#parts;
     const { id, folder } = edit;
@@ -97,7 +97,7 @@ export class LocalQueue implements EditQueue {
       const results = await engine.run({ id, folder, runs }, (event) => listener.event(id, event));
       life = { state: 'done', results };
     } catch (thrown) {
-      // The engine was stopped under it; it's taken up again after the restart.
+      // We stopped the engine under it; it runs again after the restart.
       if (this.#isClosing) return undefined;
       const error = this.#isCancelled ? cancelled() : CodedError.from(thrown);
       if (error.code === 'engine-died' && edit.crashes + 1 < maxCrashes) {
@@ -112,7 +112,7 @@ export class LocalQueue implements EditQueue {
     return undefined;
   }
 
-  /** A report that fails must not stop the edits after it. */
+  /** A failing report must not stop the edits after it. */
   async #report(what: string, id: string, report: () => Promise<void>): Promise<void> {
     try {
       await report();

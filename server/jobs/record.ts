@@ -10,12 +10,12 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const common = {
   id: v.pipe(v.string(), v.uuid()),
   created: v.pipe(v.string(), v.isoTimestamp()),
-  /** Of the request's body: the same id with another one is a conflict. */
+  /** Hash of the request's body: the same id with another hash is a conflict. */
   sha256: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
-  /** Edits that were before it when it came. */
+  /** Edits ahead of it when it arrived. */
   position: count,
   request: keptRequestSchema,
-  /** Of the request, its results and its thumbnail on disk. */
+  /** Total of the request, its results and its thumbnail on disk. */
   bytes: count,
   life: editLifeSchema,
 };
@@ -23,27 +23,27 @@ const common = {
 const recordSchema = v.object({
   version: v.literal(2),
   ...common,
-  /** Counts the edits of a home: the clock may be set back, this never goes back. */
+  /** Numbers the edits of a home: the clock may be set back, this never goes back. */
   order: count,
-  /** How often it was started: more than once after a restart or a crash. */
+  /** How often it was started: more than once after a restart or crash. */
   runs: count,
   /** How often the engine died while it ran. */
   crashes: count,
   /** How often the companion, or the whole machine, went down while it ran. */
   interruptions: count,
   pinned: v.boolean(),
-  /** A result was fetched to its end. Until then nobody has it, and it isn't removed to make room. */
+  /** Whether a result was fetched completely. Until then nobody has it, and it isn't removed to make room. */
   fetched: v.boolean(),
 });
 
-/** What is kept of an edit in its `state.json`. */
+/** What an edit's `state.json` contains. */
 export type EditRecord = Immutable<v.InferOutput<typeof recordSchema>>;
 
-/** Of 0.1.0: ordered by the clock, and no edit went on after a restart. */
+/** Format of 0.1.0: ordered by the clock, and no edit resumed after a restart. */
 const firstRecordSchema = v.object(common);
 export type FirstRecord = Immutable<v.InferOutput<typeof firstRecordSchema>>;
 
-/** @throws Error, saying what is wrong with it */
+/** @throws Error that describes what is wrong with it */
 export function parseRecord(text: string): EditRecord | FirstRecord {
   const value: unknown = JSON.parse(text);
   const isFirst = typeof value === 'object' && value !== null && !('version' in value);
@@ -52,7 +52,7 @@ export function parseRecord(text: string): EditRecord | FirstRecord {
   throw new Error(describeIssue(result.issues[0]));
 }
 
-/** A record of 0.1.0 in today's form. Whether its result was ever fetched isn't known, so it's taken as fetched. */
+/** Migrates a record of 0.1.0. Whether its result was fetched isn't known, so we assume it was. */
 export function fromFirst(record: FirstRecord, order: number): EditRecord {
   return {
     ...record,
@@ -66,7 +66,7 @@ export function fromFirst(record: FirstRecord, order: number): EditRecord {
   };
 }
 
-/** One line of `events.jsonl`; undefined where it is no event. */
+/** One line of `events.jsonl`; undefined if it isn't an event. */
 export function parseEvent(line: string): EditEvent | undefined {
   return readJSON(editEventSchema, line);
 }

@@ -16,7 +16,7 @@ export interface ResultFile {
 }
 
 /**
- * Opens a result whose header and length are right. It can then be removed while it is sent.
+ * Opens a result after checking its header and length. It can then be removed while it is being sent.
  * @throws CodedError `result-damaged`
  */
 export async function openResult(file: string): Promise<ResultFile> {
@@ -46,7 +46,7 @@ export async function readResult(file: string): Promise<Container> {
 }
 
 /**
- * A small PNG of a result, made once.
+ * A small PNG of a result, created once.
  * @throws CodedError `result-damaged`, `disk-full`
  */
 export async function thumbnail(
@@ -72,8 +72,8 @@ export async function thumbnail(
 }
 
 /**
- * Bytes of all files.
- * @throws CodedError `result-damaged` where one is missing
+ * Total bytes of the files.
+ * @throws CodedError `result-damaged` if one is missing
  */
 export async function bytesOf(files: readonly string[]): Promise<number> {
   let bytes = 0;

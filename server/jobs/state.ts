@@ -7,7 +7,7 @@ export function isOver(life: EditLife): life is EndedLife {
   return life.state !== 'queued' && life.state !== 'running';
 }
 
-/** The life that an edit's last event tells of, if that event ends it. */
+/** The life that an edit's last event implies, if that event ends it. */
 export function lifeAfter(event: EditEvent | undefined): EndedLife | undefined {
   switch (event?.type) {
     case 'done':
@@ -21,7 +21,7 @@ export function lifeAfter(event: EditEvent | undefined): EndedLife | undefined {
   }
 }
 
-/** The event that tells how an edit ended. */
+/** The event that reports how an edit ended. */
 export function lastEvent(life: EndedLife): EditEventBody {
   switch (life.state) {
     case 'done':

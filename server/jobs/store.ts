@@ -18,15 +18,15 @@ export interface Loaded {
   readonly records: readonly EditRecord[];
   /** How many of them an earlier version wrote. */
   readonly migrated: number;
-  /** What could not be read, where it lies now, and why. */
+  /** What could not be read, where it is now, and why. */
   readonly damaged: readonly string[];
 }
 
 /**
- * Edits on disk, a folder each: `request.safetensors`, `result.K.safetensors`, `events.jsonl`, `thumbnail.png` and
- * `state.json`, which is written last of all. An edit is there as soon as its `state.json` is. Plain files are enough of a
- * database here: the pixels have to be files anyway, each record is replaced in one rename, and one that is damaged costs
- * one edit (`npm run kills` and `npm run disk-full` show it).
+ * Edits on disk, one folder each: `request.safetensors`, `result.K.safetensors`, `events.jsonl`,
+ * `thumbnail.png` and `state.json`, which is written last. An edit exists as soon as its `state.json` does.
+ * Plain files suffice as a database here: the pixels have to be files anyway, each record is replaced in one
+ * rename, and a damaged one costs one edit (`npm run kills` and `npm run disk-full` show it).
  */
 export class Store {
   readonly #folder: string;
@@ -40,12 +40,12 @@ export class Store {
     return path.join(this.#folder, id);
   }
 
-  /** A new name for a body on its way in. */
+  /** A new name for an incoming body. */
   incomingFile(): string {
     return path.join(this.#incoming, `${randomUUID()}.part`);
   }
 
-  /** Makes the folders, and removes what was on its way in when a companion ended. */
+  /** Creates the folders and removes bodies that were still arriving when a companion ended. */
   async open(): Promise<void> {
     try {
       await rm(this.#incoming, { recursive: true, force: true, maxRetries: 5 });
@@ -56,8 +56,8 @@ export class Store {
   }
 
   /**
-   * Reads all edits. What is damaged is set aside in `.damaged`, so that it is neither lost nor in the way. Reads one after
-   * another: 10,000 small files take a third of the time that way.
+   * Reads all edits. Damaged ones are moved to `.damaged`, so that they are neither lost nor in the way.
+   * Reads one at a time: 10,000 small files take a third of the time that way.
    */
   async load(): Promise<Loaded> {
     const records: EditRecord[] = [];
@@ -77,7 +77,7 @@ export class Store {
         else damaged.push(await this.#setAside(name, message));
       }
     }
-    // The clock is all that 0.1.0 ordered its edits by; whatever today's version took in came later.
+    // 0.1.0 ordered its edits by the clock alone; everything this version accepted came later.
     first.sort((a, b) => a.created.localeCompare(b.created));
     const migrated = first.map((record, i) => fromFirst(record, i - first.length));
     records.sort((a, b) => a.order - b.order);
@@ -88,11 +88,11 @@ export class Store {
     return { records: all, migrated: migrated.length, damaged };
   }
 
-  /** Takes a received body in as the request of a new edit. */
+  /** Stores a received body as the request of a new edit. */
   async create(record: EditRecord, received: Received): Promise<void> {
     const folder = this.folderOf(record.id);
     try {
-      // What is left of an edit that never got its state.
+      // Remains of an edit that never got its state.
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });
       await mkdir(folder, { mode: 0o700 });
       await rename(received.file, requestFile(folder));
@@ -104,12 +104,12 @@ export class Store {
     }
   }
 
-  /** Also after a power cut. Saves of one edit follow each other, so that the last one stays. */
+  /** Survives a power cut. Saves of one edit run one after another, so the last one wins. */
   save(record: EditRecord): Promise<void> {
     return this.#save(record, writeDurably);
   }
 
-  /** Also after the companion is killed; after a power cut the record may be as it was before. */
+  /** Survives the companion being killed; after a power cut the record may be the previous one. */
   note(record: EditRecord): Promise<void> {
     return this.#save(record, writeAtomically);
   }
@@ -128,18 +128,18 @@ export class Store {
     }
   }
 
-  /** The request of an edit under another name: a second file would only take its space again. */
+  /** Links the request of an edit under another name: a copy would take the space twice. */
   async linkRequest(id: string, file: string): Promise<void> {
     const request = requestFile(this.folderOf(id));
     try {
-      // Some disks have no links.
+      // Some disks don't support links.
       await link(request, file).catch(() => copyFile(request, file));
     } catch (cause) {
       throw asDiskError(cause);
     }
   }
 
-  /** The order of the edits that wait, where a person has changed it. */
+  /** The order of the waiting edits, if a person has changed it. */
   async saveOrder(ids: readonly string[]): Promise<void> {
     await writeDurably(this.#orderFile, `${JSON.stringify(ids)}\n`);
   }
@@ -148,39 +148,39 @@ export class Store {
     try {
       return v.parse(orderSchema, JSON.parse(await readFile(this.#orderFile, 'utf8')));
     } catch {
-      // Not there, or damaged: they run in the order in which they came.
+      // Missing or damaged: they run in the order they came.
       return [];
     }
   }
 
-  /** Previews are not kept: they are worth nothing once the edit has gone on. */
+  /** Previews are not stored: they are worthless once the edit has moved on. */
   async append(id: string, event: EditEvent): Promise<void> {
     const kept = event.type === 'step' ? { ...event, preview: undefined, previewBounds: undefined } : event;
     await appendFile(this.#eventsFile(id), `${JSON.stringify(kept)}\n`);
   }
 
-  /** Writes all events anew: what was cut off at the end must not be written on. */
+  /** Rewrites all events: nothing may be appended to a truncated line. */
   async rewrite(id: string, events: readonly EditEvent[]): Promise<void> {
     const lines = events.map((event) => `${JSON.stringify(event)}\n`);
     const file = this.#eventsFile(id);
     await writeDurably(file, lines.join('')).catch(async (error) => {
-      // A folder of that name is in the way.
+      // A folder with that name is in the way.
       await rm(file, { recursive: true, force: true, maxRetries: 5 });
       await rm(`${file}.tmp`, { recursive: true, force: true, maxRetries: 5 });
       await writeDurably(file, lines.join('')).catch(() => Promise.reject(error));
     });
   }
 
-  /** In the order of their numbers; none where the file can't be read. */
+  /** In the order of their numbers; empty if the file can't be read. */
   async events(id: string): Promise<EditEvent[]> {
     const text = await readFile(this.#eventsFile(id), 'utf8').catch(() => '');
-    // A line is cut where the machine lost its power or the disk was full; it is then no event, nor is what was written after it.
+    // A power cut or a full disk truncates a line: it is ignored, along with anything appended to it.
     const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n');
     const events = lines.flatMap((line) => parseEvent(line) ?? []);
     return events.filter(({ seq }, i) => i === 0 || seq > events[i - 1]!.seq);
   }
 
-  /** At once, also where this is interrupted: what lies in `.incoming` is removed by the next start. */
+  /** Takes effect at once, even if interrupted: the next start removes what is in `.incoming`. */
   async remove(id: string): Promise<void> {
     if (!uuid.test(id)) throw new Error(`"${id}" is no edit`);
     const removed = path.join(this.#incoming, `${id}.removed`);
@@ -191,7 +191,7 @@ export class Store {
     await rm(removed, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  /** Removes what writes have left that never came to their end, unless they began after `before` (ms since 1970). */
+  /** Removes the remains of writes that never finished, unless they began after `before` (ms since 1970). */
   async sweep(id: string, before: number): Promise<void> {
     const folder = this.folderOf(id);
     for (const name of await readdir(folder)) {
@@ -201,7 +201,7 @@ export class Store {
     }
   }
 
-  /** A folder without a state holds nothing but a request where the companion ended while it took the edit in. */
+  /** A folder without a state holds only a request if the companion ended while accepting the edit. */
   async #wasNeverAccepted(name: string): Promise<boolean> {
     const left = await readdir(this.folderOf(name));
     return left.every((file) => file === 'request.safetensors' || file.endsWith('.tmp'));
