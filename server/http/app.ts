@@ -35,7 +35,7 @@ export interface AppParts {
   readonly tickets: Tickets;
   readonly pairings: Pairings;
   readonly metrics: Metrics;
-  /** What goes wrong here and is no client's doing. */
+  /** Logs errors that no client caused. */
   readonly logError: (error: unknown, text: string) => void;
 }
 
@@ -58,7 +58,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   });
   app.setErrorHandler((thrown: FastifyError, request, reply) => {
     const error = asCodedError(thrown);
-    // The route and not the address: that has what was searched for, or a ticket.
+    // Log the route, not the URL, which contains search terms or a ticket.
     if (error.code === 'internal') logError(thrown, `${request.method} ${request.routeOptions.url} failed.`);
     return sendProblem(reply, error);
   });
@@ -68,7 +68,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
       remedy: 'See docs/protocol.md for what there is.',
     });
   });
-  // A body is a stream to disk, whatever its type is said to be: nothing reads it as a whole.
+  // A body is streamed to disk whatever its content type: nothing reads it whole.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
 
@@ -97,7 +97,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   return app;
 }
 
-/** That this companion knows the token whose key has the id `key`, where a panel asks for it; see shared/protocol/proof.ts. */
+/**
+ * Proves that this companion knows the token with key id `key`, if a panel asks; see
+ * shared/protocol/proof.ts.
+ */
 async function proofFor(
   { nonce, key: id }: { readonly nonce?: string | undefined; readonly key?: string | undefined },
   port: number | undefined,
@@ -109,7 +112,7 @@ async function proofFor(
   return key === undefined ? {} : { proof: proofOf(key, nonce, port) };
 }
 
-/** A model with the values that count where a request leaves them open. */
+/** A model, with the defaults for values a request leaves open. */
 async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
   const { id, title, maxSequence } = entry;
   const adapters = await listAdapters(entry);
@@ -119,7 +122,7 @@ async function describeModel(entry: ModelEntry): Promise<ModelInfo> {
   return { id, title, maxSequence, ...defaults, namesReferences, adapters };
 }
 
-/** What Fastify itself refuses is the client's doing; anything else that is not coded is ours. */
+/** An error Fastify raises is the client's fault; any other error without a code is ours. */
 function asCodedError(thrown: FastifyError): CodedError {
   const status = thrown.statusCode ?? 500;
   if (thrown instanceof CodedError || status >= 500) return CodedError.from(asDiskError(thrown));
@@ -132,7 +135,7 @@ function asCodedError(thrown: FastifyError): CodedError {
 
 function sendProblem(reply: FastifyReply, error: CodedError): FastifyReply {
   const problem = error.toProblem();
-  // As bytes, because Fastify adds a charset to text, which JSON does not have (RFC 8259).
+  // Sent as bytes: Fastify adds a charset to text, which JSON does not have (RFC 8259).
   return reply
     .code(problem.status)
     .type('application/problem+json')

@@ -1,10 +1,13 @@
 import type { FastifyRequest } from 'fastify';
 
-/** Who asks to be paired, as far as a request tells. */
+/** Who is asking to pair, as far as the request shows. */
 export interface Asker {
-  /** For the person: "Figma". */
+  /** Shown to the person, such as "Figma". */
   readonly name: string;
-  /** What can't be told apart has the same. Web pages can't set a User-Agent: it's a forbidden header for them in our preflight. */
+  /**
+   * Askers that can't be distinguished share a key. Web pages can't set a User-Agent:
+   * it's a forbidden header for them in our preflight.
+   */
   readonly key: string;
 }
 
@@ -20,7 +23,7 @@ function originKind(origin: string | undefined): string {
 }
 
 function nameOf(origin: string | undefined, agent: string): string {
-  // Only what is no web page can send these: browsers write the header themselves.
+  // Only origins that no web page can send: browsers write the header themselves.
   if (origin !== undefined && /^(file|uxp):/.test(origin)) return 'Photoshop';
   if (origin === undefined)
     return /\bUXP\b|Photoshop/i.test(agent) ? 'Photoshop' : 'A program on this machine';

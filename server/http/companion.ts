@@ -19,26 +19,26 @@ import { Tokens } from './tokens.ts';
 
 export interface CompanionOptions {
   readonly home: string;
-  /** Text of `ACEPP_PORT`: that port and no other. */
+  /** Text of `ACEPP_PORT`: use this port and no other. */
   readonly port?: string | undefined;
   readonly provider?: Provider | undefined;
-  /** Of stderr; `debug` includes the engine's own trace. */
+  /** Level for stderr; `debug` includes the engine's own trace. */
   readonly logLevel: pino.Level;
-  /** Says something to the person at the terminal. */
+  /** Prints a message to the terminal. */
   readonly announce: (text: string) => void;
 }
 
 export interface Companion {
   /** The page's address with the token in its fragment, which browsers never send. */
   readonly url: string;
-  /** An address of the page without the token, good for one visit. */
+  /** A page address without the token, valid for one visit. */
   readonly ticketURL: () => string;
   readonly close: () => Promise<void>;
 }
 
 /**
- * Starts everything but the engine, which starts with the first edit.
- * @throws CodedError `port-busy`, `companion-running`, `request-invalid` for a port that is none
+ * Starts everything except the engine, which starts with the first edit.
+ * @throws CodedError `port-busy`, `companion-running`, `request-invalid` for an invalid port
  */
 export async function startCompanion({
   home,
@@ -59,7 +59,7 @@ export async function startCompanion({
     const config = await readConfig(home);
     const log = openLog({ home, level: logLevel });
     open.push(() => log.close());
-    // Not before the home is locked: two that start at once would make a token each.
+    // Only once the home is locked: two companions starting at once would each create a token.
     const tokens = await Tokens.open(home, announce);
     const engine = new Engine({
       provider,

@@ -6,20 +6,20 @@ import { describeIssue, jsonIn } from '../../shared/parse.ts';
 
 const positive = v.pipe(v.number(), v.gtValue(0));
 
-/** `ACEPP_HOME/config.json`, which a person writes; see docs/companion.md. */
+/** `ACEPP_HOME/config.json`, written by the user; see docs/companion.md. */
 const configSchema = v.strictObject({
   history: v.optional(
     v.strictObject({
       /** Edits older than this are removed. */
       days: v.optional(positive, 90),
-      /** So much is kept on disk, in units of 10^9 bytes. */
+      /** Maximum kept on disk, in units of 10^9 bytes. */
       gigabytes: v.optional(positive, 10),
     }),
     {},
   ),
   log: v.optional(
     v.strictObject({
-      /** Whether instructions are written to the log. */
+      /** Whether to log instructions. */
       instructions: v.optional(v.boolean(), false),
     }),
     {},

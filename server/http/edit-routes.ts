@@ -10,7 +10,7 @@ export interface EditRoutesParts {
   readonly logError: (error: unknown, text: string) => void;
 }
 
-/** Edits: sent, followed, fetched, queued and kept; see docs/protocol.md. */
+/** Routes to send, follow, fetch, queue and keep edits; see docs/protocol.md. */
 export function addEditRoutes(app: FastifyInstance, { jobs, logError }: EditRoutesParts): void {
   const { archive } = jobs;
 
@@ -55,7 +55,7 @@ export function addEditRoutes(app: FastifyInstance, { jobs, logError }: EditRout
     reply.type(mediaTypes[encoding]).headers({
       'x-acepp-bounds': JSON.stringify(bounds),
       'x-acepp-seed': String(seed),
-      // As in an address: header values are ASCII.
+      // Percent-encoded, because header values are ASCII.
       ...(notes.length > 0 && { 'x-acepp-notes': encodeURIComponent(JSON.stringify(notes)) }),
     });
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -6,12 +6,12 @@ import type { Tokens } from './tokens.ts';
 const loopbackNames = ['127.0.0.1', 'localhost', '[::1]'];
 const methods = 'GET, POST, PUT, DELETE, OPTIONS';
 export const resultHeaders = ['x-acepp-bounds', 'x-acepp-seed', 'x-acepp-notes'];
-/** Routes of the protocol that need no token. */
+/** Protocol routes that need no token. */
 const open: readonly Route[] = Object.values<Route>(routes).filter(({ isOpen }) => isOpen);
 
 /**
- * A page of another site may let its own name point to 127.0.0.1 (DNS rebinding) and is then of the same origin as
- * the companion for its browser: the name in `Host` gives it away.
+ * A page of another site can point its own name at 127.0.0.1 (DNS rebinding); its browser then treats it as
+ * same-origin with the companion. The name in `Host` gives it away.
  * @throws CodedError `host-refused`
  */
 export function checkHost(request: FastifyRequest): void {
@@ -23,14 +23,15 @@ export function checkHost(request: FastifyRequest): void {
 }
 
 /**
- * UXP announces `file://`, exactly so, in WebSockets of Premiere 26 (measured by two public bridges; one of them takes
- * the scheme `uxp:` as well). No web page has either origin: browsers send `null` for a local file.
+ * UXP sends exactly `file://` as the origin in WebSockets of Premiere 26 (measured by two public bridges; one
+ * of them also accepts the scheme `uxp:`). No web page has either origin: browsers send `null` for a local
+ * file.
  */
 const uxpOrigin = /^(file:\/\/|uxp:[\w.:/-]*)$/;
 
 /**
- * Lets the own page in, and panels without an origin of the web (`null`: the sandboxed frame of Figma; no header,
- * `file://` or `uxp:`: Photoshop; no header: programs). All of them need the token. A foreign page gets nothing, not
+ * Admits our own page and panels without a web origin (`null`: Figma's sandboxed frame; no header, `file://`
+ * or `uxp:`: Photoshop; no header: programs). All of them need the token. Any other page gets nothing, not
  * even health.
  * @throws CodedError `origin-refused`
  */
@@ -51,7 +52,7 @@ export function checkOrigin(request: FastifyRequest, reply: FastifyReply): void 
   });
 }
 
-/** Answers a preflight: what a panel may send. */
+/** Answers a preflight with what a panel may send. */
 export function answerPreflight(request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const asked = String(request.headers['access-control-request-headers'] ?? '');
   const own = asked
@@ -70,16 +71,16 @@ export function answerPreflight(request: FastifyRequest, reply: FastifyReply): F
 }
 
 /**
- * Whether a request is one of the protocol: by the route that it has found, as `/%761/edits` and an absolute address lead there
- * as well; and by its text where it has found none.
+ * Whether a request belongs to the protocol. Decided by the route it matched, because `/%761/edits` and an
+ * absolute URL also lead there; by its text if it matched none.
  */
 export function isOfProtocol({ url, routeOptions }: FastifyRequest): boolean {
   return [routeOptions.url, url].some((text) => text !== undefined && /^\/(v1\/|metrics\b)/.test(text));
 }
 
 /**
- * Everything of the protocol but what routes.ts opens (health, its description and pairing) needs a token, and so do the
- * metrics.
+ * Requires a token for the metrics and for the whole protocol, except what routes.ts opens (health, the
+ * OpenAPI description and pairing).
  * @throws CodedError `token-missing`, `token-wrong`
  */
 export async function checkToken(
@@ -112,8 +113,8 @@ function isOpen({ method, routeOptions }: FastifyRequest): boolean {
 }
 
 /**
- * The page under another name of this machine, as an address of the one that it goes by: what a browser keeps for it would
- * else be kept twice. Undefined where it has that name.
+ * Where to redirect a page requested under another name of this machine, because the browser would keep
+ * separate storage for each name. Undefined if the name is already the canonical one.
  */
 export function canonicalAddress(request: FastifyRequest): string | undefined {
   const { method, headers, url, socket } = request;

@@ -5,8 +5,8 @@ import { asDiskError } from '../disk/durable.ts';
 import { lockFile } from '../disk/file-lock.ts';
 
 /**
- * Makes a home where there is none, and locks it for one companion: a second one would run its edits as well.
- * @returns its release
+ * Creates the home if it doesn't exist and locks it for one companion: a second one would also run its edits.
+ * @returns a function that releases the lock
  * @throws CodedError `companion-running`, `home-unsafe`, `disk-full`, `disk-unwritable`
  */
 export async function lockHome(home: string): Promise<() => Promise<void>> {
@@ -27,7 +27,7 @@ export async function lockHome(home: string): Promise<() => Promise<void>> {
   }
 }
 
-/** Who can write there can put a token of theirs in place of ours. Windows keeps such rights in other lists. */
+/** Anyone who can write there can replace our token with theirs. Windows keeps such permissions in ACLs. */
 async function refuseShared(home: string): Promise<void> {
   if (process.platform === 'win32') return;
   const { mode, uid } = await stat(home);

@@ -7,12 +7,11 @@ export interface Listening {
   readonly close: () => Promise<void>;
 }
 
-/** Both, because `localhost` is one of them on some systems and the other on others. */
+/** Both, because `localhost` resolves to one on some systems and to the other on others. */
 const addresses = ['127.0.0.1', '::1'];
 
 /**
- * Listens on loopback, IPv4 and IPv6, at the first port that no other program has. Where there is no IPv6 it goes on
- * with IPv4 alone.
+ * Listens on loopback, IPv4 and IPv6, at the first port that is free. Without IPv6 it uses IPv4 alone.
  * @throws CodedError `port-busy` if none is free
  */
 export async function listenOnLoopback(
@@ -32,9 +31,9 @@ export async function listenOnLoopback(
 async function listenAt(port: number, handler: RequestListener): Promise<Server[] | undefined> {
   const servers: Server[] = [];
   for (const host of addresses) {
-    // Without a name in "Host" it is refused with a reason, as under a wrong one.
+    // Let a request without "Host" through, so that it is refused with a reason like one with a wrong name.
     const server = createServer({ requireHostHeader: false }, handler);
-    // An upload of hundreds of megabytes may be slow; a stuck one must still end.
+    // An upload of hundreds of megabytes may be slow, but a stuck one must end.
     server.requestTimeout = 600_000;
     server.on('clientError', refuseUnreadable);
     server.on('checkExpectation', (request) =>
@@ -51,7 +50,7 @@ async function listenAt(port: number, handler: RequestListener): Promise<Server[
       const isMissing = code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT';
       if (isMissing && host === '::1') continue;
       await closeAll(servers);
-      // Windows answers EACCES for ports that another program has for itself.
+      // Windows returns EACCES for ports that another program holds exclusively.
       if (code === 'EADDRINUSE' || code === 'EACCES') return undefined;
       throw error;
     }
@@ -59,14 +58,14 @@ async function listenAt(port: number, handler: RequestListener): Promise<Server[
   return servers;
 }
 
-/** What isn't HTTP never becomes a request: Node reports it here, and would answer without a reason. */
+/** Input that isn't HTTP never becomes a request: Node reports it here, and would answer without a reason. */
 function refuseUnreadable(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET') return void socket.destroy();
   const status = parserStatus[error.code ?? ''] ?? 400;
   refuse(socket, status, `its HTTP is wrong (${error.code ?? 'unknown'})`);
 }
 
-/** As Node answers them by itself (lib/_http_server.js, socketOnError). */
+/** The status codes Node would send (lib/_http_server.js, socketOnError). */
 const parserStatus: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,

@@ -2,14 +2,14 @@ import path from 'node:path';
 import pino from 'pino';
 import { createStream } from 'rotating-file-stream';
 
-/** Of one kind of message in a minute; more are counted. */
+/** Messages of one kind logged per minute; the rest are only counted. */
 const mostInAMinute = 20;
 
 export interface LogParts {
   readonly home: string;
-  /** Of the terminal. */
+  /** Level for the terminal. */
   readonly level: pino.Level;
-  /** Turned over at this size; five older files stay. */
+  /** The file rotates at this size; five older files are kept. */
   readonly fileBytes?: number;
 }
 
@@ -22,8 +22,8 @@ export interface Log {
 }
 
 /**
- * Logs to the terminal, and to `home/logs/companion.log` from level info on. Neither gets instructions, pixels or tokens;
- * what an unexpected error says of itself goes to the file, whose folder is this user's alone.
+ * Logs to the terminal, and to `home/logs/companion.log` from level info up. Neither gets instructions,
+ * pixels or tokens; the details of an unexpected error go to the file, whose folder only this user can read.
  */
 export function openLog({ home, level, fileBytes = 5_000_000 }: LogParts): Log {
   const file = createStream('companion.log', {
@@ -32,7 +32,7 @@ export function openLog({ home, level, fileBytes = 5_000_000 }: LogParts): Log {
     maxFiles: 5,
     mode: 0o600,
   });
-  // A full disk must not end the companion for a line of its log.
+  // A full disk must not take the companion down over a log line.
   file.on('error', () => {});
   const terminal = pino.destination({ fd: 2, sync: true });
   const logger = pino(
@@ -53,13 +53,13 @@ export function openLog({ home, level, fileBytes = 5_000_000 }: LogParts): Log {
         flood.end();
         file.once('close', resolve);
         file.end();
-        // A stream that can't be written has no end.
+        // A stream that can't be written never ends.
         setTimeout(resolve, 1000).unref();
       }),
   };
 }
 
-/** Lets so many messages of a kind through in a minute, and says how many it left out. */
+/** Lets a limited number of messages of a kind through per minute, and reports how many it dropped. */
 class Flood {
   readonly #say: (text: string) => void;
   readonly #counts = new Map<string, number>();
@@ -71,7 +71,7 @@ class Flood {
 
   allows(text: string): boolean {
     if (performance.now() - this.#since > 60_000) this.end();
-    // Ids make each message another one.
+    // Ids would make every message a kind of its own.
     const kind = text.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, '*');
     const count = (this.#counts.get(kind) ?? 0) + 1;
     this.#counts.set(kind, count);

@@ -8,7 +8,7 @@ export interface MetricsParts {
   readonly engine: { readonly status: EngineStatus };
 }
 
-/** What Prometheus reads at `/metrics`. No instruction, name or path is in it. */
+/** What Prometheus scrapes at `/metrics`. Contains no instruction, name or path. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #ended: Counter<'state' | 'code'>;
@@ -66,7 +66,7 @@ export class Metrics {
     });
   }
 
-  /** Counts an edit that is over. */
+  /** Counts a finished edit. */
   ended({ life, runs }: EditRecord): void {
     this.#ended.inc({ state: life.state, code: life.state === 'failed' ? life.problem.code : '' });
     if (runs > 1) this.#again.inc(runs - 1);

@@ -1,4 +1,4 @@
-/** The protocol as an OpenAPI document, written from the schemas and the table of routes: `npm run openapi`. */
+/** Generates the OpenAPI document from the schemas and the route table: `npm run openapi`. */
 import { type ConversionConfig, toJsonSchema, toJsonSchemaDefs } from '@valibot/to-json-schema';
 import * as v from 'valibot';
 import manifest from '../../manifest.json' with { type: 'json' };
@@ -29,7 +29,7 @@ import { editResultSchema } from '../../shared/protocol/result.ts';
 import { mediaTypes } from '../pictures/export.ts';
 import { type Body, commonErrors, type Entries, type Route, routes, tokenErrors } from './routes.ts';
 
-/** Each message by its name in the document. `EditRequest` is no body: it is text in the metadata of a container. */
+/** Messages by name in the document. `EditRequest` is not a body: it is text in a container's metadata. */
 const messages = {
   Accepted: acceptedSchema,
   Bounds: boundsSchema,
@@ -64,22 +64,22 @@ const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
 
 const conversion: ConversionConfig = {
   target: 'draft-2020-12',
-  // What travels is what a pipe ends with: the digits of a query are a number.
+  // Document what each pipe outputs: the digits in a query become a number.
   typeMode: 'output',
   definitions: messages,
   overrideRef: ({ referenceId }) => ref(referenceId).$ref,
-  // JSON Schema has no words for these.
+  // JSON Schema cannot express these.
   ignoreActions: ['check', 'to_lower_case'],
   errorMode: 'throw',
 };
 
-/** A schema, by its name where it has one. */
+/** A schema, as a reference if it has a name. */
 function schemaOf(schema: v.GenericSchema): object {
   const { $schema: _, $defs: __, default: ___, ...json } = toJsonSchema(schema, conversion);
   return json;
 }
 
-/** The whole document, ready to be written as JSON. */
+/** The whole document, ready to serialize as JSON. */
 export function openAPIDocument(): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const [operationId, route] of Object.entries<Route>(routes)) {
@@ -126,7 +126,7 @@ function parameters(entries: Entries, where: 'path' | 'query'): object[] {
   }));
 }
 
-/** What counts where a query leaves it out, as the value that its text stands for. */
+/** The default of a query parameter, parsed from its text. */
 function defaultOf(schema: v.GenericSchema): object {
   const { output } = v.safeParse(schema, undefined);
   return output === undefined ? {} : { default: output };
@@ -169,7 +169,7 @@ function answerOf({ summary, answer }: Route): object {
   return { description: summary, content: { 'application/json': { schema: schemaOf(answer) } } };
 }
 
-/** What a route refuses with, by status, with the codes in the description. */
+/** The errors of a route by status, with their codes in the description. */
 function problemsOf({ isOpen, errors }: Route): object {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of [...commonErrors, ...(isOpen ? [] : tokenErrors), ...errors]) {

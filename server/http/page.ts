@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { CodedError } from '../../shared/errors.ts';
 import { projectRoot } from '../disk/paths.ts';
 
-/** Nothing but what the companion serves; pictures also from memory. */
+/** Nothing except what the companion serves; images also from memory. */
 const contentSecurityPolicy = [
   "default-src 'self'",
   "img-src 'self' data: blob:",
@@ -23,12 +23,12 @@ export const securityHeaders = {
   'cross-origin-opener-policy': 'same-origin',
 };
 
-/** A browser that is opened asks within seconds; a link that nobody followed must not stay open for ever. */
+/** A browser we open sends its request within seconds; a link nobody followed must not stay valid forever. */
 const secondsOpen = 600;
 
-/** Addresses for the browser that the companion opens, each good for one visit. */
+/** Addresses for the browser that the companion opens, each valid for one visit. */
 export class Tickets {
-  /** Until when, in milliseconds of `performance.now`. */
+  /** Expiry in milliseconds of `performance.now`. */
   readonly #open = new Map<string, number>();
 
   issue(): string {
@@ -44,11 +44,11 @@ export class Tickets {
   }
 }
 
-/** The page's files, and the way to it that brings the token along. */
+/** Serves the page's files, and the address that hands the page its token. */
 export async function servePage(app: FastifyInstance, token: string, tickets: Tickets): Promise<void> {
   await app.register(staticFiles, { root: path.join(projectRoot, 'dist/browser'), cacheControl: false });
-  // The command line of a browser can be read by other users of the machine: so it holds a ticket and not the token.
-  // A HEAD would use it up without opening anything.
+  // Other users of the machine can read a browser's command line, so it holds a ticket, not the token.
+  // A HEAD request would use the ticket up without opening anything.
   const route = { exposeHeadRoute: false };
   app.get<{ Params: { ticket: string } }>('/open/:ticket', route, (request, reply) => {
     if (tickets.redeem(request.params.ticket)) return reply.redirect(`/#token=${token}`, 302);

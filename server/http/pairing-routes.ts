@@ -12,6 +12,6 @@ export function addPairingRoutes(app: FastifyInstance, pairings: Pairings): void
     token: await pairings.finish(params.id, body.code, askerOf(request)),
   }));
 
-  // With a token alone: the page shows who asks where no terminal does.
+  // Needs a token: the page shows who is asking when there is no terminal to do so.
   serveRoute(app, routes.pairings, () => ({ pairings: pairings.list() }));
 }

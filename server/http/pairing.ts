@@ -2,14 +2,17 @@ import { randomInt, randomUUID, timingSafeEqual } from 'node:crypto';
 import { CodedError } from '../../shared/errors.ts';
 import type { Asker } from './askers.ts';
 
-/** A code is good for as long as it takes to read it off the terminal and type it. */
+/** A code is valid for as long as it takes to read it off the terminal and type it. */
 const secondsOpen = 120;
 const triesPerCode = 3;
-/** For each asker in any minute. A page of a sandboxed frame may ask too, and must neither flood the terminal nor guess on. */
+/**
+ * Per asker and minute. A page in a sandboxed frame may ask too; it must neither flood the terminal nor keep
+ * guessing.
+ */
 const maxCodes = 4;
 const maxWrong = 3;
 const secondsLocked = 60;
-/** Askers can have many names; the oldest code makes room. */
+/** An asker can use many names; the oldest code makes room. */
 const maxOpen = 50;
 
 interface Open {
@@ -20,7 +23,7 @@ interface Open {
   triesLeft: number;
 }
 
-/** A pairing that waits for its code, as the person sees it. */
+/** A pairing that is waiting for its code, as shown to the person. */
 export interface OpenPairing {
   readonly asker: string;
   readonly code: string;
@@ -29,19 +32,19 @@ export interface OpenPairing {
 }
 
 export interface PairingParts {
-  /** Makes a token for the panel of that name. */
+  /** Creates a token for the panel with that name. */
   readonly issue: (name: string) => Promise<string>;
-  /** Shows the code where only the person at the machine sees it. */
+  /** Shows the code where only the person at the machine can see it. */
   readonly show: (asker: string, code: string, seconds: number) => void;
-  /** Milliseconds of any clock that only goes forward. */
+  /** Milliseconds of any monotonic clock. */
   readonly now?: () => number;
 }
 
-/** Panels that ask for a token: who can read the terminal gets one, by six digits. */
+/** Pairs panels that ask for a token: anyone who can read the terminal gets one, by a six-digit code. */
 export class Pairings {
   readonly #parts: Required<PairingParts>;
   readonly #open = new Map<string, Open>();
-  /** When each asker asked for codes and sent wrong ones, in the last minute. */
+  /** When each asker requested codes or sent wrong ones in the last minute. */
   readonly #asked = new Map<string, number[]>();
   readonly #wrong = new Map<string, number[]>();
 
@@ -51,7 +54,7 @@ export class Pairings {
 
   /**
    * Shows a new code.
-   * @throws CodedError `pairing-limit` for this asker alone, and for a minute at most
+   * @throws CodedError `pairing-limit` for this asker only, and for at most a minute
    */
   start(asker: Asker): { id: string; seconds: number } {
     const now = this.#parts.now();
@@ -70,7 +73,7 @@ export class Pairings {
   }
 
   /**
-   * A token, for the right code.
+   * Returns a token for the right code.
    * @throws CodedError `pairing-wrong`, `pairing-over`, `pairing-limit`
    */
   async finish(id: string, code: string, asker: Asker): Promise<string> {
@@ -98,7 +101,7 @@ export class Pairings {
     });
   }
 
-  /** Those that wait for their code, oldest first. */
+  /** Pairings waiting for their code, oldest first. */
   list(): readonly OpenPairing[] {
     const now = this.#parts.now();
     return [...this.#open.values()]
@@ -119,7 +122,7 @@ export class Pairings {
   #count(asker: Asker, times: Map<string, number[]>): void {
     const recent = this.#recent(asker, times);
     times.delete(asker.key);
-    // Askers that have been quiet for longest are forgotten.
+    // Forget the askers that have been quiet longest.
     const [quietest] = times.keys();
     if (times.size >= maxOpen && quietest !== undefined) times.delete(quietest);
     times.set(asker.key, [...recent, this.#parts.now()]);

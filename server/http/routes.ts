@@ -1,6 +1,6 @@
 /**
- * Every route of the protocol: what it takes and what it answers. Requests and answers are checked against this table
- * (serve-route.ts), and docs/openapi.json is written from it (openapi.ts).
+ * Every route of the protocol, with what it accepts and returns. Requests and responses are checked against
+ * this table (serve-route.ts), and docs/openapi.json is generated from it (openapi.ts).
  */
 import * as v from 'valibot';
 import type { ErrorCode } from '../../shared/errors.ts';
@@ -22,10 +22,10 @@ import { pairingCodeSchema } from '../../shared/protocol/pairing-code.ts';
 import { planRequestSchema, planSchema } from '../../shared/protocol/plan.ts';
 import { outputEncodings, results } from '../pictures/export.ts';
 
-/** A poll is answered after so many seconds at the latest, before proxies and hosts give up. */
+/** A poll is answered after this many seconds at the latest, before proxies and hosts give up. */
 const longestWait = 30;
 
-/** Digits of an address as a number. */
+/** Digits in a URL, as a number. */
 const wholeNumber = v.pipe(
   v.string(),
   v.regex(/^\d{1,9}$/, 'write a whole number as digits, such as 0'),
@@ -43,12 +43,12 @@ const uuid = v.pipe(
 
 export type Entries = Readonly<Record<string, v.GenericSchema<unknown, unknown>>>;
 
-/** `binary`: a safetensors container, streamed and never read as a whole. */
+/** `binary`: a safetensors container, streamed and never read whole. */
 export type Body = v.GenericSchema | 'binary';
 
 export interface Route {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
-  /** As OpenAPI writes it: `/v1/edits/{id}`. */
+  /** As in OpenAPI: `/v1/edits/{id}`. */
   readonly path: `/v1/${string}`;
   readonly summary: string;
   /** Needs no token. */
@@ -56,13 +56,15 @@ export interface Route {
   readonly params: Entries;
   readonly query: Entries;
   readonly body?: Body;
-  /** Of a JSON body; a few, unless more are needed. */
+  /** Length limit of a JSON body, if it needs more than the default. */
   readonly maxCharacters?: number;
   readonly status: 200 | 201 | 202 | 204;
-  /** `layer`: a safetensors container, or a PNG for those who accept that. `thumbnail`: a PNG.
-   * `document`: an OpenAPI document. `nothing`: no body. */
+  /**
+   * `layer`: a safetensors container, or a PNG for clients that accept one. `thumbnail`: a PNG.
+   * `document`: an OpenAPI document. `nothing`: no body.
+   */
   readonly answer: v.GenericSchema | 'layer' | 'thumbnail' | 'document' | 'nothing';
-  /** Besides those that every route has: see `commonErrors`. */
+  /** In addition to those of every route; see `commonErrors`. */
   readonly errors: readonly ErrorCode[];
 }
 
@@ -92,7 +94,7 @@ export const routes = {
     answer: healthSchema,
     errors: [],
   },
-  /** The same for everyone who has the project: there is nothing in it to protect. */
+  /** The same for every installation of the project: there is nothing in it to protect. */
   openapi: {
     method: 'GET',
     path: '/v1/openapi.json',
@@ -122,7 +124,7 @@ export const routes = {
     params: {},
     query: {},
     body: planRequestSchema,
-    // 4,000 characters of an instruction, which JSON may write as six each.
+    // An instruction has up to 4,000 characters, and JSON may escape each as six.
     maxCharacters: 40_000,
     status: 200,
     answer: planSchema,
@@ -330,7 +332,7 @@ export const routes = {
   },
 } as const satisfies Readonly<Record<string, Route>>;
 
-/** A route's path as Fastify writes it: `/v1/edits/:id`. */
+/** A route's path in Fastify's notation: `/v1/edits/:id`. */
 export function fastifyPath({ path }: Pick<Route, 'path'>): string {
   return path.replaceAll(/\{(\w+)\}/g, ':$1');
 }

@@ -5,14 +5,14 @@ import { CodedError } from '../../shared/errors.ts';
 import { describeIssue, jsonIn } from '../../shared/parse.ts';
 import { type Entries, fastifyPath, type Route } from './routes.ts';
 
-/** A JSON body is read no further than this where its route needs no more, such as `{"code": "123456"}`. */
+/** Length limit of a JSON body unless the route needs more; enough for `{"code": "123456"}`. */
 const maxJSON = 200;
 
 type Output<E extends Entries> = { readonly [Key in keyof E]: v.InferOutput<E[Key]> };
 type BodyOf<B> = B extends v.GenericSchema ? v.InferOutput<B> : B extends 'binary' ? Readable : undefined;
 type AnswerOf<A> = A extends v.GenericSchema ? v.InferInput<A> : unknown;
 
-/** What of a request a handler sees, checked. */
+/** The parts of a request a handler sees, validated. */
 export interface Call<R extends Route> {
   readonly params: Output<R['params']>;
   readonly query: Output<R['query']>;
@@ -21,15 +21,15 @@ export interface Call<R extends Route> {
   readonly reply: FastifyReply;
 }
 
-/** A value of an answer may be one that must not be changed. */
+/** Lets a handler return readonly values. */
 type Frozen<T> = T extends object ? { readonly [Key in keyof T]: Frozen<T[Key]> } : T;
 type Handler<R extends Route> = (
   call: Call<R>,
 ) => Frozen<AnswerOf<R['answer']>> | Promise<Frozen<AnswerOf<R['answer']>>>;
 
 /**
- * Adds a route to the app. What comes in is checked before the handler sees it (`request-invalid`), and what goes out
- * before a client does: an answer that is not in the form of the protocol is a fault of ours.
+ * Adds a route to the app. Input is checked before the handler sees it (`request-invalid`), and output before
+ * the client does: a response that breaks the protocol is a bug of ours.
  */
 export function serveRoute<R extends Route>(app: FastifyInstance, route: R, handler: Handler<R>): void {
   const params = v.object(route.params);
@@ -61,7 +61,7 @@ async function bodyOf(
   return body === 'binary' ? stream : checked(body, jsonIn(await textOf(stream, maxCharacters)), 'The body');
 }
 
-/** The text of a body; of a longer one than any that is valid only the beginning. */
+/** The text of a body; empty if it is longer than any valid one. */
 async function textOf(stream: Readable, most: number): Promise<string> {
   let text = '';
   for await (const chunk of stream) {

@@ -9,14 +9,14 @@ import { keyId, tokenKey } from '../../shared/protocol/proof.ts';
 import { asDiskError, writeDurably } from '../disk/durable.ts';
 import { rename } from '../disk/rename.ts';
 
-/** 128 bits in base64url: what is shorter can be guessed. */
+/** 128 bits in base64url; anything shorter can be guessed. */
 const shortestToken = 22;
 
 const panelSchema = v.object({
   id: v.pipe(v.string(), v.uuid()),
-  /** Who asked for it, such as "Photoshop". */
+  /** Who requested it, such as "Photoshop". */
   name: v.string(),
-  /** SHA-256 of the panel's token, which is kept nowhere here. */
+  /** SHA-256 of the panel's token, which is not stored here. */
   key: v.pipe(v.string(), v.hexadecimal(), v.length(64)),
   /** ISO 8601. */
   created: v.string(),
@@ -26,17 +26,17 @@ const panelsSchema = v.array(panelSchema);
 export type PairedPanel = Readonly<v.InferOutput<typeof panelSchema>>;
 
 /**
- * Who may use the companion: programs of this user by the token of `home/token`, and panels by tokens of their own, of
- * which `home/panels.json` keeps the keys.
+ * Who may use the companion: programs of this user with the token in `home/token`, and panels with their own
+ * tokens, whose keys are in `home/panels.json`.
  */
 export class Tokens {
   readonly program: string;
   readonly #file: string;
   #panels: readonly PairedPanel[] = [];
-  /** Of the file when it was read, as `acepp tokens revoke` writes it too. */
+  /** The file's text when it was last read, because `acepp tokens revoke` writes it too. */
   #read: string | undefined;
   readonly #announce: (text: string) => void;
-  /** Keys by their ids. */
+  /** Keys by id. */
   #keys = new Map<string, string>();
 
   private constructor(home: string, program: string, announce: (text: string) => void) {
@@ -46,7 +46,7 @@ export class Tokens {
   }
 
   /**
-   * Reads the tokens of a home; makes the program's on the first start.
+   * Reads the tokens of a home; creates the program token on the first start.
    * @throws CodedError `home-unsafe`, `disk-full`, `disk-unwritable`
    */
   static async open(home: string, announce: (text: string) => void): Promise<Tokens> {
@@ -55,18 +55,18 @@ export class Tokens {
     return tokens;
   }
 
-  /** Whether a token is good now. `refresh` is to be called before. */
+  /** Whether a token is valid now. Call `refresh` first. */
   accepts(token: string): boolean {
     const key = tokenKey(token);
     return this.#keys.get(keyId(key)) === key;
   }
 
-  /** The key with this id, for a proof. */
+  /** The key with this id, to build a proof. */
   keyOf(id: string): string | undefined {
     return this.#keys.get(id);
   }
 
-  /** A token for a new panel, which alone knows it. */
+  /** Issues a token for a new panel; only the panel keeps it. */
   async issue(name: string): Promise<string> {
     const token = randomBytes(32).toString('base64url');
     const panel = { id: randomUUID(), name, key: tokenKey(token), created: new Date().toISOString() };
@@ -80,7 +80,7 @@ export class Tokens {
     return this.#panels;
   }
 
-  /** @returns whether there was one with that id */
+  /** @returns whether a panel with that id existed */
   async revoke(id: string): Promise<boolean> {
     await this.refresh();
     const left = this.#panels.filter((panel) => panel.id !== id);
@@ -89,7 +89,7 @@ export class Tokens {
     return true;
   }
 
-  /** Reads the panels again where another process has changed them. */
+  /** Reads the panels again if another process has changed them. */
   async refresh(): Promise<void> {
     const found = versionOf(statSync(this.#file, { throwIfNoEntry: false }));
     if (found === this.#read) return;
@@ -133,7 +133,7 @@ async function programToken(home: string): Promise<string> {
     const token = known.trim();
     if (token !== '') {
       if (token.length < shortestToken || !/^[\x21-\x7e]+$/.test(token)) throw weakToken(file, token);
-      // It may have been copied here with the rights of the copier.
+      // It may have been copied here with the permissions of whoever copied it.
       await chmod(file, 0o600);
       return token;
     }
