@@ -1,4 +1,4 @@
-/** What was generated, as a layer of the document. */
+/** Turns what was generated into a layer of the document. */
 
 import type { Bounds } from '../../shared/bounds.ts';
 import { matchSurroundings } from '../../shared/colour.ts';
@@ -12,7 +12,10 @@ import type { EditInput } from './input.ts';
 import type { FinishedLayer } from './layer.ts';
 import type { ResolvedEdit } from './resolve.ts';
 
-/** The decoded target as the layer's pixels: colours matched to the surroundings, at the document's resolution, masked. */
+/**
+ * The decoded target as the layer's pixels: colours and grain matched to the surroundings, at the document's
+ * resolution, masked.
+ */
 export function compositeLayer(
   decoded: PlanarImage,
   target: TargetUnit,
@@ -29,15 +32,15 @@ export function compositeLayer(
   return stitchLayer(matched, output, layer, alpha, isDeep);
 }
 
-/** Colours first: grain is measured on pictures that agree in them. */
+/** Colours first: grain is measured on pictures whose colours agree. */
 function matchBorder(generated: Planar, original: Planar, mask: Planar): Planar {
   return matchGrain(matchSurroundings(generated, original, mask), original, mask);
 }
 
 /**
- * The generated window at the document's resolution, cut to `bounds`, with the mask as straight alpha.
- * @param image [3, h, w] in [-1, 1], of the whole window at whatever size
- * @param alpha of `bounds`
+ * The generated window at the document's resolution, cropped to `bounds`, with the mask as straight alpha.
+ * @param image [3, h, w] in [-1, 1], the whole window at any size
+ * @param alpha the size of `bounds`
  * @param isDeep 16 bits instead of 8
  * @returns [bounds.height, bounds.width, 4]
  */

@@ -1,4 +1,7 @@
-/** What the model is conditioned on (arXiv 2501.02487, equation 5): pictures and mask at its size, joined, encoded and packed. */
+/**
+ * The model's condition (arXiv 2501.02487, equation 5): pictures and mask at the model's size, joined,
+ * encoded and packed.
+ */
 import type { Bounds, Size } from '../../shared/bounds.ts';
 import { type Planar, planar } from '../../shared/image.ts';
 import { binarise, cutMask, dilate, type Mask } from '../../shared/mask.ts';
@@ -10,12 +13,12 @@ import { type Grid, packedChannels, packInto, unshuffleMask } from './packing.ts
 import type { ResolvedEdit } from './resolve.ts';
 
 export interface Condition extends Grid {
-  /** Packed, [tokens, inChannels]; the first 64 columns are the noise's. */
+  /** Packed, [tokens, inChannels]; the first 64 columns are for the noise. */
   readonly input: Float32Array;
   readonly inChannels: number;
 }
 
-/** The pictures of an edit and its mask, at the sizes in the model. */
+/** The pictures of an edit and its mask, at the model's sizes. */
 export interface EditUnits {
   readonly target: TargetUnit;
   /** [3, h, w] in [-1, 1] */
@@ -30,7 +33,8 @@ export function readUnits(input: EditInput, { window, layout, task, greyWeights 
   const size = layout.target;
   const mask = workMask(input.mask, window, size);
   if (!input.edit) return { target: { mask }, references };
-  // Brought down with antialias, not by nearest neighbour as the authors do: what is kept around the mask has to look like the document after it is scaled back.
+  // Downscaled with antialiasing, not nearest neighbour as in the authors' code: what is kept around the mask
+  // has to look like the document once it is scaled back.
   const image = resizeToPlanar(rowsOf(input.edit, window), size);
   if (task === 'recolor') greyInside(image, mask, greyWeights);
   return { target: { image, mask }, references };
@@ -43,7 +47,7 @@ function workMask(mask: Mask | undefined, window: Bounds, size: Size): Planar {
     work.data.fill(1);
     return work;
   }
-  // Grown by half a pixel of the model, so that no painted pixel falls between two samples.
+  // Dilated by half a pixel of the model, so that no painted pixel falls between two samples.
   const half = Math.ceil((Math.max(window.width / size.width, window.height / size.height) - 1) / 2);
   const painted = dilate(binarise(cutMask(mask, window), 1), half);
   for (let y = 0; y < size.height; y++) {
@@ -56,7 +60,7 @@ function workMask(mask: Mask | undefined, window: Bounds, size: Size): Planar {
   return work;
 }
 
-/** Recolouring shows the model grey inside the mask; a person need not make it so. */
+/** For recolouring, the model sees grey inside the mask; the user doesn't have to make it grey. */
 function greyInside(
   { data, width, height }: Planar,
   mask: Planar,
@@ -70,7 +74,10 @@ function greyInside(
   }
 }
 
-/** Everything but the noise: latents of what is shown, the change image (FFT) and the mask with all its pixels. */
+/**
+ * Everything except the noise: latents of the visible pictures, the change image (FFT) and the
+ * full-resolution mask.
+ */
 export async function encodeCondition(
   networks: Networks,
   { target, references }: EditUnits,

@@ -3,7 +3,8 @@ import type { Networks, PlanarImage } from '../models/networks.ts';
 import { unpack } from './packing.ts';
 
 /**
- * The target alone, [3, h, w] in [-1, 1]: the right end of the joined latent, the references being decoded for nothing.
+ * Decodes only the target, [3, h, w] in [-1, 1], which is the right end of the joined latent; decoding the
+ * references would be wasted work.
  * @param latent packed, [tokens, 64]
  */
 export function decodeTarget(

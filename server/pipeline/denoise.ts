@@ -1,4 +1,6 @@
-/** Rectified flow from noise to the joined latent, as black-forest-labs/flux does it (sampling.py, `denoise`). */
+/**
+ * Rectified flow from noise to the joined latent, as black-forest-labs/flux does it (sampling.py, `denoise`).
+ */
 import type { Networks, TransformerStep } from '../models/networks.ts';
 import { eulerStep, predictX0 } from '../sampling/euler.ts';
 import type { Condition } from './condition.ts';
@@ -7,15 +9,15 @@ import { packedChannels } from './packing.ts';
 export interface DenoisingStep {
   /** Steps done, from 1. */
   readonly step: number;
-  /** The joined latent after it, packed, [tokens, 64]. */
+  /** The joined latent after this step, packed, [tokens, 64]. */
   readonly latent: Float32Array;
-  /** The latent that the model expects to arrive at, [tokens, 64]. */
+  /** The model's estimate of the final latent, [tokens, 64]. */
   predictX0(): Float32Array;
 }
 
 /**
  * Yields after each step.
- * @param sigmas from 1 down to 0, one more than there are steps
+ * @param sigmas from 1 down to 0, one more than the number of steps
  * @param noise packed, [tokens, 64]
  */
 export async function* denoise(
@@ -34,7 +36,7 @@ export async function* denoise(
   }
 }
 
-/** Puts the noise before the condition of each token. The array is reused between steps. */
+/** Joins the noise and the condition of each token, noise first. The array is reused between steps. */
 function withNoise({ input, inChannels, rows, columns }: Condition, noise: Float32Array) {
   for (let token = 0; token < rows * columns; token++) {
     input.set(noise.subarray(token * packedChannels, (token + 1) * packedChannels), token * inChannels);

@@ -1,4 +1,7 @@
-/** One edit, from decoded layers to finished ones: LCU++ (arXiv 2501.02487, section 3) around a crop window of the document. */
+/**
+ * One edit, from decoded layers to finished ones: LCU++ (arXiv 2501.02487, section 3) around a crop window of
+ * the document.
+ */
 import type { Networks } from '../models/networks.ts';
 import { FirstBlockCache } from '../sampling/first-block-cache.ts';
 import { schedule } from '../sampling/sigmas.ts';
@@ -14,15 +17,17 @@ import { Progress, type ProgressHooks } from './progress.ts';
 import { resolveEdit } from './resolve.ts';
 
 export interface EditHooks extends ProgressHooks {
-  /** Takes a finished variant; `done` is for the caller to report, once the layers are kept. */
+  /** Takes a finished variant; the caller reports `done` once the layers are saved. */
   deliver(layer: FinishedLayer): Promise<void>;
 }
 
 /**
- * Runs all variants of an edit; they share the encodings and differ in their noise, drawn from `seed + variant`.
- * @param earlier what an earlier edit took here, so that the time left is known from the start
- * @param loading seconds that loading the networks took, if this is the first edit with them
- * @returns what this one took, for the next; undefined where steps were reused, which says nothing of the next
+ * Runs all variants of an edit. They share the encodings and differ only in their noise, drawn from `seed +
+ * variant`.
+ * @param earlier timings of an earlier edit here, so that the time left is known from the start
+ * @param loading seconds it took to load the networks, if this is the first edit with them
+ * @returns the timings of this edit, for the next; undefined if steps were reused, because they predict
+ * nothing then
  * @throws CodedError `cancelled` from the checkpoint, and what the networks throw
  */
 export async function runEdit(

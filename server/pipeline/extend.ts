@@ -1,17 +1,17 @@
-/** Where a picture lies in what outpainting makes of it without a mask. */
+/** Where a picture lies in the result when outpainting without a mask. */
 import type { Bounds, Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
 import { refuseLarge } from '../../shared/limits.ts';
 import type { EditRequest } from '../../shared/protocol/request.ts';
 
 export interface ExtendedSize extends Size {
-  /** Of the picture in it. */
+  /** Left edge of the picture in it. */
   readonly left: number;
   readonly top: number;
 }
 
 /**
- * The size that a request extends a picture to, with the picture in its middle.
+ * The size that a request extends a picture to, with the picture in the middle.
  * @throws CodedError `too-large`
  */
 export function extendedSize(picture: Size, asked: Pick<EditRequest, 'width' | 'height'>): ExtendedSize {
@@ -27,8 +27,8 @@ export function extendedSize(picture: Size, asked: Pick<EditRequest, 'width' | '
 }
 
 /**
- * What is painted of the extended picture: all around the picture, and what is transparent of it.
- * @throws CodedError `task-needs` where that is nothing
+ * The region to paint in the extended picture: everything around the picture, and its transparent part.
+ * @throws CodedError `task-needs` if that is empty
  */
 export function paintedAround(picture: Size, extended: ExtendedSize, transparent?: Bounds): Bounds {
   const { width, height, left, top } = extended;

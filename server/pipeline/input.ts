@@ -14,25 +14,27 @@ import { cleanMask, type DecodedMask, decodeMaskFile, emptyMask } from '../pictu
 import { extendedSize, nothingToPaint } from './extend.ts';
 import type { LayerSizes } from './resolve.ts';
 
-/** An edit request as it came, with its pictures decoded and checked. */
+/** An edit request as received, with its pictures decoded and checked. */
 export interface EditInput {
   readonly request: EditRequest;
   readonly edit?: Raster;
-  /** Of the edit image's size; absent where all is to be regenerated. */
+  /** The size of the edit image; absent if everything is to be regenerated. */
   readonly mask?: Mask;
   readonly references: readonly Raster[];
-  /** What the task is chosen by: the layers as they were sent. */
+  /** The layers as they were sent, from which the task is chosen. */
   readonly given: Given;
-  /** Where the edit image's first pixel lies in the picture that was sent: negative where outpainting added to it. */
+  /**
+   * The position of the edit image's first pixel in the picture as sent: negative if outpainting extended it.
+   */
   readonly origin: { readonly left: number; readonly top: number };
-  /** What the person should know of how the input was taken. */
+  /** What the user should know about how the input was read. */
   readonly notes: readonly string[];
 }
 
 /**
  * Reads an edit request: the picture, its mask and references, decoded, upright, in sRGB.
- * @throws CodedError `request-invalid`, `image-invalid` (naming which), `too-large`, `mask-empty`, `mask-size`,
- * `mask-faint`, `task-needs`, `instruction-empty`
+ * @throws CodedError `request-invalid`, `image-invalid` (naming the picture), `too-large`, `mask-empty`,
+ * `mask-size`, `mask-faint`, `task-needs`, `instruction-empty`
  */
 export async function readEditInput(container: Container): Promise<EditInput> {
   const request = parseEditRequest(container.metadata.request ?? '');
@@ -42,7 +44,7 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     mask: layers.mask !== undefined,
     references: layers.references.length,
   };
-  // Before any picture is decoded: a margin can still save the request.
+  // Fail before decoding any picture, except where a transparent margin can still make the request valid.
   if (!sent.edit || sent.mask) resolveTask(request, sent);
   const notes: string[] = [];
   const references: Raster[] = [];
@@ -73,7 +75,7 @@ export async function readEditInput(container: Container): Promise<EditInput> {
   return { ...nothing, edit, mask };
 }
 
-/** All that an edit is settled by. */
+/** The sizes that `resolveEdit` needs. */
 export function sizesOf({ edit, mask, references, given }: EditInput): LayerSizes {
   return { given, picture: edit, painted: mask && maskBounds(mask), references };
 }
@@ -82,7 +84,7 @@ type Layer = RequestLayer<Tensor>;
 
 interface DecodedPicture {
   readonly raster: Raster;
-  /** EXIF's, of a file that was turned upright by it: 1 where it was not. */
+  /** EXIF orientation by which a file was turned upright; 1 if it wasn't. */
   readonly orientation: number;
   readonly notes: readonly string[];
 }
@@ -138,7 +140,8 @@ async function readMask({ tensor, encoded }: Layer): Promise<DecodedMask> {
 }
 
 /**
- * The mask upright beside a photo that EXIF turned, as programs that know no EXIF write masks in the file's own orientation.
+ * Turns a mask upright if EXIF turned its photo: programs without EXIF support write masks in the stored
+ * orientation.
  */
 function uprightMask(
   { mask, isTurned }: DecodedMask,
@@ -165,7 +168,7 @@ function hasProportions(mask: Size, { width, height }: Size): boolean {
   return Math.abs(expected - mask.height) <= Math.max(tolerance, (tolerance * mask.height) / height);
 }
 
-/** The mask at the picture's size: a mask of another size is scaled if its proportions are the same to a pixel. */
+/** Fits the mask to the picture: one of another size is scaled if its proportions match to within a pixel. */
 function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
   const { width, height } = picture;
   if (mask.width === width && mask.height === height) return { mask };
@@ -199,8 +202,9 @@ function fitMask(mask: Mask, picture: Size): { mask: Mask; note?: string } {
 }
 
 /**
- * Outpainting without a mask: the transparent part of the picture, or what a larger `width` and `height` add around it.
- * @throws CodedError `task-needs` where neither is there
+ * Outpainting without a mask: paints the transparent part of the picture, or what a larger `width` and
+ * `height` add.
+ * @throws CodedError `task-needs` if there is neither
  */
 function outpainted(edit: Raster, request: EditRequest): Pick<EditInput, 'edit' | 'mask' | 'origin'> {
   const { width, height, left, top } = extendedSize(edit, request);

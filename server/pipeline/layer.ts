@@ -10,7 +10,7 @@ export interface FinishedLayer {
   readonly result: EditResult;
 }
 
-/** What is told of a variant's layer. */
+/** The description of a variant's layer. */
 export function describeResult(
   edit: ResolvedEdit,
   { origin, notes: inputNotes }: Pick<EditInput, 'origin' | 'notes'>,
@@ -33,7 +33,7 @@ export function describeResult(
   };
 }
 
-/** A layer as it travels and lies on disk: tensor `layer`, and what is told of it as metadata. */
+/** A layer as sent and stored: the tensor `layer`, with its description as metadata. */
 export function encodeLayer({ pixels, result }: FinishedLayer): Container {
   const { width, height } = result.bounds;
   return {

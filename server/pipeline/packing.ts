@@ -1,7 +1,7 @@
 import type { Latent } from '../models/networks.ts';
 import { randn } from '../sampling/noise.ts';
 
-/** The joined image in tokens. */
+/** The size of the joined image in tokens. */
 export interface Grid {
   readonly rows: number;
   readonly columns: number;
@@ -11,7 +11,7 @@ export interface Grid {
 export const packedChannels = 64;
 
 /**
- * 2x2 patches as tokens: `c (h 2) (w 2) -> (h w) (c 2 2)`, written into columns `offset`... of `into`.
+ * Packs 2x2 patches into tokens: `c (h 2) (w 2) -> (h w) (c 2 2)`, written to `into` from column `offset` on.
  * @param into [tokens, columns]
  */
 export function packInto(into: Float32Array, columns: number, offset: number, latent: Latent): void {
@@ -30,7 +30,9 @@ export function packInto(into: Float32Array, columns: number, offset: number, la
   }
 }
 
-/** Noise in the unpacked order of the whole joined latent, as diffusers draws it, then packed: [tokens, 64]. */
+/**
+ * Noise drawn in the unpacked order of the whole joined latent, as in diffusers, then packed: [tokens, 64].
+ */
 export function packedNoise(seed: number, { rows, columns }: Grid): Float32Array {
   const channels = packedChannels / 4;
   const [height, width] = [rows * 2, columns * 2];
@@ -40,7 +42,7 @@ export function packedNoise(seed: number, { rows, columns }: Grid): Float32Array
   return packed;
 }
 
-/** The inverse of packing, for the token columns `left`...: `(h w) (c 2 2) -> c (h 2) (w 2)`. */
+/** The inverse of packing, for the token columns from `left` on: `(h w) (c 2 2) -> c (h 2) (w 2)`. */
 export function unpack(packed: Float32Array, grid: Grid, left = 0): Latent {
   const channels = packedChannels / 4;
   const width = (grid.columns - left) * 2;
@@ -61,7 +63,7 @@ export function unpack(packed: Float32Array, grid: Grid, left = 0): Latent {
   return { data, channels, width, height };
 }
 
-/** The mask at latent resolution with all its pixels: `(h 8) (w 8) -> (8 8) h w`. */
+/** The full-resolution mask rearranged to latent resolution: `(h 8) (w 8) -> (8 8) h w`. */
 export function unshuffleMask(mask: {
   readonly data: Float32Array;
   readonly width: number;

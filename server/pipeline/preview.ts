@@ -9,7 +9,7 @@ import type { EditPlacement } from './resolve.ts';
 const longestSide = 512;
 
 /**
- * The layer as it looks now.
+ * The layer as it currently looks.
  * @param decoded the target, [3, h, w] in [-1, 1]
  */
 export function layerPreview(
@@ -21,7 +21,7 @@ export function layerPreview(
   return previewJPEG(cutPlanar(shown, layerPart(shown, placement)));
 }
 
-/** A small JPEG of a picture, base64. @param image [3, h, w] in [-1, 1] */
+/** A picture as a small JPEG, base64. @param image [3, h, w] in [-1, 1] */
 export async function previewJPEG({ data, width, height }: Planar): Promise<string> {
   const area = width * height;
   const pixels = new Uint8ClampedArray(area * 3);
@@ -35,7 +35,10 @@ export async function previewJPEG({ data, width, height }: Planar): Promise<stri
   return jpeg.toString('base64');
 }
 
-/** Says after which steps a preview is due: so often that they take a fifth of the time, however much one costs. */
+/**
+ * Decides after which steps a preview is due, so that previews take a fifth of the time, however expensive
+ * one is.
+ */
 export class PreviewThrottle {
   #cost = 0;
   #last = Number.NEGATIVE_INFINITY;
@@ -50,7 +53,7 @@ export class PreviewThrottle {
   }
 }
 
-/** What was generated inside the mask, over what is known outside. */
+/** The generated pixels inside the mask, the known ones outside. */
 function overKnown(generated: PlanarImage, { image, mask }: TargetUnit): Planar {
   const data = generated.data.slice();
   if (image) {
@@ -61,7 +64,7 @@ function overKnown(generated: PlanarImage, { image, mask }: TargetUnit): Planar 
   return { ...generated, channels: 3, data };
 }
 
-/** What the layer covers of a target-sized image, at least one pixel. */
+/** The part of a target-sized image that the layer covers, at least one pixel. */
 function layerPart({ width, height }: Size, { output, layer }: EditPlacement): Bounds {
   const scaleX = width / output.width;
   const scaleY = height / output.height;

@@ -1,4 +1,4 @@
-/** What an edit reports while it runs: stages, steps with their previews, the time left; and what each stage took. */
+/** Reports the progress of an edit (stages, steps with previews, time left) and measures each stage. */
 import { moved } from '../../shared/bounds.ts';
 import type { EditEventBody, Stage } from '../../shared/protocol/events.ts';
 import type { TargetUnit } from '../../shared/units.ts';
@@ -12,7 +12,7 @@ import type { ResolvedEdit } from './resolve.ts';
 
 export interface ProgressHooks {
   emit(event: EditEventBody): void;
-  /** Lets other events in, and throws the CodedError `cancelled` if the edit is to end. */
+  /** Lets other events in, and throws the CodedError `cancelled` if the edit was cancelled. */
   checkpoint(): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ export class Progress {
   #stageStarted = 0;
   #stepStarted = 0;
 
-  /** @param earlier what an earlier edit took here, so that the time left is known from the start */
+  /** @param earlier timings of an earlier edit here, so that the time left is known from the start */
   constructor(
     networks: Networks,
     edit: ResolvedEdit,
@@ -50,7 +50,7 @@ export class Progress {
     this.#estimate = new Estimate({ steps: edit.steps, variants: edit.variants, work, earlier });
   }
 
-  /** Ends the stage before, and checks whether the edit is to go on. */
+  /** Ends the previous stage, and checks whether the edit was cancelled. */
   async enter(stage: RunStage, variant: number): Promise<void> {
     this.leave();
     const stepsDone = stage === 'decoding' || stage === 'compositing' ? this.#edit.steps : 0;
@@ -68,7 +68,7 @@ export class Progress {
     this.#stepStarted = performance.now();
   }
 
-  /** Ends the stage that was entered last. */
+  /** Ends the current stage. */
   leave(): void {
     const stage = this.#stage;
     if (!stage) return;
@@ -76,11 +76,11 @@ export class Progress {
     const seconds = Math.round(performance.now() - this.#stageStarted) / 1000;
     this.#seconds[stage] = seconds;
     if (stage === 'encoding') this.#estimate.encoded(seconds);
-    // What follows the last step: the decoding, and the layer that is made of it.
+    // What follows the last step: decoding, and compositing the layer.
     if (stage === 'compositing') this.#estimate.decoded(this.#seconds.decoding + seconds);
   }
 
-  /** Reports a step of the denoising, with a preview where one was asked for and is due. */
+  /** Reports a denoising step, with a preview if one was requested and is due. */
   async stepped({ step, predictX0 }: DenoisingStep, target: TargetUnit): Promise<void> {
     const { steps, variants, preview, layer } = this.#edit;
     const stepped = performance.now();
@@ -104,12 +104,12 @@ export class Progress {
     this.#stepStarted = performance.now();
   }
 
-  /** Seconds of each stage of the last variant; they share the encoding. */
+  /** Seconds of each stage of the last variant; the encoding is shared by all. */
   get seconds(): Readonly<Record<RunStage, number>> {
     return { ...this.#seconds };
   }
 
-  /** What the stages took, for the estimate of the next edit. */
+  /** The stage timings, for the estimate of the next edit. */
   timings(loading?: number): StageTimings {
     return this.#estimate.timings(loading);
   }

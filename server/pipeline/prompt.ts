@@ -1,4 +1,4 @@
-/** What of an instruction is encoded: cleaned, and without names that the model does not know. */
+/** The prompt to encode: the instruction, cleaned, and without names that the model does not know. */
 import type { Convention } from '../../shared/conventions.ts';
 import {
   absentReferencesNote,
@@ -9,13 +9,13 @@ import { cleanText } from '../models/clean-text.ts';
 
 export interface Prompt {
   readonly text: string;
-  /** What the person should know of how it was taken. */
+  /** What the user should know about how the instruction was read. */
   readonly notes: readonly string[];
 }
 
 /**
  * @param model its id, for notes
- * @param references how many came with the instruction
+ * @param references the number that came with the instruction
  */
 export function promptOf(
   instruction: string,
@@ -28,7 +28,8 @@ export function promptOf(
   const absent = absentReferencesNote(cleaned, references);
   const notes = absent === undefined ? [] : [absent];
   if (namesReferences || numbers.length === 0) return { text: cleaned, notes };
-  // As the authors' instructions speak of a reference: "The item is put on the ground." (examples/examples.py).
+  // The authors' instructions refer to a reference this way: "The item is put on the ground."
+  // (examples/examples.py).
   const text = withoutReferenceNames(cleaned, 'the item');
   notes.push(
     `“${model}” knows no {image${numbers[0]}}: it was sent “${text}”. Describe what should be seen instead.`,

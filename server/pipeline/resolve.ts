@@ -1,6 +1,6 @@
 /**
- * What an edit will be, before anything is computed: every value that a request may leave open, settled once, and where the
- * edit takes place. It takes sizes, not pixels, so that a plan can be shown before the edit is sent.
+ * Settles an edit before anything is computed: every value that a request may leave open, and where the edit
+ * takes place. Works from sizes, not pixels, so that a plan can be shown before the edit is sent.
  */
 import { randomInt } from 'node:crypto';
 import type { Bounds } from '../../shared/bounds.ts';
@@ -16,27 +16,27 @@ import { promptOf } from './prompt.ts';
 
 /** What came with a request. */
 export interface LayerSizes {
-  /** What the task is chosen by: the layers as they were sent. */
+  /** The layers as they were sent, from which the task is chosen. */
   readonly given: Given;
-  /** The picture to edit, with what outpainting adds. */
+  /** The picture to edit, including what outpainting adds. */
   readonly picture?: Size | undefined;
-  /** What the mask covers of it, or what outpainting adds; absent where all of it is regenerated. */
+  /** The part of it that the mask covers or outpainting adds; absent if all of it is regenerated. */
   readonly painted?: Bounds | undefined;
   readonly references: readonly Size[];
 }
 
-/** A model, and the adapters that are installed for it. */
+/** A model and the adapters installed for it. */
 export type InstalledModel = Pick<ModelSpec, 'id' | 'family' | 'maxSequence' | 'fittingSequence'> & {
   readonly adapters: readonly string[];
-  /** By name, steps and guidance that some of them were made for. */
+  /** The steps and guidance that some adapters were made for, by adapter name. */
   readonly adapterDefaults?: Readonly<Record<string, AdapterDefaults>>;
 };
 
-/** Every value of an edit. Nothing below reads the request again. */
+/** Every value of an edit. Nothing further down reads the request again. */
 export interface EditSettings {
   readonly model: string;
   readonly task: Task;
-  /** What is encoded of the instruction. */
+  /** The text to encode. */
   readonly prompt: string;
   readonly adapters: readonly AdapterScale[];
   readonly steps: number;
@@ -44,7 +44,7 @@ export interface EditSettings {
   /** How much of what is under the mask is hidden from the model, 0 to 1. */
   readonly repaintingScale: number;
   readonly keepPixels: boolean;
-  /** What lies around a reference that does not fill its slot, in [-1, 1]. */
+  /** Padding around a reference that does not fill its slot, in [-1, 1]. */
   readonly padding: number;
   /** Weights of red, green and blue in the grey of recolouring. */
   readonly greyWeights: readonly [number, number, number];
@@ -52,7 +52,7 @@ export interface EditSettings {
   readonly maxSequence: number;
   /** Context around the mask, as a share of the mask's longer side. */
   readonly context: number;
-  /** Of the first variant; the others follow it one by one. */
+  /** Seed of the first variant; each further variant adds one. */
   readonly seed: number;
   readonly variants: number;
   readonly preview: boolean;
@@ -61,27 +61,30 @@ export interface EditSettings {
 }
 
 /**
- * Where a value comes from: the request, the words of its instruction, the layers that came with it, what the task, the model or an
- * adapter wants, what the device's memory allows, or the protocol's default.
+ * Where a value comes from: the request, the words of its instruction, the layers sent with it, the needs of
+ * the task, the model or an adapter, the limits of the device's memory, or the protocol's default.
  */
 export type Source = 'asked' | 'words' | 'layers' | 'task' | 'model' | 'adapter' | 'device' | 'default';
 
-/** Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's pixels. */
+/**
+ * Where an edit takes place: in the picture, in the model and in the layer. All bounds are in the picture's
+ * pixels.
+ */
 export interface EditPlacement {
-  /** What the model sees of the picture. */
+  /** The part of the picture that the model sees. */
   readonly window: Bounds;
-  /** Where the window lies in the result: the same, but for super-resolution to another size. */
+  /** Where the window lies in the result: the same, except in super-resolution to another size. */
   readonly output: Bounds;
-  /** What the layer covers of `output`. */
+  /** The part of `output` that the layer covers. */
   readonly layer: Bounds;
   readonly layout: UnitLayout;
 }
 
 export interface ResolvedEdit extends EditSettings, EditPlacement {
   readonly sources: { readonly [Name in keyof EditSettings]: Source };
-  /** Why this task, where the request left it open. */
+  /** Why this task was chosen, if the request left it open. */
   readonly taskReason?: Reason | undefined;
-  /** What the person should know before the result. */
+  /** What the user should know before seeing the result. */
   readonly notes: readonly string[];
 }
 
@@ -151,7 +154,9 @@ function conventionOf({ family }: InstalledModel, adapters: readonly AdapterScal
   return conventions[conventionName(family, active)];
 }
 
-/** Where a model was not trained for a task: with what it would be, or which model was. */
+/**
+ * Notes for a model that wasn't trained for the task: what would add it, or which model was trained for it.
+ */
 function modelNotes({ task, adapters }: EditSettings, model: InstalledModel): string[] {
   if (conventionOf(model, adapters).tasks[task].isTrained) return [];
   const trained = adaptersFor(model.family, task);
@@ -162,7 +167,7 @@ function modelNotes({ task, adapters }: EditSettings, model: InstalledModel): st
   return [`“${model.id}” was not trained for the task "${task}" as it runs here; ${better}.`];
 }
 
-/** What the first of the adapters wants that wants anything. */
+/** The value from the first adapter that sets one. */
 function wantedByAdapters(
   adapters: readonly AdapterScale[],
   { adapterDefaults = {} }: InstalledModel,
@@ -179,12 +184,12 @@ function adapterNotes({ steps, guidance }: EditSettings, sources: ResolvedEdit['
   return parts.length === 0 ? [] : [`An adapter sets ${parts.join(' and ')}.`];
 }
 
-/** How many layers an edit makes; they are told of before a model is loaded that settles the rest. */
+/** The number of layers an edit makes; reported before the model that settles the rest is loaded. */
 export function variantsOf({ variants = 1 }: Pick<EditRequest, 'variants'>): number {
   return variants;
 }
 
-/** What was asked for, or what stands for it. */
+/** The requested value, or its default with its source. */
 function or<T>(asked: T | undefined, otherwise: T, source: Source): Settled<T> {
   return asked === undefined ? { value: otherwise, source } : { value: asked, source: 'asked' };
 }
@@ -212,13 +217,13 @@ function placeEdit(
   return { window, output, layer: enlarged ?? layer, layout };
 }
 
-/** Super-resolution's size; where one side is asked for, the other follows. */
+/** The size for super-resolution; if only one side is given, the other follows. */
 function enlargedSize(picture: Size, asked: Pick<EditRequest, 'width' | 'height'>): Size {
   const width = asked.width ?? Math.round((picture.width * (asked.height ?? 1)) / picture.height);
   return { width, height: asked.height ?? Math.round((picture.height * width) / picture.width) };
 }
 
-/** What the size in the model costs, where it is below the picture's. */
+/** Notes on the resolution lost if the model works below the picture's size. */
 function sizeNotes({ output, layout: { target, alone } }: EditPlacement): string[] {
   if (target.width >= 0.9 * output.width && target.height >= 0.9 * output.height) return [];
   const worked = `${target.width} x ${target.height}`;
