@@ -1,4 +1,4 @@
-/** A document's own samples to sRGB, as the model takes them, and back. */
+/** Converts a document's own samples to the sRGB that the model expects, and back. */
 import { linearFromSRGB, sRGBFromLinear } from '../../shared/colour.ts';
 import {
   curveTable,
@@ -11,12 +11,12 @@ import {
 import type { Raster } from '../../shared/image.ts';
 import { emptySamples, hasAlpha, isGrey, type Samples, whiteOfSamples } from '../../shared/samples.ts';
 
-/** Rec. 709's luminance of linear sRGB (IEC 61966-2-1). */
+/** Rec. 709 luminance of linear sRGB (IEC 61966-2-1). */
 const luminance = (r: number, g: number, b: number) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
 
 /**
- * Samples of a document in sRGB; alpha is kept, and so is colour where alpha is 0.
- * @param profile of the samples; without one they are sRGB, grey by sRGB's curve
+ * Converts a document's samples to sRGB; keeps alpha, and keeps colours where alpha is 0.
+ * @param profile of the samples; without one they are taken as sRGB, and grey as having sRGB's curve
  */
 export function toSRGB(samples: Samples, profile: FormulaProfile | undefined): Raster {
   const { width, height, data } = samples;
@@ -51,8 +51,8 @@ export function toSRGB(samples: Samples, profile: FormulaProfile | undefined): R
 }
 
 /**
- * A picture or layer of sRGB in a document's own space.
- * @param grey the document is grey: the luminance is kept
+ * Converts an sRGB picture or layer to a document's own space.
+ * @param grey the document is grey: only the luminance is kept
  */
 export function fromSRGB(raster: Raster, profile: FormulaProfile | undefined, grey: boolean): Samples {
   if (!grey && profile?.space !== 'rgb') return raster;

@@ -1,4 +1,4 @@
-/** Pictures of every format that is read here, by one set of rules for the command line, HTTP and the page. */
+/** Decodes pictures of every supported format, by the same rules for the command line, HTTP and the page. */
 import type { Metadata } from 'sharp';
 import type { Size } from '../../shared/bounds.ts';
 import { CodedError } from '../../shared/errors.ts';
@@ -19,7 +19,7 @@ import { decodePSD, psdSize } from './psd.ts';
 
 /**
  * Decodes a picture file.
- * @throws CodedError `image-invalid`, `too-large`, `request-invalid` where it lacks the layer
+ * @throws CodedError `image-invalid`, `too-large`, `request-invalid` if it doesn't have the layer
  */
 export async function decodePicture(bytes: Uint8Array, { what, layer }: DecodeOptions): Promise<Picture> {
   const encoding = readableEncoding(bytes, what);
@@ -54,21 +54,24 @@ export async function pictureSize(bytes: Uint8Array, what: string): Promise<Size
   return autoOrient;
 }
 
-/** The picture in sRGB as the model takes it: grey as RGB, 8 or 16 bits as the file has them, with its alpha. */
+/** The picture in sRGB as the model expects it: grey as RGB, at the file's 8 or 16 bits, with its alpha. */
 export async function pictureInSRGB({ samples, icc }: Picture, what: string): Promise<Raster> {
   const profile = icc && readFormulaProfile(icc);
   if (!icc || profile) return toSRGB(samples, profile);
-  // A profile of tables.
+  // The profile is table-based.
   return convertToSRGB({ ...samples, space: isGrey(samples) ? 'grey' : 'rgb', icc }, what);
 }
 
-/** The profile's formula, where it has one: without, pictures can be read by it but not written. */
+/**
+ * The profile's formula, if it has one. Without one, the profile can be used to read pictures but not to
+ * write them.
+ */
 export function formulaOf({ icc }: Pick<Picture, 'icc'>): FormulaProfile | undefined {
   return icc && readFormulaProfile(icc);
 }
 
 /**
- * A file's own samples, upright; those of CMYK and Lab in sRGB.
+ * A file's own samples, upright; CMYK and Lab are converted to sRGB.
  * @throws CodedError `image-invalid`
  */
 async function readSamples(
@@ -87,7 +90,7 @@ async function readSamples(
   });
 }
 
-/** libvips' names of the spaces whose samples are kept as they are. */
+/** libvips' names for the spaces whose samples are not converted. */
 const ownSpaces: ReadonlySet<string> = new Set(['srgb', 'rgb', 'rgb16', 'b-w', 'grey16']);
 
 function notesOn(header: Metadata, what: string): string[] {

@@ -7,7 +7,7 @@ import { wrapTIFF } from './tiff.ts';
 export const flatEncodings = ['png', 'jpg', 'webp', 'avif', 'tif'] as const;
 export type FlatEncoding = (typeof flatEncodings)[number];
 
-/** What a file says besides its pixels. */
+/** A file's metadata. */
 export interface FileData {
   readonly icc?: Uint8Array | undefined;
   readonly pixelsPerInch?: number | undefined;
@@ -19,11 +19,11 @@ interface Holds {
   readonly alpha: boolean;
   readonly deep: boolean;
   readonly grey: boolean;
-  /** Pixels a side: ITU T.81, B.2.2; RFC 9649, 2.7; libheif's and libvips' own. */
+  /** Maximum pixels per side: ITU T.81, B.2.2; RFC 9649, 2.7; the limits of libheif and libvips. */
   readonly side: number;
 }
 
-/** What each format can hold, as it is written here. */
+/** What each format can hold, as we write it. */
 export const holds: Readonly<Record<FlatEncoding, Holds>> = {
   png: { name: 'PNG', alpha: true, deep: true, grey: true, side: 2 ** 31 - 1 },
   tif: { name: 'TIFF', alpha: true, deep: true, grey: true, side: 2 ** 31 - 1 },
@@ -33,7 +33,7 @@ export const holds: Readonly<Record<FlatEncoding, Holds>> = {
 };
 
 /**
- * Samples in a file of a format without layers, in their own space: nothing is converted.
+ * Encodes samples in a format without layers, in their own space: nothing is converted.
  * @throws CodedError `too-large`, `request-invalid`
  */
 export async function encodeFlat(
@@ -45,7 +45,7 @@ export async function encodeFlat(
   refuseLongSides(samples, encoding);
   try {
     const wrapped = wrapTIFF({ ...samples, space: isGrey(samples) ? 'grey' : 'rgb', ...data });
-    // The profile is kept and not applied, as the samples are already in its space.
+    // Keep the profile without applying it, because the samples are already in its space.
     const image = sharp(wrapped, { ignoreIcc: true, limitInputPixels: false })
       .toColourspace(spaceOf(samples))
       .keepIccProfile();
@@ -92,14 +92,14 @@ function inFormat(image: Sharp, encoding: FlatEncoding, { pixelsPerInch = 72 }: 
     case 'jpg':
       return image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' });
     case 'webp':
-      // With exact colours where alpha is 0.
+      // `exact` keeps the colours where alpha is 0.
       return image.webp({ lossless: true, exact: true });
     case 'avif':
       return image.avif({ quality: 90, chromaSubsampling: '4:4:4', effort: 2 });
   }
 }
 
-/** JFIF's segment with the density (ITU T.871, 10.1): libvips leaves it out where other metadata is written. */
+/** Adds JFIF's density segment (ITU T.871, 10.1), which libvips omits if it writes other metadata. */
 function withDensity(jpeg: Buffer, pixelsPerInch: number | undefined): Buffer {
   if (!pixelsPerInch || jpeg.toString('latin1', 6, 10) === 'JFIF') return jpeg;
   const density = Math.min(65535, Math.round(pixelsPerInch));
@@ -110,7 +110,7 @@ function withDensity(jpeg: Buffer, pixelsPerInch: number | undefined): Buffer {
 }
 
 /**
- * The samples as a format can hold them, and what that costs.
+ * Reduces the samples to what a format can hold, and reports what is lost.
  * @returns `notes` in whole sentences
  */
 export function fitted(
@@ -137,7 +137,7 @@ export function isOpaque({ channels, data }: Samples): boolean {
   return true;
 }
 
-/** Without its alpha, laid on white. */
+/** Composites the samples on white and drops their alpha. */
 export function onWhite({ width, height, channels, data }: Samples): Samples {
   const colours = channels - 1;
   const white = data instanceof Uint16Array ? 65535 : 255;

@@ -1,4 +1,6 @@
-/** A finished edit as a file: the layer or the whole picture, in the document's own space, depth and resolution. */
+/**
+ * Exports a finished edit: the layer or the whole picture, in the document's own space, depth and resolution.
+ */
 import sharp from 'sharp';
 import type { Bounds, Size } from '../../shared/bounds.ts';
 import { boundsOf, intersect } from '../../shared/bounds.ts';
@@ -22,7 +24,7 @@ export type ResultKind = (typeof results)[number];
 export const outputEncodings = [...flatEncodings, 'psd', 'psb'] as const;
 export type OutputEncoding = (typeof outputEncodings)[number];
 
-/** IANA's media types; PSD's covers PSB. */
+/** IANA media types; PSD's also covers PSB. */
 export const mediaTypes: Readonly<Record<OutputEncoding, string>> = {
   png: 'image/png',
   jpg: 'image/jpeg',
@@ -34,13 +36,13 @@ export const mediaTypes: Readonly<Record<OutputEncoding, string>> = {
 };
 
 export interface FinishedEdit {
-  /** The picture that was edited; absent where there was none. */
+  /** The edited picture, if there was one. */
   readonly document?: Picture | undefined;
-  /** Whether a mask kept a part of it. */
+  /** Whether a mask kept part of it. */
   readonly isMasked: boolean;
-  /** sRGB with straight alpha, as the pipeline makes it. */
+  /** sRGB with straight alpha, as the pipeline returns it. */
   readonly layer: Raster;
-  /** Where the layer lies in the document. */
+  /** Position of the layer in the document. */
   readonly bounds: Bounds;
   readonly instruction: string;
   readonly result: Pick<EditResult, 'task' | 'model' | 'adapters' | 'seed'>;
@@ -51,7 +53,7 @@ export interface ExportedFile {
   readonly notes: readonly string[];
 }
 
-/** The format of a document's own that can be written; PNG for what cannot, and where there was no document. */
+/** The document's own format if we can write it; otherwise, or without a document, PNG. */
 export function ownEncoding(document: Picture | undefined): OutputEncoding {
   return !document || document.encoding === 'gif' ? 'png' : document.encoding;
 }
@@ -93,7 +95,8 @@ function tooLargeForPSD({ width, height }: Size): CodedError {
 }
 
 /**
- * Refuses what a format cannot hold, as far as its size says: before the edit, so that it is not made in vain.
+ * Refuses what a format cannot hold, as far as the size shows. Called before the edit, so that it isn't
+ * wasted.
  * @throws CodedError `too-large`
  */
 export function refuseUnfit(size: Size, encoding: OutputEncoding): void {
@@ -103,13 +106,13 @@ export function refuseUnfit(size: Size, encoding: OutputEncoding): void {
 
 const isDeep = ({ data }: Pick<Samples, 'data'>) => data instanceof Uint16Array;
 
-/** Document and layer in one space and depth on one canvas. */
+/** Document and layer on one canvas, in the same space and depth. */
 interface Frame {
   readonly canvas: { readonly width: number; readonly height: number };
-  /** Of the canvas' size. */
+  /** The size of the canvas. */
   readonly below?: Samples;
   readonly layer: Samples;
-  /** Of the layer on the canvas. */
+  /** Position of the layer on the canvas. */
   readonly place: Bounds;
   readonly icc?: Uint8Array;
 }
@@ -138,7 +141,7 @@ interface OwnSpace {
   readonly icc?: Uint8Array | undefined;
 }
 
-/** Document and layer in the document's space, or in sRGB where that cannot hold the result. */
+/** Document and layer in the document's space, or in sRGB if the document's can't hold the result. */
 async function ownSpace(
   { isMasked, layer, result }: FinishedEdit,
   document: Picture,
@@ -166,7 +169,7 @@ async function ownSpace(
   return { samples, layer: fromSRGB(deepLayer, formula, false), icc };
 }
 
-/** A layer of the document's depth: an edit that came as pixels may differ. */
+/** Converts a layer to the document's depth: it may differ if the edit was sent as raw pixels. */
 function deepened(layer: Raster, deep: boolean): Raster {
   if (isDeep(layer) === deep) return layer;
   if (deep) return { ...layer, data: Uint16Array.from(layer.data, (value) => value * 257) };
@@ -183,7 +186,7 @@ async function resized(samples: Samples, { width, height }: Bounds): Promise<Sam
   return rawSamples(image.resize(width, height, { fit: 'fill' }).toColourspace(space), deep);
 }
 
-/** The document on a canvas that may have grown; what was added is transparent. */
+/** Places the document on a canvas that may be larger; the added area is transparent. */
 function onCanvas(samples: Samples, canvas: Frame['canvas'], at: { left: number; top: number }): Samples {
   if (samples.width === canvas.width && samples.height === canvas.height) return samples;
   const colours = isGrey(samples) ? 1 : 3;
@@ -200,7 +203,10 @@ function onCanvas(samples: Samples, canvas: Frame['canvas'], at: { left: number;
   return result;
 }
 
-/** The layer over what lies below: where its alpha is 0 the samples stay, where it is full they are the layer's. */
+/**
+ * Composites the layer over the samples below: where its alpha is 0 they stay, where it is full they are the
+ * layer's.
+ */
 function flattened(below: Samples, { layer, place }: Pick<Frame, 'layer' | 'place'>): Samples {
   const data = below.data instanceof Uint16Array ? new Uint16Array(below.data) : new Uint8Array(below.data);
   const white = isDeep(below) ? 65535 : 255;
@@ -223,7 +229,10 @@ function flattened(below: Samples, { layer, place }: Pick<Frame, 'layer' | 'plac
   return { ...below, data };
 }
 
-/** Without an alpha that is full everywhere, as a grown canvas may have it once the layer covers what was added. */
+/**
+ * Drops an alpha channel that is full everywhere, as on an extended canvas once the layer covers the added
+ * area.
+ */
 function opaque(samples: Samples): Samples {
   if (!hasAlpha(samples) || !isOpaque(samples)) return samples;
   const colours = samples.channels - 1;

@@ -1,4 +1,4 @@
-/** What sharp reads, as samples. */
+/** Reads files with sharp, as samples. */
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { CodedError } from '../../shared/errors.ts';
 import type { Raster } from '../../shared/image.ts';
@@ -10,7 +10,7 @@ import { decoding } from './picture.ts';
 import { wrapTIFF } from './tiff.ts';
 
 /**
- * The header of a file that sharp reads.
+ * Reads the header of a file that sharp supports.
  * @throws CodedError `image-invalid`, `too-large`
  */
 export async function readHeader(bytes: Uint8Array, what: string): Promise<Metadata> {
@@ -25,7 +25,7 @@ export async function readHeader(bytes: Uint8Array, what: string): Promise<Metad
 }
 
 /**
- * Samples of any space to sRGB by their profile, or by libvips' own for CMYK.
+ * Converts samples of any space to sRGB by their profile; CMYK without one by libvips' own.
  * @throws CodedError `image-invalid`
  */
 export async function convertToSRGB(pixels: Parameters<typeof wrapTIFF>[0], what: string): Promise<Raster> {
@@ -37,11 +37,11 @@ export async function convertToSRGB(pixels: Parameters<typeof wrapTIFF>[0], what
   });
 }
 
-/** A file's samples without colour management: of a mask, too, which is data. */
+/** A file's samples without colour management; also for masks, which are data. */
 export async function ownSamples(bytes: Uint8Array, space: string, isDeep: boolean): Promise<Samples> {
   const image = open(bytes, { ignoreIcc: true }).autoOrient();
   if (space !== 'b-w') return rawSamples(image.toColourspace(space === 'rgb' ? 'srgb' : space), isDeep);
-  // Of grey, sharp's raw output keeps the first channel only; as RGB it keeps the alpha.
+  // From grey, sharp's raw output keeps only the first channel; as RGB it also keeps the alpha.
   const samples = await rawSamples(image.toColourspace('srgb'), isDeep);
   if (samples.channels < 3) return samples;
   const channels = samples.channels === 4 ? 2 : 1;
@@ -57,7 +57,7 @@ export function open(bytes: Uint8Array, options: { readonly ignoreIcc?: boolean 
   return sharp(bytes, { limitInputPixels: false, failOn: 'truncated', sequentialRead: true, ...options });
 }
 
-/** With 16 bits, sharp takes a profile for a way to Display P3, unless it is told where to go. */
+/** At 16 bits, sharp uses a profile to convert to Display P3, unless it is given the target space. */
 export function inSRGB(image: Sharp, hasDeepProfile: boolean): Sharp {
   return (hasDeepProfile ? image.withIccProfile('srgb') : image).toColourspace(
     hasDeepProfile ? 'rgb16' : 'srgb',

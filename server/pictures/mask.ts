@@ -1,4 +1,7 @@
-/** Masks: white where the picture may change. A mask is data, so that no profile of its file is applied, at any depth. */
+/**
+ * Masks: white where the picture may change. A mask is data, so its file's profile is never applied, at any
+ * depth.
+ */
 import { CodedError } from '../../shared/errors.ts';
 import { type Mask, maskBounds, maskPeak, maskTolerance, snapMask } from '../../shared/mask.ts';
 import { hasAlpha, isGrey, type Samples } from '../../shared/samples.ts';
@@ -8,20 +11,22 @@ import { decoding, readableEncoding } from './picture.ts';
 
 export interface DecodedMask {
   readonly mask: Mask;
-  /** The file turned itself upright by EXIF. */
+  /** The file was turned upright by its own EXIF orientation. */
   readonly isTurned: boolean;
   readonly notes: readonly string[];
 }
 
 /**
- * A mask from a picture file: its lightness; where it is one colour on transparent ground, its alpha says what was painted.
+ * Reads a mask from a picture file: its lightness or, if it is a single colour on a transparent ground, its
+ * alpha.
  * @throws CodedError `image-invalid`, `too-large`
  */
 export async function decodeMaskFile(bytes: Uint8Array): Promise<DecodedMask> {
   const encoding = readableEncoding(bytes, 'mask');
   const { samples, orientation, notes } = await maskSamples(bytes);
   const found = maskOf(samples);
-  // JPEG, WebP and AVIF leave noise of a few steps in black and white: without this the mask would be everywhere.
+  // JPEG, WebP and AVIF leave noise of a few steps in black and white: uncleaned, the mask would cover
+  // everything.
   const isLossy = ['jpg', 'webp', 'avif'].includes(encoding);
   return {
     mask: isLossy ? snapMask(found.mask, 12) : found.mask,
@@ -44,7 +49,7 @@ async function maskSamples(bytes: Uint8Array) {
   return { samples, orientation: header.orientation ?? 1, notes };
 }
 
-/** Luma of encoded RGB (ITU-R BT.709); grey as it is. */
+/** Luma of encoded RGB (ITU-R BT.709); grey is returned unchanged. */
 function lightnessOf({ width, height, channels, data }: Samples): Uint8Array {
   const scale = data instanceof Uint16Array ? 257 : 1;
   const lightness = new Uint8Array(width * height);
@@ -72,7 +77,8 @@ function maskOf(samples: Samples): Pick<DecodedMask, 'mask' | 'notes'> {
   const alpha = Uint8Array.from(lightness, (_, i) => Math.round(data[(i + 1) * channels - 1]! / scale));
   if (alpha.every((value) => value === 255)) return { mask: asMask(lightness), notes: [] };
   const shade = lightness[mostOpaque(alpha)]!;
-  // Where a program multiplies colours by alpha meanwhile, what is faint comes back rounded: by one or two steps over alpha.
+  // Programs that premultiply colours by alpha round faint ones when they convert back: by one or two steps
+  // over alpha.
   const isOneColour = lightness.every((value, i) => Math.abs(value - shade) * alpha[i]! <= 2 * 255);
   if (isOneColour) {
     return {
@@ -94,7 +100,7 @@ function mostOpaque(alpha: Uint8Array): number {
 }
 
 /**
- * The mask with almost black as black and almost white as white, and what the person should know of it.
+ * The mask with near-black snapped to black and near-white to white, and what the user should know about it.
  * @throws CodedError `mask-empty`, `mask-faint`
  */
 export function cleanMask(mask: Mask): { readonly mask: Mask; readonly notes: readonly string[] } {

@@ -3,27 +3,29 @@ import { profileSpace } from '../../shared/icc.ts';
 import { type Encoding, formatOf, readableFormats } from '../../shared/picture-format.ts';
 import { isGrey, type Samples } from '../../shared/samples.ts';
 
-/** A picture as its file has it, upright. */
+/** A picture as stored in its file, turned upright. */
 export interface Picture {
   readonly encoding: Encoding;
   readonly samples: Samples;
-  /** Of the samples; absent where the file has none, or the samples had to be converted to sRGB. */
+  /** Profile of the samples; absent if the file has none, or if the samples had to be converted to sRGB. */
   readonly icc?: Uint8Array;
   readonly pixelsPerInch?: number;
-  /** EXIF's, 1 to 8: how the file's own pixels were turned. */
+  /** EXIF orientation, 1 to 8: how the file's own pixels were turned. */
   readonly orientation: number;
-  /** What was decided for the person, in whole sentences. */
+  /** Decisions made for the user, in whole sentences. */
   readonly notes: readonly string[];
 }
 
 export interface DecodeOptions {
-  /** What the picture is, for errors and notes, such as "picture" or "reference 1". */
+  /** Names the picture in errors and notes, such as "picture" or "reference 1". */
   readonly what: string;
-  /** Names of a layer's groups and its own, joined by `/`: that layer of a PSD instead of its flattened picture. */
+  /**
+   * A layer of a PSD to read instead of the flattened picture: its groups' names and its own, joined by `/`.
+   */
   readonly layer?: string | undefined;
 }
 
-/** @throws CodedError `image-invalid` that names the format, where it is none that is read */
+/** @throws CodedError `image-invalid` that names the format, if it isn't supported */
 export function readableEncoding(start: Uint8Array, what: string): Encoding {
   const { name, encoding } = formatOf(start);
   if (encoding) return encoding;
@@ -36,7 +38,7 @@ export function readableEncoding(start: Uint8Array, what: string): Encoding {
   });
 }
 
-/** What a decoder throws, as `image-invalid`. */
+/** Converts whatever a decoder throws to `image-invalid`. */
 export async function decoding<T>(what: string, decode: () => Promise<T>): Promise<T> {
   try {
     return await decode();
@@ -52,7 +54,9 @@ export async function decoding<T>(what: string, decode: () => Promise<T>): Promi
   }
 }
 
-/** A profile of another space than the samples' is of no use, and would make a file that others refuse. */
+/**
+ * Drops a profile whose space isn't the samples': it is useless, and other programs would refuse the file.
+ */
 export function usableProfile(icc: Uint8Array | undefined, samples: Samples): Uint8Array | undefined {
   return icc && profileSpace(icc) === (isGrey(samples) ? 'GRAY' : 'RGB ') ? icc : undefined;
 }

@@ -8,8 +8,8 @@ const sourceTypes = {
 } as const;
 
 /**
- * XMP that says how a picture came about: IPTC's digital source type, the program, model, adapters and seed.
- * @param kind a photo that was changed in part, or what the model made by itself
+ * XMP that records how a picture was made: IPTC's digital source type, the program, model, adapters and seed.
+ * @param kind a photo changed in part, or a picture generated from scratch
  */
 export function provenanceXMP(
   { model, adapters, seed }: Pick<EditResult, 'model' | 'adapters' | 'seed'>,

@@ -1,12 +1,13 @@
 /**
- * Photoshop's documents as they lie in a file, PSD and PSB (Adobe, "Photoshop File Formats Specification"; psd-tools,
- * src/psd_tools/psd/layer_and_mask.py, shows what the specification leaves out). Only what holds pixels is read.
+ * Parses Photoshop documents, PSD and PSB (Adobe, "Photoshop File Formats Specification"; psd-tools,
+ * src/psd_tools/psd/layer_and_mask.py, shows what the specification leaves out). Reads only what holds
+ * pixels.
  */
 import { inflateSync } from 'node:zlib';
 import type { Bounds, Size } from '../../shared/bounds.ts';
 
 export interface PSDLayerRecord {
-  /** Names of its groups and its own, joined by `/`. */
+  /** The names of its groups and its own, joined by `/`. */
   readonly path: string;
   readonly isGroup: boolean;
   readonly bounds: Bounds;
@@ -18,28 +19,28 @@ export interface PSDLayerRecord {
 export interface PSDFile extends Size {
   readonly isLarge: boolean;
   readonly channels: number;
-  /** Bits of a sample: 1, 8, 16 or 32. */
+  /** Bits per sample: 1, 8, 16 or 32. */
   readonly depth: number;
   /** 0 bitmap, 1 grey, 2 indexed, 3 RGB, 4 CMYK, 7 multichannel, 8 duotone, 9 Lab. */
   readonly mode: number;
-  /** Of an indexed document: 256 reds, greens and blues. */
+  /** For an indexed document: 256 reds, greens and blues. */
   readonly palette: Uint8Array;
   readonly icc?: Uint8Array;
   readonly pixelsPerInch?: number;
-  /** The first channel after the colours is what shows of the flattened picture. */
+  /** The first channel after the colours is the transparency of the flattened picture. */
   readonly hasTransparency: boolean;
-  /** False where the file was saved without the flattened picture ("Maximize Compatibility" off). */
+  /** False if the file was saved without the flattened picture ("Maximize Compatibility" off). */
   readonly hasFlattened: boolean;
-  /** From the lowest to the highest. */
+  /** Bottom to top. */
   readonly layers: readonly PSDLayerRecord[];
   /** Position of the flattened picture's compression. */
   readonly flattenedAt: number;
 }
 
-/** What every reader of a damaged file can come to; the caller words it. */
+/** Thrown whenever a file turns out to be damaged; the caller words the error. */
 export class DamagedPSD extends Error {}
 
-/** Keys whose length has 8 bytes in a PSB (the specification, "Additional Layer Information"). */
+/** Keys whose length takes 8 bytes in a PSB (the specification, "Additional Layer Information"). */
 const longKeys = new Set('LMsk Lr16 Lr32 Layr Mt16 Mt32 Mtrn Alph FMsk lnk2 FEid FXid PxSD'.split(' '));
 
 class Reader {
@@ -63,7 +64,7 @@ class Reader {
   i16 = () => this.#view.getInt16(this.#take(2));
   u32 = () => this.#view.getUint32(this.#take(4));
   i32 = () => this.#view.getInt32(this.#take(4));
-  /** A length, of 8 bytes in a PSB. */
+  /** A length, 8 bytes in a PSB. */
   length = (isLong = this.isLarge) => (isLong ? Number(this.#view.getBigUint64(this.#take(8))) : this.u32());
   take(count: number): Uint8Array {
     const at = this.#take(count);
@@ -123,7 +124,7 @@ function readResources(part: Reader): Pick<PSDFile, 'icc' | 'pixelsPerInch' | 'h
     const data = part.part(size);
     if (size % 2 && part.left > 0) part.take(1);
     if (id === 1039) icc = data.bytes;
-    // A fixed-point number in pixels per inch, whatever unit is shown.
+    // A fixed-point number in pixels per inch, whatever unit is displayed.
     if (id === 1005 && size >= 4) pixelsPerInch = data.u32() / 65536;
     if (id === 1057 && size >= 5) hasFlattened = data.bytes[4] !== 0;
   }
@@ -159,7 +160,7 @@ function* blocksOf(part: Reader, padding: number): Generator<[string, Reader]> {
 
 interface Record {
   readonly name: string;
-  /** 1 or 2 a group, 3 the end of one below it. */
+  /** 1 or 2: a group; 3: the end of one, below it. */
   readonly divider: number;
   readonly bounds: Bounds;
   readonly lengths: readonly { readonly id: number; readonly length: number }[];
@@ -174,7 +175,7 @@ function readLayers(info: Reader): { layers: readonly PSDLayerRecord[]; hasTrans
   );
   const layers: PSDLayerRecord[] = [];
   const groups: string[] = [];
-  // From the top, where a group's own record comes before what is in it.
+  // From the top, where a group's own record comes before its contents.
   for (let i = records.length - 1; i >= 0; i--) {
     const { name, divider, bounds, mask } = records[i]!;
     if (divider === 3) {
@@ -259,7 +260,7 @@ function unpackPlanes(reader: Reader, row: number, rows: number, depth = 0): Uin
 
 /** PackBits (TIFF 6.0, section 9), row by row. */
 function unpackBits(reader: Reader, row: number, rows: number): Uint8Array {
-  // Before memory is taken for what a few bytes only announce: PackBits saves at most 64 to 1.
+  // Check before allocating what a few bytes merely claim: PackBits saves at most 64 to 1.
   if (rows * row > reader.left * 64)
     throw new DamagedPSD(`${reader.left} bytes cannot hold ${rows} rows of ${row}`);
   const counts = Array.from({ length: rows }, () => (reader.isLarge ? reader.u32() : reader.u16()));
@@ -286,7 +287,7 @@ function unpackBits(reader: Reader, row: number, rows: number): Uint8Array {
   return planes;
 }
 
-/** Each sample is stored as the difference to the one before it in its row. */
+/** Undoes prediction: each sample is stored as the difference from the previous one in its row. */
 function undoPrediction(planes: Uint8Array, row: number, depth: number): void {
   for (let start = 0; start < planes.length; start += row) {
     if (depth === 16) {

@@ -13,7 +13,7 @@ interface Mode {
   readonly colours: number;
 }
 
-/** What is read, by the header's number of the mode. */
+/** The supported modes, by their number in the header. */
 const modes: Readonly<Record<number, Mode>> = {
   0: { name: 'bitmap', colours: 1 },
   1: { name: 'grey', colours: 1 },
@@ -24,15 +24,15 @@ const modes: Readonly<Record<number, Mode>> = {
   9: { name: 'Lab', colours: 3 },
 };
 
-/** Straight planes of samples: the colours, and alpha where there is one. */
+/** Straight planes of samples: the colours, and alpha if there is one. */
 interface Planes extends Size {
   readonly colours: readonly (Uint8Array | Uint16Array)[];
   readonly alpha?: Uint8Array | Uint16Array;
 }
 
 /**
- * The flattened picture of a PSD, or one of its layers on the document's canvas.
- * @throws CodedError `image-invalid`, `too-large`, `request-invalid` where it lacks the layer
+ * Decodes the flattened picture of a PSD, or one of its layers on the document's canvas.
+ * @throws CodedError `image-invalid`, `too-large`, `request-invalid` if it doesn't have the layer
  */
 export async function decodePSD(
   bytes: Uint8Array,
@@ -114,14 +114,17 @@ function flattened(bytes: Uint8Array, file: PSDFile, mode: Mode): Planes {
   const size = all.length / channels;
   const plane = (i: number) => toNative(all.subarray(i * size, (i + 1) * size), file);
   const colours = Array.from({ length: mode.colours }, (_, i) => plane(i));
-  // Without layers, a further channel is a saved selection.
+  // Without layers, an extra channel is a saved selection.
   if (!hasTransparency || channels === mode.colours) return { width, height, colours };
   const alpha = plane(mode.colours);
   for (const colour of colours) removeWhite(colour, alpha);
   return { width, height, colours, alpha };
 }
 
-/** Photoshop lays the flattened picture on white where it is transparent (psd-tools does the same in `psd_tools/api/pil_io.py`). */
+/**
+ * Photoshop composites the flattened picture on white where it is transparent (as does psd-tools,
+ * `psd_tools/api/pil_io.py`).
+ */
 function removeWhite(colour: Uint8Array | Uint16Array, alpha: Uint8Array | Uint16Array): void {
   const white = colour instanceof Uint16Array ? 65535 : 255;
   for (let i = 0; i < colour.length; i++) {
@@ -159,7 +162,7 @@ function layerPlanes(file: PSDFile, layer: PSDLayerRecord, { colours: count }: M
   return { width: file.width, height: file.height, colours: colours.flatMap((plane) => plane ?? []), alpha };
 }
 
-/** Opaque inside the bounds of a layer without transparency, such as a background. */
+/** Alpha of a layer without transparency, such as a background: opaque inside its bounds. */
 function coverage(file: PSDFile, bounds: Bounds, isDeep: boolean): Uint8Array | Uint16Array {
   const { data } = emptySamples(file, 1, isDeep);
   const { left, top, width, height } = intersect(boundsOf(file), bounds);
@@ -168,7 +171,7 @@ function coverage(file: PSDFile, bounds: Bounds, isDeep: boolean): Uint8Array | 
   return data;
 }
 
-/** Big-endian 16 bits as numbers; a bitmap's bits, where 1 is black, as 0 and 255. */
+/** Converts big-endian 16 bits to numbers, and a bitmap's bits, where 1 is black, to 0 and 255. */
 function toNative(
   plane: Uint8Array,
   { depth, width }: Pick<PSDFile, 'depth' | 'width'>,
@@ -200,7 +203,7 @@ async function toSamples(
   const size = { width, height };
   if (file.mode === 4 || file.mode === 9) {
     const sign = isDeep ? 0x8000 : 0x80;
-    // PSD has 0 for full ink, TIFF for none; TIFF's a and b are signed.
+    // In PSD, 0 is full ink; in TIFF it is none. TIFF's a and b are signed.
     for (let i = 0; i < data.length; i++) {
       const c = i % all.length;
       if (file.mode === 4 && c < 4) data[i] = (isDeep ? 65535 : 255) - data[i]!;

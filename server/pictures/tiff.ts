@@ -1,12 +1,12 @@
 import { endianness } from 'node:os';
 import type { Size } from '../../shared/bounds.ts';
 
-/** TIFF 6.0, section 8 and 16 to 23; ICC.1:2022, B.4 for the profile. */
+/** TIFF 6.0, sections 8 and 16 to 23; ICC.1:2022, B.4 for the profile. */
 const photometric = { grey: 1, rgb: 2, cmyk: 5, lab: 8 } as const;
 const colours = { grey: 1, rgb: 3, cmyk: 4, lab: 3 } as const;
 
 export interface RawPixels extends Size {
-  /** More than the colours of `space`: the next one is straight alpha. */
+  /** If there are more than `space` has colours, the next one is straight alpha. */
   readonly channels: number;
   readonly data: Uint8Array | Uint16Array;
   readonly space: keyof typeof photometric;
@@ -14,7 +14,7 @@ export interface RawPixels extends Size {
   readonly pixelsPerInch?: number | undefined;
 }
 
-/** An entry of the directory: 3 SHORT, 4 LONG, 5 RATIONAL, 7 bytes. */
+/** A directory entry: 3 SHORT, 4 LONG, 5 RATIONAL, 7 bytes. */
 interface Table {
   readonly tag: number;
   readonly type: number;
@@ -22,8 +22,8 @@ interface Table {
 }
 
 /**
- * Pixels as an uncompressed TIFF in one strip: the only way to hand sharp samples together with their colour space and
- * profile, as its raw input is always RGB or grey without one.
+ * Wraps pixels in an uncompressed TIFF with one strip. This is the only way to give sharp samples together
+ * with their colour space and profile: its raw input is always RGB or grey, without a profile.
  */
 export function wrapTIFF({ width, height, channels, data, space, icc, pixelsPerInch }: RawPixels): Buffer {
   const bits = data instanceof Uint16Array ? 16 : 8;
@@ -44,7 +44,7 @@ export function wrapTIFF({ width, height, channels, data, space, icc, pixelsPerI
     { tag: 279, type: 4, values: [data.byteLength] },
     ...(pixelsPerInch ? resolution(pixelsPerInch) : []),
     { tag: 284, type: 3, values: [1] },
-    // Alpha that is not multiplied into the colours.
+    // Alpha that is not premultiplied.
     ...(extra ? [{ tag: 338, type: 3, values: [2] }] : []),
     ...(icc ? [{ tag: 34675, type: 7, values: icc }] : []),
   ];
@@ -89,7 +89,7 @@ export function wrapTIFF({ width, height, channels, data, space, icc, pixelsPerI
   return file;
 }
 
-/** As fractions of a thousandth, in inches. */
+/** The resolution in thousandths of a pixel per inch, as fractions. */
 function resolution(pixelsPerInch: number): Table[] {
   const values = [Math.round(pixelsPerInch * 1000), 1000];
   return [
