@@ -13,13 +13,13 @@ const run = promisify(execFile);
 
 /** How a system starts the companion when this user signs in. */
 interface Autostart {
-  /** @returns what the person should know */
+  /** @returns a message for the user */
   on(): Promise<string>;
   off(): Promise<string>;
   status(): Promise<string>;
 }
 
-/** @throws CodedError `request-invalid` where the system has no way that is known here */
+/** @throws CodedError `request-invalid` if we don't support autostart on this system */
 export function autostart(): Autostart {
   const found = { linux: systemd, darwin: launchd, win32: windows }[process.platform as string];
   if (found) return found;

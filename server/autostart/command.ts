@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { homeFolder, projectRoot } from '../disk/paths.ts';
 
-/** How the companion is started without a person: no browser is opened. */
+/** The command that starts the companion without a user present: it opens no browser. */
 export interface StartCommand {
   readonly program: string;
   readonly args: readonly string[];
-  /** What the environment of a login doesn't have. */
+  /** Variables that are missing from a login's environment. */
   readonly environment: Readonly<Record<string, string>>;
 }
 

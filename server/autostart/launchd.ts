@@ -4,12 +4,15 @@ import type { StartCommand } from './command.ts';
 
 export const agentLabel = 'org.aceplusplus.layers';
 
-/** Of agents of one user (launchd.plist(5), FILES). */
+/** The path for a user's own agents (launchd.plist(5), FILES). */
 export function agentFile(): string {
   return path.join(homedir(), 'Library/LaunchAgents', `${agentLabel}.plist`);
 }
 
-/** An agent that starts at login and again when it fails (launchd.plist(5): RunAtLoad, KeepAlive.SuccessfulExit). */
+/**
+ * An agent that starts at login and restarts on failure (launchd.plist(5): RunAtLoad,
+ * KeepAlive.SuccessfulExit).
+ */
 export function launchAgent({ program, args, environment }: StartCommand): string {
   const strings = [program, ...args].map((word) => `    <string>${escaped(word)}</string>`);
   const variables = Object.entries(environment).map(

@@ -4,15 +4,16 @@ import type { StartCommand } from './command.ts';
 
 export const unitName = 'acepp-layers.service';
 
-/** Of user units (systemd.unit(5), "User Unit Search Path"). */
+/** The path for user units (systemd.unit(5), "User Unit Search Path"). */
 export function unitFile(environment: NodeJS.ProcessEnv = process.env): string {
   const config = environment.XDG_CONFIG_HOME || path.join(homedir(), '.config');
   return path.join(config, 'systemd/user', unitName);
 }
 
 /**
- * A user unit (systemd.service(5), systemd.kill(5)). SIGTERM goes to the companion alone, which ends its engine; what is
- * left after 20 seconds is killed. A companion that finds another one running has nothing to do: it isn't started again.
+ * A user unit (systemd.service(5), systemd.kill(5)). Only the companion gets SIGTERM, and it stops its
+ * engine; whatever is left after 20 seconds is killed. A companion that finds another one running isn't
+ * restarted: it has nothing to do.
  */
 export function systemdUnit({ program, args, environment }: StartCommand): string {
   return `[Unit]
@@ -37,7 +38,7 @@ WantedBy=default.target
 `;
 }
 
-/** One word of a unit (systemd.syntax(7), "Quoting"; "%" starts a specifier, "$" a variable). */
+/** Quotes one word of a unit (systemd.syntax(7), "Quoting"; "%" starts a specifier, "$" a variable). */
 function quoted(word: string): string {
   const escaped = word
     .replaceAll('\\', '\\\\')
