@@ -3,8 +3,8 @@ import { listAdapters, listModels, type ModelEntry, pocket } from '../catalogue/
 import type { Provider } from '../runtime/provider.ts';
 
 /**
- * The models to try if a request names none, best first. On a GPU: the installed ones, with adapters before those without, and pocket
- * last. On the CPU, where a step of a large model takes minutes: only pocket.
+ * The models to try if a request names none, best first. On a GPU: the installed ones, those with adapters
+ * first and pocket last. On the CPU, where a step of a large model takes minutes: only pocket.
  * @throws CodedError `model-missing` if there is none
  */
 export async function defaultModels(provider: Provider): Promise<readonly ModelEntry[]> {

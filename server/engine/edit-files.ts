@@ -1,6 +1,6 @@
 import path from 'node:path';
 
-/** The file of a request, and of each variant's layer, in an edit's folder. */
+/** The files in an edit's folder: its request, and the layer of each variant. */
 export const requestFile = (folder: string): string => path.join(folder, 'request.safetensors');
 export const resultFile = (folder: string, variant: number): string =>
   path.join(folder, `result.${variant}.safetensors`);

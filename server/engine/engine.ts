@@ -17,7 +17,7 @@ import { type SurveyedDevice, surveyDevice } from './survey.ts';
 import { type SilenceLimits, Watchdog } from './watchdog.ts';
 
 export interface EngineOptions {
-  /** Use only this provider; otherwise the best that works. */
+  /** Use only this provider; otherwise the best one that works. */
   readonly provider?: Provider | undefined;
   /** Logs what the user should know: which providers could not be used, and why. */
   readonly log: (text: string) => void;
@@ -28,7 +28,7 @@ export interface EngineOptions {
 
 /** Seconds. */
 export interface EngineLimits extends SilenceLimits {
-  /** Until a new process listens. */
+  /** For a new process to start listening. */
   readonly start: number;
   /** Between two pings to an idle engine. */
   readonly ping: number;
@@ -57,7 +57,7 @@ const stderrLines = 40;
 /** An edit to run. */
 export interface EngineEdit {
   readonly id: string;
-  /** Has the request; the results are written there too. */
+  /** Contains the request; the results are written here too. */
   readonly folder: string;
   /** How often it was started, including this time. */
   readonly runs: number;
@@ -73,10 +73,13 @@ interface Job extends EngineEdit {
   cancelled: boolean;
 }
 
-/** The model that is loaded, as it was asked for and as it runs. */
+/** The loaded model, as requested and as it runs. */
 export type LoadedModel = Extract<FromEngine, { readonly type: 'loaded' }>;
 
-/** The companion's side of the engine process: starts it on demand, kills it when it hangs, reports why it died. */
+/**
+ * The companion's side of the engine process: starts it on demand, kills it when it hangs, reports why it
+ * died.
+ */
 export class Engine {
   readonly #options: EngineOptions;
   readonly #limits: EngineLimits;
@@ -103,18 +106,18 @@ export class Engine {
     return { state, provider: this.#loaded?.provider ?? null, model: this.#loaded?.model ?? null };
   }
 
-  /** Undefined while none is, such as after an idle time. */
+  /** Undefined if no model is loaded, such as after an idle time. */
   get loaded(): LoadedModel | undefined {
     return this.#loaded;
   }
 
   /**
-   * What edits are computed with here: known from the last one, or else found out by a process that loads nothing.
+   * The device edits run on: known from the last edit, or surveyed by a process that loads no model.
    * @throws CodedError `provider-unavailable`
    */
   device(): Promise<SurveyedDevice> {
     const { provider } = this.#options;
-    // It needs no trying.
+    // The CPU needs no probing.
     if (provider === 'cpu') return Promise.resolve({ provider, dtype: 'float32' });
     this.#device ??= surveyDevice({
       unusable: this.#unusable,
@@ -256,7 +259,10 @@ export class Engine {
     }
   }
 
-  /** ONNX Runtime only writes to stderr why a provider does not load, which arrives separately from the message. */
+  /**
+   * ONNX Runtime only writes to stderr why a provider does not load, which arrives separately from the
+   * message.
+   */
   async #withReason(error: CodedError): Promise<CodedError> {
     if (error.code !== 'provider-unavailable') return error;
     await delay(200);

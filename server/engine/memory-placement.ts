@@ -8,14 +8,14 @@ import { gigabytes, type MemoryPlan, planMemory } from '../runtime/memory-plan.t
 import type { Provider } from '../runtime/provider.ts';
 
 export interface MemoryPlacement {
-  /** The model itself, or the same in fewer bits. */
+  /** The model itself, or a form of it in fewer bits. */
   readonly form: ModelEntry;
   readonly plan?: MemoryPlan | undefined;
   /** What the user should know about it. */
   readonly note?: string | undefined;
 }
 
-/** Smaller weights fit anywhere, and choosing a form would not change the activations. */
+/** Weights below this fit anywhere, and choosing a form would not change the activations. */
 const small = 1e9;
 
 /**
@@ -56,13 +56,13 @@ export async function placeInMemory(
 }
 
 export interface FittingModel extends Omit<MemoryPlacement, 'note'> {
-  /** What the person should know: why an earlier one was left out, and how this one runs. */
+  /** What the user should know: why earlier models were skipped, and how this one runs. */
   readonly notes: readonly string[];
 }
 
 /**
- * The first of the models that fits into the memory, in the form that does.
- * @throws CodedError `out-of-memory` where none fits
+ * The first of the models that fits into memory, in the form that fits.
+ * @throws CodedError `out-of-memory` if none does
  */
 export async function placeFirst(
   [model, ...others]: readonly ModelEntry[],

@@ -10,10 +10,13 @@ import { computeDTypes } from '../graph/precision.ts';
 const provider = v.picklist(providers);
 
 export const toEngineSchema = v.variant('type', [
-  /** Runs the request in `folder`, and writes the results there. `runs` counts the attempts, including this one. */
+  /**
+   * Runs the request in `folder` and writes the results there. `runs` counts the attempts, including this
+   * one.
+   */
   v.object({ type: v.literal('run'), id: v.string(), folder: v.string(), runs: v.number() }),
   v.object({ type: v.literal('cancel') }),
-  /** Asks what edits will be computed with, before there is one. */
+  /** Asks which device edits will run on, before there has been one. */
   v.object({ type: v.literal('survey') }),
   /** Asks whether the engine still responds. */
   v.object({ type: v.literal('ping') }),
@@ -21,9 +24,15 @@ export const toEngineSchema = v.variant('type', [
 export type ToEngine = Immutable<v.InferOutput<typeof toEngineSchema>>;
 
 export const fromEngineSchema = v.variant('type', [
-  /** The process listens and has received everything so far: sent after its start, and for each `run` and `ping`. */
+  /**
+   * The process listens and has received everything so far: sent after its start, and for each `run` and
+   * `ping`.
+   */
   v.object({ type: v.literal('alive') }),
-  /** A provider is being probed with a tiny graph. If nothing follows, its library hangs or has killed the process. */
+  /**
+   * A provider is being probed with a tiny graph. If nothing follows, its library hangs or has killed the
+   * process.
+   */
   v.object({ type: v.literal('trying'), provider }),
   v.object({ type: v.literal('provider-failed'), provider, reason: v.string() }),
   v.object({ type: v.literal('provider-works'), provider }),
@@ -34,7 +43,7 @@ export const fromEngineSchema = v.variant('type', [
     dtype: v.picklist(computeDTypes),
     model: v.string(),
     wanted: v.nullable(v.string()),
-    /** As it was planned for the device. */
+    /** As planned for the device. */
     memory: v.exactOptional(
       v.object({ bytes: v.number(), inTurn: v.boolean(), fittingSequence: v.number() }),
     ),
@@ -51,7 +60,7 @@ export type FromEngine = Immutable<v.InferOutput<typeof fromEngineSchema>>;
 
 /** How to choose a provider; passed to the engine process as JSON on its command line. */
 export const engineSettingsSchema = v.object({
-  /** The one the user asked for; no other is tried. */
+  /** The one the user chose; no other is tried. */
   wanted: v.exactOptional(provider),
   /** Those that failed before in this companion, so they are not tried at each start. */
   unusable: v.array(provider),

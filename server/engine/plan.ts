@@ -1,4 +1,7 @@
-/** What an edit would be, before it is sent: `resolveEdit` without the pixels, on what the engine would load. */
+/**
+ * Plans an edit before it is sent: `resolveEdit` without the pixels, for the model that the engine would
+ * load.
+ */
 import { boundsOf, moved } from '../../shared/bounds.ts';
 import { refuseLarge, refuseLargeResult } from '../../shared/limits.ts';
 import type { Plan, PlanRequest } from '../../shared/protocol/plan.ts';
@@ -19,13 +22,13 @@ import type { Engine, LoadedModel } from './engine.ts';
 import { placeFirst } from './memory-placement.ts';
 import { readTimings } from './step-timings.ts';
 
-/** What a plan is made from: the sizes of an edit's layers, and how they were taken. */
+/** What a plan is based on: the sizes of an edit's layers, and how they were read. */
 export interface PlannedLayers extends Pick<EditInput, 'origin' | 'notes'> {
   readonly sizes: LayerSizes;
 }
 
 /**
- * The sizes that `readEditInput` would come to.
+ * The sizes that `readEditInput` would return.
  * @throws CodedError `task-needs`, `instruction-empty`, `too-large`
  */
 export function plannedLayers({ request, layers }: PlanRequest): PlannedLayers {
@@ -53,8 +56,8 @@ export function plannedLayers({ request, layers }: PlanRequest): PlannedLayers {
 
 /**
  * Plans an edit as the engine would run it now.
- * @throws CodedError as the edit would: `task-needs`, `instruction-empty`, `model-unknown`, `model-missing`, `adapter-unknown`,
- * `adapter-invalid`, `out-of-memory`, `provider-unavailable` and the like
+ * @throws CodedError as the edit would: `task-needs`, `instruction-empty`, `model-unknown`, `model-missing`,
+ * `adapter-unknown`, `adapter-invalid`, `out-of-memory`, `provider-unavailable` and the like
  */
 export async function planEdit(
   engine: Pick<Engine, 'device' | 'loaded'>,
@@ -107,7 +110,7 @@ interface PlacedModel {
   readonly isLoaded: boolean;
 }
 
-/** The model that is loaded, if it's the one that the request wants, or else the one that would be. */
+/** The loaded model if it is the one requested, otherwise the one that would be loaded. */
 async function placeModel(
   engine: Pick<Engine, 'device' | 'loaded'>,
   { model: wanted }: Pick<EditRequest, 'model'>,
@@ -124,7 +127,7 @@ async function placeModel(
   return { provider, form, memory: plan, notes, isLoaded: false };
 }
 
-/** With what the loaded model takes, as it's released before another one is loaded. */
+/** Free memory, including the loaded model's: it is released before another one is loaded. */
 async function freeMemory(provider: Provider, loaded: LoadedModel | undefined) {
   const memory = await deviceMemory(provider);
   const taken = loaded?.memory?.bytes ?? 0;

@@ -1,6 +1,6 @@
 /**
- * The engine: a separate process, because ONNX Runtime blocks the event loop while it computes, and only a process can be killed in
- * the middle of that. Its parent sends it edits, and it exits with its parent.
+ * The engine: a separate process, because ONNX Runtime blocks the event loop while it computes, and only a
+ * process can be killed in the middle of that. It receives edits from its parent and exits with it.
  */
 import { CodedError } from '../../shared/errors.ts';
 import { jsonIn, parseMessage } from '../../shared/parse.ts';
@@ -35,9 +35,9 @@ const unusable = new Set<Provider>(settings.unusable);
 
 interface Warm {
   readonly networks: Networks;
-  /** What the request asked for, which may be nothing, and the model another form of it. */
+  /** The model that the request named, if any; the loaded one may be another form of it. */
   readonly wanted: string | undefined;
-  /** What the transformer computes in. */
+  /** The dtype the transformer computes in. */
   readonly dtype: ComputeDType;
   readonly plan: MemoryPlan | undefined;
 }
@@ -88,7 +88,7 @@ async function edit(folder: string, runs: number): Promise<void> {
       const loaded = await networksFor(input);
       return await editOn(loaded, input, { folder, runs });
     } catch (cause) {
-      // A provider may run the tiny graph but not the networks, whose sessions open when they are needed.
+      // A provider may run the tiny graph but not the networks, whose sessions only open when needed.
       const failed = warm?.networks.provider;
       const isProvider = cause instanceof CodedError && cause.code === 'provider-unavailable';
       if (!isProvider || !failed || failed === 'cpu' || settings.wanted) throw cause;
@@ -100,7 +100,7 @@ async function edit(folder: string, runs: number): Promise<void> {
 
 interface Loaded {
   readonly networks: Networks;
-  /** What loading them took, if this edit is the first that they are there for. */
+  /** Seconds it took to load them, if this edit is the first to use them. */
   readonly seconds?: number;
 }
 
@@ -161,7 +161,7 @@ async function release(): Promise<void> {
   warm = undefined;
 }
 
-/** @param id undefined: the best for what computes here */
+/** @param id undefined: the best model for this device */
 async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   const asked = id === undefined ? undefined : await findModel(id);
   const { wanted } = settings;
@@ -171,7 +171,8 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
       const models = asked ? [asked] : await defaultModels(provider);
       return await loadOne(models, provider, capabilities);
     } catch (cause) {
-      // Problems with the model or memory affect every provider; only errors of the provider itself are specific to it.
+      // Problems with the model or memory affect every provider; only errors of the provider itself are
+      // specific to it.
       if (cause instanceof CodedError && cause.code !== 'provider-unavailable') throw cause;
       const reason = diagnose(innermostMessage(cause));
       if (saysOutOfMemory(reason)) throw outOfMemoryError(reason, cause);
@@ -183,7 +184,7 @@ async function load(id: string | undefined): Promise<Omit<Warm, 'wanted'>> {
   throw noProvider();
 }
 
-/** What a provider other than the CPU computes rightly, which shows in a tiny graph. */
+/** What a provider other than the CPU computes correctly, found by running a tiny graph. */
 async function tryProvider(provider: Provider): Promise<Capabilities | undefined> {
   if (provider === 'cpu') return undefined;
   tell({ type: 'trying', provider });
@@ -192,7 +193,7 @@ async function tryProvider(provider: Provider): Promise<Capabilities | undefined
   return capabilities;
 }
 
-/** Reports what edits will be computed with here; nothing is loaded. */
+/** Reports which device edits will run on; loads nothing. */
 async function survey(): Promise<void> {
   const { wanted } = settings;
   for (const provider of candidates(await availableProviders(), wanted, unusable)) {

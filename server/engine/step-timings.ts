@@ -10,7 +10,10 @@ const timingsSchema = v.record(
   v.object({ encoding: v.number(), step: v.number(), decoding: v.number(), opening: v.optional(v.number()) }),
 );
 
-/** How long a model's last edit took on a provider, kept over restarts, so the next one can estimate its time left from the start. */
+/**
+ * The timings of a model's last edit on a provider, kept across restarts, so that the next edit can estimate
+ * its time left from the start.
+ */
 export async function readTimings(provider: string, model: string): Promise<StageTimings | undefined> {
   return (await readAllTimings())[keyOf(provider, model)];
 }

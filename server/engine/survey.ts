@@ -1,4 +1,6 @@
-/** Which provider edits will be computed with, found out by an engine process that loads no model and ends again. */
+/**
+ * Finds the provider that edits will run on, in an engine process that loads no model and exits afterwards.
+ */
 import { CodedError } from '../../shared/errors.ts';
 import { parseMessage } from '../../shared/parse.ts';
 import type { ComputeDType } from '../graph/precision.ts';
@@ -8,14 +10,14 @@ import { startProcess } from './start-process.ts';
 
 export interface SurveyedDevice {
   readonly provider: Provider;
-  /** What the transformer computes in. */
+  /** The dtype the transformer computes in. */
   readonly dtype: ComputeDType;
 }
 
 export interface SurveyOptions {
   readonly wanted?: Provider | undefined;
   readonly unusable: ReadonlySet<Provider>;
-  /** After which a provider that answers nothing counts as hanging. */
+  /** A provider that doesn't answer within this time counts as hanging. */
   readonly seconds: number;
   readonly setAside: (provider: Provider, reason: string) => void;
 }
@@ -61,6 +63,6 @@ export async function surveyDevice(options: SurveyOptions): Promise<SurveyedDevi
     });
   }
   setAside(trying, 'it hangs, or ends the process');
-  // Another process goes on with what is left.
+  // Try the remaining providers in another process.
   return surveyDevice({ ...options, unusable: new Set([...unusable, trying]) });
 }

@@ -20,7 +20,7 @@ export class Watchdog {
   #secondsLeft = 0;
   /** From one step to the next. */
   readonly #steps: number[] = [];
-  /** From any event to the next: also what loads networks. */
+  /** The longest time between two events, including loading networks. */
   #longest = 0;
 
   /** @param now milliseconds of a monotonic clock */
