@@ -1,10 +1,13 @@
 /**
- * How each model expects an edit, and the only source of defaults for what a request leaves open. Paths are in ali-vilab/ACE_plus
- * unless another repository is named. docs/models.md shows the tables.
+ * How each model expects an edit, and the only source of defaults for what a request leaves open. Paths are
+ * in ali-vilab/ACE_plus unless another repository is named. docs/models.md shows the tables.
  */
 import type { Task } from './protocol/request.ts';
 
-/** How a model's weights were trained: as FLUX.1-Fill-dev, as fully fine-tuned ACE++ ("FFT"), or as the small built-in model. */
+/**
+ * How a model's weights were trained: as FLUX.1-Fill-dev, as fully fine-tuned ACE++ ("FFT"), or as the small
+ * built-in model.
+ */
 export type ModelFamily = 'fill' | 'fft' | 'pocket';
 
 /** How a model expects one task. */
@@ -25,7 +28,10 @@ export interface Convention {
   readonly maxSequence: number;
   /** Context around the mask that the model sees, as a share of the mask's longer side. */
   readonly context: number;
-  /** Whether a reference keeps its size next to a larger target, instead of being scaled to the target's height. */
+  /**
+   * Whether a reference keeps its size next to a larger target, instead of being scaled to the target's
+   * height.
+   */
   readonly keepPixels: boolean;
   /** Padding around a reference that does not fill its slot, in [-1, 1]. */
   readonly padding: number;
@@ -49,12 +55,15 @@ const untrained = (repaintingScale: number): TaskConvention => ({
   isTrained: false,
 });
 
-/** scepter's GrayAnnotator takes RGB for BGR (modelscope/scepter, scepter/modules/annotator/gray.py), so red has blue's weight of ITU-R BT.601. */
+/**
+ * scepter's GrayAnnotator treats RGB as BGR (modelscope/scepter, scepter/modules/annotator/gray.py), so red
+ * gets blue's weight of ITU-R BT.601.
+ */
 const authorsGrey = [0.114, 0.587, 0.299] as const;
 
-/** Common to all of the authors' code. */
+/** Shared by all of the authors' code. */
 const authors = {
-  // config/ace_plus_fft.yaml, `MAX_SEQ_LEN`; the same as FLUX.1-Fill-dev's own size of 1024 x 1024.
+  // config/ace_plus_fft.yaml, `MAX_SEQ_LEN`; also FLUX.1-Fill-dev's native size of 1024 x 1024.
   maxSequence: 4096,
   context: 0.5,
   // Padded after normalizing, so 0 is mid-grey (inference/utils.py, `T.Pad(padding, fill=0)`).
@@ -62,7 +71,7 @@ const authors = {
   greyWeights: authorsGrey,
 } as const;
 
-/** FLUX.1-Fill-dev without ACE++: it paints what is hidden. */
+/** FLUX.1-Fill-dev without ACE++: it repaints what is hidden. */
 const fill: Convention = {
   ...authors,
   title: 'FLUX.1-Fill-dev',
@@ -95,13 +104,14 @@ const adapters: Convention = {
   guidance: 50,
   // inference/ace_plus_diffusers.py calls `preprocess` without `keep_pixels`.
   keepPixels: false,
-  // The tokenizer there only knows `{image}`.
+  // Its tokenizer only knows `{image}`.
   namesReferences: false,
   cleansText: false,
   tasks: {
     'text-to-image': untrained(1),
     'reference-generation': shown(1, 'subject', 'portrait'),
-    // models/model_zoo.yaml: LOCAL_EDITING has REPAINTING_SCALE 0.5; infer_lora.py sends 1 for plain repainting.
+    // models/model_zoo.yaml: LOCAL_EDITING has REPAINTING_SCALE 0.5; infer_lora.py sends 1 for plain
+    // repainting.
     'local-editing': shown(0.5, 'local-editing'),
     inpaint: shown(1, 'local-editing'),
     outpaint: untrained(1),
@@ -113,7 +123,10 @@ const adapters: Convention = {
   },
 };
 
-/** Fully fine-tuned ACE++, which has no adapters (config/ace_plus_fft.yaml: PREPROCESSOR, SAMPLE_ARGS, ADDED_IDENTIFIER, CLEAN). */
+/**
+ * Fully fine-tuned ACE++, which has no adapters (config/ace_plus_fft.yaml: PREPROCESSOR, SAMPLE_ARGS,
+ * ADDED_IDENTIFIER, CLEAN).
+ */
 const fft: Convention = {
   ...authors,
   title: 'ACE++ FFT',
@@ -138,7 +151,7 @@ const fft: Convention = {
   },
 };
 
-/** As it was trained (training/samples.py), with its own scales, grey and padding. */
+/** As it was trained (training/samples.py), with its own repainting scales, grey and padding. */
 const pocket: Convention = {
   title: 'Pocket',
   steps: 12,
@@ -173,7 +186,7 @@ const published: ReadonlySet<string> = new Set(
   Object.values(conventions.adapters.tasks).flatMap((task) => task.adapters),
 );
 
-/** The convention for a model with these adapters: FLUX.1-Fill-dev has a different one with ACE++'s. */
+/** The convention for a model with these adapters: FLUX.1-Fill-dev follows a different one with ACE++'s. */
 export function conventionName(family: ModelFamily, active: readonly string[]): ConventionName {
   return family === 'fill' && active.some((name) => published.has(name)) ? 'adapters' : family;
 }

@@ -1,19 +1,20 @@
 /**
- * The fine detail of a generated picture brought to the document's. An autoencoder loses grain, and what it keeps may differ
- * in contrast: the eye sees the border of an edit by it, even where the colours agree. What is lost is measured around the
- * mask, where both pictures show the same thing.
+ * Matches the fine detail of a generated picture to the document's. A VAE loses grain, and the detail it
+ * keeps may differ in contrast: this makes the border of an edit visible even if the colours match. The loss
+ * is measured around the mask, where both pictures show the same thing.
  */
 import { spreadKnown } from './colour.ts';
 import { type Planar, planar } from './image.ts';
 
-/** Detail is neither sharpened nor smoothed further than this: more is content. */
+/** Limits for smoothing and sharpening detail: a larger difference is content. */
 const gains = { least: 0.7, most: 1.5 };
-/** The largest deviation of added grain, of a range of 2. */
+/** The largest deviation of added grain, in a range of 2. */
 const mostGrain = 0.12;
 
 /**
- * `generated` with the grain and fine contrast of its surroundings in `original`, wherever `mask` is 1; elsewhere it stays.
- * @param generated [3, h, w] in [-1, 1], its colours matched already
+ * Gives `generated` the grain and fine contrast of its surroundings in `original` wherever `mask` is 1; the
+ * rest stays.
+ * @param generated [3, h, w] in [-1, 1], with its colours already matched
  * @param original [3, h, w] in [-1, 1]
  * @param mask [1, h, w], 1 = generated
  */
@@ -32,9 +33,10 @@ export function matchGrain(generated: Planar, original: Planar, mask: Planar): P
       const at = c * area + i;
       const [target, own] = [Math.max(0, wanted.data[at]!), Math.max(1e-7, found.data[at]!)];
       const gain = Math.min(gains.most, Math.max(gains.least, Math.sqrt(target / own)));
-      // The detail of white noise has 8/9 of its energy, as a pixel is a ninth of the mean around it.
+      // The detail of white noise has 8/9 of its energy, because a pixel makes up a ninth of the mean around
+      // it.
       const missing = Math.max(0, target - gain * gain * own) * (9 / 8);
-      // Half of a photo's grain is common to its channels.
+      // Half of a photo's grain is shared by its channels.
       const grain = Math.SQRT1_2 * (shared + noiseAt(i, c));
       matched.data[at] =
         generated.data[at]! + (gain - 1) * detail.data[at]! + Math.min(mostGrain, Math.sqrt(missing)) * grain;
@@ -43,7 +45,7 @@ export function matchGrain(generated: Planar, original: Planar, mask: Planar): P
   return matched;
 }
 
-/** What is finer than 3 pixels: each pixel less the mean of the nine around it. */
+/** Detail finer than 3 pixels: each pixel minus the mean of the nine around it. */
 function fineDetail(image: Planar): Planar {
   const { width, height, data } = image;
   const detail = planar(3, image);
@@ -63,7 +65,7 @@ function fineDetail(image: Planar): Planar {
   return detail;
 }
 
-/** The energy of detail around the mask, carried into it. */
+/** The energy of the detail around the mask, extended into it. */
 function energyAround(detail: Planar, mask: Planar): Planar | undefined {
   const area = detail.width * detail.height;
   const known = planar(4, detail);
@@ -75,7 +77,7 @@ function energyAround(detail: Planar, mask: Planar): Planar | undefined {
   return spreadKnown(known);
 }
 
-/** Noise of mean 0 and deviation 1, the same at a place whenever it is asked for: four hashed values, summed. */
+/** Noise of mean 0 and deviation 1 that depends only on the position: the sum of four hashed values. */
 function noiseAt(i: number, channel: number): number {
   let sum = 0;
   for (let k = 0; k < 4; k++) {

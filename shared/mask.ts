@@ -10,7 +10,7 @@ export function filledMask(size: Size): Mask {
   return { ...size, data: new Uint8Array(size.width * size.height).fill(255) };
 }
 
-/** The smallest rectangle with everything that is not 0; undefined where nothing is painted. */
+/** The smallest rectangle that contains everything above 0; undefined if nothing is painted. */
 export function maskBounds(mask: Mask): Bounds | undefined {
   const { width, height, data } = mask;
   let left = width;
@@ -32,7 +32,7 @@ export function maskBounds(mask: Mask): Bounds | undefined {
   return top < 0 ? undefined : { left, top, width: right - left + 1, height: bottom - top + 1 };
 }
 
-/** The part inside `bounds`; beyond the mask's edge it is 0. */
+/** The part inside `bounds`; 0 beyond the mask's edge. */
 export function cutMask(mask: Mask, bounds: Bounds): Mask {
   const data = new Uint8Array(bounds.width * bounds.height);
   const from = Math.max(0, bounds.left);
@@ -53,7 +53,10 @@ export function binarise(mask: Mask, threshold = 128): Mask {
   return { ...mask, data: mask.data.map((value) => (value >= threshold ? 255 : 0)) };
 }
 
-/** The mask grown by `radius` pixels to every side, with square corners; feather is kept and moves outwards. */
+/**
+ * The mask dilated by `radius` pixels on every side, with square corners; its feather is kept and moves
+ * outwards.
+ */
 export function dilate(mask: Mask, radius: number): Mask {
   if (radius < 1) return mask;
   const { width, height } = mask;
@@ -64,7 +67,10 @@ export function dilate(mask: Mask, radius: number): Mask {
   return { width, height, data };
 }
 
-/** The maximum over `2 * radius + 1` elements, in two passes over blocks (van Herk 1992): its time knows no radius. */
+/**
+ * The maximum over `2 * radius + 1` elements, in two passes over blocks (van Herk 1992); time independent of
+ * the radius.
+ */
 function slideMaximum(
   from: Uint8Array,
   to: Uint8Array,
@@ -90,8 +96,8 @@ function slideMaximum(
 }
 
 /**
- * Whether the mask ends abruptly: the band of values between 0 and 255 is thinner than about two pixels, as a
- * selection or an antialiased brush leaves it.
+ * Whether the mask ends abruptly: the band of values between 0 and 255 is thinner than about two pixels, as
+ * from a selection or an antialiased brush.
  */
 export function isHardEdged(mask: Mask): boolean {
   const { width, height, data } = mask;
@@ -109,10 +115,13 @@ export function isHardEdged(mask: Mask): boolean {
   return between <= 2 * boundary;
 }
 
-/** Values up to this count as 0, and as far below 255 as 255: resampled, converted or lossy masks are rarely pure. */
+/**
+ * Values up to this count as 0, and values as close to 255 as 255: resampled, converted or lossy masks are
+ * rarely pure.
+ */
 export const maskTolerance = 4;
 
-/** The mask with what is almost black as black, and what is almost white as white. */
+/** The mask with near-black snapped to black, and near-white to white. */
 export function snapMask(mask: Mask, tolerance = maskTolerance): Mask {
   const snap = (value: number) => (value <= tolerance ? 0 : value >= 255 - tolerance ? 255 : value);
   return { ...mask, data: mask.data.map(snap) };
@@ -125,7 +134,7 @@ export function maskPeak(mask: Mask): number {
   return peak;
 }
 
-/** The mask as EXIF's orientation turns the stored pixels upright (EXIF 2.32, tag 274): 5 to 8 swap the sides. */
+/** Turns a stored mask upright by its EXIF orientation (EXIF 2.32, tag 274): 5 to 8 swap the sides. */
 export function turnMask(mask: Mask, orientation: number): Mask {
   const { width, height } = mask;
   const swaps = orientation > 4;
@@ -134,7 +143,7 @@ export function turnMask(mask: Mask, orientation: number): Mask {
   for (let y = 0; y < turned.height; y++) {
     for (let x = 0; x < turned.width; x++) {
       const [u, v] = swaps ? [y, x] : [x, y];
-      // Where the first row and column of the stored picture are seen.
+      // Where the stored picture's first row and column are displayed.
       const isFromRight = [2, 3, 7, 8].includes(orientation);
       const isFromBelow = [3, 4, 6, 7].includes(orientation);
       const from = (isFromBelow ? height - 1 - v : v) * width + (isFromRight ? width - 1 - u : u);
@@ -144,14 +153,14 @@ export function turnMask(mask: Mask, orientation: number): Mask {
   return { ...turned, data };
 }
 
-/** Lengths of a straight and of a diagonal step in the chamfer distance (Borgefors 1986). */
+/** Lengths of a straight and a diagonal step in the chamfer distance (Borgefors 1986). */
 const straight = 3;
 const diagonal = 4;
 const far = 0xffff - diagonal;
 
 /**
- * Chamfer distance of every pixel to the nearest pixel where `isZero`, in thirds of a pixel. What is
- * beyond the array is far from it.
+ * Chamfer distance of every pixel to the nearest pixel where `isZero`, in thirds of a pixel. Everything
+ * beyond the array counts as far away.
  */
 function chamferDistance({ width, height }: Size, isZero: (i: number) => boolean): Uint16Array {
   const distance = new Uint16Array(width * height);
@@ -186,13 +195,13 @@ function chamferDistance({ width, height }: Size, isZero: (i: number) => boolean
 }
 
 /**
- * Half the mask's thickness at each place, up to `most`, in thirds of a pixel: the radius of the largest disc that covers
- * the place and lies in the mask (Hildebrand and Rüegsegger, J. Microscopy 185, 1997).
+ * Half the mask's thickness at each pixel, up to `most`, in thirds of a pixel: the radius of the largest disc
+ * that covers the pixel and lies in the mask (Hildebrand and Rüegsegger, J. Microscopy 185, 1997).
  * @param depth distance to the outside of the mask
  */
 function localThickness(size: Size, depth: Uint16Array, most: number): Uint16Array {
   const thickness = depth.map((value) => Math.min(value, most));
-  // More levels than this would not be seen, and each costs two passes over the mask.
+  // More levels would not be visible, and each costs two passes over the mask.
   const step = Math.max(straight, Math.ceil(most / 16 / straight) * straight);
   for (let radius = step; radius < most + step; radius += step) {
     const level = Math.min(radius, most);
@@ -205,9 +214,10 @@ function localThickness(size: Size, depth: Uint16Array, most: number): Uint16Arr
 }
 
 /**
- * Softens the mask inwards over `radius` pixels: it never rises above what it was and is 0 wherever it was 0, but
- * is more than 0 wherever it was. The edge of the array counts as inside, as a picture's edge needs no feather.
- * Parts thinner than the feather get a narrower one, by the thickness at each place, so that their middle stays full.
+ * Feathers the mask inwards over `radius` pixels: it never rises above its old value, stays 0 wherever it was
+ * 0, and stays above 0 wherever it was. The edge of the array counts as inside, because a picture's edge
+ * needs no feather. Parts thinner than the feather get a narrower one, by their thickness at each pixel, so
+ * that their middle stays full.
  */
 export function featherInward(mask: Mask, radius: number): Mask {
   const depth = chamferDistance(mask, (i) => mask.data[i] === 0);
@@ -221,9 +231,9 @@ export function featherInward(mask: Mask, radius: number): Mask {
 }
 
 /**
- * The straight alpha of a layer at `bounds`: the person's mask, softened where it ends abruptly.
+ * The straight alpha of a layer at `bounds`: the user's mask, feathered where it ends abruptly.
  * @param pixel size of a pixel of the model in the document
- * @param picture the document, if there is one: its transparent ground is covered as painted
+ * @param picture the document, if there is one: the layer covers its transparent ground as painted
  */
 export function layerAlpha(mask: Mask, bounds: Bounds, pixel: number, picture?: Raster): Mask {
   const painted = cutMask(mask, bounds);
@@ -231,9 +241,9 @@ export function layerAlpha(mask: Mask, bounds: Bounds, pixel: number, picture?: 
   return picture?.channels === 4 ? coveringGround(alpha, painted, picture, bounds) : alpha;
 }
 
-/** Softened inwards where the mask ends abruptly, by about one and a half pixels of the model. */
+/** Feathers a mask that ends abruptly inwards, by about one and a half pixels of the model. */
 function softened(mask: Mask, painted: Mask, bounds: Bounds, pixel: number): Mask {
-  // One pixel around, so that only the picture's own edge counts as an edge without a feather.
+  // Include one pixel around, so that only the picture's own edge counts as an edge without a feather.
   if (!isHardEdged(painted)) return painted;
   const around = {
     left: Math.max(0, bounds.left - 1),
@@ -251,7 +261,10 @@ function softened(mask: Mask, painted: Mask, bounds: Bounds, pixel: number): Mas
   return cutMask(soft, { ...bounds, left: bounds.left - outer.left, top: bounds.top - outer.top });
 }
 
-/** Where the document shows nothing, a softened edge has nothing to go over to: as far as that, the layer covers it as painted. */
+/**
+ * Where the document is transparent, a feather has nothing to blend into: to that extent the layer covers it
+ * as painted.
+ */
 function coveringGround(alpha: Mask, painted: Mask, edit: Raster, { left, top }: Bounds): Mask {
   const white = whiteOf(edit);
   const data = new Uint8Array(alpha.data.length);

@@ -6,7 +6,7 @@ interface TaskRule {
   readonly edit: 'needed' | 'none';
   readonly mask: 'needed' | 'optional' | 'none';
   readonly references: 'needed' | 'optional' | 'none';
-  /** Whether an empty instruction has a plain meaning: go on with the picture, or make it better. */
+  /** Whether an empty instruction has an obvious meaning: continue the picture, or improve it. */
   readonly mayBeSilent: boolean;
 }
 
@@ -35,7 +35,7 @@ export const taskRules: Readonly<Record<Task, TaskRule>> = {
     references: 'optional',
     mayBeSilent: true,
   },
-  // Without a mask it is the transparent part, or what `width` and `height` add around the picture.
+  // Without a mask, paints the transparent part, or what `width` and `height` add around the picture.
   outpaint: {
     edit: 'needed',
     mask: 'optional',
@@ -76,15 +76,16 @@ export const taskRules: Readonly<Record<Task, TaskRule>> = {
 
 export interface ResolvedTask {
   readonly task: Task;
-  /** Where it comes from: the request, the words of its instruction, or what came with it. */
+  /** Where the task comes from: the request, the words of its instruction, or the layers sent with it. */
   readonly source: 'asked' | 'words' | 'layers';
-  /** Why it was chosen, where the request left it open. */
+  /** Why it was chosen, if the request left it open. */
   readonly intent?: Intent;
 }
 
 /**
- * The request's task, or the one that its words and what came with it ask for, with everything there that it needs.
- * @throws CodedError `task-needs` with what is missing or too much, `instruction-empty`
+ * The request's task, or the one inferred from its words and layers, after checking that everything it needs
+ * is there.
+ * @throws CodedError `task-needs` with what is missing or superfluous, `instruction-empty`
  */
 export function resolveTask(request: Pick<EditRequest, 'task' | 'instruction'>, given: Given): ResolvedTask {
   if (request.task !== undefined) {

@@ -18,19 +18,21 @@ const folded = new Map(
   Object.entries(accents).flatMap(([plain, letters]) => [...letters].map((letter) => [letter, plain])),
 );
 
-/** Text as the rules read it, with the place in the original of each of its letters, and of its end. */
+/** Text normalized for the rules, with the position in the original of each letter, and of the end. */
 export interface Folded {
   readonly text: string;
   readonly places: readonly number[];
 }
 
-/** Lower case, without accents, which people leave out, and full-width forms as ASCII. */
+/**
+ * Converts to lower case, drops accents, which people often leave out, and turns full-width forms into ASCII.
+ */
 export function fold(original: string): Folded {
   let text = '';
   const places: number[] = [];
   for (let i = 0; i < original.length; i++) {
     const letter = original.charAt(i).toLowerCase();
-    // An accent of its own, as macOS decomposes letters.
+    // A combining accent: macOS decomposes letters.
     if (letter >= '\u0300' && letter <= '\u036f') continue;
     const plain = folded.get(letter) ?? halfWidth(letter);
     text += plain;
@@ -39,7 +41,7 @@ export function fold(original: string): Folded {
   return { text, places: [...places, original.length] };
 }
 
-/** U+FF01 to U+FF5E are ASCII as wide as an ideograph. */
+/** U+FF01 to U+FF5E are ASCII characters as wide as an ideograph. */
 function halfWidth(letter: string): string {
   const code = letter.charCodeAt(0);
   return code >= 0xff01 && code <= 0xff5e ? String.fromCharCode(code - 0xfee0) : letter;

@@ -1,4 +1,4 @@
-/** The task that a person means, from the words and from what is there: rules, so that each answer has its reason. */
+/** Infers the task from the instruction and the layers, by rules, so that each result has a reason. */
 import type { Task } from '../protocol/request.ts';
 import type { Purpose } from './language.ts';
 import { meaningOf } from './meaning.ts';
@@ -9,22 +9,25 @@ export interface Given {
   readonly edit: boolean;
   readonly mask: boolean;
   readonly references: number;
-  /** The picture has a transparent margin, which is painted unless the words say something else. */
+  /** The picture has a transparent margin, which is painted unless the words say otherwise. */
   readonly margin?: boolean;
 }
 
-/** The key of a sentence for the person; those of `words` quote the instruction. */
+/** The key of a sentence shown to the user; the sentences of `words` keys quote the instruction. */
 export type ReasonKey =
   | `words-${Purpose}`
   | `layers-${'none' | 'references' | 'picture' | 'margin' | 'mask' | 'mask-references'}`;
 
 export interface Reason {
   readonly key: ReasonKey;
-  /** The part of the instruction that decided, as it was typed; empty where what is there decided. */
+  /** The part of the instruction that decided, as typed; empty if the layers decided. */
   readonly words: string;
 }
 
-/** `clear`: the words say it; `likely`: a word is misspelled, or they say several things; `default`: what is there decided. */
+/**
+ * `clear`: the words say it; `likely`: a word is misspelled, or they say several things; `default`: the
+ * layers decided.
+ */
 export type Confidence = 'clear' | 'likely' | 'default';
 
 export interface Intent {
@@ -33,27 +36,27 @@ export interface Intent {
   readonly confidence: Confidence;
 }
 
-/** Where a purpose is a task of its own: with a mask, and over the whole picture. */
+/** The task for each purpose: with a mask, and for the whole picture. */
 const tasksOf: Readonly<Record<Purpose, { readonly masked: Task; readonly whole: Task }>> = {
   trace: { masked: 'control', whole: 'control' },
   colorize: { masked: 'recolor', whole: 'recolor' },
   extend: { masked: 'outpaint', whole: 'outpaint' },
   enhance: { masked: 'super-resolution', whole: 'super-resolution' },
   replace: { masked: 'inpaint', whole: 'general-editing' },
-  // Without a mask all of the picture would lose its colours first.
+  // Without a mask, the whole picture would first lose its colours.
   recolor: { masked: 'recolor', whole: 'general-editing' },
   remove: { masked: 'inpaint', whole: 'general-editing' },
-  // Half hidden, which keeps the shape: over the whole picture nothing would be left as it is.
+  // Half hidden, which keeps the shape: without a mask, nothing in the picture would stay the same.
   restyle: { masked: 'local-editing', whole: 'general-editing' },
   add: { masked: 'inpaint', whole: 'general-editing' },
 };
 
-/** Purposes that a reference serves, even where the words don't point at it. */
+/** Purposes that use a reference even if the words don't point at it. */
 const servedByReference: ReadonlySet<Purpose> = new Set(['replace', 'add']);
 
 /**
- * The task of an instruction. With a picture to edit it's never one that makes a new picture, nor one that hides the whole
- * picture from the model: only a person asks for that.
+ * The task of an instruction. With a picture to edit, it is never a task that makes a new picture, nor one
+ * that hides the whole picture from the model: only the user can ask for those.
  */
 export function readIntent(instruction: string, given: Given): Intent {
   const { edit, mask, references, margin = false } = given;

@@ -1,4 +1,6 @@
-/** What a sentence says: its purpose and whether it points at a reference, by the rules of its language. */
+/**
+ * The meaning of a sentence: its purpose, and whether it points at a reference, by the rules of its language.
+ */
 import { fold } from './fold.ts';
 import { type Language, type Purpose, purposes } from './language.ts';
 import { german } from './languages/de.ts';
@@ -12,14 +14,16 @@ import { corrected } from './spelling.ts';
 
 export interface Meaning {
   readonly purpose?: Purpose;
-  /** The words that said it, as they were typed. */
+  /** The words that express it, as typed. */
   readonly words: string;
-  /** Whether they say one thing only, rightly spelled. */
+  /** Whether the words express only one purpose, spelled correctly. */
   readonly isClear: boolean;
   readonly pointsAtReference: boolean;
 }
 
-/** What is asked for is said early; a long description after it only takes time, at each key that is pressed. */
+/**
+ * Requests come early in a text; reading a long description after them only costs time, on every key press.
+ */
 const readLength = 600;
 
 export function meaningOf(instruction: string): Meaning {
@@ -31,7 +35,7 @@ export function meaningOf(instruction: string): Meaning {
     const [first, ...others] = findAll(text, language);
     if (!first) continue;
     const words = instruction.slice(places[first.start], places[first.end]).trim();
-    // To add something is how most things are said: it contradicts nothing.
+    // Most requests are phrased as adding something, so `add` contradicts nothing.
     const isClear = others.every(({ purpose }) => purpose === 'add');
     return { purpose: first.purpose, words, isClear, pointsAtReference };
   }
@@ -48,7 +52,7 @@ export function meaningOf(instruction: string): Meaning {
 const kana = /[\u3041-\u30ff]/;
 const ideographs = /[\u3400-\u9fff]/;
 
-/** The languages that a text may be in, the likeliest first. */
+/** The languages a text may be in, most likely first. */
 function languagesOf(text: string): readonly Language[] {
   if (kana.test(text)) return [japanese];
   if (ideographs.test(text)) return [chinese, japanese];
@@ -66,10 +70,10 @@ interface Found {
   readonly end: number;
 }
 
-/** What a description has words of without asking for it. */
+/** Purposes whose words also occur in descriptions that don't ask for them. */
 const described: ReadonlySet<Purpose> = new Set(['enhance', 'recolor', 'restyle', 'extend']);
 
-/** One match at most for each purpose, in the order in which they count. */
+/** At most one match per purpose, in order of precedence. */
 function findAll(text: string, language: Language): Found[] {
   const isDescription = language.description?.test(text) === true;
   return purposes.flatMap((purpose) => {

@@ -1,18 +1,18 @@
-/** `{image1}` to `{image9}`, with the article before it. */
+/** Matches `{image1}` to `{image9}`, with the article before it. */
 const names = /(?:\b(?:the|a|an)\s+)?\{image([1-9])\}/gi;
 
-/** The numbers of the references that an instruction names, in its order. */
+/** The numbers of the references that an instruction names, in order. */
 export function namedReferences(instruction: string): number[] {
   return [...instruction.matchAll(names)].map(([, digit]) => Number(digit));
 }
 
-/** An instruction without names of references, for models that don't know them. */
+/** The instruction without reference names, for models that don't know them. */
 export function withoutReferenceNames(instruction: string, instead: string): string {
   return instruction.replace(names, instead);
 }
 
 /**
- * What to tell a person whose instruction names references that aren't there.
+ * A note for the user if the instruction names references that don't exist.
  * @param references how many there are
  */
 export function absentReferencesNote(instruction: string, references: number): string | undefined {

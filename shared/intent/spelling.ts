@@ -1,4 +1,4 @@
-/** Words that are spelled like a command and mean something else. */
+/** Words that are one letter away from a command but mean something else. */
 const others: ReadonlySet<string> = new Set([
   'extent',
   'crisps',
@@ -25,7 +25,10 @@ const others: ReadonlySet<string> = new Set([
   'parties',
 ]); // prettier-ignore
 
-/** Puts right the words that are one letter away from one of `spelled`: wrong, missing, extra or swapped with the next. */
+/**
+ * Corrects words that are one letter away from one of `spelled`: wrong, missing, extra or swapped with the
+ * next.
+ */
 export function corrected(text: string, spelled: readonly string[]): string {
   return text.replace(/[a-z]{5,}/g, (word) => {
     if (others.has(word) || spelled.includes(word)) return word;

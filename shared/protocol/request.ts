@@ -24,7 +24,7 @@ export const maxVariants = 8;
 
 const sizeInPixels = v.pipe(v.number(), v.integer(), v.minValue(16), v.maxValue(16384));
 
-/** An adapter by its name beside the model; at scale 1 it acts as it was trained to. */
+/** An adapter by its name beside the model; scale 1 applies it at the strength it was trained for. */
 const adapterEntries = { name: v.string(), scale: v.pipe(v.number(), v.minValue(-4), v.maxValue(4)) };
 export const adapterSchema = v.object(adapterEntries);
 
@@ -39,14 +39,18 @@ const entries = {
   task: v.optional(v.picklist(tasks)),
   control: v.optional(v.picklist(controls)),
   instruction: v.pipe(v.string(), v.maxLength(4000)),
-  /** Names of a layer's groups and its own, joined by `/`: that layer of a PSD is edited, not the flattened picture. */
+  /**
+   * Edits this layer of a PSD instead of the flattened picture: its groups' names and its own, joined by `/`.
+   */
   layer: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(2000))),
   width: v.optional(sizeInPixels),
   height: v.optional(sizeInPixels),
   seed: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffffffff))),
   steps: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(200))),
   guidance: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(200))),
-  /** How much the first block of the transformer may change between steps for all others to be taken from a cache. */
+  /**
+   * How much the transformer's first block may change between steps for all others to be taken from a cache.
+   */
   firstBlockCache: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
   repaintingScale: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(1))),
   keepPixels: v.optional(v.boolean()),
@@ -58,8 +62,8 @@ const entries = {
 };
 
 /**
- * The JSON text in `__metadata__.request` of an edit request; see docs/protocol.md. A field that means nothing is an
- * error: a misspelled one would silently be left out.
+ * The JSON text in `__metadata__.request` of an edit request; see docs/protocol.md. An unknown field is an
+ * error: otherwise a misspelled one would be silently ignored.
  */
 export const editRequestSchema = v.pipe(
   v.strictObject(entries),
@@ -69,7 +73,7 @@ export const editRequestSchema = v.pipe(
   ),
 );
 
-/** A request as the companion returns it: a newer one may know more fields. */
+/** A request as the companion returns it: a newer companion may know more fields. */
 export const keptRequestSchema = v.object({
   ...entries,
   adapters: v.optional(v.array(adapterSchema)),

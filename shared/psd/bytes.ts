@@ -1,4 +1,4 @@
-/** Big-endian bytes that grow, as Photoshop's files have them. */
+/** A growing buffer of big-endian bytes, as in Photoshop's files. */
 export class ByteWriter {
   #parts: Uint8Array[] = [];
   #length = 0;
@@ -26,7 +26,7 @@ export class ByteWriter {
   i32 = (value: number) => this.#number(4, (view) => view.setInt32(0, value));
   u64 = (value: number) => this.#number(8, (view) => view.setBigUint64(0, BigInt(value)));
 
-  /** One byte a character: for keys and names in ASCII. */
+  /** Writes one byte per character, for ASCII keys and names. */
   ascii(text: string): this {
     return this.bytes(Uint8Array.from(text, (character) => character.charCodeAt(0)));
   }
@@ -35,12 +35,12 @@ export class ByteWriter {
     return this.bytes(new Uint8Array(count));
   }
 
-  /** Zeros up to a multiple of `size`. */
+  /** Writes zeros up to a multiple of `size`. */
   pad(size: number): this {
     return this.zeros((size - (this.#length % size)) % size);
   }
 
-  /** All of another writer, without a copy. */
+  /** Appends another writer's bytes without copying them. */
   append(other: ByteWriter): this {
     for (const part of other.#parts) this.bytes(part);
     return this;

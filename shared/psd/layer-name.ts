@@ -1,9 +1,9 @@
-/** As many characters as Photoshop's layer panel can show. */
+/** The number of characters that Photoshop's layer panel can show. */
 const longest = 60;
 
 /**
- * Text as the name of a layer: one line, without control characters or halves of surrogate pairs, cut between what a person
- * sees as characters.
+ * Converts text to a layer name: one line, without control characters or unpaired surrogates, cut only
+ * between what people perceive as characters.
  */
 export function layerName(text: string): string {
   const clean = text

@@ -3,7 +3,8 @@ import { emptySamples, isGrey, type Samples } from '../samples.ts';
 import type { PSDLayer } from './write.ts';
 
 /**
- * A layer whose alpha moves from the pixels into a layer mask, which can be painted on; the generated colour stays below it.
+ * Moves a layer's alpha from its pixels to an editable layer mask; the generated colour stays intact beneath
+ * it.
  * @param layer with straight alpha
  */
 export function maskedLayer(name: string, layer: Samples, bounds: Bounds, visible = true): PSDLayer {

@@ -11,14 +11,15 @@ export function planeOf({ width, height, channels, data }: Samples, channel: num
   return plane;
 }
 
-/** A plane that is `white` everywhere, of the depth of `like`. */
+/** A plane of `white` everywhere, with the depth of `like`. */
 export function whitePlane({ width, height, data }: Samples): Plane {
   const count = width * height;
   return data instanceof Uint16Array ? new Uint16Array(count).fill(65535) : new Uint8Array(count).fill(255);
 }
 
 /**
- * The colour as Photoshop keeps it in a flattened picture with transparency: laid on white (see `removeWhite` of the reader).
+ * The colour as Photoshop stores it in a flattened picture with transparency: composited on white (see
+ * `removeWhite` of the reader).
  */
 export function onWhite(colour: Plane, alpha: Plane): Plane {
   const white = whiteOfSamples({ data: colour });
@@ -31,7 +32,7 @@ export function onWhite(colour: Plane, alpha: Plane): Plane {
 }
 
 /**
- * Planes with their compression before them: PackBits for 8 bits; 16 bits, where it gains nothing, as they are.
+ * Planes preceded by their compression: PackBits for 8 bits; none for 16 bits, where it saves nothing.
  * @param width of a row
  */
 export function packPlanes(planes: readonly Plane[], width: number, isLarge: boolean): ByteWriter {
@@ -64,7 +65,7 @@ function bigEndian(plane: Uint16Array): Uint8Array {
   return bytes;
 }
 
-/** TIFF 6.0, section 9: runs of three and more, everything else as it is, in pieces of up to 128. */
+/** TIFF 6.0, section 9: runs of three or more, everything else literally, in pieces of up to 128. */
 function packBits(row: Uint8Array): Uint8Array {
   const packed = new Uint8Array(row.length + Math.ceil(row.length / 128) + 1);
   let to = 0;

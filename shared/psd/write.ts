@@ -1,6 +1,7 @@
 /**
- * Photoshop documents, PSD and PSB (Adobe, "Photoshop File Formats Specification"): 8 or 16 bits, RGB or grey, with profile,
- * resolution, layers, groups, layer masks and the flattened picture. ag-psd writes RGB of 8 bits without a profile only.
+ * Writes Photoshop documents, PSD and PSB (Adobe, "Photoshop File Formats Specification"): 8 or 16 bits, RGB
+ * or grey, with profile, resolution, layers, groups, layer masks and the flattened picture. ag-psd only
+ * writes 8-bit RGB without a profile.
  */
 import { type Bounds, boundsOf, type Size } from '../bounds.ts';
 import { hasAlpha, isGrey, type Samples } from '../samples.ts';
@@ -10,11 +11,11 @@ import { onWhite, type Plane, packPlanes, planeOf, whitePlane } from './planes.t
 export interface PSDLayer {
   readonly kind: 'layer';
   readonly name: string;
-  /** Where it lies on the canvas; it may reach beyond its edges, or start before them. */
+  /** Position on the canvas; may extend beyond the canvas on any side. */
   readonly bounds: Bounds;
-  /** Of the size of `bounds`. */
+  /** The size of `bounds`. */
   readonly pixels: Samples;
-  /** A layer mask of the size of `bounds`, 0 outside of them; white shows the layer. */
+  /** A layer mask the size of `bounds`, 0 outside them; white shows the layer. */
   readonly mask?: Plane;
   readonly visible: boolean;
 }
@@ -22,7 +23,7 @@ export interface PSDLayer {
 export interface PSDGroup {
   readonly kind: 'group';
   readonly name: string;
-  /** From the lowest to the highest. */
+  /** Bottom to top. */
   readonly children: readonly PSDNode[];
   readonly visible: boolean;
 }
@@ -30,20 +31,22 @@ export interface PSDGroup {
 export type PSDNode = PSDLayer | PSDGroup;
 
 export interface PSDDocument {
-  /** What all of it looks like, of the canvas' size: it sets size, depth and mode; all layers have the same. */
+  /** The flattened picture, the size of the canvas: sets size, depth and mode; all layers share them. */
   readonly flat: Samples;
-  /** From the lowest to the highest. */
+  /** Bottom to top. */
   readonly layers: readonly PSDNode[];
   readonly icc?: Uint8Array | undefined;
   readonly pixelsPerInch?: number | undefined;
   readonly xmp?: string | undefined;
 }
 
-/** What a PSD may have at most; beyond it the file has to be a PSB (the specification, "File Header Section"). */
+/** Limits of a PSD; anything larger has to be a PSB (the specification, "File Header Section"). */
 const largestSide = 30_000;
 const largestFile = 2 ** 31;
 
-/** Whether a document only fits into a PSB: one more picture of its size for the layers is assumed. */
+/**
+ * Whether a document needs a PSB: assumes that the layers take as much space as one more picture of its size.
+ */
 export function needsPSB({ width, height, channels, data }: Samples): boolean {
   return (
     Math.max(width, height) > largestSide ||
@@ -90,12 +93,12 @@ function imageResources({ icc, pixelsPerInch, xmp }: PSDDocument): ByteWriter {
   };
   if (pixelsPerInch) {
     const fixed = Math.min(0xffffffff, Math.round(pixelsPerInch * 65536));
-    // Shown in pixels per inch, and the sides in inches.
+    // Displayed in pixels per inch, and the sides in inches.
     add(1005, new ByteWriter().u32(fixed).u16(1).u16(1).u32(fixed).u16(1).u16(1));
   }
   if (icc) add(1039, new ByteWriter().bytes(icc));
   const program = 'ACE++ Layers';
-  // That the flattened picture is there: without, readers may take the file for one without it.
+  // States that the flattened picture is included; otherwise readers may assume that it isn't.
   add(1057, unicode(unicode(new ByteWriter().u32(1).u8(1), program), program).u32(1));
   if (xmp) add(1060, new ByteWriter().bytes(new TextEncoder().encode(xmp)));
   return out;
@@ -113,14 +116,15 @@ function layerSection(layers: readonly PSDNode[], flat: Samples, isLarge: boolea
     const section = writeLength(new ByteWriter(), info.length, isLarge).append(info);
     return section.u32(0).pad(4);
   }
-  // With 16 bits Photoshop keeps the layers in a block of their own, after empty ones (psd-tools, psd/layer_and_mask.py).
+  // At 16 bits, Photoshop stores the layers in their own block, after empty ones (psd-tools,
+  // psd/layer_and_mask.py).
   const section = writeLength(new ByteWriter(), 0, isLarge).u32(0).ascii('8BIM').ascii('Lr16');
   return writeLength(section, info.length, isLarge).append(info).pad(4);
 }
 
 function layerInfo(layers: readonly PSDNode[], flat: Samples, isLarge: boolean): ByteWriter {
   const entries = layers.flatMap((node) => entriesOf(node, flat, isLarge));
-  // Negative where the first channel after the colours of the flattened picture is its transparency.
+  // Negative if the flattened picture's first channel after the colours is its transparency.
   const info = new ByteWriter().i16(hasAlpha(flat) ? -entries.length : entries.length);
   for (const { record } of entries) info.append(record);
   for (const { channels } of entries) for (const channel of channels) info.append(channel);
@@ -169,7 +173,7 @@ interface RecordParts {
   readonly name: string;
   readonly bounds: Bounds;
   readonly visible: boolean;
-  /** 0 a layer, 1 an open group, 3 the end of one. */
+  /** 0: a layer; 1: an open group; 3: the end of one. */
   readonly divider: number;
   readonly hasMask?: boolean;
 }
@@ -182,7 +186,7 @@ function entry(
   const { name, bounds, visible, divider, hasMask } = parts;
   const record = rectangle(new ByteWriter(), bounds).u16(channels.length);
   for (const [id, { length }] of channels) writeLength(record.i16(id), length, isLarge);
-  // Flags: 2 hidden; 8 says that 16, "pixels irrelevant", has a meaning.
+  // Flags: 2 is hidden; 8 says that 16, "pixels irrelevant", is meaningful.
   const flags = (visible ? 0 : 2) | 8 | (divider ? 16 : 0);
   record
     .ascii('8BIM')
@@ -195,7 +199,7 @@ function entry(
   if (hasMask) rectangle(extra.u32(20), bounds).u8(0).u8(0).zeros(2);
   else extra.u32(0);
   extra.u32(0);
-  // The old name, of up to 31 letters; all of it follows in Unicode.
+  // The legacy name, up to 31 characters; the full name follows in Unicode.
   const pascal = name.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 31);
   extra.append(new ByteWriter().u8(pascal.length).ascii(pascal).pad(4));
   block(extra, 'luni', unicode(new ByteWriter(), name).pad(4));
@@ -217,7 +221,7 @@ function block(out: ByteWriter, key: string, data: ByteWriter): void {
   out.ascii('8BIM').ascii(key).u32(data.length).append(data);
 }
 
-/** A layer that covers a canvas. */
+/** A layer that covers the canvas. */
 export function wholeLayer(name: string, pixels: Samples & Size): PSDLayer {
   return { kind: 'layer', name, bounds: boundsOf(pixels), pixels, visible: true };
 }

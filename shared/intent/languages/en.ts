@@ -5,7 +5,7 @@ const shades =
 const colour =
   '(?:red|green|blue|yellow|orange|purple|violet|pink|brown|black|white|gr[ae]y|beige|turquoise|teal|cyan|magenta|gold|golden|silver|navy|blonde?|brunette|ginger|maroon|burgundy|cream|khaki|olive|emerald|terracotta|mustard|petrol|aqua|peach|lavender|crimson|scarlet|indigo|burnt orange|ivory|rust|sage|coral|lilac|mint|bluer|redder|greener)';
 const tinted = `(?:${shades}[ -])*${colour}`;
-/** After a colour, a noun would make it a description: "make it a red car". */
+/** Ends a colour: a noun after it would make it a description, as in "make it a red car". */
 const ends =
   '(?=\\s*(?:$|[.,;!?:)]|please|pls|plz|thanks|thx|instead|now|again|and\\b|but\\b|with\\b|like\\b|rather\\b|for me|colou?red|tones?\\b|shades?\\b|colou?r\\b))';
 const area =
