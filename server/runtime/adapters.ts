@@ -1,4 +1,4 @@
-/** The adapters of a model, each read once. */
+/** The adapters of a model, each read only once. */
 import { type Adapter, type AdapterBases, openAdapter } from '../checkpoints/lora/adapter.ts';
 import type { AdaptedNetwork } from '../checkpoints/lora/adapter-keys.ts';
 import type { AdapterScale } from '../models/networks.ts';
@@ -6,14 +6,14 @@ import { adapterInput } from '../nn/layers.ts';
 import { withGains } from './dora.ts';
 import type { Arrays } from './session.ts';
 
-/** Adapters as a network takes them: in one order, so that the same set is the same session. */
+/** Adapters as a network takes them: sorted, so that the same set gets the same session. */
 export interface AdaptersInUse {
   readonly opened: readonly Adapter[];
-  /** Which they are; another set takes another session. */
+  /** The names in the set; a different set needs a different session. */
   readonly names: readonly string[];
-  /** The strengths, as inputs of a graph. */
+  /** The scales, as inputs of a graph. */
   readonly inputs: Arrays;
-  /** The same set with the same strengths has the same key. */
+  /** The same for the same set with the same scales. */
   readonly key: string;
 }
 
@@ -21,7 +21,8 @@ export type OpenAdapters = ReturnType<typeof adapterStore>;
 
 /**
  * @param find the file of an adapter
- * @param check builds the graphs with an adapter, so that what does not fit is refused before anything is computed
+ * @param check builds the graphs with an adapter, so that one that doesn't fit is refused before anything is
+ * computed
  */
 export function adapterStore(
   bases: AdapterBases,
@@ -42,7 +43,7 @@ export function adapterStore(
   return {
     /** @throws CodedError `adapter-unknown`, `adapter-invalid` */
     open,
-    /** Those that change a network. */
+    /** The adapters that change a network. */
     async use(wanted: readonly AdapterScale[], network: AdaptedNetwork): Promise<AdaptersInUse> {
       const all = await Promise.all(
         [...scalesByName(wanted)].map(async ([name, scale]) => ({ scale, adapter: await open(name) })),
@@ -61,7 +62,7 @@ export function adapterStore(
   };
 }
 
-/** Sorted; what is given twice works twice as strongly. */
+/** Sorted; the scales of an adapter that is named twice add up. */
 function scalesByName(adapters: readonly AdapterScale[]): Map<string, number> {
   const scales = new Map<string, number>();
   for (const { name, scale } of [...adapters].sort((a, b) => (a.name < b.name ? -1 : 1))) {

@@ -1,6 +1,8 @@
-/** How ONNX Runtime's CUDA provider takes memory of a GPU, as counted by `npm run measure:cuda`. All in bytes. */
+/**
+ * How ONNX Runtime's CUDA provider allocates GPU memory, as counted by `npm run measure:cuda`. All in bytes.
+ */
 
-/** CUDA gives each allocation whole pages; small ones share them. */
+/** CUDA rounds each allocation up to whole pages; small ones share a page. */
 const page = 2 ** 21;
 const firstBlock = 2 ** 20;
 const largestBlock = 2 ** 30;
@@ -8,13 +10,16 @@ const largestBlock = 2 ** 30;
 /** The weights of a session on a GPU. */
 export interface GPUWeights {
   readonly bytes: number;
-  /** Each has pages of its own, and `bytes` counts them; else they lie in the arena, beside what is computed. */
+  /**
+   * Each weight has its own pages, which `bytes` includes; otherwise weights share the arena with the
+   * activations.
+   */
   readonly inPages: boolean;
 }
 
 /**
- * Large weights fill their pages, and would leave gaps in the arena's blocks: 24 GB of 16 bits took 26 there. Those of 8 and 4 bits,
- * with their scales, would leave a tenth of their pages empty.
+ * Large weights fill their pages, but would leave gaps in the arena's blocks: 24 GB of 16-bit weights took 26
+ * there. 8-bit and 4-bit weights, with their scales, would leave a tenth of their pages empty.
  */
 export function gpuWeights(sizes: readonly number[]): GPUWeights {
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
@@ -26,19 +31,22 @@ export function gpuWeights(sizes: readonly number[]): GPUWeights {
 }
 
 /**
- * What a session takes, and keeps until it is released.
+ * What a session allocates, and keeps until it is released.
  * @param computing the most that is alive at a time besides the weights
  */
 export function sessionBytes({ bytes, inPages }: GPUWeights, computing: number): number {
   return inPages ? bytes + arenaBytes(computing) : arenaBytes(bytes + computing);
 }
 
-/** The most that a session may compute in, for what it takes to stay within a limit; negative where its weights do not. */
+/**
+ * The most activation memory with which a session stays within a limit; negative if its weights alone exceed
+ * it.
+ */
 export function computingWithin({ bytes, inPages }: GPUWeights, limit: number): number {
   return inPages ? arenaWithin(limit - bytes) : arenaWithin(limit) - bytes;
 }
 
-/** An arena grows by blocks of 1, 2, 4 ... MB, of 1 GB in the end. */
+/** An arena grows in blocks of 1, 2, 4 ... MB, up to 1 GB each. */
 function arenaBytes(needed: number): number {
   let [taken, block] = [0, firstBlock];
   while (taken < needed) {
@@ -48,7 +56,7 @@ function arenaBytes(needed: number): number {
   return taken;
 }
 
-/** The most for which `arenaBytes` stays within a limit. */
+/** The largest need for which `arenaBytes` stays within a limit. */
 function arenaWithin(limit: number): number {
   let [taken, block] = [0, firstBlock];
   while (taken + block <= limit) {

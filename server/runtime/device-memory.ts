@@ -3,7 +3,7 @@ import { listGPUs, visibleDevices } from './nvidia.ts';
 import type { Provider } from './provider.ts';
 
 export interface DeviceMemory {
-  /** As its maker calls it: "NVIDIA GeForce RTX 3060"; "This computer" for main memory. */
+  /** The vendor's name: "NVIDIA GeForce RTX 3060"; "This computer" for main memory. */
   readonly name: string;
   /** Bytes. */
   readonly free: number;
@@ -11,8 +11,8 @@ export interface DeviceMemory {
 }
 
 /**
- * The memory that a provider computes in, as it is now; undefined where nothing tells it. DirectML and WebGPU share what the
- * system gives them, and no program that is always there says how much that is.
+ * The current memory of the device that a provider uses; undefined if it can't be queried. DirectML and
+ * WebGPU share what the system gives them, and no program that is always installed reports how much that is.
  */
 export async function deviceMemory(provider: Provider): Promise<DeviceMemory | undefined> {
   if (provider === 'cpu') return { name: 'This computer', free: os.freemem(), total: os.totalmem() };

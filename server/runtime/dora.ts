@@ -1,4 +1,7 @@
-/** The norms that DoRA (Liu et al. 2024) scales by: they depend on the base, so they are computed once when an adapter is opened. */
+/**
+ * The norms that DoRA (Liu et al. 2024) scales by. They depend on the base, so they are computed once, when
+ * an adapter is opened.
+ */
 import { open } from 'node:fs/promises';
 import type { Adapter, AdapterBases } from '../checkpoints/lora/adapter.ts';
 import { adaptedNetworks } from '../checkpoints/lora/adapter-keys.ts';
@@ -11,10 +14,13 @@ import { deltaWeight } from '../nn/adapter-forms.ts';
 import { dequantize } from '../quantize/dequantize.ts';
 import { Session } from './session.ts';
 
-/** lycoris adds float32's epsilon to the norm (functional/general.py, `_weight_decompose`); PEFT does not. It changes nothing that can be seen. */
+/**
+ * lycoris adds float32's epsilon to the norm (functional/general.py, `_weight_decompose`); PEFT does not. The
+ * difference is not visible.
+ */
 const epsilon = 2 ** -23;
 
-/** The adapter, with the gains of its DoRA layers: magnitude / norm of the adapted weight at strength 1. */
+/** Adds the gains of the adapter's DoRA layers: magnitude / norm of the adapted weight at strength 1. */
 export async function withGains(adapter: Adapter, bases: AdapterBases): Promise<Adapter> {
   const changes = { ...adapter.changes };
   for (const network of adaptedNetworks) {
@@ -60,7 +66,7 @@ async function gainOf(name: string, change: WeightChange, base: WeightsFile): Pr
   }
 }
 
-/** Rows of a layer that may lie in several tensors, as numbers: [rows, K] */
+/** Rows of a layer that may be spread over several tensors, as numbers: [rows, K] */
 async function rowsOfMatrix(
   parts: readonly StoredTensor[],
   { begin, rows }: Pick<WeightChange, 'begin' | 'rows'>,

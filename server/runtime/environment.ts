@@ -1,25 +1,33 @@
-/** What the engine's process is started with: ONNX Runtime's settings, and the folder of NVIDIA's libraries, if it was installed. */
+/**
+ * The environment of the engine process: ONNX Runtime's settings, and the folder of NVIDIA's libraries, if
+ * installed.
+ */
 import { existsSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { homeFolder, projectRoot } from '../disk/paths.ts';
 
 export const ortSettings = {
-  // ONNX Runtime 1.29 reports to Microsoft unless it is told not to (microsoft/onnxruntime pull request 27379).
+  // ONNX Runtime 1.29 sends telemetry to Microsoft unless it is disabled (microsoft/onnxruntime pull request
+  // 27379).
   ORT_DISABLE_TELEMETRY: '1',
-  // GPUs are counted as nvidia-smi does, so that the memory it tells is of the GPU that computes; CUDA's own order is by speed.
+  // Number GPUs as nvidia-smi does, so that the memory it reports is that of the GPU we use; CUDA's own order
+  // is by speed.
   CUDA_DEVICE_ORDER: 'PCI_BUS_ID',
-  // Before compute capability 9.0, ONNX Runtime 1.29 takes flash attention in bfloat16 only from cuDNN, and only if it is told
-  // to; else a kernel that is about half as fast.
+  // Below compute capability 9.0, ONNX Runtime 1.29 only gets flash attention in bfloat16 from cuDNN, and
+  // only with this setting; otherwise it uses a kernel that is about half as fast.
   ORT_ENABLE_CUDNN_FLASH_ATTENTION: '1',
-  // Before 8.0 long sequences would take TensorRT's kernel, which is another than that of the short ones which the engine tries.
+  // Below 8.0, long sequences would use TensorRT's kernel, not the one for the short sequences that the
+  // engine probes.
   ORT_DISABLE_TRT_FLASH_ATTENTION: '1',
 };
 
-/** Which libraries go together: another set is another folder. */
+/** The libraries that belong together: another set gets another folder. */
 export const cudaRelease = 'onnxruntime-1.29.0-cuda-13.0.3';
 
-/** Where `acepp cuda install` puts ONNX Runtime's CUDA provider and NVIDIA's libraries; there as a whole, or not at all. */
+/**
+ * Where `acepp cuda install` puts ONNX Runtime's CUDA provider and NVIDIA's libraries; complete or absent.
+ */
 export function cudaFolder(): string {
   return path.join(homeFolder(), 'cuda', cudaRelease);
 }
@@ -29,8 +37,9 @@ export function engineEnvironment(): NodeJS.ProcessEnv {
 }
 
 /**
- * ONNX Runtime looks for its providers beside the library that was loaded, and the loader looks here before it looks beside the
- * binding. So what is installed in the data folder survives `npm ci`, and nothing is put into node_modules.
+ * ONNX Runtime looks for its providers next to the loaded library, and the loader searches this folder before
+ * the binding's. So what is installed in the data folder survives `npm ci`, and nothing is added to
+ * node_modules.
  */
 function libraryPath(): NodeJS.ProcessEnv {
   const folder = cudaFolder();
@@ -38,7 +47,7 @@ function libraryPath(): NodeJS.ProcessEnv {
   try {
     linkRuntime(folder);
   } catch (cause) {
-    // The CPU still computes, and CUDA tells that its library is missing.
+    // The CPU still works, and CUDA reports that its library is missing.
     console.error(`${folder}: ${(cause as Error).message}`);
     return {};
   }
@@ -48,7 +57,7 @@ function libraryPath(): NodeJS.ProcessEnv {
 
 const runtimeName = 'libonnxruntime.so.1';
 
-/** Of the runtime as npm installed it. */
+/** The folder of the runtime that npm installed. */
 function runtimeFolder(): string {
   const manifest = createRequire(path.join(projectRoot, 'package.json')).resolve(
     'onnxruntime-node/package.json',
@@ -56,14 +65,14 @@ function runtimeFolder(): string {
   return path.join(path.dirname(manifest), 'bin/napi-v6/linux/x64');
 }
 
-/** The runtime of this project, beside the providers; made anew where the project has moved. */
+/** Links this project's runtime next to the providers; relinks it if the project has moved. */
 function linkRuntime(folder: string): void {
   const target = path.join(runtimeFolder(), runtimeName);
   const link = path.join(folder, runtimeName);
   try {
     if (readlinkSync(link) === target) return;
   } catch {
-    // It is not there yet.
+    // It doesn't exist yet.
   }
   const made = `${link}.${process.pid}`;
   rmSync(made, { force: true });
@@ -71,15 +80,15 @@ function linkRuntime(folder: string): void {
   renameSync(made, link);
 }
 
-/** In Linux itself, or in WSL2's Windows, with a driver. */
+/** A GPU with a driver, in Linux itself or in the Windows that hosts WSL2. */
 function hasNvidiaCard(): boolean {
   return ['/dev/nvidiactl', '/usr/lib/wsl/lib/libcuda.so.1'].some((file) => existsSync(file));
 }
 
-/** What a person with an NVIDIA GPU may run for it to compute; undefined where all is there, or there is no GPU. */
+/** What to run to enable an NVIDIA GPU; undefined if everything is installed or there is no GPU. */
 export function cudaAdvice(): string | undefined {
   if (process.platform !== 'linux' || !hasNvidiaCard()) return undefined;
-  // Put there by hand, or by onnxruntime-node's own script.
+  // Installed manually, or by onnxruntime-node's own script.
   const own = path.join(runtimeFolder(), 'libonnxruntime_providers_cuda.so');
   if (existsSync(cudaFolder()) || existsSync(own)) return undefined;
   return 'This computer has an NVIDIA GPU: “acepp cuda install” fetches what lets it compute (1.3 GB).';

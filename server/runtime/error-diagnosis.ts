@@ -1,13 +1,15 @@
 import { stripVTControlCharacters } from 'node:util';
 
-/** Why a provider does not work, in the words of what lies beneath ONNX Runtime, if that is found in what it writes. */
+/**
+ * Why a provider does not work, in the words of the layer beneath ONNX Runtime, if its output contains them.
+ */
 export function knownDiagnosis(said: string): string | undefined {
   const text = oneLine(said);
   for (const pattern of [
-    // The loader: a library that is missing.
+    // The loader: a missing library.
     /with error: (\S+: [^[]+?)(?= provider-unavailable| \[|$)/,
     /CUDA failure \d+: ([^;]+?) ;/,
-    // A condition of WebGPU's that does not hold, and what it is for.
+    // A failed WebGPU condition, and what it is for.
     /was false\. ([^.]+?) ?(?:\.|$)/,
   ]) {
     const reason = pattern.exec(text)?.[1];
@@ -16,7 +18,7 @@ export function knownDiagnosis(said: string): string | undefined {
   return undefined;
 }
 
-/** The same, or else all of it as one line. */
+/** `knownDiagnosis`, or else the whole output on one line. */
 export function diagnose(said: string): string {
   return knownDiagnosis(said) ?? oneLine(said).replace(/\.$/, '');
 }

@@ -1,14 +1,17 @@
-/** What networks compute is checked for NaN and infinity before it goes on: else a layer would be black, and nobody would know why. */
+/**
+ * Checks what networks compute for NaN and infinity: otherwise a layer would come out black, with no reason
+ * given.
+ */
 import { CodedError } from '../../shared/errors.ts';
 import { findNotFinite, isAllFinite } from '../checkpoints/finite.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { ComputeDType } from '../graph/precision.ts';
 
-/** Files up to here are searched for the weight that is to blame: a few seconds. */
+/** Files up to this size are searched for the faulty weight, which takes a few seconds. */
 const searchedBytes = 4e9;
 
 export interface Computation {
-  /** As the person knows it: `The VAE decoder`. */
+  /** As shown to the user: `The VAE decoder`. */
   readonly stage: string;
   readonly file: WeightsFile;
   readonly type: ComputeDType;
@@ -16,7 +19,7 @@ export interface Computation {
 }
 
 /**
- * @throws CodedError `not-finite` with the stage, the tensor and its file where they are found, and what to try
+ * @throws CodedError `not-finite` with the stage, the tensor and its file if they are found, and what to try
  */
 export async function requireFinite(values: Float32Array, computation: Computation): Promise<void> {
   if (isAllFinite(values)) return;
@@ -37,7 +40,7 @@ export async function requireFinite(values: Float32Array, computation: Computati
 
 async function tensorToBlame(file: WeightsFile) {
   if (file.bytes > searchedBytes) return undefined;
-  // A file that cannot be read any more is not what the person asked about.
+  // Don't report a file that can't be read any more: it is not the error the user needs to see.
   return findNotFinite(file.tensors.values()).catch(() => undefined);
 }
 

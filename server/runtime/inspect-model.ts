@@ -1,4 +1,4 @@
-/** Headers of a model's files, kept for as long as the files are the same. */
+/** The headers of a model's files, cached until the files change. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { ModelFamily } from '../../shared/conventions.ts';
@@ -43,7 +43,7 @@ export async function inspectModel(model: ModelEntry): Promise<InspectedModel> {
 }
 
 /**
- * What a person should know of an adapter, such as layers that are left out.
+ * What the user should know about an adapter, such as which layers are ignored.
  * @throws CodedError `adapter-unknown`, `adapter-invalid`
  */
 export async function notesOfAdapter(model: ModelEntry, name: string): Promise<readonly string[]> {
@@ -58,7 +58,7 @@ export async function notesOfAdapter(model: ModelEntry, name: string): Promise<r
   return notes;
 }
 
-/** Changes with a file's size or the time of its last change; a missing file has a stamp that no other has. */
+/** Changes with a file's size or modification time; a missing file gets a stamp that no other file has. */
 async function stampOf(files: readonly string[]): Promise<string> {
   const stamps = files.map((file) =>
     stat(file).then(

@@ -1,4 +1,7 @@
-/** Why ONNX Runtime's library does not load, from what a process wrote before it ended: the reason first, without the stack trace. */
+/**
+ * Why ONNX Runtime's library fails to load, from the output of a process that died: the reason first, without
+ * the stack trace.
+ */
 
 export interface LoadFailure {
   /** In the loader's words. */
@@ -6,7 +9,7 @@ export interface LoadFailure {
   readonly remedy: string;
 }
 
-/** What loaders of Linux, macOS and Windows say (glibc's and musl's dynamic linkers, dyld). */
+/** Messages of the loaders of Linux, macOS and Windows (glibc's and musl's dynamic linkers, dyld). */
 const loaderErrors =
   /^(?:\w*Error: )?(.*(?:version `[^']+' not found|cannot open shared object file|invalid ELF header|wrong ELF class|file too short|undefined symbol|symbol not found|Error relocating|Error loading shared library|image not found|specified module could not be found|is not a valid Win32 application).*)$/m;
 
@@ -36,7 +39,7 @@ export function loadFailure(said: string): LoadFailure | undefined {
   };
 }
 
-/** The line of an exception, which stack traces push out of sight. */
+/** The line with the exception, which stack traces tend to bury. */
 export function exceptionIn(said: string): string | undefined {
   return /^(?:Uncaught )?\w*Error(?: \[\w+\])?: .+$/m.exec(said)?.[0];
 }

@@ -23,21 +23,21 @@ import { SessionCache } from './session-cache.ts';
 import { openTransformer } from './transformer.ts';
 import { openVAE } from './vae-tiles.ts';
 
-/** Weights files up to here are copied into the CPU's fastest layout; larger ones are read in place. */
+/** Weights files up to this size are copied into the CPU's fastest layout; larger ones are read in place. */
 const copiedBytes = 128 * 2 ** 20;
 
 export interface LoadOptions {
   readonly provider: Provider;
-  /** What the provider computes rightly: text encoders and autoencoder in float32, with this attention. */
+  /** The attention that the provider computes correctly in float32, for text encoders and VAE. */
   readonly attention?: AttentionForm;
-  /** Float32 with the same attention if not given. */
+  /** Defaults to float32 with the same attention. */
   readonly transformer?: Precision;
-  /** Where memory was planned; without it everything stays loaded. */
+  /** The memory plan, if there is one; without it everything stays loaded. */
   readonly plan?: Pick<MemoryPlan, 'inTurn' | 'fittingSequence' | 'tileSide'> | undefined;
 }
 
 /**
- * Opens the files of a model. Sessions are opened when they are first needed, one for each size.
+ * Opens the files of a model. Sessions open when they are first needed, one per size.
  * @throws CodedError `model-missing`, `model-file-invalid`, `provider-unavailable`
  */
 export async function loadNetworks(
@@ -70,9 +70,9 @@ export async function loadNetworks(
   });
   const vae = openVAE(vaeFile, capacityFor(vaeFile), { ...optionsFor(vaeFile), attention }, plan?.tileSide);
 
-  /** By instruction and the adapters of text encoders. */
+  /** By instruction and text encoder adapters. */
   const texts = new LRUCache<string, PromptEmbeddings>(4, (a, b) => a === b);
-  // What is edited and, for the fully tuned model, what is to change.
+  // The edit image and, for the fully fine-tuned model, the change image.
   const images = new LRUCache<PlanarImage, Latent>(2, isSameImage);
 
   const encoding = { type: 'float32', provider } as const;

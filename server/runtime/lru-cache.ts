@@ -1,8 +1,10 @@
-/** The last results of something that takes long and is often asked for again: the same edit with another seed. */
+/**
+ * Recent results of something slow that is often needed again, such as for the same edit with another seed.
+ */
 export class LRUCache<Key, Result> {
   readonly #capacity: number;
   readonly #isSame: (a: Key, b: Key) => boolean;
-  /** The last one first. */
+  /** Most recent first. */
   #known: readonly { readonly key: Key; readonly result: Result }[] = [];
 
   constructor(capacity: number, isSame: (a: Key, b: Key) => boolean) {

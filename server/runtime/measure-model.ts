@@ -1,4 +1,4 @@
-/** What the headers of a model's files tell: memory and time are planned from it. Nothing here loads ONNX Runtime. */
+/** Measures a model from its files' headers, to plan memory and time. Nothing here loads ONNX Runtime. */
 import type { ModelEntry } from '../catalogue/catalogue.ts';
 import type { WeightsFile } from '../checkpoints/weights-file.ts';
 import type { Model } from '../graph/encode.ts';
@@ -16,20 +16,20 @@ export interface MeasuredModel {
   readonly form: WeightForm;
   readonly sizes: Omit<ActivationSizes, 'bytesPerValue'>;
   readonly flux: FluxSizes;
-  /** Where its weights lie. */
+  /** The files that contain its weights. */
   readonly files: readonly string[];
-  /** Of all of them. */
+  /** Total of all weights. */
   readonly bytes: number;
 }
 
 /**
- * What planning memory needs to know of a model; only the headers of its files are read, and its graphs built.
+ * The sizes needed to plan memory for a model; reads only the headers of its files and builds its graphs.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function measureModel(model: ModelEntry): Promise<MeasuredModel> {
   const { transformer, t5, clip, vae } = await openWeights(model);
   const flux = built(transformer, () => fluxSizes(transformer));
-  // The weights are the same whatever goes through them.
+  // The weights are the same for every input size.
   const weights = (file: WeightsFile, build: () => Model) =>
     gpuWeights(built(file, build).weights.map(({ length }) => length));
   return {

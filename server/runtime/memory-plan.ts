@@ -1,13 +1,13 @@
 /**
- * What an edit may take of a device's memory, decided from sizes before anything is loaded. Nothing is computed here and
- * nothing asked of the device, so that every GPU can be tried in a test.
+ * Plans how much of a device's memory an edit may use, from sizes alone, before anything is loaded. It
+ * computes nothing and queries no device, so that tests can try every GPU.
  */
 import { CodedError } from '../../shared/errors.ts';
 import { computingWithin, type GPUWeights, sessionBytes } from './cuda-memory.ts';
 
-/** The same model in more or fewer bits, as its weights lie on a GPU. */
+/** A model in one of its precisions, with the weights as stored on a GPU. */
 export interface WeightForm {
-  /** Of the catalogue: `flux-fill`, `flux-fill-8bit`. */
+  /** Id in the catalogue: `flux-fill`, `flux-fill-8bit`. */
   readonly id: string;
   readonly transformer: GPUWeights;
   readonly t5: GPUWeights;
@@ -18,55 +18,65 @@ export interface WeightForm {
 export interface ActivationSizes {
   /** Hidden size D of the transformer: 3072 in FLUX.1. */
   readonly hiddenSize: number;
-  /** Of what the transformer computes: 4 in float32, 2 in 16 bits. */
+  /** For the transformer's activations: 4 in float32, 2 in 16 bits. */
   readonly bytesPerValue: number;
-  /** T5's tokens, which the transformer sees beside those of the picture. */
+  /** T5's tokens, which the transformer sees in addition to the picture's. */
   readonly textTokens: number;
-  /** Largest joined sequence that the model was made for, in tokens of 16x16 pixels. */
+  /** Largest joined sequence the model was made for, in tokens of 16x16 pixels. */
   readonly maxSequence: number;
 }
 
 export interface MemoryPlan {
   readonly form: WeightForm;
-  /** The text encoders are freed before the transformer is loaded, at each new instruction, instead of staying beside it. */
+  /**
+   * Text encoders are freed before the transformer is loaded, for each new instruction, instead of staying
+   * loaded.
+   */
   readonly inTurn: boolean;
-  /** Joined tokens that fit; may be more than the model was made for. */
+  /** Joined tokens that fit; may exceed what the model was made for. */
   readonly fittingSequence: number;
-  /** Side of an autoencoder's tile in pixels of the latent. */
+  /** Side of a VAE tile, in latent pixels. */
   readonly tileSide: number;
-  /** The most that is expected to be taken at a time, at the model's own sequence or what fits of it. */
+  /** Expected peak, at the model's own sequence or as much of it as fits. */
   readonly bytes: number;
 }
 
-/** CUDA's context, what cuBLAS and cuDNN work in, and what the screen takes meanwhile. */
+/** The CUDA context, the workspaces of cuBLAS and cuDNN, and what the display uses. */
 const overhead = 1.1e9;
-/** 512x512 pixels: below this FLUX gives nothing that is worth waiting for. */
+/** 512x512 pixels: below this FLUX's results aren't worth waiting for. */
 const leastSequence = 1024;
 
-// What networks compute in, counted from what ONNX Runtime's CUDA provider asks a GPU for (`npm run measure:cuda`).
+// Activation memory, counted from what ONNX Runtime's CUDA provider requests from a GPU (`npm run
+// measure:cuda`).
 
-/** Rows of hiddenSize D that are alive at a token in the middle of a single block: x, its norm, q, k, v and what of them is rotated, the MLP's 4 D twice, and both joined. */
+/**
+ * Rows of hiddenSize D alive per token in the middle of a single block: x, its norm, q, k, v and their
+ * rotated copies, the MLP's 4 D twice, and both joined.
+ */
 const rowsPerToken = 20;
-/** The largest layer, 5 D -> D, as it is multiplied with: cast, or made of fewer bits. */
+/** The largest layer, 5 D -> D, in the form it is multiplied in: cast, or dequantized. */
 const layerRows = 5;
 /** T5-XXL: the matrices of an MLP in float32, and the scores of 512 tokens. */
 const t5Activations = 600e6;
 /** CLIP-L: the same for its 77 tokens. */
 const clipActivations = 30e6;
-/** Float32, as the autoencoder is computed in, that are alive at a pixel of the picture: maps of 256 channels, and what a convolution unrolls. */
+/**
+ * Float32 values, which the VAE computes in, alive per pixel of the picture: maps of 256 channels, and what a
+ * convolution unrolls.
+ */
 const valuesPerPixel = { whole: 1050, tile: 1500 };
 const tileSides = [128, 64, 32] as const;
 
 /**
- * The best form that fits: all weights beside each other if possible, then text encoders and transformer in turn, then smaller
- * tiles, then fewer bits; fewer tokens only where nothing else is left.
+ * The best plan that fits: all weights loaded together if possible, then text encoders and transformer in
+ * turn, then smaller tiles, then fewer bits; fewer tokens only as a last resort.
  * @param free bytes of the device
- * @param forms the best first
+ * @param forms best first
  * @throws CodedError `out-of-memory`
  */
 export function planMemory(free: number, forms: readonly WeightForm[], sizes: ActivationSizes): MemoryPlan {
   const budget = free - overhead;
-  // To load the text encoders anew takes less time than to decode in tiles, which go through main memory.
+  // Reloading the text encoders takes less time than decoding in tiles, which go through main memory.
   const ways = forms.flatMap((form) =>
     tileSides.flatMap((tileSide) => [false, true].map((inTurn) => ({ form, inTurn, tileSide }))),
   );
@@ -89,14 +99,14 @@ function planWay(budget: number, way: Way, sizes: ActivationSizes): MemoryPlan {
   return { ...way, fittingSequence, bytes };
 }
 
-/** While a step is previewed, transformer and decoder have their memory at the same time. */
+/** While a step is previewed, transformer and decoder both hold their memory. */
 function bytesOf(way: Way, sizes: ActivationSizes, sequence: number): number {
   const { transformer } = way.form;
   const denoising = bytesBeside(way) + sessionBytes(transformer, transformerActivations(sizes, sequence));
   return Math.max(denoising, encoderBytes(way.form));
 }
 
-/** Everything that is there beside the transformer. */
+/** Everything loaded besides the transformer. */
 function bytesBeside({ form, inTurn, tileSide }: Way): number {
   const decoder = sessionBytes(form.vae, vaeActivations(tileSide));
   return inTurn ? decoder : decoder + encoderBytes(form);

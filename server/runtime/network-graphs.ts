@@ -9,15 +9,15 @@ import { buildVAEDecoder, buildVAEEncoder, latentFactor } from '../models/vae.ts
 import { built } from '../nn/built.ts';
 import { openTokenizers, openWeights } from './open-model.ts';
 
-/** Of the picture that the VAE's graphs are built for, in pixels. */
+/** Side of the picture that the VAE's graphs are built for, in pixels. */
 const side = 512;
 
 export const networkNames = ['flux', 't5', 'clip', 'vae-encoder', 'vae-decoder'] as const;
 export type NetworkName = (typeof networkNames)[number];
 
 /**
- * The graph of a network as the CPU runs it, in float32 with fused attention, over the files of a model, of which the headers alone
- * are read.
+ * The graph of a network as the CPU runs it, in float32 with fused attention, over a model's files, of which
+ * only the headers are read.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function graphOf(

@@ -1,31 +1,37 @@
-/** Which of NVIDIA's GPUs CUDA computes on, as nvidia-smi and, in containers without it, the kernel's driver describe them. */
+/**
+ * Finds the NVIDIA GPU that CUDA uses, from nvidia-smi or, in containers without it, from the kernel driver.
+ */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 
-/** A GPU, or a part of one that MIG has cut off. */
+/** A GPU, or a MIG partition of one. */
 export interface NVIDIADevice {
   readonly name: string;
   /** `GPU-…`, or `MIG-…` */
   readonly uuid: string;
-  /** Bytes, where they are known: a vGPU does not tell them. */
+  /** Bytes, if known: a vGPU does not report them. */
   readonly free?: number | undefined;
   readonly total?: number | undefined;
 }
 
 export interface NVIDIAGPU extends NVIDIADevice {
-  /** In the order of the PCI bus, as nvidia-smi counts. */
+  /** In PCI bus order, as nvidia-smi counts. */
   readonly index: number;
   readonly parts: readonly NVIDIADevice[];
 }
 
-/** How much of the size in a MIG profile's name can be used: of 10 GB, 9,856 MiB (NVIDIA's MIG User Guide, A100 80GB). */
+/**
+ * The usable share of the size in a MIG profile's name: 9,856 MiB of 10 GB (NVIDIA's MIG User Guide, A100
+ * 80GB).
+ */
 const usableShare = 0.94;
 
 /**
- * The devices that CUDA sees, its first one first (CUDA C++ Programming Guide, "CUDA Environment Variables"): indices, UUIDs or their
- * beginnings, MIG devices, up to the first that is not one. Set but empty, there is none.
+ * The devices visible to CUDA, the one it uses first (CUDA C++ Programming Guide, "CUDA Environment
+ * Variables"): indices, UUIDs or UUID prefixes, MIG devices, up to the first invalid one. If the variable is
+ * set but empty, there is none.
  */
 export function visibleDevices(
   setting: string | undefined,
@@ -53,17 +59,17 @@ function find(text: string, gpus: readonly NVIDIAGPU[]): NVIDIADevice | undefine
   return gpu && ofWhole(gpu);
 }
 
-/** Of a GPU that is in parts, CUDA takes the first. */
+/** On a partitioned GPU, CUDA uses the first partition. */
 function ofWhole(gpu: NVIDIAGPU): NVIDIADevice {
   return gpu.parts[0] ?? gpu;
 }
 
-/** The beginning of a UUID counts where one device has it. */
+/** A UUID prefix is valid if it matches exactly one device. */
 function only<T>(found: readonly T[]): T | undefined {
   return found.length === 1 ? found[0] : undefined;
 }
 
-/** What CUDA_VISIBLE_DEVICES hides, for those who wonder where their GPU is. */
+/** What CUDA_VISIBLE_DEVICES hides, for users who wonder where their GPU went. */
 export function hiddenBy(setting: string | undefined, gpus: readonly NVIDIAGPU[]): string | undefined {
   if (setting === undefined || gpus.length === 0 || visibleDevices(setting, gpus).length > 0)
     return undefined;
@@ -71,7 +77,7 @@ export function hiddenBy(setting: string | undefined, gpus: readonly NVIDIAGPU[]
   return `CUDA_VISIBLE_DEVICES is "${setting}", which hides every GPU; there are ${known.join(', ')}`;
 }
 
-/** All GPUs with a driver; none where there is no driver. */
+/** All GPUs with a driver; empty if there is no driver. */
 export async function listGPUs(): Promise<readonly NVIDIAGPU[]> {
   const query = ['--query-gpu=index,uuid,memory.free,memory.total,name', '--format=csv,noheader,nounits'];
   const [table, list] = await Promise.all([askNVIDIASMI(query), askNVIDIASMI(['-L'])]);
@@ -83,7 +89,10 @@ export async function listGPUs(): Promise<readonly NVIDIAGPU[]> {
   });
 }
 
-/** `0, GPU-5d5b…, 11237, 12288, NVIDIA GeForce RTX 3060`: MiB, or `[N/A]` where a GPU, as in a vGPU, does not tell it. */
+/**
+ * `0, GPU-5d5b…, 11237, 12288, NVIDIA GeForce RTX 3060`: MiB, or `[N/A]` if a GPU, such as a vGPU, does not
+ * report it.
+ */
 export function readGPU(line: string): Omit<NVIDIAGPU, 'parts'> | undefined {
   const [, index, uuid, free, total, name] = /^(\d+), (\S+), (\S+), (\S+), (.+?)\s*$/.exec(line) ?? [];
   if (!index || !uuid || !name) return undefined;
@@ -94,7 +103,7 @@ function mebibytes(text = ''): number | undefined {
   return /^\d+$/.test(text) ? Number(text) * 2 ** 20 : undefined;
 }
 
-/** By GPU, the MIG devices that `nvidia-smi -L` lists under it: `MIG 1g.10gb Device 0: (UUID: MIG-…)`. */
+/** The MIG devices by GPU, as `nvidia-smi -L` lists them under it: `MIG 1g.10gb Device 0: (UUID: MIG-…)`. */
 export function partsOf(list: string): ReadonlyMap<string, readonly NVIDIADevice[]> {
   const parts = new Map<string, NVIDIADevice[]>();
   let gpu: { readonly name: string; readonly uuid: string } | undefined;
@@ -113,10 +122,10 @@ export function partsOf(list: string): ReadonlyMap<string, readonly NVIDIADevice
   return parts;
 }
 
-/** Of NVIDIA's driver: "580.95.05"; undefined where there is none. */
+/** NVIDIA's driver version, such as "580.95.05"; undefined without a driver. */
 export async function driverVersion(): Promise<string | undefined> {
   const told = await askNVIDIASMI(['--query-gpu=driver_version', '--format=csv,noheader']);
-  // In a container without nvidia-smi.
+  // For containers without nvidia-smi.
   const kernel = await readFile('/proc/driver/nvidia/version', 'utf8').catch(() => '');
   return /^\d+[\d.]*/.exec(told ?? '')?.[0] ?? /Kernel Module.*?\s(\d+\.[\d.]+)\s/.exec(kernel)?.[1];
 }
@@ -138,7 +147,7 @@ async function gpusOfKernel(): Promise<readonly NVIDIAGPU[]> {
   });
 }
 
-/** It comes with the driver, but not into every container. */
+/** Comes with the driver, but isn't in every container. */
 async function askNVIDIASMI(options: readonly string[]): Promise<string | undefined> {
   return promisify(execFile)('nvidia-smi', [...options], { timeout: 10_000 }).then(
     ({ stdout }) => stdout,

@@ -1,4 +1,4 @@
-/** The files of a model, checked against each other. Nothing here loads ONNX Runtime. */
+/** Opens the files of a model and checks them against each other. Nothing here loads ONNX Runtime. */
 import path from 'node:path';
 import { type ModelEntry, modelFiles } from '../catalogue/catalogue.ts';
 import type { NetworkName } from '../checkpoints/bundle.ts';
@@ -14,8 +14,8 @@ import { built } from '../nn/built.ts';
 import { computedFile } from '../quantize/quantized-cache.ts';
 
 /**
- * Opens a model's files and tokenizers. Each graph is built once, so that a file which is incomplete or made for something else is
- * refused before anything large is loaded.
+ * Opens a model's files and tokenizers. Builds each graph once, so that a file that is incomplete or belongs
+ * to another model is refused before anything large is loaded.
  * @throws CodedError `model-missing`, `model-file-invalid`
  */
 export async function openModel(model: ModelEntry) {
@@ -46,7 +46,7 @@ export async function openModel(model: ModelEntry) {
     () => buildCLIP(clip, clipTokenizer.length),
   );
   checked('clip', clip, clipModel);
-  // Neither side is 1, which would fit any other.
+  // Neither side is 1, because 1 would be compatible with any other size.
   const [height, width] = [2 * latentFactor, 3 * latentFactor];
   const factor = `the factor ${latentFactor}`;
   const channels = built(vaeFile, () => latentChannels(vaeFile));
@@ -84,7 +84,7 @@ export async function openTokenizers({ folder }: ModelEntry, { inChannels }: Flu
   };
 }
 
-/** A tensor that no graph of a network takes means that the file is another network. */
+/** A tensor that none of a network's graphs uses means that the file belongs to another network. */
 function checked(network: NetworkName, file: WeightsFile, ...models: readonly Model[]): void {
   requireAllUsed(
     file,
@@ -93,7 +93,7 @@ function checked(network: NetworkName, file: WeightsFile, ...models: readonly Mo
   );
 }
 
-/** What a network gives has to be what the others take. */
+/** Checks that a network's output is what the others expect. */
 function gives(wanted: readonly number[], wantedBy: string, file: WeightsFile, build: () => Model): Model {
   const model = built(file, build);
   const { name = '', shape = [] } = model.outputs[0] ?? {};

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { CodedError } from '../../shared/errors.ts';
 
-/** What ONNX Runtime, CUDA, Vulkan, V8 and libstdc++ say when memory ran out. */
+/** Messages of ONNX Runtime, CUDA, Vulkan, V8 and libstdc++ when memory runs out. */
 const outOfMemory =
   /bad_alloc|failed to allocate memory|out of memory|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|OutOfDeviceMemory|heap limit/i;
 
@@ -17,7 +17,7 @@ export function outOfMemoryError(what: string, cause?: unknown): CodedError {
   });
 }
 
-/** How many processes Linux has killed for memory since it started; 0 where that is not told. */
+/** Number of processes that Linux has killed for memory since boot; 0 if unknown. */
 export function killsForMemory(): number {
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync('/proc/vmstat', 'utf8'))?.[1] ?? 0);

@@ -4,21 +4,24 @@ import { mapTuple } from '../graph/value.ts';
 import type { Provider } from './provider.ts';
 import { type Arrays, Session } from './session.ts';
 
-/** More than the 32 tokens from which providers take another kernel. */
+/** More than the 32 tokens from which providers use another kernel. */
 const tokens = 80;
-/** Others are for long sequences; no multiple of what they go through at a time. */
+/** Long sequences use different kernels; not a multiple of their block size. */
 const manyTokens = 1100;
 const heads = 2;
-/** Heads of 128, as FLUX has: kernels are made for each size. */
+/** Heads of 128, as in FLUX: kernels are specific to a size. */
 const width = 256;
 
-/** Of the CPU's float32. TensorFloat-32 stays below the first; in 16 bits what comes out is rounded, and once on the way. */
+/**
+ * Relative to the CPU's float32. TensorFloat-32 stays below the first; in 16 bits the output is rounded, and
+ * once on the way.
+ */
 const attentionTolerance: Readonly<Record<ComputeDType, number>> = {
   float32: 2e-3,
   bfloat16: 6e-3,
   float16: 2e-3,
 };
-/** Of a block: some ten roundings one after the other. */
+/** For a block: about ten roundings in succession. */
 const blockTolerance: Readonly<Record<ComputeDType, number>> = {
   float32: 4e-3,
   bfloat16: 2e-2,
@@ -26,9 +29,9 @@ const blockTolerance: Readonly<Record<ComputeDType, number>> = {
 };
 
 /**
- * What the transformer may compute in, the best first. FLUX was made in bfloat16 and goes beyond float16 in places; DirectML and
- * WebGPU have no bfloat16. Text encoders and autoencoder are computed in float32 always: T5 goes beyond float16 too, and
- * ONNX Runtime has no bfloat16 for what the autoencoder needs.
+ * The dtypes the transformer may compute in, best first. FLUX was trained in bfloat16 and exceeds float16's
+ * range in places; DirectML and WebGPU have no bfloat16. Text encoders and VAE always compute in float32: T5
+ * also exceeds float16, and ONNX Runtime has no bfloat16 kernels for what the VAE needs.
  */
 const halfTypes: Readonly<Record<Provider, readonly ComputeDType[]>> = {
   cuda: ['bfloat16', 'float16'],
@@ -37,24 +40,24 @@ const halfTypes: Readonly<Record<Provider, readonly ComputeDType[]>> = {
   cpu: [],
 };
 
-/** What a provider computes rightly. */
+/** What a provider computes correctly. */
 export interface Capabilities {
-  /** Of text encoders and autoencoder, in float32. */
+  /** For text encoders and VAE, in float32. */
   readonly attention: AttentionForm;
   readonly transformer: Precision;
 }
 
 /**
- * Tries a provider on what the networks need.
- * @throws what ONNX Runtime throws where the provider's library or its device is missing, or the device has no float16; the
- * reason may be on stderr only
+ * Probes a provider for what the networks need.
+ * @throws what ONNX Runtime throws if the provider's library or device is missing, or the device has no
+ * float16; the reason may only be on stderr
  */
 export async function probe(provider: Provider): Promise<Capabilities> {
   await checkFloat16(provider);
   return capabilitiesOf(provider);
 }
 
-/** The same, also where weights in float16 cannot be read. */
+/** The same, but doesn't require that float16 weights can be read. */
 export async function capabilitiesOf(provider: Provider): Promise<Capabilities> {
   const plain = await firstRight(provider, ['float32']);
   if (!plain) throw new Error('It computes attention wrongly');
@@ -64,7 +67,7 @@ export async function capabilitiesOf(provider: Provider): Promise<Capabilities> 
   };
 }
 
-/** Weights are stored in it, also where all is computed in float32. */
+/** Weights are stored in float16 even if everything computes in float32. */
 async function checkFloat16(provider: Provider): Promise<void> {
   const graph = Graph.create('float16');
   const x = graph.input('x', 'float32', [tokens]);
@@ -75,9 +78,9 @@ async function checkFloat16(provider: Provider): Promise<void> {
 }
 
 /**
- * The first type and form in which attention and a block come out as on the CPU. ONNX Runtime 1.29's WebGPU is wrong by some
- * percent from 32 tokens on where a subgroup has few lanes, and was on others before (microsoft/onnxruntime pull request
- * 28520); CUDA has no bfloat16 products before the compute capability 8.0.
+ * The first dtype and attention whose results match the CPU's. ONNX Runtime 1.29's WebGPU is off by a few
+ * percent from 32 tokens on if a subgroup has few lanes, and was on other GPUs before (microsoft/onnxruntime
+ * pull request 28520); CUDA has no bfloat16 products below compute capability 8.0.
  */
 async function firstRight(
   provider: Provider,
@@ -100,13 +103,13 @@ async function isRight(provider: Provider, precision: Precision): Promise<boolea
     }
     return (await error(blockSample, provider, precision)) < blockTolerance[type];
   } catch (cause) {
-    // What fails in float32 is the provider itself, and says why.
+    // A failure in float32 is the provider's own, and gives the reason.
     if (type === 'float32') throw cause;
     return false;
   }
 }
 
-/** What is computed to try a provider; all inputs are of the shapes given. */
+/** A computation that probes a provider; all inputs have the given shapes. */
 interface Sample {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   build(graph: Graph): void;
@@ -120,7 +123,7 @@ const attentionSample = (length: number): Sample => ({
   },
 });
 
-/** Every kind of node of the transformer's blocks but attention. */
+/** Every kind of node in the transformer's blocks except attention. */
 const blockInputs = {
   x: [tokens, width],
   pooled: [1, width],
@@ -154,7 +157,7 @@ const blockSample: Sample = {
   },
 };
 
-/** Relative to the CPU in float32. */
+/** The error relative to the CPU in float32. */
 async function error(sample: Sample, provider: Provider, precision: Precision): Promise<number> {
   const inputs = Object.fromEntries(
     Object.entries(sample.inputs).map(([name, shape], i) => [name, waves(shape, i)]),
@@ -181,7 +184,7 @@ async function runOnce<Output extends string>(
   }
 }
 
-/** Numbers that look random, are the same everywhere, and lose nothing in 16 bits: multiples of 1/128 up to a half. */
+/** Pseudo-random numbers, the same everywhere and exact in 16 bits: multiples of 1/128 up to a half. */
 function waves(shape: readonly number[], phase: number): Float32Array {
   const length = shape.reduce((product, size) => product * size, 1);
   return Float32Array.from(

@@ -3,7 +3,7 @@ import { type Provider, providers } from '../../shared/protocol/provider.ts';
 
 export { type Provider, providers };
 
-/** The providers to try, best first; the one that was asked for and nothing else, if one was. */
+/** The providers to try, best first; if one was requested, only that one. */
 export function candidates(
   available: readonly string[],
   wanted: Provider | undefined,

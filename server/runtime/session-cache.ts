@@ -1,11 +1,11 @@
 import type { Model } from '../graph/encode.ts';
 import { Session, type SessionOptions } from './session.ts';
 
-/** Sessions of one network for different sizes; the one that was used longest ago makes room for the next. */
+/** LRU cache of one network's sessions for different sizes. */
 export class SessionCache {
   readonly #options: SessionOptions;
   readonly #capacity: number;
-  /** In the order of their use. */
+  /** Least recently used first. */
   readonly #sessions = new Map<string, Session>();
 
   constructor(capacity: number, options: SessionOptions) {
@@ -13,12 +13,12 @@ export class SessionCache {
     this.#options = options;
   }
 
-  /** @param kind what the model is built for: its sizes, and what else changes the graph */
+  /** @param kind what the model is built for: its sizes, and anything else that changes the graph */
   async get(kind: readonly (number | string)[], build: () => Model): Promise<Session> {
     const key = JSON.stringify(kind);
     const known = this.#sessions.get(key);
     this.#sessions.delete(key);
-    // Before the new one is opened: on a GPU there may not be memory for both.
+    // Release before opening the new one: a GPU may not have memory for both.
     while (!known && this.#sessions.size >= this.#capacity) await this.#releaseOldest();
     const session = known ?? (await Session.open(build(), this.#options));
     this.#sessions.set(key, session);

@@ -6,26 +6,29 @@ import type { Model } from '../graph/encode.ts';
 import { closedShape, describe, isOpen, openLength, type Value } from '../graph/value.ts';
 import { gpuWeights } from './cuda-memory.ts';
 
-/** The providers that this build of ONNX Runtime knows on this system; whether one works shows when a session is opened. */
+/**
+ * The providers that this build of ONNX Runtime has on this system; whether one works only shows when a
+ * session is opened.
+ */
 export async function availableProviders(): Promise<string[]> {
   return listSupportedBackends().map(({ name }) => name);
 }
 
 /** Prepacking copies every weight. */
 const inPlace = { disable_prepacking: '1' };
-/** They keep float32 copies of all 16-bit weights, instead of casting each when it is used. */
+/** They keep float32 copies of all 16-bit weights, instead of casting each one when it is used. */
 const copyingOptimizers = ['ConstantFolding', 'FuseFp16InitializerToFp32NodeTransformer'];
 
 export interface SessionOptions {
   readonly provider: Provider;
-  /** Weights are copied into the layout that the CPU is fastest with, instead of being read in place. */
+  /** Copies weights into the layout that is fastest on the CPU, instead of reading them in place. */
   readonly copiesWeights: boolean;
 }
 
 /** Data of the inputs and outputs of a run. */
 export type Arrays = Readonly<Record<string, Float32Array | BigInt64Array>>;
 
-/** A model that is loaded. */
+/** A loaded model. */
 export class Session {
   readonly #session: InferenceSession;
   readonly #model: Model;
@@ -36,7 +39,7 @@ export class Session {
   }
 
   /**
-   * Loads a model; its weights stay in their files, mapped into memory.
+   * Loads a model; its weights stay in their files, memory-mapped.
    * @throws CodedError `provider-unavailable`
    */
   static async open(model: Model, { provider, copiesWeights }: SessionOptions): Promise<Session> {
@@ -46,8 +49,8 @@ export class Session {
     }
     const options = {
       executionProviders: [provider],
-      // The pattern would reserve a block of the weights' size, and the arena keep all that was ever cast or computed; without
-      // them a step takes as long.
+      // The memory pattern would reserve a block as large as the weights, and the arena would keep everything
+      // ever cast or computed; a step is just as fast without them.
       enableMemPattern: false,
       enableCpuMemArena: false,
       extra: {
@@ -57,8 +60,8 @@ export class Session {
               use_device_allocator_for_initializers: '1',
             }),
           model_external_initializers_file_folder_path: model.externalFolder,
-          // Threads that wait would keep their cores busy, which the person's own programs need; an edit of pocket takes a
-          // sixth less of the processor, and no longer.
+          // Spinning threads would keep cores busy that the user's own programs need; without them, an edit
+          // with pocket uses a sixth less CPU time and takes no longer.
           intra_op: { allow_spinning: '0' },
           ...(!copiesWeights && inPlace),
         },
@@ -105,7 +108,7 @@ export class Session {
   }
 }
 
-/** What the open length is, if this input has it. */
+/** The size of the dynamic dimension, if this input has one. */
 function openLengthOf({ shape }: Value, elements = 0): number | undefined {
   const open = shape.find(isOpen);
   if (open === undefined) return undefined;

@@ -21,12 +21,12 @@ export interface TransformerParts {
   readonly file: WeightsFile;
   readonly precision: Precision;
   readonly session: SessionOptions;
-  /** Sessions that stay open, for sequences of different lengths. */
+  /** Sessions to keep open, for sequences of different lengths. */
   readonly capacity: number;
   readonly adapters: OpenAdapters;
 }
 
-/** FLUX with its adapters: whole, or in three parts where a step may be taken from a cache. */
+/** FLUX with its adapters: whole, or in three parts if steps may be taken from a cache. */
 export function openTransformer({ file, precision, session, capacity, adapters }: TransformerParts) {
   const sizes = fluxSizes(file);
   const sessions = {
@@ -41,10 +41,10 @@ export function openTransformer({ file, precision, session, capacity, adapters }
     for (const part of parts) await sessions[part].release();
   }
 
-  /** What every part takes, and the sessions for this length and these adapters. */
+  /** The inputs shared by all parts, and the sessions for this length and these adapters. */
   async function prepare({ rows, columns, conditioning, adapters: wanted = [] }: TransformerStep) {
     const { textTokens } = conditioning;
-    // The graph knows the number of tokens only; how they lie is in the tables.
+    // The graph only knows the number of tokens; their layout is in the tables.
     const tokens = rows * columns;
     const { opened, names, inputs } = await adapters.use(wanted, 'transformer');
     const key = [textTokens, rows, columns].join();
@@ -67,7 +67,7 @@ export function openTransformer({ file, precision, session, capacity, adapters }
   async function velocity(step: TransformerStep): Promise<Float32Array> {
     if (step.cache) return cachedVelocity(step, step.cache);
     const { get, common } = await prepare(step);
-    // The weights are the same: they are not to be there twice.
+    // The weights are the same, so don't load them twice.
     await release(['first', 'rest', 'last']);
     const whole = await get('whole', buildFlux);
     return (await whole.run({ ...common, ...inputsOf(step) }, 'velocity')).velocity;

@@ -1,9 +1,9 @@
 /**
- * The autoencoder, also over pictures that are too large to go through at once. Its middle, which attends to the whole
- * picture, is small and runs once. Its levels run one convolution after the other, each tile by tile: tiles overlap by what
- * a convolution sees, and each group norm is told the mean and variance of the whole picture. So nothing is blended, and
- * what comes out is what the whole would give, but for rounding. The price is that the activations between two
- * convolutions lie in main memory; on the device there is one tile.
+ * The VAE, including for pictures too large to process at once. Its middle, which attends to the whole
+ * picture, is small and runs once. Its levels run one convolution at a time, tile by tile: tiles overlap by
+ * what a convolution sees, and each group norm gets the mean and variance of the whole picture. So nothing is
+ * blended, and apart from rounding the result is what the whole picture would give. The cost: the activations
+ * between two convolutions are in main memory; the device holds one tile.
  */
 
 import type { Size } from '../../shared/bounds.ts';
@@ -28,10 +28,12 @@ import type { SessionOptions } from './session.ts';
 import { Session } from './session.ts';
 import { SessionCache } from './session-cache.ts';
 
-/** A tile's side in pixels of the latent; pictures up to this area are not cut: 1024 x 1024, what FLUX was trained on. */
+/**
+ * A tile's side in latent pixels; pictures up to this area are not tiled: 1024 x 1024, FLUX's training size.
+ */
 const defaultSide = 128;
 
-/** Pixels to latents and back. */
+/** Converts pixels to latents and back. */
 export interface VAE {
   /** [3, height, width] in [-1, 1], multiples of 16 -> [C, height / 8, width / 8], shifted and scaled. */
   encode(image: PlanarImage): Promise<Latent>;
@@ -41,8 +43,8 @@ export interface VAE {
 }
 
 /**
- * @param capacity sessions that stay open in each direction, for pictures of different sizes
- * @param side pictures up to its square are not cut, in pixels of the latent; tiles are about as large
+ * @param capacity sessions to keep open in each direction, for pictures of different sizes
+ * @param side in latent pixels; pictures up to its square are not tiled, and tiles are about this large
  */
 export function openVAE(
   file: WeightsFile,
@@ -57,7 +59,9 @@ export function openVAE(
   const groups = normGroups(file);
   const isSmall = (width: number, height: number) => width * height <= side * side;
 
-  /** A session keeps what it once took of a GPU, here gigabytes: there is one of the two at a time. */
+  /**
+   * A session never returns GPU memory, here gigabytes, so only one of the two directions is open at a time.
+   */
   const makeRoom = async (other: SessionCache) => {
     if (options.provider === 'cuda') await other.release();
   };
@@ -72,7 +76,7 @@ export function openVAE(
         const { latent } = await session.run({ image: data }, 'latent');
         return { data: latent, channels, ...latentSize };
       }
-      // So that no other session is open beside those of the stages.
+      // So that no other session is open next to those of the stages.
       await encoders.release();
       const image = { data, channels: 3, width, height };
       const features = await runStages(vaeEncoderStages(file), image, side, groups, options);
@@ -131,11 +135,11 @@ async function runStages(
   return x;
 }
 
-/** Arrays of half a gigabyte that are needed no more: to write into them again is faster than to get new ones. */
+/** A pool for arrays of half a gigabyte: reusing them is faster than allocating new ones. */
 class Arrays {
   #spare: Float32Array[] = [];
 
-  /** Its values are whatever they were. */
+  /** The values are left over from before. */
   take(length: number): Float32Array {
     const known = this.#spare.find((array) => array.length === length);
     this.#spare = this.#spare.filter((array) => array !== known && array.length === length);
@@ -147,10 +151,10 @@ class Arrays {
   }
 }
 
-/** Channels of the level with the most pixels; where there are more, there are fewer pixels. */
+/** Channels of the level with the most pixels; levels with more channels have fewer pixels. */
 const fullChannels = 256;
 
-/** Where tiles have as many values as one of the picture's own level, so that the coarse levels go through whole. */
+/** Tiles with as many values as one at the picture's own level, so that the coarse levels run untiled. */
 function tileSize({ width, height, channels }: Latent, side: number, { scale }: Stage): Size {
   const pixels = (side * latentFactor) ** 2 * (fullChannels / Math.max(channels, fullChannels));
   const longest = Math.sqrt(pixels) / Math.max(1, scale);
@@ -160,11 +164,11 @@ function tileSize({ width, height, channels }: Latent, side: number, { scale }: 
   };
 }
 
-/** An even share of the whole, with what tiles overlap by; a little more than `longest` rather than one more tile. */
+/** An even share of the whole, including the overlap; slightly above `longest` rather than one more tile. */
 export function tileLength(whole: number, longest: number, reach: number): number {
   if (whole <= longest) return whole;
   const count = Math.ceil((whole - 2 * reach) / longest);
-  // Even, as what is made half as large has to start at even places.
+  // Even, because anything that is halved has to start at even positions.
   return 2 * Math.ceil((whole + 2 * reach * (count - 1)) / count / 2);
 }
 
@@ -215,7 +219,7 @@ async function runStage(
   }
 }
 
-/** A stretch of a tile: where it starts, and from where to where it is kept. */
+/** A section of a tile: where it starts, and which range of it is kept. */
 interface Stretch {
   readonly start: number;
   readonly from: number;
@@ -227,7 +231,10 @@ interface Tile {
   readonly column: Stretch;
 }
 
-/** Stretches of one length that cover the whole, each kept as far from its ends as `reach`, but for the ends of the whole. */
+/**
+ * Equally long sections that cover the whole. Each is kept up to `reach` from its ends, except at the ends of
+ * the whole.
+ */
 export function placeTiles(whole: number, length: number, reach: number): Stretch[] {
   const core = length - 2 * reach;
   if (whole > length && core < 1) {
@@ -242,7 +249,7 @@ export function placeTiles(whole: number, length: number, reach: number): Stretc
   }));
 }
 
-/** Puts the planes of a tile, [C, size.height, size.width], into an array. */
+/** Copies the planes of a tile, [C, size.height, size.width], into an array. */
 function cut(
   { data, channels, width, height }: Latent,
   { row, column }: Tile,
@@ -257,7 +264,7 @@ function cut(
   }
 }
 
-/** Puts what is kept of a tile, which is `scale` times the size that it was cut at, into its place. */
+/** Pastes the kept part of a tile, which is `scale` times its original size, into its place. */
 function paste(into: Latent, made: Float32Array, { row, column }: Tile, size: Size, scale: number): void {
   const [width, height] = [size.width * scale, size.height * scale];
   const [left, right] = [column.from * scale, column.to * scale];
@@ -269,14 +276,14 @@ function paste(into: Latent, made: Float32Array, { row, column }: Tile, size: Si
   }
 }
 
-/** Of each group of channels, the mean and one over the deviation; summed in doubles. */
+/** The mean and inverse deviation of each group of channels, summed in doubles. */
 function measure({ data, channels, width, height }: Latent, groups: number) {
   const count = (channels / groups) * width * height;
   const mean = new Float32Array(groups);
   const factor = new Float32Array(groups);
   for (let group = 0; group < groups; group++) {
     const begin = group * count;
-    // Around a value of the group, so that the squares of what is far from 0 do not hide its variance.
+    // Relative to a value of the group, so that the variance isn't lost in the squares of values far from 0.
     const around = data[begin]!;
     let sum = 0;
     let squares = 0;
