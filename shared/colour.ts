@@ -1,6 +1,7 @@
 /**
- * Matches the generated picture's colours to the document's. The pixels around the mask show the same thing in both; their difference
- * is extended into the mask as a smooth field, so the correction may vary over the picture. A single global one is not enough.
+ * Matches the generated picture's colours to the document's. The pixels around the mask show the same thing
+ * in both; their difference is extended into the mask as a smooth field, so the correction may vary over the
+ * picture. A single global one is not enough.
  */
 import { type Planar, planar } from './image.ts';
 
@@ -13,16 +14,18 @@ export function sRGBFromLinear(value: number): number {
   return value <= 0.0031308 ? value * 12.92 : 1.055 * value ** (1 / 2.4) - 0.055;
 }
 
-/** Beyond this difference in linear light, two pixels hardly show the same thing: they count a fifth or less. */
+/**
+ * Beyond this difference in linear light, two pixels hardly show the same thing: they count a fifth or less.
+ */
 const sameThing = 0.05;
 /** The largest correction of a pixel in linear light: a larger difference is content, not a colour cast. */
 const largestShift = 0.08;
-/** Pyramid levels that are so fine that they only show detail, not a colour cast. */
+/** Pyramid levels too fine to show a colour cast: they only show detail. */
 const fineLevels = 3;
 
 /**
- * Corrects `generated` where `mask` is 1, so that its surroundings match those of `original`; the rest stays. Changes nothing if the
- * mask leaves no surroundings.
+ * Corrects `generated` where `mask` is 1, so that its surroundings match those of `original`; the rest stays.
+ * Changes nothing if the mask leaves no surroundings.
  * @param generated [3, h, w] in [-1, 1]
  * @param original [3, h, w] in [-1, 1]
  * @param mask [1, h, w], 1 = generated
@@ -38,7 +41,7 @@ export function matchSurroundings(generated: Planar, original: Planar, mask: Pla
     }
     known.data[3 * area + i] = 1;
   }
-  // Smoothed first: where there is grain, single pixels differ by more than any cast, and would be weighted by chance.
+  // Smooth first: with grain, single pixels differ by more than any cast, and their weights would be random.
   smooth(known);
   smooth(known);
   for (let i = 0; i < area; i++) {
@@ -67,10 +70,10 @@ function light(value: number): number {
   return linearFromSRGB(Math.min(1, Math.max(0, (value + 1) / 2)));
 }
 
-/** Pixels to each side that count as one place. */
+/** Radius of the smoothing, in pixels. */
 const smoothing = 3;
 
-/** Means over what is known of each square; along rows, then along columns. What is unknown stays 0. */
+/** Means of the known pixels in each square; along rows, then along columns. Unknown pixels stay 0. */
 function smooth({ width, height, data }: Planar): void {
   const area = width * height;
   const line = (start: number, stride: number, length: number) => {
@@ -94,17 +97,17 @@ function smooth({ width, height, data }: Planar): void {
 }
 
 /**
- * Values carried smoothly from where they are known to everywhere.
+ * Spreads values smoothly from where they are known to everywhere else.
  * @param known [4, h, w]: three values already multiplied by their weight, and the weight
- * @returns undefined where nothing at all is known
+ * @returns undefined if nothing is known
  */
 export function spreadKnown(known: Planar): Planar | undefined {
   return spread(known, 0);
 }
 
 /**
- * Push-pull (Gortler et al. 1996): averages known values down a pyramid, and fills unknown ones from the coarser level. Known values
- * have little weight on the finest levels, so detail does not get through.
+ * Push-pull (Gortler et al. 1996): averages known values down a pyramid, and fills unknown ones from the
+ * coarser level. Known values have little weight on the finest levels, so detail does not get through.
  * @param known [4, h, w]: three values already multiplied by their weight, and the weight
  * @returns the three values everywhere, and the weight; undefined if nothing is known
  */
@@ -132,7 +135,7 @@ function spread(known: Planar, level: number): Planar | undefined {
   return filled;
 }
 
-/** Averages 2x2 values; at odd ends fewer, so that an edge does not count as unknown. */
+/** Averages 2x2 values, or fewer at odd ends, so that an edge does not count as unknown. */
 function halved(image: Planar): Planar {
   const half = planar(4, { width: Math.ceil(image.width / 2), height: Math.ceil(image.height / 2) });
   for (let c = 0; c < 4; c++) {

@@ -3,8 +3,9 @@ import { boundsOf, intersect } from './bounds.ts';
 import { type Raster, whiteOf } from './image.ts';
 
 /**
- * Composites a layer with straight alpha over a picture of the same bit depth, 8 or 16. Where the layer's alpha is 0, the document's
- * bytes stay; where it is full, the pixel is exactly the layer's. Parts beyond the document are cropped.
+ * Composites a layer with straight alpha over a picture of the same bit depth, 8 or 16. Where the layer's
+ * alpha is 0, the document's bytes stay; where it is full, the pixel is exactly the layer's. Parts beyond the
+ * document are cropped.
  * @param layer [h, w, 4]
  * @returns a new picture with the document's channels
  */

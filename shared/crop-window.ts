@@ -14,14 +14,18 @@ export function nativeSide(maxSequence: number): number {
 export interface WindowOptions {
   /** Context on every side, as a share of the mask's longer side. */
   readonly context: number;
-  /** Minimum size of the window, if the picture allows: a smaller one would show the model less than it can see. */
+  /**
+   * Minimum size of the window, if the picture allows: a smaller one would show the model less than it can
+   * see.
+   */
   readonly least: number;
 }
 
 /**
- * The part of the picture that the model works on: the mask with context around it, at least `least` pixels a side, in whole tokens if
- * the picture allows, and no wider or taller than 4:1. It always covers the mask. It is inside the picture, unless the picture itself
- * is thinner than 4:1: then it extends beyond the long edges.
+ * The part of the picture that the model works on: the mask with context around it, at least `least` pixels a
+ * side, in whole tokens if the picture allows, and no wider or taller than 4:1. It always covers the mask. It
+ * is inside the picture, unless the picture itself is thinner than 4:1: then it extends beyond the long
+ * edges.
  */
 export function cropWindow(mask: Bounds, picture: Size, { context, least }: WindowOptions): Bounds {
   const margin = 2 * Math.round(context * Math.max(mask.width, mask.height));
@@ -45,7 +49,10 @@ function wholeTokens(length: number): number {
   return Math.ceil(length / tokenSide) * tokenSide;
 }
 
-/** Where a stretch around `center` starts so that it stays within 0..available; a longer one is centred on that range. */
+/**
+ * Where a stretch around `center` starts so that it stays within 0..available; a longer one is centred on
+ * that range.
+ */
 function place(center: number, length: number, available: number): number {
   if (length > available) return -Math.floor((length - available) / 2);
   return Math.min(available - length, Math.max(0, Math.round(center - length / 2)));

@@ -1,10 +1,13 @@
-/** Every way an edit can be refused or fail, with its HTTP status. Codes are stable, so clients can switch on them. */
+/**
+ * Every way an edit can be refused or fail, with its HTTP status. Codes are stable, so clients can switch on
+ * them.
+ */
 export const errorStatus = {
   'request-invalid': 400,
   'container-invalid': 400,
   'image-invalid': 400,
   'mask-empty': 422,
-  /** Its brightest value is so dark that the layer would hardly be seen. */
+  /** Its brightest value is so dark that the layer would hardly be visible. */
   'mask-faint': 422,
   'mask-size': 422,
   'instruction-empty': 422,
@@ -22,7 +25,7 @@ export const errorStatus = {
   'edit-conflict': 409,
   'edit-not-done': 409,
   'edit-not-over': 409,
-  /** The engine died three times while it ran this edit, so it isn't tried again. */
+  /** The engine died three times while running this edit, so it isn't retried. */
   'edit-crashed': 500,
   /** A result is missing or cut short on the companion's disk. */
   'result-damaged': 500,
@@ -44,7 +47,7 @@ export const errorStatus = {
   /** ACEPP_HOME can be changed by other users, or its token can be guessed. */
   'home-unsafe': 500,
   'config-invalid': 500,
-  /** The system's own tool did not let the companion start with the machine. */
+  /** The system's own tool refused to start the companion at login. */
   'autostart-refused': 500,
   'licence-not-accepted': 403,
   /** The hub refuses to serve a file: the remedy says what it requires. */

@@ -1,7 +1,8 @@
 /**
- * ICC profiles that a formula describes (ICC.1:2022): a curve for grey; a curve for each channel and a matrix for RGB, as
- * sRGB, Adobe RGB, ProPhoto and Display P3 have them. They are applied here in both directions: sharp applies none to grey
- * of 16 bits (lovell/sharp#2037, #3114), and with 16 bits takes pixels without a profile for Display P3 when it writes one.
+ * ICC profiles that are defined by formulas (ICC.1:2022): a curve for grey; a curve per channel and a matrix
+ * for RGB, as in sRGB, Adobe RGB, ProPhoto and Display P3. We apply them ourselves in both directions: sharp
+ * applies none to 16-bit grey (lovell/sharp#2037, #3114), and when it writes a profile at 16 bits it treats
+ * pixels without one as Display P3.
  */
 
 /** Encoded value in [0, 1] to linear light, monotonic. */
@@ -16,7 +17,7 @@ export interface GreyProfile {
 export interface RGBProfile {
   readonly space: 'rgb';
   readonly curves: readonly [Curve, Curve, Curve];
-  /** Linear RGB to XYZ of D50, in rows. */
+  /** Linear RGB to D50 XYZ, by rows. */
   readonly matrix: Matrix;
 }
 
@@ -27,12 +28,12 @@ const sRGBToXYZ: Matrix = [
   0.4360747, 0.3850649, 0.1430804, 0.2225045, 0.7168786, 0.0606169, 0.0139322, 0.0971045, 0.7141733,
 ];
 
-/** The colour space of a profile's device side, such as `RGB ` or `GRAY`; undefined where it is no profile. */
+/** The device colour space of a profile, such as `RGB ` or `GRAY`; undefined if it isn't a profile. */
 export function profileSpace(icc: Uint8Array): string | undefined {
   return icc.length >= 132 && text(icc, 36) === 'acsp' ? text(icc, 16) : undefined;
 }
 
-/** Undefined where the profile is damaged, or describes its space by tables. */
+/** Undefined if the profile is damaged, or defines its space by tables. */
 export function readFormulaProfile(icc: Uint8Array): FormulaProfile | undefined {
   try {
     const tags = readTags(icc);
@@ -47,17 +48,17 @@ export function readFormulaProfile(icc: Uint8Array): FormulaProfile | undefined 
       return undefined;
     return { space: 'rgb', curves: [curves[0]!, curves[1]!, curves[2]!], matrix };
   } catch {
-    // A RangeError of the view: the profile ends before what it announces.
+    // A RangeError of the view: the profile is shorter than it claims.
     return undefined;
   }
 }
 
-/** Rows of a matrix that takes linear RGB of the profile to linear sRGB. */
+/** Rows of the matrix from the profile's linear RGB to linear sRGB. */
 export function toLinearSRGB({ matrix }: RGBProfile): Matrix {
   return product(inverse(sRGBToXYZ), matrix);
 }
 
-/** Rows of a matrix that takes linear sRGB to linear RGB of the profile. */
+/** Rows of the matrix from linear sRGB to the profile's linear RGB. */
 export function fromLinearSRGB({ matrix }: RGBProfile): Matrix {
   return product(inverse(matrix), sRGBToXYZ);
 }
@@ -67,7 +68,9 @@ export function curveTable(curve: Curve, count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => curve(i / (count - 1)));
 }
 
-/** The curve's inverse: linear light in [0, 1] to the encoded value, by bisection in a table of 65536. */
+/**
+ * The curve's inverse: linear light in [0, 1] to the encoded value, by bisection in a table of 65536 entries.
+ */
 export function inverseCurve(curve: Curve): Curve {
   const table = curveTable(curve, 65536);
   const rises = table[65535]! >= table[0]!;
@@ -85,8 +88,8 @@ export function inverseCurve(curve: Curve): Curve {
 }
 
 /**
- * The encoding of linear light as a table. The steps are equal in the square root, which is close to what all curves in
- * use do, so that dark values are as exact as bright ones.
+ * The encoding of linear light as a table. Its steps are equal in the square root, which is close to every
+ * curve in use, so that dark values are as precise as bright ones.
  */
 export function encodingTable(encode: Curve): (linear: number) => number {
   const last = 1 << 16;

@@ -1,12 +1,12 @@
 import type { Bounds } from './bounds.ts';
 import type { Raster } from './image.ts';
 
-/** Less than this share of what is inside the margin may be transparent: rounding and antialiasing at its edges. */
+/** The share of pixels inside the margin that may be transparent: rounding and antialiasing at its edges. */
 const mostClear = 0.01;
 
 /**
- * Whether a picture lies in a transparent margin, as a canvas that was made larger leaves it: what is opaque is a rectangle,
- * smaller than the whole. A cut-out on transparent ground has no margin.
+ * Whether a picture has a transparent margin, as after enlarging the canvas: its opaque part is a rectangle,
+ * smaller than the whole. A cut-out on a transparent ground has no margin.
  */
 export function hasMargin(picture: Raster): boolean {
   const inner = visibleBounds(picture);
@@ -21,7 +21,7 @@ export function hasMargin(picture: Raster): boolean {
   return clear <= mostClear * inner.width * inner.height;
 }
 
-/** What is not fully transparent; undefined where everything is, or nothing can be. */
+/** Bounds of what is not fully transparent; undefined if everything is, or nothing can be. */
 function visibleBounds({ width, height, channels, data }: Raster): Bounds | undefined {
   if (channels !== 4) return undefined;
   const isClear = (x: number, y: number) => data[(y * width + x) * 4 + 3] === 0;

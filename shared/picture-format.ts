@@ -1,12 +1,12 @@
-/** Formats that pictures are read from, told apart by their first bytes, never by their names. */
+/** The supported picture formats, recognized by their first bytes, never by file name. */
 
-/** What follows the name of a tensor that holds an encoded file, such as `edit.png`. */
+/** Suffixes of tensors that hold an encoded file, such as `edit.png`. */
 export const encodings = ['png', 'jpg', 'webp', 'tif', 'avif', 'gif', 'psd', 'psb'] as const;
 export type Encoding = (typeof encodings)[number];
 
 export const readableFormats = 'PNG, JPEG, WebP, TIFF, AVIF, GIF or PSD';
 
-/** So many bytes are enough to know a format. */
+/** This many bytes are enough to recognize a format. */
 export const signatureBytes = 64;
 
 interface Signature {
@@ -19,11 +19,14 @@ const begins =
   (...texts: readonly string[]) =>
   (start: string) =>
     texts.some((text) => start.startsWith(text));
-/** An ISO base media file (ISO/IEC 14496-12, 4.3) of one of these brands. */
+/** Matches an ISO base media file (ISO/IEC 14496-12, 4.3) of one of these brands. */
 const brand = (names: RegExp) => (start: string) =>
   start.slice(4, 8) === 'ftyp' && names.test(start.slice(8));
 
-/** In this order: PSD (Adobe's File Formats Specification), PNG (W3C PNG, 5.2), JPEG (ITU T.81, B.1.1.3), WebP (RFC 9649, 2.4). */
+/**
+ * In this order: PSD (Adobe's File Formats Specification), PNG (W3C PNG, 5.2), JPEG (ITU T.81, B.1.1.3), WebP
+ * (RFC 9649, 2.4).
+ */
 const signatures: readonly Signature[] = [
   { name: 'PNG', encoding: 'png', fits: begins('\x89PNG\r\n\x1a\n') },
   { name: 'JPEG', encoding: 'jpg', fits: begins('\xff\xd8\xff') },
@@ -37,7 +40,7 @@ const signatures: readonly Signature[] = [
   { name: 'Canon raw', fits: (start) => /^II\*\0....CR/s.test(start) },
   { name: 'TIFF', encoding: 'tif', fits: begins('II*\0', 'MM\0*', 'II+\0', 'MM\0+') },
   { name: 'GIF', encoding: 'gif', fits: begins('GIF87a', 'GIF89a') },
-  // Before HEIC: an AVIF may carry "mif1", which both have (AV1 Image File Format, 6).
+  // Before HEIC: an AVIF may also carry "mif1", which both use (AV1 Image File Format, 6).
   { name: 'AVIF', encoding: 'avif', fits: brand(/avi[fs]/) },
   { name: 'HEIC', fits: brand(/hei[cmsx]|hev[cmsx]|mif1|msf1/) },
   { name: 'Canon raw', fits: brand(/^crx /) },
@@ -56,13 +59,13 @@ const signatures: readonly Signature[] = [
 ];
 
 export interface FoundFormat {
-  /** The format's name, or what the bytes look like. */
+  /** The format's name, or a description of the bytes. */
   readonly name: string;
-  /** Absent where such files are not read here. */
+  /** Absent if we can't read such files. */
   readonly encoding?: Encoding;
 }
 
-/** @param start the first `signatureBytes` of a file, or all of it */
+/** @param start the first `signatureBytes` of a file, or the whole file */
 export function formatOf(start: Uint8Array): FoundFormat {
   if (start.length === 0) return { name: 'empty' };
   const text = String.fromCharCode(...start.subarray(0, signatureBytes));

@@ -10,8 +10,8 @@ export interface RowSource extends Size {
 }
 
 /**
- * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge, the nearest pixel repeats; transparent
- * pixels are blended with white, as hosts show them.
+ * The part of a picture inside `part` as rows of RGB in [-1, 1]. Beyond the picture's edge, the nearest pixel
+ * repeats; transparent pixels are blended with white, as hosts show them.
  */
 export function rowsOf(picture: Raster, part: Bounds): RowSource {
   const { data, width, height, channels } = picture;
@@ -69,8 +69,8 @@ interface Taps {
 }
 
 /**
- * The input elements and weights of each output element. When scaling down, the kernel is widened, as in torch's
- * `F.interpolate(antialias=True)` and Pillow (aten/native/UpSample, `_compute_weights_aa`).
+ * The input elements and weights of each output element. When scaling down, the kernel is widened, as in
+ * torch's `F.interpolate(antialias=True)` and Pillow (aten/native/UpSample, `_compute_weights_aa`).
  */
 function tapsOf(input: number, output: number, kernel: Kernel): Taps[] {
   const scale = input / output;
@@ -92,8 +92,9 @@ function tapsOf(input: number, output: number, kernel: Kernel): Taps[] {
 }
 
 /**
- * Resizes to `size` and passes on the rows of the result's `region`, top to bottom, as [region.width, channels]. Only a few rows are in
- * memory at a time, so documents can have any size. The array is reused between rows.
+ * Resizes to `size` and passes on the rows of the result's `region`, top to bottom, as [region.width,
+ * channels]. Only a few rows are in memory at a time, so documents can have any size. The array is reused
+ * between rows.
  */
 export function resizeRows(
   source: RowSource,
@@ -148,7 +149,9 @@ export function resizeRows(
   }
 }
 
-/** Resizes rows into a planar image of `size` with antialiasing, like torch's `F.interpolate(antialias=True)`. */
+/**
+ * Resizes rows into a planar image of `size` with antialiasing, like torch's `F.interpolate(antialias=True)`.
+ */
 export function resizeToPlanar(source: RowSource, size: Size, kernel: KernelName = 'bilinear'): Planar {
   const image = planar(source.channels, size);
   const area = size.width * size.height;

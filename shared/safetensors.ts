@@ -1,11 +1,14 @@
 /**
- * The safetensors container, used for weights, requests and results: 8 bytes of little-endian header length, a JSON header, raw
- * little-endian data. Format: huggingface/safetensors, README "Format".
+ * The safetensors container, used for weights, requests and results: 8 bytes of little-endian header length,
+ * a JSON header, raw little-endian data. Format: huggingface/safetensors, README "Format".
  */
 import * as v from 'valibot';
 import { CodedError } from './errors.ts';
 
-/** Bytes per element. Of the F8 and sub-byte types in newer files, only those that this project reads are listed. */
+/**
+ * Bytes per element. Of the F8 and sub-byte types in newer files, only those that this project reads are
+ * listed.
+ */
 export const bytesPerElement = {
   BOOL: 1,
   U8: 1,
@@ -76,7 +79,8 @@ function invalid(name: string, what: string, cause?: unknown): CodedError {
 }
 
 /**
- * Reads the header's length from the first 8 bytes, and checks it against the file's length before anything is allocated.
+ * Reads the header's length from the first 8 bytes, and checks it against the file's length before anything
+ * is allocated.
  * @param name names the file or request in the error
  * @throws CodedError `container-invalid`
  */

@@ -1,6 +1,8 @@
 import type { Size } from './bounds.ts';
 
-/** [height, width, channels] in a document's own space: grey, grey and alpha, RGB, or RGB and straight alpha. */
+/**
+ * [height, width, channels] in a document's own space: grey, grey and alpha, RGB, or RGB and straight alpha.
+ */
 export interface Samples extends Size {
   readonly channels: 1 | 2 | 3 | 4;
   readonly data: Uint8Array | Uint16Array;

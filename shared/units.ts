@@ -1,6 +1,6 @@
 /**
- * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and target side by side, both
- * images and masks.
+ * The condition units of LCU++ in pixels (arXiv 2501.02487, section 3, equations 3 to 5): references and
+ * target side by side, both images and masks.
  */
 import type { Bounds, Size } from './bounds.ts';
 import { maxAspect, nativeSide, tokenSide } from './crop-window.ts';
@@ -37,10 +37,11 @@ export interface LayoutOptions {
 }
 
 /**
- * Decides the sizes at which the model sees a target and its references. Every reference is scaled to the target's height (or keeps
- * its pixels, if it is at most 0.8 as tall), and all are scaled down together until they fit into `maxSequence` tokens. Each part is
- * floored to whole tokens separately, so the target starts at a token's edge and comes out pixel for pixel; there is no gutter, because
- * only the target is decoded. A small target is scaled up to half of the model's native side.
+ * Decides the sizes at which the model sees a target and its references. Every reference is scaled to the
+ * target's height (or keeps its pixels, if it is at most 0.8 as tall), and all are scaled down together until
+ * they fit into `maxSequence` tokens. Each part is floored to whole tokens separately, so the target starts
+ * at a token's edge and comes out pixel for pixel; there is no gutter, because only the target is decoded. A
+ * small target is scaled up to half of the model's native side.
  */
 export function layOutUnits(target: Size, references: readonly Size[], options: LayoutOptions): UnitLayout {
   const layout = fitUnits(target, references, options);
@@ -63,7 +64,8 @@ function fitUnits(
   const enlarge = Math.max(1, useful / Math.sqrt(target.width * target.height));
   const tokens = (width / tokenSide) * (target.height / tokenSide);
   let scale = Math.min(enlarge, Math.sqrt(options.maxSequence / tokens));
-  // Sides that would be floored to zero stay at one token, which can exceed the limit: then everything shrinks a bit more.
+  // Sides that would be floored to zero stay at one token, which can exceed the limit: then everything
+  // shrinks a bit more.
   for (;;) {
     const layout = layOutAt(scale);
     if (layout.tokens <= options.maxSequence || layout.joined.height === tokenSide) return layout;
@@ -141,7 +143,8 @@ export interface JoinOptions {
 }
 
 /**
- * Joins references and target into the model's condition. Nothing is resized here: everything already has the sizes in `layout`.
+ * Joins references and target into the model's condition. Nothing is resized here: everything already has the
+ * sizes in `layout`.
  * @param references [3, h, w] in [-1, 1], as drawn
  */
 export function joinUnits(

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 
 /** Who is asking to pair, as far as the request shows. */
 export interface Asker {
-  /** Shown to the person, such as "Figma". */
+  /** Shown to the user, such as "Figma". */
   readonly name: string;
   /**
    * Askers that can't be distinguished share a key. Web pages can't set a User-Agent:

@@ -23,7 +23,7 @@ interface Open {
   triesLeft: number;
 }
 
-/** A pairing that is waiting for its code, as shown to the person. */
+/** A pairing that is waiting for its code, as shown to the user. */
 export interface OpenPairing {
   readonly asker: string;
   readonly code: string;
@@ -34,7 +34,7 @@ export interface OpenPairing {
 export interface PairingParts {
   /** Creates a token for the panel with that name. */
   readonly issue: (name: string) => Promise<string>;
-  /** Shows the code where only the person at the machine can see it. */
+  /** Shows the code where only the user at the machine can see it. */
   readonly show: (asker: string, code: string, seconds: number) => void;
   /** Milliseconds of any monotonic clock. */
   readonly now?: () => number;

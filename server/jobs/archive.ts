@@ -15,7 +15,7 @@ const millisecondsToSweep = 60_000;
 export interface ArchiveParts {
   readonly store: Store;
   readonly budget: HistoryBudget;
-  /** Shows a message to the person. */
+  /** Shows a message to the user. */
   readonly announce: (text: string) => void;
   readonly log: (text: string, error?: unknown) => void;
 }

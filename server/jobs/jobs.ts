@@ -25,7 +25,7 @@ export interface JobsParts {
   readonly home: string;
   readonly openQueue: (listener: QueueListener) => EditQueue;
   readonly budget: HistoryBudget;
-  /** Shows a message to the person. */
+  /** Shows a message to the user. */
   readonly announce: (text: string) => void;
   readonly log: (text: string, error?: unknown) => void;
   /** Called when an edit has ended, for metrics. */

@@ -139,7 +139,7 @@ export class Store {
     }
   }
 
-  /** The order of the waiting edits, if a person has changed it. */
+  /** The order of the waiting edits, if the user has changed it. */
   async saveOrder(ids: readonly string[]): Promise<void> {
     await writeDurably(this.#orderFile, `${JSON.stringify(ids)}\n`);
   }

@@ -16,8 +16,8 @@ export const engineStatusSchema = v.object({
 export type EngineStatus = Immutable<v.InferOutput<typeof engineStatusSchema>>;
 
 /**
- * `GET /v1/health`. Clients use it to recognize a companion and its version. Another version may describe its engine differently,
- * which then counts as stopped.
+ * `GET /v1/health`. Clients use it to recognize a companion and its version. Another version may describe its
+ * engine differently, which then counts as stopped.
  */
 export const healthSchema = v.object({
   name: v.string(),
@@ -25,7 +25,7 @@ export const healthSchema = v.object({
   /** A client supports exactly one protocol number. */
   protocol: v.number(),
   engine: v.fallback(engineStatusSchema, { state: 'stopped', provider: null, model: null }),
-  /** That it knows the token of whoever asked, by `proofOf`; absent where it does not, or was not asked. */
+  /** Proves that it knows the client's token, by `proofOf`; absent if it doesn't, or wasn't asked. */
   proof: v.exactOptional(v.string()),
 });
 export type Health = Immutable<v.InferOutput<typeof healthSchema>>;
@@ -40,7 +40,9 @@ export const modelSchema = v.object({
   defaultContext: v.number(),
   defaultSteps: v.number(),
   defaultGuidance: v.number(),
-  /** Whether the model knows names such as `{image1}`; if not, an instruction describes what should be seen. */
+  /**
+   * Whether the model knows names such as `{image1}`; if not, an instruction describes what should be seen.
+   */
   namesReferences: v.boolean(),
   /** Names of the model's adapters. */
   adapters: v.array(v.string()),
@@ -64,7 +66,7 @@ export const editLifeSchema = v.variant('state', [
 ]);
 export type EditLife = Immutable<v.InferOutput<typeof editLifeSchema>>;
 
-/** `PUT /v1/edits/{id}`: the same each time the same edit is sent. */
+/** `PUT /v1/edits/{id}`: the same whenever the same edit is sent. */
 export const acceptedSchema = v.object({
   id: v.string(),
   state: v.literal('queued'),
@@ -108,7 +110,7 @@ export const historySchema = v.object({
 });
 export type History = Immutable<v.InferOutput<typeof historySchema>>;
 
-/** `GET /v1/queue`: what runs and waits, in order. */
+/** `GET /v1/queue`: running and waiting edits, in order. */
 export const queueSchema = v.object({ edits: v.array(editSummarySchema) });
 export type Queue = Immutable<v.InferOutput<typeof queueSchema>>;
 
@@ -123,19 +125,19 @@ export type CancelledAll = Immutable<v.InferOutput<typeof cancelledAllSchema>>;
 export const openPairingsSchema = v.object({
   pairings: v.array(
     v.object({
-      /** Who asks, such as "Figma". */
+      /** Who is asking, such as "Figma". */
       asker: v.string(),
       code: v.string(),
       /** ISO 8601. */
       asked: v.string(),
-      /** For which the code is still good. */
+      /** Seconds for which the code is still valid. */
       seconds: v.number(),
     }),
   ),
 });
 export type OpenPairings = Immutable<v.InferOutput<typeof openPairingsSchema>>;
 
-/** `POST /v1/pairings`: the companion now shows six digits for so many seconds. */
+/** `POST /v1/pairings`: the companion now shows six digits for this many seconds. */
 export const pairingSchema = v.object({ id: v.string(), seconds: v.number() });
 export type PairingStarted = Immutable<v.InferOutput<typeof pairingSchema>>;
 

@@ -19,7 +19,9 @@ export const editEventBodySchema = v.variant('type', [
     /** As in `step`, if there is an earlier edit on this machine to estimate from. */
     secondsLeft: v.exactOptional(v.number()),
   }),
-  /** Something the user should know before the result, such as "your reference lowers this edit to 720x720". */
+  /**
+   * Something the user should know before the result, such as "your reference lowers this edit to 720x720".
+   */
   v.object({ type: v.literal('note'), text: v.string() }),
   v.object({
     type: v.literal('step'),

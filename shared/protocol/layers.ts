@@ -18,7 +18,8 @@ export interface RequestLayers<T> {
 const tensorName = new RegExp(`^(edit|mask|reference\\.\\d+)(\\.(?:${encodings.join('|')}))?$`);
 
 /**
- * Sorts a request's tensors by name, so a bad request can be refused by its header, before its pixels are read.
+ * Sorts a request's tensors by name, so a bad request can be refused by its header, before its pixels are
+ * read.
  * @throws CodedError `request-invalid`, naming a tensor that is unknown, duplicate or missing
  */
 export function sortLayers<T>(tensors: ReadonlyMap<string, T>): RequestLayers<T> {

@@ -1,4 +1,4 @@
-/** `POST /v1/plans`: what an edit would be, asked with sizes instead of pixels. */
+/** `POST /v1/plans`: previews what an edit would be, from sizes instead of pixels. */
 import * as v from 'valibot';
 import { boundsSchema } from '../bounds.ts';
 import type { Immutable } from '../immutable.ts';
@@ -9,24 +9,24 @@ import { reasonSchema } from './result.ts';
 const pixels = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000));
 const offset = v.pipe(v.number(), v.integer(), v.minValue(-100_000), v.maxValue(100_000));
 const sizeSchema = v.strictObject({ width: pixels, height: pixels });
-/** Where something lies in the picture; it has an area. */
+/** A non-empty area of the picture. */
 const areaSchema = v.strictObject({ left: offset, top: offset, width: pixels, height: pixels });
 
 export const planRequestSchema = v.strictObject({
   request: editRequestSchema,
-  /** What would be sent with it. */
+  /** The layers that would be sent with it. */
   layers: v.strictObject({
     edit: v.optional(
       v.strictObject({
         width: pixels,
         height: pixels,
-        /** Around all that is not opaque. */
+        /** Bounds of everything that is not opaque. */
         transparent: v.optional(areaSchema),
-        /** What is transparent is a margin: the rest is a rectangle. */
+        /** The transparent part is a margin: the rest is a rectangle. */
         margin: v.optional(v.boolean()),
       }),
     ),
-    /** Around all of the mask that is not black. */
+    /** Bounds of everything in the mask that is not black. */
     mask: v.optional(areaSchema),
     references: v.optional(v.pipe(v.array(sizeSchema), v.maxLength(maxReferences))),
   }),
@@ -35,44 +35,50 @@ export type PlanRequest = Immutable<v.InferOutput<typeof planRequestSchema>>;
 
 export const planSchema = v.object({
   task: v.picklist(tasks),
-  /** Why this task, where the request leaves it open. */
+  /** Why this task was chosen, if the request leaves it open. */
   taskReason: v.exactOptional(reasonSchema),
-  /** In the form that fits into the memory. */
+  /** In the form that fits into memory. */
   model: v.string(),
   adapters: v.array(adapterSchema),
   provider: v.picklist(providers),
   steps: v.number(),
   guidance: v.number(),
   variants: v.number(),
-  /** Of the layer, in pixels of the picture. */
+  /** The layer's bounds, in pixels of the picture. */
   bounds: boundsSchema,
-  /** Size in pixels at which the model works, references not counted. */
+  /** Size in pixels the model works at, without references. */
   workSize: v.object({ width: v.number(), height: v.number() }),
-  /** Pixels of the work area for each pixel of the document, along a side: below 1 the layer is softer than the document. */
+  /**
+   * Pixels of the work area per pixel of the document, along a side: below 1 the layer is softer than the
+   * document.
+   */
   resolution: v.number(),
-  /** What keeps `resolution` below 1: the references beside the target, the device's memory, the request, or the model. */
+  /**
+   * What keeps `resolution` below 1: the references beside the target, the device's memory, the request, or
+   * the model.
+   */
   limitedBy: v.nullable(v.picklist(['references', 'device', 'request', 'model'])),
-  /** As it was planned; null where the device's memory is unknown or the model is small. */
+  /** As planned; null if the device's memory is unknown or the model is small. */
   memory: v.nullable(
     v.object({
-      /** The most that is expected to be taken at a time. */
+      /** Expected peak. */
       bytes: v.number(),
       /** Text encoders and transformer are loaded one after the other. */
       inTurn: v.boolean(),
     }),
   ),
-  /** What has to be loaded first; null where the model is there. */
+  /** What has to be loaded first; null if the model is already loaded. */
   loading: v.nullable(
     v.object({
-      /** Of weights. */
+      /** Size of the weights. */
       bytes: v.number(),
-      /** As the last loading of this model took; null where there was none. */
+      /** Taken from the last time this model was loaded; null if it never was. */
       seconds: v.nullable(v.number()),
     }),
   ),
-  /** Until the last variant, with the loading; null where no edit with this model has run on this machine. */
+  /** Until the last variant, including loading; null if no edit with this model has run on this machine. */
   seconds: v.nullable(v.number()),
-  /** What the edit will report as notes. */
+  /** The notes that the edit will report. */
   notes: v.array(v.string()),
 });
 export type Plan = Immutable<v.InferOutput<typeof planSchema>>;

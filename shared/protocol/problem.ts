@@ -6,8 +6,8 @@ import type { Immutable } from '../immutable.ts';
 export const errorCodes = Object.keys(errorStatus) as ErrorCode[];
 
 /**
- * RFC 9457 problem details, used over HTTP and in the event of a failed edit. An unknown code from a newer companion becomes
- * `internal`; its texts stay.
+ * RFC 9457 problem details, used over HTTP and in the event of a failed edit. An unknown code from a newer
+ * companion becomes `internal`; its texts stay.
  */
 export const problemSchema = v.object({
   type: v.string(),

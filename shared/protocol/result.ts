@@ -4,10 +4,16 @@ import type { Immutable } from '../immutable.ts';
 import { providers } from './provider.ts';
 import { adapterSchema, tasks } from './request.ts';
 
-/** A key of the panels' sentences, such as `words-remove` or `layers-mask`, and what of the instruction decided. */
+/**
+ * The key of one of the panels' sentences, such as `words-remove` or `layers-mask`, and the words that
+ * decided.
+ */
 export const reasonSchema = v.object({ key: v.string(), words: v.string() });
 
-/** One variant's result: the metadata entry `result` of its container, and the line that the command line prints. */
+/**
+ * One variant's result: the metadata entry `result` of its container, and the line that the command line
+ * prints.
+ */
 export const editResultSchema = v.object({
   variant: v.number(),
   bounds: boundsSchema,
@@ -17,7 +23,7 @@ export const editResultSchema = v.object({
   stepsReused: v.exactOptional(v.number()),
   guidance: v.number(),
   task: v.picklist(tasks),
-  /** Why this task, where the request left it open. */
+  /** Why this task was chosen, if the request left it open. */
   taskReason: v.exactOptional(reasonSchema),
   model: v.string(),
   adapters: v.array(adapterSchema),
@@ -26,7 +32,7 @@ export const editResultSchema = v.object({
   runs: v.exactOptional(v.number()),
   /** Size in pixels the model worked at, without references. */
   workSize: v.object({ width: v.number(), height: v.number() }),
-  /** What was decided for the person, such as which frame of a file was used. */
+  /** Decisions made for the user, such as which frame of a file was used. */
   notes: v.exactOptional(v.array(v.string())),
   /** Seconds by stage. */
   timings: v.record(v.string(), v.number()),
