@@ -116,7 +116,7 @@ export function isHardEdged(mask: Mask): boolean {
 }
 
 /**
- * Values up to this count as 0, and values as close to 255 as 255: resampled, converted or lossy masks are
+ * Values up to this count as 0, and values this close to 255 as 255: resampled, converted or lossy masks are
  * rarely pure.
  */
 export const maskTolerance = 4;

@@ -44,7 +44,7 @@ export async function readEditInput(container: Container): Promise<EditInput> {
     mask: layers.mask !== undefined,
     references: layers.references.length,
   };
-  // Fail before decoding any picture, except where a transparent margin can still make the request valid.
+  // Fail before decoding any picture, unless a transparent margin can still make the request valid.
   if (!sent.edit || sent.mask) resolveTask(request, sent);
   const notes: string[] = [];
   const references: Raster[] = [];

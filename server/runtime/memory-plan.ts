@@ -46,8 +46,8 @@ const overhead = 1.1e9;
 /** 512x512 pixels: below this FLUX's results aren't worth waiting for. */
 const leastSequence = 1024;
 
-// Activation memory, counted from what ONNX Runtime's CUDA provider requests from a GPU (`npm run
-// measure:cuda`).
+// Activation memory, counted from what ONNX Runtime's CUDA provider requests from a GPU
+// (`npm run measure:cuda`).
 
 /**
  * Rows of hiddenSize D alive per token in the middle of a single block: x, its norm, q, k, v and their
