@@ -22,8 +22,8 @@ export interface EditHooks extends ProgressHooks {
 }
 
 /**
- * Runs all variants of an edit. They share the encodings and differ only in their noise, drawn from `seed +
- * variant`.
+ * Runs all variants of an edit. They share the encodings and differ only in their noise, drawn from
+ * `seed + variant`.
  * @param earlier timings of an earlier edit here, so that the time left is known from the start
  * @param loading seconds it took to load the networks, if this is the first edit with them
  * @returns the timings of this edit, for the next; undefined if steps were reused, because they predict
