@@ -10,7 +10,10 @@ import { readAt } from '../../disk/read-range.ts';
 import type { PlainTensor, StoredTensors } from '../tensor.ts';
 import { type BlockType, blockLayoutOf, blockLayouts, isBlockType } from './ggml-blocks.ts';
 
-/** `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes none. */
+/**
+ * `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes
+ * none.
+ */
 const architecture = 'flux';
 /** The prefix in a converted all-in-one checkpoint, as ComfyUI names its parts. */
 const partPrefix = 'model.diffusion_model.';
