@@ -1,7 +1,7 @@
 /**
- * How ACE++'s authors clean an instruction for the fully fine-tuned model (modules/embedder.py, `CLEAN:
- * whitespace`; modelscope/scepter, tokenizer_component.py, `basic_clean` and `whitespace_clean`): ftfy's
- * fixes, HTML unescaped twice, each run of white space collapsed to one space. One of ftfy's fixes
+ * How ACE++'s authors clean an instruction for the fully fine-tuned model (modules/embedder.py,
+ * `CLEAN: whitespace`; modelscope/scepter, tokenizer_component.py, `basic_clean` and `whitespace_clean`):
+ * ftfy's fixes, HTML unescaped twice, each run of white space collapsed to one space. One of ftfy's fixes
  * (rspeer/python-ftfy 6.3, ftfy/fixes.py) is left out, the one for text decoded with the wrong encoding:
  * hosts pass on text as it was typed.
  */
