@@ -17,7 +17,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     )
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  // In a separate process, because loading the runtime may crash it.
+  // In a separate process, because the runtime may fail to load.
   command.command(runtimeCommand, { hidden: true }).action(async () => {
     await answer(async () => (await import('../runtime/session.ts')).availableProviders());
   });

@@ -244,7 +244,7 @@ class PartialDownload {
     return bytes;
   }
 
-  /** Reads the existing bytes: the digest so far, and the chunks that differ from what arrived. */
+  /** Reads the existing bytes: the hashes so far, and the chunks that differ from what arrived. */
   async #hash() {
     const { size, digest } = this.#file;
     const whole = hashFor(digest.algorithm, size);

@@ -15,7 +15,7 @@ export interface RetryOptions {
 
 export const ifHubIsWrong = 'If HF_ENDPOINT is set, its mirror is broken or has a different file: unset it.';
 
-/** Number of attempts without receiving a single byte. */
+/** Maximum number of attempts without receiving a single byte. */
 const attempts = 8;
 const longestDelayMs = 30_000;
 /** If a server asks for a longer delay, this one is used anyway. */

@@ -1,8 +1,8 @@
 /**
  * Weights in ggml's blocks, as GGUF files store them (llama.cpp: the structs in ggml-common.h,
  * dequantize_row_* in ggml-quants.c). A block holds 32 or 256 neighbouring weights of a row as small
- * integers, the codes; a group of them shares a scale and, in some types, a minimum: `w = scale * (code -
- * centre)` or `w = scale * code - minimum`.
+ * integers, the codes; a group of them shares a scale and, in some types, a minimum:
+ * `w = scale * (code - centre)` or `w = scale * code - minimum`.
  */
 import { float16Values } from '../numbers.ts';
 
@@ -83,7 +83,7 @@ export const blockLayouts = {
     group: 32,
     read({ bytes, at, code, group }, codes, scales, minimums) {
       scales[group] = float16(bytes, at);
-      // Here the minimum is added.
+      // In this type, ggml adds the minimum.
       minimums[group] = -float16(bytes, at + 2);
       readNibbles(bytes, at + 4, codes, code, 16);
     },
