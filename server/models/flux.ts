@@ -103,10 +103,7 @@ function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number
   return is.double_blocks + is.single_blocks;
 }
 
-/**
- * Multiplications and additions in one evaluation: matrix products and attention; the rest is below one
- * percent.
- */
+/** Multiplications and additions in one evaluation: matrix products and attention; the rest is below 1%. */
 export function operationsOf(
   { hiddenSize, blocks }: Pick<FluxSizes, 'hiddenSize' | 'blocks'>,
   tokens: number,
@@ -132,10 +129,7 @@ export function buildFlux(...made: FluxArguments): Model {
   return part.graph.finish();
 }
 
-/**
- * The sequence length to build for: composed attention runs in chunks, so it must be known; otherwise it
- * stays open.
- */
+/** The sequence length to build for: fixed for composed attention, which runs in chunks; otherwise open. */
 export function builtLength({ attention }: Precision, tokens: number): number {
   return attention === 'fused' ? openLength : tokens;
 }
@@ -171,9 +165,7 @@ export function buildFluxFirst(...made: FluxArguments): Model {
   return graph.finish();
 }
 
-/**
- * Inputs: the first part's outputs, `cosine`, `sine` and scales; output `finishedImage`, after all blocks.
- */
+/** Inputs: the first part's outputs, `cosine`, `sine`, scales; output `finishedImage`, after all blocks. */
 export function buildFluxRest(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens, textTokens } = part;
@@ -266,9 +258,7 @@ interface Rotary {
   readonly headSize: number;
 }
 
-/**
- * A weight with fewer columns than the input counts as padded with zeros: the rest of the input is ignored.
- */
+/** A weight with fewer columns than the input counts as zero-padded: the rest of the input is ignored. */
 function imageIn(net: Layers, input: Value): Value {
   const [, columns = 0] = net.shape('img_in.weight');
   const given = sizeAlong(input, 1);
