@@ -1,7 +1,7 @@
 /**
- * All-in-one checkpoints: one file with the transformer, the VAE and the text encoders, each under its own prefix. The prefixes are
- * ComfyUI's (comfy/supported_models.py, class Flux; comfy/supported_models_base.py; comfy/sd.py) and Stability's
- * (generative-models, `first_stage_model`, `conditioner.embedders`).
+ * All-in-one checkpoints: one file with the transformer, the VAE and the text encoders, each under its own
+ * prefix. The prefixes are ComfyUI's (comfy/supported_models.py, class Flux; comfy/supported_models_base.py;
+ * comfy/sd.py) and Stability's (generative-models, `first_stage_model`, `conditioner.embedders`).
  */
 import { invalidFile, type PlainTensor, type StoredTensors } from './tensor.ts';
 
@@ -19,7 +19,10 @@ const prefixes: Readonly<Record<NetworkName, readonly string[]>> = {
   vae: ['first_stage_model.', 'vae.'],
 };
 
-/** Of parts that no model here has: other text encoders, and what a text encoder has beside its transformer. */
+/**
+ * Prefixes of parts that no model here uses: other text encoders, and a text encoder's extras besides its
+ * transformer.
+ */
 const otherParts = /^(?:text_encoders|conditioner|cond_stage_model|model_ema)\./;
 
 const titles: Readonly<Record<NetworkName, string>> = {
@@ -37,7 +40,7 @@ function networkOf(key: string): { readonly network: NetworkName; readonly name:
   return undefined;
 }
 
-/** The networks that a file holds under prefixes; empty where it holds one network under its own names. */
+/** The networks that a file holds under prefixes; empty if it holds one network under its own names. */
 export function networksIn(names: Iterable<string>): ReadonlySet<NetworkName> {
   const networks = new Set<NetworkName>();
   for (const name of names) {
@@ -48,8 +51,9 @@ export function networksIn(names: Iterable<string>): ReadonlySet<NetworkName> {
 }
 
 /**
- * The tensors of one network, under its own names. Tensors that belong to no part keep their names, so that they are noticed.
- * @throws CodedError `model-file-invalid` where the file holds other networks only
+ * The tensors of one network, under its own names. Tensors that belong to no part keep their names, so that
+ * the check for unused tensors finds them.
+ * @throws CodedError `model-file-invalid` if the file holds only other networks
  */
 export function selectNetwork(stored: StoredTensors, network: NetworkName, file: string): StoredTensors {
   const networks = networksIn(stored.tensors.keys());

@@ -1,4 +1,4 @@
-/** Finds weights that are NaN or infinity: one of them makes everything that is computed with it NaN. */
+/** Finds weights that are NaN or infinite: a single one turns everything computed from it into NaN. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { readAt } from '../disk/read-range.ts';
 import type { StoredTensor } from './tensor.ts';
@@ -6,18 +6,21 @@ import type { StoredTensor } from './tensor.ts';
 /** A multiple of every element's size. */
 const bytesAtOnce = 2 ** 23;
 
-/** Element size in bytes, and the bits that are all set in NaN and infinity alone. Integers and blocks of codes have neither. */
+/**
+ * Element size in bytes, and the bits that are all set only in NaN and infinity. Integers and quantized
+ * blocks have neither.
+ */
 const exponents: Readonly<Record<string, { readonly bytes: 1 | 2 | 4 | 8; readonly bits: number }>> = {
   F64: { bytes: 8, bits: 0x7ff00000 },
   F32: { bytes: 4, bits: 0x7f800000 },
   F16: { bytes: 2, bits: 0x7c00 },
   BF16: { bytes: 2, bits: 0x7f80 },
-  // No infinity; only all ones are NaN.
+  // E4M3 has no infinity; NaN is all ones.
   F8_E4M3: { bytes: 1, bits: 0x7f },
   F8_E5M2: { bytes: 1, bits: 0x7c },
 };
 
-/** The first tensor with a value that is not finite. Reads all that it is given. */
+/** The first tensor with a value that is not finite. Reads every byte of the given tensors. */
 export async function findNotFinite(tensors: Iterable<StoredTensor>): Promise<StoredTensor | undefined> {
   const handles = new Map<string, FileHandle>();
   try {
@@ -39,7 +42,7 @@ export async function findNotFinite(tensors: Iterable<StoredTensor>): Promise<St
 }
 
 function hasNotFinite(bytes: Uint8Array, size: 1 | 2 | 4 | 8, bits: number): boolean {
-  // `readAt` gives buffers of their own, which begin where every element may.
+  // `readAt` returns fresh buffers, which are aligned for any element type.
   const { buffer, byteOffset, length } = bytes;
   const words =
     size === 1
@@ -47,7 +50,7 @@ function hasNotFinite(bytes: Uint8Array, size: 1 | 2 | 4 | 8, bits: number): boo
       : size === 2
         ? new Uint16Array(buffer, byteOffset, length / 2)
         : new Uint32Array(buffer, byteOffset, length / 4);
-  // Of a double the upper half, which comes second.
+  // For a double, the upper half, which comes second.
   const [first, step] = size === 8 ? [1, 2] : [0, 1];
   for (let i = first; i < words.length; i += step) if ((words[i]! & bits) === bits) return true;
   return false;

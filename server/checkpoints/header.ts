@@ -10,10 +10,10 @@ import { joinSplit } from './gguf/split.ts';
 import { listed } from './name-list.ts';
 import { invalidFile, type PlainTensor, type StoredTensors } from './tensor.ts';
 
-/** What an index of shards adds to the name of the file that it stands for. */
+/** The suffix that turns a file's name into that of its shard index. */
 export const indexSuffix = '.index.json';
 
-/** Written by transformers and diffusers beside the shards: which tensor lies in which file. */
+/** Written by transformers and diffusers next to the shards: which tensor is in which file. */
 const indexSchema = v.object({
   metadata: v.optional(v.record(v.string(), v.unknown()), {}),
   weight_map: v.record(v.string(), v.string()),
@@ -21,7 +21,7 @@ const indexSchema = v.object({
 
 const ggufSuffix = '.gguf';
 
-/** `X.safetensors` as GGUF: `X.gguf`. */
+/** The GGUF name for `X.safetensors`: `X.gguf`. */
 export function asGGUF(file: string): string {
   return file.replace(/\.safetensors$/, ggufSuffix);
 }
@@ -30,12 +30,12 @@ export function isGGUF(file: string): boolean {
   return file.endsWith(ggufSuffix);
 }
 
-/** What may lie in the place of a file of weights: itself, the index of its shards, or the same as GGUF. */
+/** The files that can provide weights: the file itself, its shard index, or its GGUF version. */
 export function standIns(file: string): readonly string[] {
   return [file, file + indexSuffix, asGGUF(file)];
 }
 
-/** The absolute path of a weights file, or of what lies in its place. */
+/** The absolute path of a weights file, or of its substitute. */
 export async function resolveFile(file: string): Promise<string> {
   const absolute = path.resolve(file);
   for (const place of standIns(absolute)) if (await exists(place)) return place;
@@ -50,9 +50,10 @@ function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Reads and checks the header of `file`, or of what lies in its place.
- * @param network the one to take of an all-in-one checkpoint; without it all tensors, under the file's own names
- * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
+ * Reads and checks the header of `file`, or of its substitute.
+ * @param network the one to take from an all-in-one checkpoint; without it, all tensors under the file's own
+ * names
+ * @throws CodedError `model-missing` if there is no such file, `model-file-invalid` with the file's name
  */
 export async function openStored(
   file: string,
@@ -85,8 +86,8 @@ export function readHeader(file: string): Promise<StoredTensors> {
 }
 
 /**
- * Reads `*.safetensors.index.json` and the headers of the shards beside it that it names.
- * @throws CodedError as `readHeader`, and where a tensor is not in the shard that the index says
+ * Reads `*.safetensors.index.json` and the headers of the shards that it names, in the same folder.
+ * @throws CodedError like `readHeader`, and if a tensor is not in the shard that the index names
  */
 export async function readShards(index: string): Promise<StoredTensors> {
   const parsed = await withFile(index, async (handle) => {
@@ -129,7 +130,7 @@ export async function readShards(index: string): Promise<StoredTensors> {
   return { tensors, metadata, bytes };
 }
 
-/** With all parts of a split file, wherever the first lies. */
+/** Includes all parts of a split file, wherever the first one is. */
 async function readGGUFHeader(file: string): Promise<StoredTensors> {
   const first = await readOneGGUF(file);
   if (!first.split) return first;

@@ -1,6 +1,7 @@
 /**
- * diffusers' names of the tensors that black-forest-labs/flux names (model.py, modules/autoencoder.py). Files of both layouts are
- * read under black-forest-labs' names; where diffusers keeps several tensors, the rows of one are the rows of them all, in order.
+ * Maps black-forest-labs/flux's tensor names (model.py, modules/autoencoder.py) to diffusers'. Files of both
+ * layouts are read under black-forest-labs' names; where diffusers stores several tensors, their rows are
+ * concatenated in order.
  */
 
 /** A stored tensor, or one half of its rows. */
@@ -9,10 +10,10 @@ export interface KeyPart {
   readonly half?: 0 | 1;
 }
 
-/** By black-forest-labs' name, what it consists of in a file. */
+/** Maps each black-forest-labs name to the stored tensors it is made of. */
 export type KeyMap = ReadonlyMap<string, readonly KeyPart[]>;
 
-/** The layout of a file that has tensors of these names. */
+/** The layout of a file with these tensor names. */
 export function keyMapOf(names: readonly string[]): KeyMap {
   const doubles = countIndices(names, 'transformer_blocks');
   const singles = countIndices(names, 'single_transformer_blocks');
@@ -32,7 +33,7 @@ function renamer(names: readonly string[]): (name: string) => string {
 
 const clipMembers = /^(?:embeddings|encoder|final_layer_norm)\./;
 
-/** One more than the largest N of the names `prefix.N.`... */
+/** One more than the largest N in names `prefix.N.`... */
 export function countIndices(names: Iterable<string>, prefix: string): number {
   let count = 0;
   for (const name of names) {
@@ -56,7 +57,7 @@ const outer = {
   'final_layer.linear': 'proj_out',
 } as const;
 
-/** FluxTransformerBlock's linear layers; several are joined. */
+/** FluxTransformerBlock's linear layers; some are joined. */
 const doubleLinears = {
   'img_mod.lin': ['norm1.linear'],
   'txt_mod.lin': ['norm1_context.linear'],
@@ -86,7 +87,7 @@ const singleLinears = {
 
 const singleNorms = { 'norm.query_norm': 'attn.norm_q', 'norm.key_norm': 'attn.norm_k' } as const;
 
-/** A transformer of so many double and single blocks. */
+/** A transformer with this many double and single blocks. */
 export function fluxKeyMap(doubles: number, singles: number): KeyMap {
   const layout = new Map<string, readonly KeyPart[]>();
   const linear = (to: string, from: readonly KeyPart[]) => {
@@ -116,7 +117,7 @@ export function fluxKeyMap(doubles: number, singles: number): KeyMap {
     }
   };
   for (const [ours, theirs] of Object.entries(outer)) linear(ours, [{ name: theirs }]);
-  // AdaLayerNormContinuous has the scale before the shift.
+  // AdaLayerNormContinuous stores the scale before the shift.
   linear('final_layer.adaLN_modulation.1', [
     { name: 'norm_out.linear', half: 1 },
     { name: 'norm_out.linear', half: 0 },
@@ -126,7 +127,9 @@ export function fluxKeyMap(doubles: number, singles: number): KeyMap {
   return layout;
 }
 
-/** AutoencoderKL's names; it counts the levels of the decoder from the coarsest, black-forest-labs from the finest. */
+/**
+ * AutoencoderKL's names; it counts the decoder's levels from the coarsest, black-forest-labs from the finest.
+ */
 function vaeNames(names: readonly string[]): (name: string) => string {
   const levels = countIndices(names, 'decoder.up_blocks');
   const attention: Readonly<Record<string, string>> = {

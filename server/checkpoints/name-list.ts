@@ -1,4 +1,4 @@
-/** Names in an error message; more would hide its remedy. */
+/** Maximum number of names in an error message; more would bury its remedy. */
 const namesAtMost = 10;
 
 /** `"a", "b" and 7 more` */

@@ -1,14 +1,14 @@
 import { bytesPerElement, type DType } from '../../shared/safetensors.ts';
 import { type Float8, float8Values } from './float8.ts';
 
-/** The types of weights that are read as numbers here; ONNX Runtime reads all others. */
+/** The weight types that are decoded here; ONNX Runtime reads all others itself. */
 const readableTypes = ['F32', 'F16', 'BF16'] as const;
 
 export function isReadable(dtype: string): dtype is (typeof readableTypes)[number] {
   return readableTypes.some((type) => type === dtype);
 }
 
-/** Little-endian bytes of any type as numbers; what a double cannot hold of an integer is rounded. */
+/** Decodes little-endian bytes of any type; integers that a double cannot hold are rounded. */
 export function asNumbers(bytes: Uint8Array, dtype: DType): Float32Array | Float64Array {
   if (isReadable(dtype)) return asFloats(aligned(bytes), dtype);
   if (dtype === 'F8_E4M3' || dtype === 'F8_E5M2') {
@@ -36,7 +36,7 @@ const readers: Readonly<
   BOOL: (view, at) => view.getUint8(at),
 };
 
-/** Typed arrays of larger elements begin at multiples of their size. */
+/** Typed arrays of larger elements must start at a multiple of their size. */
 function aligned(bytes: Uint8Array): Uint8Array {
   return bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
 }
@@ -48,10 +48,10 @@ function float8Table(dtype: Float8): readonly number[] {
   return float8Tables[dtype];
 }
 
-/** Of 2^16 and beyond there is no float16; half a step below, it is rounded to infinity. */
+/** float16 ends below 2^16; from half a step below that, values round to infinity. */
 const beyondFloat16 = 65520;
 
-/** Little-endian bytes of float32, float16 or bfloat16 as numbers. */
+/** Decodes little-endian bytes of float32, float16 or bfloat16. */
 export function asFloats(bytes: Uint8Array, dtype: DType): Float32Array {
   const { buffer, byteOffset, byteLength } = bytes;
   if (dtype === 'F32') return new Float32Array(buffer, byteOffset, byteLength / 4);
@@ -69,7 +69,7 @@ export function asFloats(bytes: Uint8Array, dtype: DType): Float32Array {
 
 let float16Table: Float32Array | undefined;
 
-/** The value of each 16 bits of float16. */
+/** The value of each 16-bit float16 pattern. */
 export function float16Values(): Float32Array {
   float16Table ??= Float32Array.from({ length: 65536 }, (_, half) => {
     const sign = half & 0x8000 ? -1 : 1;
@@ -81,7 +81,7 @@ export function float16Values(): Float32Array {
   return float16Table;
 }
 
-/** The bits of the nearest float16 of each, of two as near the even one; what it cannot hold becomes infinity. */
+/** The bits of the nearest float16 for each value, ties to even; out-of-range values become infinity. */
 export function asFloat16(values: Float32Array): Uint16Array {
   const halves = new Uint16Array(values.length);
   for (let i = 0; i < halves.length; i++) {
@@ -95,12 +95,12 @@ export function asFloat16(values: Float32Array): Uint16Array {
 function magnitude(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;
   if (value >= beyondFloat16) return 0x7c00;
-  // A step is 2^-24 below 2^-14, and from there on 2^-10 of the power of two at or below the value.
+  // A step is 2^-24 below 2^-14; above, it is 2^-10 of the power of two at or below the value.
   const exponent = value < 2 ** -14 ? -14 : Math.floor(Math.log2(value));
   const steps = value / 2 ** (exponent - 10);
   const whole = Math.floor(steps);
   const rest = steps - whole;
   const rounded = rest > 0.5 || (rest === 0.5 && whole % 2 === 1) ? whole + 1 : whole;
-  // From the second power of two on, the first bit of the fraction counts as one of the exponent.
+  // From the second power of two on, the fraction's leading bit counts into the exponent.
   return ((exponent + 14) << 10) + rounded;
 }

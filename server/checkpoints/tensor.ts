@@ -9,57 +9,60 @@ interface Located {
   readonly name: string;
   readonly shape: readonly number[];
   readonly data: ByteRange;
-  /** Which rows these are of the tensor of this name, where they are not all: `[begin:end]`. */
+  /** The rows `[begin:end]` of the named tensor, if not all of them. */
   readonly rows?: string;
 }
 
-/** Elements that are what they say, as a header has them; one of ggml's blocks in GGUF files alone. */
+/** Element types as the header names them; ggml's block types occur only in GGUF files. */
 export interface PlainTensor extends Located {
   readonly storage: 'plain';
   readonly dtype: DType | BlockType;
 }
 
-/** Float8 that is to be multiplied: by one number, or by one for each row. */
+/** Float8 with a scale to multiply by: one for the whole tensor, or one per row. */
 export interface ScaledTensor extends Located {
   readonly storage: 'scaled';
   readonly dtype: Float8;
   readonly scale: PlainTensor;
 }
 
-/** Blocks of codes, [rows, blocks, bytes]: of 8 bits, or of 4 bits with zero points. */
+/** Blocks of codes, [rows, blocks, bytes]: 8 bits, or 4 bits with zero points. */
 export interface BlocksTensor extends Located {
   readonly storage: 'blocks';
   readonly dtype: 'U8';
   /** [rows, blocks] */
   readonly scale: PlainTensor;
-  /** Two in a byte, [rows, ceil(blocks / 2)]; or one number for each, [rows, blocks]. */
+  /** Two per byte, [rows, ceil(blocks / 2)]; or one byte each, [rows, blocks]. */
   readonly zeroPoints?: PlainTensor;
 }
 
-/** A tensor in a weights file: what it is and where its bytes lie. */
+/** A tensor in a weights file: what it is and where its bytes are. */
 export type StoredTensor = PlainTensor | ScaledTensor | BlocksTensor;
 
-/** What the headers of one file, or of all shards of an index, tell. */
+/** What the headers of one file, or of all shards of an index, contain. */
 export interface StoredTensors {
   readonly tensors: ReadonlyMap<string, PlainTensor>;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Size of the file, or of all shards. */
+  /** Size in bytes of the file, or of all shards. */
   readonly bytes: number;
 }
 
-/** Whether a name is that of a network's own tensor; others, as scales and zero points, only say how one is to be read. */
+/**
+ * Whether a name is one of the network's own tensors; others, such as scales and zero points, only describe
+ * how to read one.
+ */
 export function isParameter(name: string): boolean {
   return /\.(weight|bias|scale)$/.test(name);
 }
 
-/** [rows, columns] as a linear layer sees it: blocks of codes and 1x1 convolutions are matrices as well. */
+/** [rows, columns] as a linear layer sees it: quantized blocks and 1x1 convolutions are matrices too. */
 export function matrixShape(tensor: StoredTensor): [number, number] {
   const { shape } = tensor;
   const codesInByte = tensor.storage === 'blocks' && tensor.zeroPoints ? 2 : 1;
   return [shape[0] ?? 0, elementCount(shape.slice(1)) * codesInByte];
 }
 
-/** Rows of a tensor, where they lie: nothing is copied. */
+/** A view of some rows of a tensor: nothing is copied. */
 export function rowsOf<Tensor extends StoredTensor>(tensor: Tensor, begin: number, count: number): Tensor;
 export function rowsOf(tensor: StoredTensor, begin: number, count: number): StoredTensor {
   const rows = tensor.shape[0] ?? 0;

@@ -1,25 +1,29 @@
-/** Every tensor of a checkpoint is computed with, or known to change nothing; anything else means that the file is another network. */
+/**
+ * Every tensor of a checkpoint must be used, or known to have no effect; anything else means that the file
+ * holds a different network.
+ */
 import type { ByteRange } from '../disk/byte-range.ts';
 import type { NetworkName } from './bundle.ts';
 import { listed } from './name-list.ts';
 import { invalidFile } from './tensor.ts';
 import type { WeightsFile } from './weights-file.ts';
 
-/** Scales of activations, for products in float8, which are not computed here; markers and notes of quantizers. */
+/** Activation scales for float8 matrix products, which are not used here; quantizers' markers and notes. */
 const harmlessAnywhere =
   /(?:^|\.)(?:scaled_fp8|input_scale|scale_input|comfy_quant)$|^(?:model_ema\.(?:decay|num_updates))$/;
 
 const harmless: Readonly<Record<NetworkName, RegExp>> = {
   transformer: /^$/,
-  // One table under two names; the decoder of a whole T5; the tokenizer that ComfyUI's files carry.
+  // One table under two names; the decoder of a full T5; the tokenizer that ComfyUI's files include.
   t5: /^(?:shared\.weight|encoder\.embed_tokens\.weight|decoder\..+|lm_head\.weight|logit_scale|spiece_model)$/,
-  // CLIP's other half, and the projection that FLUX does not use (black-forest-labs/flux, modules/conditioner.py: `pooler_output`).
+  // CLIP's other half, and the projection that FLUX does not use (black-forest-labs/flux,
+  // modules/conditioner.py: `pooler_output`).
   clip: /^(?:text_projection(?:\.weight)?|logit_scale|(?:text_model\.)?embeddings\.position_ids|vision_model\..+|visual_projection\.weight)$/,
-  // Of the training alone (CompVis/taming-transformers, vqperceptual.py).
+  // Only for training (CompVis/taming-transformers, vqperceptual.py).
   vae: /^loss\..+$/,
 };
 
-/** What a name that is not known says about its file. */
+/** What an unknown name reveals about its file. */
 const signs: readonly (readonly [RegExp, string])[] = [
   [
     /\.(?:absmax|quant_map|nested_absmax|nested_quant_map|quant_state\..+)$/,
@@ -36,15 +40,15 @@ const signs: readonly (readonly [RegExp, string])[] = [
   [/\.lora_(?:A|B|up|down)\b/, 'it holds a LoRA; add it as an adapter'],
 ];
 
-/** What the names of a file's tensors say that it is, where it is none of the networks. */
+/** What the tensor names suggest that a file is, if it is none of the networks. */
 export function signOf(names: readonly string[]): string | undefined {
   return signs.find(([pattern]) => names.some((name) => pattern.test(name)))?.[1];
 }
 
 /**
- * Checks that the graphs built over a file take every tensor of it.
+ * Checks that the graphs built over a file use all of its tensors.
  * @param taken the byte ranges that the graphs read
- * @throws CodedError `model-file-invalid` with the names of the tensors
+ * @throws CodedError `model-file-invalid` with the names of the unused tensors
  */
 export function requireAllUsed(file: WeightsFile, network: NetworkName, taken: readonly ByteRange[]): void {
   const starts = new Map<string, number[]>();

@@ -14,17 +14,20 @@ import {
 
 export { invalidFile };
 
-/** The weights of one network, of which the headers alone are read: one safetensors file, shards with their index, or a GGUF file. */
+/**
+ * The weights of one network; only headers are read: one safetensors file, shards with their index, or a GGUF
+ * file.
+ */
 export class WeightsFile {
   readonly #stored: StoredTensors;
   readonly #keyMap: KeyMap;
-  /** In black-forest-labs' names, whatever the file's own are. */
+  /** Under black-forest-labs' names, whatever the file uses. */
   readonly names: readonly string[];
-  /** A network has biases everywhere or, as T5, nowhere: so a missing one is seen. */
+  /** A network has biases everywhere or, like T5, nowhere: this is how a missing one is noticed. */
   readonly hasBiases: boolean;
 
   private constructor(
-    /** Absolute; of shards the index. */
+    /** Absolute path; for shards, that of the index. */
     readonly file: string,
     stored: StoredTensors,
   ) {
@@ -35,26 +38,26 @@ export class WeightsFile {
   }
 
   /**
-   * Reads and checks the header of `file`, or of what lies in its place: shards with their index, or a GGUF file.
-   * @param network the one to take of an all-in-one checkpoint
-   * @throws CodedError `model-missing` if there is nothing, `model-file-invalid` with the file's name
+   * Reads and checks the header of `file`, or of its substitute: shards with their index, or a GGUF file.
+   * @param network the one to take from an all-in-one checkpoint
+   * @throws CodedError `model-missing` if there is no such file, `model-file-invalid` with the file's name
    */
   static async open(file: string, network?: NetworkName): Promise<WeightsFile> {
     const opened = await openStored(file, network);
     return new WeightsFile(opened.file, opened.stored);
   }
 
-  /** Size of the whole file, or of all shards. */
+  /** Size in bytes of the whole file, or of all shards. */
   get bytes(): number {
     return this.#stored.bytes;
   }
 
-  /** By the file's own names. */
+  /** Under the file's own names. */
   get tensors(): ReadonlyMap<string, PlainTensor> {
     return this.#stored.tensors;
   }
 
-  /** Where the tensors lie: the file, or all shards. */
+  /** The files with the tensors: one file, or all shards. */
   get files(): readonly string[] {
     return [...new Set([...this.#stored.tensors.values()].map(({ data }) => data.file))];
   }
@@ -63,7 +66,7 @@ export class WeightsFile {
     return this.#stored.metadata;
   }
 
-  /** Also where a part of it is missing. */
+  /** True even if parts of the tensor are missing. */
   has(name: string): boolean {
     return this.#keyMap.get(name)?.some((part) => this.#stored.tensors.has(part.name)) ?? false;
   }
@@ -86,7 +89,7 @@ export class WeightsFile {
   }
 
   /**
-   * A tensor that lies in one place.
+   * A tensor that is stored in one piece.
    * @throws CodedError `model-file-invalid` if there is none of this name
    */
   get(name: string): StoredTensor {
@@ -95,7 +98,7 @@ export class WeightsFile {
     return tensor;
   }
 
-  /** A number of the metadata. */
+  /** A number from the metadata. */
   number(key: string, otherwise: number): number {
     const text = this.metadata[key];
     if (text === undefined) return otherwise;
@@ -135,9 +138,10 @@ export class WeightsFile {
 }
 
 /**
- * What the scale of a float8 weight may be called; many files have none. All are multiplied with: `weight_scale` (diffusers;
- * ComfyUI, comfy/ops.py), `scale_weight` (ComfyUI's older files), and `weight_scale_inv`, which in spite of its name is the inverse
- * of what the weight was multiplied with (deepseek-ai/DeepSeek-V3, inference/fp8_cast_bf16.py, `weight_dequant`).
+ * Possible names for the scale of a float8 weight; many files have none. Whatever its name, the weight is
+ * multiplied by it: `weight_scale` (diffusers; ComfyUI, comfy/ops.py), `scale_weight` (ComfyUI's older
+ * files), and `weight_scale_inv`, which, despite its name, is the inverse of the factor that the weight was
+ * multiplied by (deepseek-ai/DeepSeek-V3, inference/fp8_cast_bf16.py, `weight_dequant`).
  */
 function scaleNames(name: string): readonly string[] {
   return [`${name}_scale`, `${name}_scale_inv`, name.replace(/\.weight$/, '.scale_weight')];

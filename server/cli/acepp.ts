@@ -1,10 +1,13 @@
 #!/usr/bin/env node
-/** `acepp <command>`: the command line. Each command loads its own modules when it runs, so none waits for another's. */
+/**
+ * `acepp <command>`: the command line. Each command imports its own modules when it runs, so that none waits
+ * for another's.
+ */
 import { Command, CommanderError } from 'commander';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { wrongCommandLine } from './failure.ts';
 
-/** Runs with the arguments after its name; returns the exit code. */
+/** Runs a command with the arguments after its name; returns the exit code. */
 type Run = (args: readonly string[]) => Promise<number>;
 
 interface Subcommand {
@@ -104,7 +107,7 @@ const subcommands = new Map<string, Subcommand>([
   ],
 ]);
 
-// A reader that only needs the first lines (such as `head`) closes the pipe: not a failure.
+// A reader that only needs the first lines (such as `head`) closes the pipe: that is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit(0);

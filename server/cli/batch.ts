@@ -4,12 +4,12 @@ import { CodedError, type ErrorCode } from '../../shared/errors.ts';
 import { wrongCommandLine } from './failure.ts';
 import { type Flags, fromPerson } from './flags.ts';
 
-/** One edit from its flags to its file; returns what is printed of it. */
+/** Runs one edit from its flags to its file; returns what to print about it. */
 export type RunOne = (flags: Flags) => Promise<object>;
 
 const picture = /\.(png|jpe?g|webp|tiff?|avif|gif|psd|psb)$/i;
 const maskEnding = /\.mask$/i;
-/** These would come again with every picture. */
+/** Errors that would recur with every picture. */
 const endsAll: ReadonlySet<ErrorCode> = new Set([
   'model-missing',
   'model-unknown',
@@ -20,9 +20,9 @@ const endsAll: ReadonlySet<ErrorCode> = new Set([
 ]);
 
 /**
- * One instruction on all pictures of a folder, in the order of their names. What is there already is not made again, so
- * that a batch that was interrupted is resumed by the same command.
- * @returns the exit code: 0 where every picture has its result, 1 where one failed
+ * Applies one instruction to all pictures in a folder, in order of their names. Existing results are skipped,
+ * so running the same command again resumes an interrupted batch.
+ * @returns the exit code: 0 if every picture has its result, 1 if one failed
  */
 export async function runBatch(flags: Flags, run: RunOne): Promise<number> {
   let failed = 0;

@@ -14,7 +14,7 @@ import { ask, type InstallerRun, runInstaller, TransferRate } from './installer.
 import type { Grain } from './models.ts';
 
 /**
- * `acepp cuda install | status | remove`: what an NVIDIA GPU needs on Linux and in WSL2.
+ * `acepp cuda install | status | remove`: manages what an NVIDIA GPU needs on Linux and in WSL2.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runCUDA(

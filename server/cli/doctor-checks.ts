@@ -1,4 +1,4 @@
-/** What `acepp doctor` looks at. Each check finds out by itself, so that one that fails hides no other. */
+/** The checks of `acepp doctor`. They are independent, so that a failure in one hides no other. */
 import { execFile, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
@@ -57,7 +57,7 @@ export function checkNode(version: string): Check {
   };
 }
 
-/** The hidden command that loads ONNX Runtime and tells its providers. */
+/** The hidden command that loads ONNX Runtime and lists its providers. */
 export const runtimeCommand = 'runtime';
 
 async function tryRuntime(): Promise<{ readonly check: Check; readonly providers: readonly string[] }> {
@@ -83,7 +83,7 @@ async function tryRuntime(): Promise<{ readonly check: Check; readonly providers
 /** The hidden command that tries a provider. */
 export const providerCommand = 'provider';
 
-/** Those that compute on a GPU, the fastest first. */
+/** The GPU providers, fastest first. */
 const tried = ['cuda', 'dml', 'webgpu'] as const;
 
 async function tryProvider(name: string): Promise<Check> {
@@ -96,7 +96,7 @@ async function tryProvider(name: string): Promise<Check> {
   return { title, state: 'note', text, remedy: advice ?? 'Edits run on another provider, the CPU last.' };
 }
 
-/** Milliseconds: a driver that hangs must not keep the page. */
+/** In milliseconds: a hanging driver must not hold up the page. */
 const longestTrial = 60_000;
 
 /** What a hidden command sends, or what it wrote to stderr. */
@@ -155,7 +155,10 @@ export function checkGPU(
   return { title, state: 'ok', text: `${device.name}${memory}, driver ${driver}` };
 }
 
-/** What ONNX Runtime's CUDA provider loads (readelf -d libonnxruntime_providers_cuda.so), and the provider itself. */
+/**
+ * The libraries that ONNX Runtime's CUDA provider loads (readelf -d libonnxruntime_providers_cuda.so), and
+ * the provider itself.
+ */
 const cudaLibraries = [
   'libonnxruntime_providers_cuda.so',
   'libcublasLt.so.13',
@@ -187,7 +190,7 @@ async function checkLibraries(): Promise<Check> {
   return { title, state: 'note', text: `missing: ${missing.join(', ')}`, remedy };
 }
 
-/** Pocket runs in less; the models on FLUX.1 read their weights from the disk where memory is short. */
+/** Pocket needs less; the models on FLUX.1 read their weights from disk if memory is short. */
 const leastMemory = 2e9;
 
 export function checkMemory(free: number, total: number): Check {
@@ -201,10 +204,10 @@ export function checkMemory(free: number, total: number): Check {
   };
 }
 
-/** An edit keeps its request and its layers. */
+/** Each edit stores its request and its layers. */
 const leastDisk = 500e6;
 
-/** @param free bytes on the disk of the folder */
+/** @param free bytes on the folder's disk */
 export async function checkDisk(home: string, free: number): Promise<Check> {
   const title = 'Disk';
   const text = `${sizeText(free)} free in ${home}`;

@@ -7,8 +7,8 @@ import { wrongCommandLine } from './failure.ts';
 const marks = { ok: 'ok  ', note: 'note', wrong: 'FAIL' } as const;
 
 /**
- * `acepp doctor`: one page with all that an edit needs, each with what to do where it is wrong.
- * @returns the exit code: 1 where something is wrong
+ * `acepp doctor`: one page with everything an edit needs, and how to fix what is wrong.
+ * @returns the exit code: 1 if something is wrong
  */
 export async function doctor(args: readonly string[]): Promise<number> {
   const command = new Command('acepp doctor')
@@ -17,7 +17,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     )
     .configureOutput({ writeErr: () => {} })
     .exitOverride();
-  // In a process of its own, which may fail to load the runtime.
+  // In a separate process, because the runtime may fail to load.
   command.command(runtimeCommand, { hidden: true }).action(async () => {
     await answer(async () => (await import('../runtime/session.ts')).availableProviders());
   });
@@ -48,7 +48,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
   }
 }
 
-/** To the process that asked; what fails is on stderr in its own words. */
+/** Sends the result to the parent process; errors go to stderr. */
 async function answer(find: () => Promise<unknown>): Promise<void> {
   try {
     process.send?.(await find());

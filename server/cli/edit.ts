@@ -19,7 +19,9 @@ import { encodeRequest } from './request.ts';
 import { endingSignals } from './signals.ts';
 import { keepUnsaved } from './unsaved.ts';
 
-/** `acepp edit`: edits without the page, by the same engine and pipeline; one line of JSON each. */
+/**
+ * `acepp edit`: edits without the page, using the same engine and pipeline; prints one line of JSON per edit.
+ */
 export async function edit(args: readonly string[]): Promise<number> {
   const flags: { read?: Flags } = {};
   const code = await printOneLine('edit', async () => {
@@ -33,7 +35,7 @@ export async function edit(args: readonly string[]): Promise<number> {
   return withEngine(read, (run) => runBatch(read, run));
 }
 
-/** Loads models once for all edits of a command. */
+/** Loads each model once for all edits of a command. */
 async function withEngine<T>(flags: Flags, use: (run: RunOne) => Promise<T>): Promise<T> {
   const progress = new Progress();
   const log = (level: LogLevel) => (text: string) => {
@@ -71,7 +73,7 @@ async function runOne(engine: Engine, progress: Progress, flags: Flags): Promise
   }
 }
 
-/** Writes the result; where that fails, the finished edit is kept for `acepp save`. */
+/** Writes the result; if that fails, keeps the finished edit for `acepp save`. */
 async function writeOrKeep(folder: string, id: string, output: Output): Promise<readonly string[]> {
   try {
     return await writeOutput(folder, output);
@@ -86,7 +88,7 @@ async function writeOrKeep(folder: string, id: string, output: Output): Promise<
   }
 }
 
-/** What the edit would be, by the pictures as they are; no model is loaded. */
+/** Describes the edit, based on the pictures as they are; loads no model. */
 async function plan(flags: Flags): Promise<Plan> {
   const { container } = await encodeRequest(flags);
   const input = await readEditInput(decodeContainer(container));

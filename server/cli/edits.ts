@@ -20,7 +20,8 @@ import { wrongCommandLine } from './failure.ts';
 import { instructionIn, keptEdits } from './unsaved.ts';
 
 /**
- * `acepp edits list | queue | cancel | move | again | pin | unpin | remove`: the edits of the companion that runs.
+ * `acepp edits list | queue | cancel | move | again | pin | unpin | remove`: manages the edits of the running
+ * companion.
  * @returns the exit code
  */
 export async function edits(args: readonly string[]): Promise<number> {
@@ -111,7 +112,7 @@ function print({ id, state, created, pinned, request }: EditSummary): void {
   console.log(`${id}  ${created}  ${state.padEnd(9)} ${pinned ? '*' : ' '} ${instruction}`);
 }
 
-/** The companion of this home, once it has proved that it is. */
+/** The companion for this home folder, once it has proved its identity. */
 class Companion {
   readonly #url: string;
   readonly #token: string;

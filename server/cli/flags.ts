@@ -25,7 +25,7 @@ export interface Flags {
   readonly model?: string;
   readonly adapter: readonly { name: string; scale: number }[];
   readonly provider?: Provider;
-  /** Always there but for a plan. */
+  /** Always set, except for a plan. */
   readonly out: string;
   readonly result?: ResultKind;
   readonly plan?: boolean;
@@ -105,7 +105,10 @@ export function readFlags(args: readonly string[]): Flags {
   return flags;
 }
 
-/** Resolves a path as the user means it: relative to their own folder, which npm remembers when it runs a script elsewhere. */
+/**
+ * Resolves a path as the user means it: relative to their own folder, which npm remembers when it runs a
+ * script elsewhere.
+ */
 export function fromPerson(file: string): string {
   const isScript = path.relative(projectRoot, process.cwd()) === '';
   return path.resolve((isScript && process.env.INIT_CWD) || process.cwd(), file);

@@ -1,4 +1,7 @@
-/** What downloading commands share: they can be interrupted and resumed, show their progress, and ask about licences. */
+/**
+ * Shared by the commands that download: they can be interrupted and resumed, show progress, and ask about
+ * licences.
+ */
 import { createInterface } from 'node:readline/promises';
 import { Command, CommanderError } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
@@ -11,7 +14,7 @@ import { endingSignals } from './signals.ts';
 
 export interface InstallerRun {
   readonly progress: Progress;
-  /** Aborted with the first Ctrl-C. */
+  /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
   exitCode: number;
 }
@@ -28,7 +31,7 @@ export async function runInstaller(
   const ended = new AbortController();
   for (const signal of endingSignals) {
     process.on(signal, () => {
-      // A second Ctrl-C does not wait.
+      // A second Ctrl-C exits immediately.
       if (ended.signal.aborted) process.exit(130);
       ended.abort();
     });
@@ -66,7 +69,7 @@ export async function ask(licence: Licence, isAccepted: boolean, signal: AbortSi
   }
   if (!process.stdin.isTTY) return false;
   const lines = createInterface({ input: process.stdin, output: process.stderr });
-  // While it reads, Ctrl-C in the terminal reaches it and not the process.
+  // While readline is active, it receives Ctrl-C in the terminal, not the process.
   lines.on('SIGINT', () => process.emit('SIGINT'));
   try {
     const answer = await lines.question('Do you accept it? Type "yes": ', { signal });

@@ -1,6 +1,9 @@
 import { Option } from 'commander';
 
-/** Ordered from least to most output on stderr; `debug` includes what ONNX Runtime and the engine's process write. */
+/**
+ * Ordered from least to most output on stderr; `debug` includes what ONNX Runtime and the engine's process
+ * write.
+ */
 export const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof logLevels)[number];
 

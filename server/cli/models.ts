@@ -32,14 +32,15 @@ interface InstallFlags {
   readonly acceptLicence?: boolean;
 }
 
-/** Download granularity; tests use smaller files. */
+/** Download chunk size; tests use smaller files. */
 export interface Grain {
   readonly chunkBytes?: number;
   readonly firstDelayMs?: number;
 }
 
 /**
- * `acepp models list | install | verify | remove | adapters`. Results go to stdout; progress, licences and errors to stderr.
+ * `acepp models list | install | verify | remove | adapters`. Results go to stdout; progress, licences and
+ * errors to stderr.
  * @returns the exit code: 130 after Ctrl-C
  */
 export function runModels(
@@ -215,7 +216,7 @@ function isOnDisk(what: string): boolean {
   return existsSync(fromPerson(what));
 }
 
-/** @throws CodedError as `findInstalled`, or `request-invalid` if it is unclear which model is meant */
+/** @throws CodedError like `findInstalled`, or `request-invalid` if it is unclear which model is meant */
 async function modelFor(id: string | undefined): Promise<ModelEntry> {
   if (id !== undefined) return findInstalled(id);
   const own = (await listModels()).filter((model) => model.id !== pocket.id && !model.quantized);
@@ -268,7 +269,7 @@ async function list(models: readonly PublishedModel[]): Promise<void> {
   lines.push(`Ready for --model: ${(await listModels()).map(({ id }) => id).join(', ')}`);
   lines.push(`Free on the disk of ${modelsFolder()}: ${sizeText(await freeBytes(modelsFolder()))}`);
   lines.push('Install one with: acepp models install <model>');
-  // All at once, for readers that only take the first lines.
+  // Print everything at once, for readers that only take the first lines.
   console.log(lines.join('\n'));
 }
 
@@ -294,7 +295,7 @@ function sizes(choices: ListedFile['choices']): string {
     .join(' or ');
 }
 
-/** The space still needed; a size that only the hub knows is not guessed. */
+/** The disk space still needed; sizes that only the hub knows are left out. */
 function summary(parts: readonly ListedFile[]): string {
   const lacking = parts.filter(({ state }) => state.kind !== 'installed');
   if (lacking.length === 0) return 'installed';

@@ -9,7 +9,7 @@ import { type OutputEncoding, type ResultKind, refuseUnfit } from '../pictures/e
 import { wrongCommandLine } from './failure.ts';
 import { fromPerson } from './flags.ts';
 
-/** Formats by the name's ending. */
+/** Formats by file extension. */
 const endings: Readonly<Record<string, OutputEncoding>> = {
   '.png': 'png',
   '.jpg': 'jpg',
@@ -22,7 +22,7 @@ const endings: Readonly<Record<string, OutputEncoding>> = {
   '.psb': 'psb',
 };
 
-/** A place that a result can be written to. */
+/** A destination for a result. */
 export interface Output {
   readonly file: string;
   readonly encoding: OutputEncoding;
@@ -35,8 +35,8 @@ export interface OutputFlags {
 }
 
 /**
- * Checks before the edit what can be known of its end.
- * @param inputs files as the person named them: none of them is overwritten
+ * Checks, before the edit starts, that its result can be written.
+ * @param inputs the input files as the user named them: none of them may be overwritten
  * @throws CodedError `request-invalid`, `disk-full`
  */
 export async function checkOutput(
@@ -74,7 +74,7 @@ async function isFolder(file: string): Promise<boolean> {
   );
 }
 
-/** Tries it: rights, read-only disks and quotas are seen in no other way. */
+/** Tries to write: permissions, read-only disks and quotas only show this way. */
 async function refuseUnwritable(folder: string, wrong: (what: string) => CodedError): Promise<void> {
   const trial = unfinishedName(folder);
   try {
@@ -91,14 +91,14 @@ async function refuseUnwritable(folder: string, wrong: (what: string) => CodedEr
   }
 }
 
-/** Short, so that it fits wherever the file's own name does. */
+/** Short, so that it is valid wherever the output's own name is. */
 function unfinishedName(folder: string): string {
   return path.join(folder, `.acepp-${randomBytes(6).toString('hex')}.tmp`);
 }
 
 /**
- * Checks what the picture's size says of the file to be written.
- * @param asked the request's own width and height
+ * Checks that a result of the picture's size fits the format and the disk.
+ * @param asked the width and height in the request
  * @throws CodedError `too-large`, `disk-full`, `image-invalid`
  */
 export async function checkSpace(
@@ -111,7 +111,7 @@ export async function checkSpace(
   const height = Math.max(own?.height ?? 0, asked.height ?? 0);
   refuseUnfit({ width, height }, encoding);
   const { bavail, bsize } = await statfs(path.dirname(file));
-  // Layered files are hardly packed: the picture, the layer and both together.
+  // Layered files are barely compressed: the picture, the layer and the composite of both.
   const wanted = width * height * (encoding === 'psd' || encoding === 'psb' ? 12 : 1);
   if (bavail * bsize >= wanted) return;
   throw new CodedError('disk-full', {
@@ -121,9 +121,9 @@ export async function checkSpace(
 }
 
 /**
- * Writes the first variant of the edit in `folder`. The file appears as a whole or not at all.
- * @returns what the person should know of it
- * @throws CodedError `disk-full`, `disk-unwritable`, and as `exportVariant`
+ * Writes the first variant of the edit in `folder`. The file appears complete or not at all.
+ * @returns notes for the user
+ * @throws CodedError `disk-full`, `disk-unwritable`, and those of `exportVariant`
  */
 export async function writeOutput(
   folder: string,

@@ -64,7 +64,7 @@ async function run(args: readonly string[]): Promise<object> {
   } finally {
     progress.end();
   }
-  // If neither became smaller, the model itself runs.
+  // If neither file became smaller, the original model runs.
   const forms = await formsOf(model);
   const form = forms.find(({ id }) => id === `${model.id}-${bits}bit`) ?? model;
   return { model: form.id, ...files };

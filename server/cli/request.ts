@@ -8,12 +8,12 @@ import { type Flags, fromPerson } from './flags.ts';
 
 export interface EncodedRequest {
   readonly container: Uint8Array;
-  /** The file of the picture that is edited. */
+  /** The content of the image file to edit. */
   readonly picture: Uint8Array | undefined;
 }
 
 /**
- * Encodes the flags as an edit request, with the files as they are.
+ * Encodes the flags as an edit request, with the files unchanged.
  * @throws CodedError `request-invalid`, `image-invalid`, naming the file
  */
 export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {
@@ -33,7 +33,7 @@ export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {
     model,
     ...(adapter.length > 0 && { adapters: adapter }),
   });
-  // Before any file is read: a wrong number is found at once.
+  // Before reading any file, so that an invalid number is reported immediately.
   parseEditRequest(request);
   const tensors = new Map<string, Tensor>();
   const add = async (name: string, file: string) => {
@@ -47,7 +47,7 @@ export async function encodeRequest(flags: Flags): Promise<EncodedRequest> {
   return { container: encodeContainer({ metadata: { request }, tensors }), picture };
 }
 
-/** Reads a file once: it may be a pipe. */
+/** Reads a file only once: it may be a pipe. */
 async function readPicture(given: string): Promise<{ encoding: Encoding; data: Buffer }> {
   let data: Buffer;
   try {

@@ -9,7 +9,7 @@ import { wrongCommandLine } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 import { endingSignals } from './signals.ts';
 
-/** What hasn't ended by then is left to the next start, which takes it up. */
+/** Edits that are still running after this are resumed at the next start. */
 const secondsToEnd = 15;
 
 interface Flags {
@@ -20,7 +20,7 @@ interface Flags {
 
 /**
  * `acepp start`: runs the companion until it is interrupted. Only its address goes to stdout.
- * @returns the exit code; a companion that started keeps the process alive
+ * @returns the exit code; once started, the companion keeps the process alive
  */
 export async function start(args: readonly string[]): Promise<number> {
   try {
@@ -56,7 +56,7 @@ async function welcome(): Promise<string> {
   return `Open the address in a browser. Panels in Photoshop and Figma find it themselves. Ctrl-C stops.${model}`;
 }
 
-/** Ends in order, also where the signal comes while the companion starts. */
+/** Shuts down cleanly, even if the signal arrives while the companion is starting. */
 function endOnSignals(starting: Promise<Companion>): void {
   let isEnding = false;
   const end = async (): Promise<number> => {
@@ -71,7 +71,7 @@ function endOnSignals(starting: Promise<Companion>): void {
   };
   for (const signal of endingSignals) {
     process.on(signal, () => {
-      // The second Ctrl-C does not wait.
+      // A second Ctrl-C exits immediately.
       if (isEnding) process.exit(1);
       isEnding = true;
       setTimeout(() => process.exit(1), secondsToEnd * 1000).unref();

@@ -5,7 +5,8 @@ import { Tokens } from '../http/tokens.ts';
 import { wrongCommandLine } from './failure.ts';
 
 /**
- * `acepp tokens list | revoke`: which panels are paired, and an end to it. A companion that runs takes notice at once.
+ * `acepp tokens list | revoke`: lists paired panels and revokes their access. A running companion applies it
+ * immediately.
  * @returns the exit code
  */
 export async function tokens(args: readonly string[]): Promise<number> {

@@ -9,7 +9,7 @@ import { requestFile, resultFile } from '../engine/edit-files.ts';
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Finished edits of the command line whose file could not be written, and those of the companion. */
+/** Finished edits: those from the command line whose file could not be written, and the companion's. */
 const unsavedFolder = () => path.join(homeFolder(), 'unsaved');
 const companionFolder = () => path.join(homeFolder(), 'edits');
 
@@ -18,7 +18,7 @@ export async function keepUnsaved(folder: string, id: string): Promise<void> {
   const kept = path.join(unsavedFolder(), id);
   await mkdir(unsavedFolder(), { recursive: true, mode: 0o700 });
   await rename(folder, kept).catch(async () => {
-    // Another disk.
+    // It is on another disk.
     await cp(folder, kept, { recursive: true });
     await rm(folder, { recursive: true, force: true });
   });
@@ -27,13 +27,13 @@ export async function keepUnsaved(folder: string, id: string): Promise<void> {
 export interface KeptEdit {
   readonly id: string;
   readonly folder: string;
-  /** When its result was finished, ISO 8601. */
+  /** When its result was ready, ISO 8601. */
   readonly finished: string;
   /** Its file was never written. */
   readonly unsaved: boolean;
 }
 
-/** All finished edits, the newest first. */
+/** All finished edits, newest first. */
 export async function keptEdits(): Promise<readonly KeptEdit[]> {
   const found: KeptEdit[] = [];
   for (const [parent, unsaved] of [
@@ -63,7 +63,7 @@ export async function findKept(id: string): Promise<KeptEdit> {
   });
 }
 
-/** What was asked for, on one line. */
+/** The instruction, on one line. */
 export async function instructionIn(folder: string): Promise<string> {
   try {
     const { metadata } = decodeContainer(await readBytes(requestFile(folder)), 'The request');
@@ -71,7 +71,7 @@ export async function instructionIn(folder: string): Promise<string> {
       .instruction.replaceAll(/\s+/g, ' ')
       .slice(0, 60);
   } catch {
-    // Damaged or of a newer version: it is listed without.
+    // Damaged or from a newer version: listed without it.
     return '';
   }
 }

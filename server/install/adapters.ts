@@ -39,7 +39,7 @@ export const publishedAdapters: readonly PublishedAdapter[] = [
   {
     name: 'turbo',
     title: 'FLUX.1-Turbo-Alpha: 8 steps instead of 28',
-    // Its model card: distilled to 8 steps. FLUX.1-Fill-dev needs guidance 30, where FLUX.1-dev needs 3.5.
+    // From its model card: distilled to 8 steps. FLUX.1-Fill-dev needs guidance 30, FLUX.1-dev 3.5.
     repo: 'alimama-creative/FLUX.1-Turbo-Alpha',
     path: 'diffusion_pytorch_model.safetensors',
     revision: 'main',
@@ -48,7 +48,10 @@ export const publishedAdapters: readonly PublishedAdapter[] = [
   },
 ];
 
-/** The usual names of a repository's single file in diffusers and trainers (diffusers, loaders/lora_base.py, `LORA_WEIGHT_NAME_SAFE`). */
+/**
+ * The usual names of a repository's single file in diffusers and trainers (diffusers, loaders/lora_base.py,
+ * `LORA_WEIGHT_NAME_SAFE`).
+ */
 const usualPaths = [
   'pytorch_lora_weights.safetensors',
   'diffusion_pytorch_model.safetensors',
@@ -58,7 +61,7 @@ const usualPaths = [
 export interface AddOptions extends Omit<RetryOptions, 'name'> {
   readonly home: string;
   readonly hub: Hub;
-  /** The name to give it; by default that of its file or repository. */
+  /** The name to give it; by default, that of its file or repository. */
   readonly name?: string | undefined;
   readonly ask: (licence: Licence) => Promise<boolean>;
   readonly progress: (progress: InstallProgress) => void;
@@ -72,7 +75,8 @@ const adapterName = /^[a-z0-9][a-z0-9._-]*$/;
  * Adds an adapter to a model if it fits.
  * @param what a name of `publishedAdapters`, a file, or a file on the hub
  * @returns its name
- * @throws CodedError `request-invalid`, `adapter-invalid`, `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
+ * @throws CodedError `request-invalid`, `adapter-invalid`, `licence-not-accepted`, `disk-full`,
+ * `install-running`, and those of `download`
  */
 export async function addAdapter(model: ModelEntry, what: string, options: AddOptions): Promise<string> {
   if (model.id === pocket.id)

@@ -2,13 +2,16 @@ import { type FileHandle, open, readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { type Digest, digestText } from './digest.ts';
 
-/** How sure it is that a chunk arrived as it was sent. */
+/** How certain it is that a chunk arrived as it was sent. */
 export type Trust =
-  /** Of one connection that ended as it should. */
+  /** From one connection that ended normally. */
   | 'whole'
-  /** Put together from several connections, or from one that broke: where bytes go wrong if anywhere. */
+  /**
+   * Assembled from several connections, or from one that broke: if bytes are wrong, they are most likely
+   * here.
+   */
   | 'pieced'
-  /** Fetched twice, with the same bytes. */
+  /** Downloaded twice, with identical bytes. */
   | 'twice';
 
 export interface Chunk {
@@ -16,14 +19,14 @@ export interface Chunk {
   readonly trust: Trust;
 }
 
-/** Of which file, so that the chunks of another revision are never mixed in. */
+/** Identifies the file, so that chunks of another revision are never mixed in. */
 const headerSchema = v.object({ size: v.number(), digest: v.string(), chunkBytes: v.number() });
 const line = /^(\d+) ([0-9a-f]{64}) (whole|pieced|twice)$/;
 
 /**
- * The SHA-256 of each chunk of a file as it arrived, in a text file beside it: a header, then a line for each chunk, appended
- * when its bytes were written. It survives a kill at any moment: a line that is cut off does not count. With it, what was
- * damaged on the disk is found and fetched by chunks, while fetching as well as later.
+ * The SHA-256 of each chunk of a file as it arrived, in a text file next to it: a header, then a line per
+ * chunk, appended once its bytes are written. It survives a kill at any moment: an incomplete line does not
+ * count. With it, damage on the disk is found and repaired chunk by chunk, both during a download and later.
  */
 export class Chunks {
   readonly #handle: FileHandle;
@@ -33,19 +36,19 @@ export class Chunks {
     handle: FileHandle,
     known: Map<number, Chunk>,
     readonly chunkBytes: number,
-    /** It belongs to what lies beside it. */
+    /** Whether it belongs to the file next to it. */
     readonly isContinued: boolean,
   ) {
     this.#handle = handle;
     this.#known = known;
   }
 
-  /** Opens the journal of a file, or begins a new one where there is none or it is another file's. */
+  /** Opens the journal of a file, or starts a new one if there is none or it belongs to another file. */
   static async open(file: string, size: number, digest: Digest, chunkBytes: number): Promise<Chunks> {
     const before = await readChunks(file);
     if (before && before.size === size && before.digest === digestText(digest)) {
       const handle = await open(file, 'a', 0o600);
-      // Ends a line that was cut off.
+      // Terminates a line that was cut off.
       await handle.appendFile('\n');
       return new Chunks(handle, before.chunks, before.chunkBytes, true);
     }
@@ -68,7 +71,7 @@ export class Chunks {
   }
 }
 
-/** What the journal of a file says, if there is a readable one. */
+/** The content of a file's journal, if there is a readable one. */
 export async function readChunks(
   file: string,
 ): Promise<{ size: number; digest: string; chunkBytes: number; chunks: Map<number, Chunk> } | undefined> {

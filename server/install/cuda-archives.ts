@@ -1,7 +1,8 @@
 /**
- * What CUDA needs on Linux, and where it is published. ONNX Runtime's own CUDA provider for CUDA 13 comes in a package of npm's
- * registry; NVIDIA's libraries in wheels, which are zip archives, in the versions that PyTorch 2.14.1 takes with CUDA 13.0.3: so they
- * are known to go together. They want driver 580 or newer (docs.nvidia.com, "CUDA Compatibility").
+ * What CUDA needs on Linux, and where it is published. ONNX Runtime's own provider for CUDA 13 is an npm
+ * package; NVIDIA's libraries are wheels, which are zip archives, in the versions that PyTorch 2.14.1 uses
+ * with CUDA 13.0.3, so they are known to work together. They need driver 580 or newer (docs.nvidia.com, "CUDA
+ * Compatibility").
  */
 import type { LicenceId } from './licences.ts';
 
@@ -11,9 +12,9 @@ export interface Archive {
   readonly size: number;
   readonly sha256: string;
   readonly licence: LicenceId;
-  /** The libraries that are taken out of it, by their paths in it. */
+  /** The libraries to extract, by their paths in the archive. */
   readonly takes: RegExp;
-  /** Bytes of these. */
+  /** Their total size in bytes. */
   readonly unpacked: number;
 }
 
@@ -68,7 +69,7 @@ export const cudaArchives: readonly Archive[] = [
     unpacked: 704_288,
   },
   {
-    // cuBLAS and cuDNN compile some kernels when they first meet a shape.
+    // cuBLAS and cuDNN compile some kernels when they first see a shape.
     title: 'NVRTC 13.0.88',
     url: `${wheels}/c3/68/483a78f5e8f31b08fb1bb671559968c0ca3a065ac7acabfc7cee55214fd6/nvidia_cuda_nvrtc-13.0.88-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl`,
     size: 90_215_200,

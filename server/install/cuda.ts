@@ -1,4 +1,7 @@
-/** Installs ONNX Runtime's CUDA provider and NVIDIA's libraries in the data folder; the machine only needs Node and a driver. */
+/**
+ * Installs ONNX Runtime's CUDA provider and NVIDIA's libraries in the data folder; the machine only needs
+ * Node and a driver.
+ */
 import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
@@ -26,7 +29,7 @@ export interface CUDAOptions extends Omit<RetryOptions, 'name'> {
 const partialFolder = () => `${cudaFolder()}.partial`;
 const archivesFolder = () => path.join(path.dirname(cudaFolder()), 'archives');
 
-/** @throws CodedError `provider-unavailable` if there is no CUDA for this system */
+/** @throws CodedError `provider-unavailable` if CUDA is not available for this system */
 export function requireLinux(platform = process.platform, arch = process.arch): void {
   if (platform === 'linux' && arch === 'x64') return;
   const isWindows = platform === 'win32';
@@ -43,8 +46,8 @@ export async function isInstalled(): Promise<boolean> {
 }
 
 /**
- * Fetches and unpacks what is missing. It may be ended at any moment and called again: what is fetched and what is unpacked stays, and
- * the folder is there when all is in it.
+ * Downloads and unpacks what is missing. It can be interrupted at any moment and called again: finished
+ * downloads and unpacked files are kept, and the folder appears once everything is in it.
  * @throws CodedError `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
  */
 export async function installCUDA(archives: readonly Archive[], options: CUDAOptions): Promise<void> {
@@ -68,7 +71,7 @@ export async function installCUDA(archives: readonly Archive[], options: CUDAOpt
   }
 }
 
-/** @returns bytes that are free again */
+/** @returns the number of bytes freed */
 export async function removeCUDA(): Promise<number> {
   const folder = path.dirname(cudaFolder());
   if (!(await exists(folder))) return 0;
@@ -114,7 +117,7 @@ async function fetchAndUnpack(archives: readonly Archive[], options: CUDAOptions
   }
 }
 
-/** Archives go one after the other: the space of one is free again when the next is fetched. */
+/** One archive at a time: each is deleted before the next is downloaded. */
 async function requireSpace(
   missing: readonly Archive[],
   toFetch: number,
@@ -136,7 +139,7 @@ async function requireSpace(
 
 async function finish(): Promise<void> {
   const folder = partialFolder();
-  // ONNX Runtime asks for cuDNN without a version, and its wheel has none without.
+  // ONNX Runtime loads cuDNN by a name without a version, and the wheel has no such file.
   await symlink('libcudnn.so.9', path.join(folder, 'libcudnn.so')).catch(ignoreExisting);
   await rename(folder, cudaFolder());
   await rm(archivesFolder(), { recursive: true, force: true });
@@ -144,7 +147,7 @@ async function finish(): Promise<void> {
 
 const nameOf = ({ url }: Archive) => path.posix.basename(new URL(url).pathname);
 const placeOf = (archive: Archive) => path.join(archivesFolder(), nameOf(archive));
-/** Names what was unpacked of it, once that is whole. */
+/** Lists what was unpacked from the archive, once that is complete. */
 const markOf = (archive: Archive) => `${placeOf(archive)}.unpacked`;
 
 async function isUnpacked(archive: Archive): Promise<boolean> {

@@ -2,8 +2,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 
 /**
- * What tells the bytes of a file: SHA-256 for what the hub keeps as LFS, git's id of a blob for its small files (git-scm.com,
- * "Git Objects": the SHA-1 of `blob <size>`, a zero byte and the content).
+ * What identifies the bytes of a file: SHA-256 for those that the hub stores in LFS, git's blob id for its
+ * small files (git-scm.com, "Git Objects": the SHA-1 of `blob <size>`, a zero byte and the content).
  */
 export interface Digest {
   readonly algorithm: 'sha256' | 'git-sha1';
@@ -17,7 +17,7 @@ export function parseDigest(text: string): Digest | undefined {
   return algorithm && hex ? { algorithm: algorithm as Digest['algorithm'], hex } : undefined;
 }
 
-/** A hash that is fed the content of a file of `size` bytes. */
+/** A hash to feed the content of a file of `size` bytes into. */
 export function hashFor(algorithm: Digest['algorithm'], size: number): Hash {
   if (algorithm === 'sha256') return createHash('sha256');
   return createHash('sha1').update(`blob ${size}\0`);
@@ -27,7 +27,7 @@ export const sha256Of = (bytes: Uint8Array): string => createHash('sha256').upda
 
 const readBytes = 2 ** 22;
 
-/** The bytes of a file from the first on; `signal` ends it between two pieces. */
+/** The bytes of a file from its start; `signal` stops it between chunks. */
 export async function* bytesOfFile(file: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   const handle = await open(file, 'r');
   try {

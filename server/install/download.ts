@@ -12,31 +12,33 @@ import { ifHubIsWrong, type RetryOptions, retrying } from './retry.ts';
 export const partSuffix = '.part';
 export const chunksSuffix = '.chunks';
 
-/** What is found damaged is fetched again in pieces of this size. */
+/** Damaged parts are downloaded again in chunks of this size. */
 const defaultChunkBytes = 2 ** 24;
 
 /** Where the bytes of a file come from. */
 export interface Origin {
-  /** The bytes `begin` up to `end`; it may end before. */
+  /** The bytes from `begin` up to `end`; it may stop early. */
   read(file: RemoteFile, begin: number, end: number): AsyncIterable<Uint8Array>;
 }
 
 export interface DownloadOptions extends Omit<RetryOptions, 'name'> {
-  /** Bytes of the file that are there. */
+  /** Bytes of the file that have arrived. */
   readonly progress: (bytes: number) => void;
   readonly chunkBytes?: number;
 }
 
 /**
- * Fetches a file, going on from what an earlier call left. `destination` appears as a whole, with the digest that the hub
- * tells, or not at all; until then `destination.part` has the bytes and `destination.chunks` the hashes of its chunks, which
- * stays there for `verify`.
+ * Downloads a file, resuming what an earlier call left. `destination` appears complete, with the digest that
+ * the hub reports, or not at all; until then, `destination.part` has the bytes and `destination.chunks` the
+ * hashes of its chunks, which stays for `verify`.
  *
- * What finds a wrong byte: the hub gives one hash for the whole file, so that alone says only that there is one. (1) Bytes that
- * were damaged here, on the disk or by a power cut, differ from the hash of their chunk as it arrived: exactly those chunks are
- * fetched again. (2) Bytes that already arrived wrong have chunk hashes that fit them. No hash tells where they are, so chunks
- * are fetched a second time and compared, those that were put together from broken connections first, until the whole is right;
- * only those that differ are written. On average half of the file travels twice: nothing finer than the whole's hash is published.
+ * How wrong bytes are found: the hub gives one hash for the whole file, which only shows that something is
+ * wrong. (1) Bytes damaged here, on the disk or by a power cut, no longer match the hash of their chunk as it
+ * arrived: exactly those chunks are downloaded again. (2) Bytes that were already wrong when they arrived
+ * match their chunk hashes. No hash shows where they are, so chunks are downloaded again and compared,
+ * starting with those assembled from broken connections, until the whole file is right; only those that
+ * differ are written. On average, half of the file is transferred twice: no hash finer than the whole file's
+ * is published.
  * @throws CodedError `hub-refused`, `hub-unreachable`, `hub-wrong`, `disk-full`; the signal's reason
  */
 export async function download(
@@ -59,7 +61,7 @@ export async function download(
   }
 }
 
-/** How many bytes of a file lie beside it from an earlier call. */
+/** How many bytes of a file are left from an earlier call. */
 export async function fetchedBytes(destination: string): Promise<number> {
   return stat(destination + partSuffix).then(
     ({ size }) => size,
@@ -107,7 +109,7 @@ class PartialDownload {
       digest,
       options.chunkBytes ?? defaultChunkBytes,
     );
-    // Without its hashes, nothing tells whether this file is the one that was begun.
+    // Without its hashes, nothing shows whether this is the same file.
     if (!chunks.isContinued) await rm(place, { force: true });
     const handle = await open(place, 'r+').catch(() => open(place, 'w+', 0o644));
     if ((await handle.stat()).size > size) await handle.truncate(size);
@@ -124,7 +126,7 @@ class PartialDownload {
     const isRight = (hex: string) => hex === this.#file.digest.hex;
     let hex = await this.#mendAndAppend();
     if (!isRight(hex)) {
-      // What was written while it arrived may not be what the disk gives.
+      // What was written during the download may differ from what the disk returns.
       hex = await this.#mendAndAppend();
     }
     if (!isRight(hex)) {
@@ -154,7 +156,7 @@ class PartialDownload {
       await writeAt(this.#handle, this.#begin(index), bytes);
       const sha256 = sha256Of(bytes);
       const known = this.#chunks.get(index)?.sha256;
-      // Other bytes than the first time: a second opinion is asked for first here, if the whole is wrong.
+      // Bytes differ from the first time: if the whole file is wrong, this chunk is checked first.
       if (sha256 !== known) await this.#chunks.set(index, { sha256, trust: 'pieced' });
     }
     if (there.damaged.length > 0) there = await this.#hash();
@@ -193,7 +195,10 @@ class PartialDownload {
     return whole.digest('hex');
   }
 
-  /** Fetches chunks again and compares them, until the whole is right. Where they differ, a third time decides. */
+  /**
+   * Downloads chunks again and compares them until the whole file is right. If two downloads differ, a third
+   * decides.
+   */
   async #compareChunks(first: string, isRight: (hex: string) => boolean): Promise<string> {
     const count = Math.ceil(this.#file.size / this.#chunks.chunkBytes);
     const rank = { pieced: 0, whole: 1, twice: 2 };
@@ -239,7 +244,7 @@ class PartialDownload {
     return bytes;
   }
 
-  /** Reads what is there: its hashes so far, and the chunks that are not what arrived. */
+  /** Reads the existing bytes: the hashes so far, and the chunks that differ from what arrived. */
   async #hash() {
     const { size, digest } = this.#file;
     const whole = hashFor(digest.algorithm, size);
@@ -258,7 +263,7 @@ class PartialDownload {
         const sha256 = chunk.digest('hex');
         chunk = hashFor('sha256', 0);
         const known = this.#chunks.get(index);
-        // The kill came between the bytes and their line.
+        // The process was killed between writing the bytes and their line.
         if (!known) await this.#chunks.set(index, { sha256, trust: 'pieced' });
         else if (known.sha256 !== sha256) damaged.push(index);
       }

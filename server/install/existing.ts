@@ -1,4 +1,4 @@
-/** The user's own weights, used in place: in ComfyUI's folders, the hub's cache, or wherever they say. */
+/** The user's own weights, used in place: in ComfyUI's folders, the hub's cache, or wherever they specify. */
 import { link, lstat, mkdir, readdir, realpath, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -19,13 +19,13 @@ import type { PublishedFile } from './published.ts';
 export interface Candidate {
   readonly path: string;
   readonly size: number;
-  /** The person named it or its folder. */
+  /** The user named it or its folder. */
   readonly isNamed: boolean;
 }
 
-/** A person's file that is used as a part: what to link, and under which names beside each other. */
+/** A user's file to be used as a part: what to link, and under which names in the same folder. */
 export interface Match {
-  /** `same`: byte for byte the published file; `alike`: the same network, stored or trained otherwise. */
+  /** `same`: byte for byte the published file; `alike`: the same network, stored or trained differently. */
   readonly kind: 'same' | 'alike';
   readonly path: string;
   readonly links: readonly { readonly target: string; readonly file: string }[];
@@ -33,10 +33,13 @@ export interface Match {
 
 const wanted =
   /(?:\.safetensors|\.sft|\.gguf|\.safetensors\.index\.json|^tokenizer\.json|^tokenizer_config\.json)$/;
-/** ComfyUI's `models/loras/<author>/<set>`, the cache's `models--x--y/snapshots/<commit>/transformer`, and some more. */
+/**
+ * Deep enough for ComfyUI's `models/loras/<author>/<set>`, the cache's
+ * `models--x--y/snapshots/<commit>/transformer`, and a few more levels.
+ */
 const deepest = 8;
 
-/** Where the hub's clients keep what they fetch (huggingface_hub, constants.py). */
+/** Where the hub's clients store downloads (huggingface_hub, constants.py). */
 function hubCache(): string {
   const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
   if (HF_HUB_CACHE) return HF_HUB_CACHE;
@@ -44,13 +47,15 @@ function hubCache(): string {
   return path.join(XDG_CACHE_HOME || path.join(homedir(), '.cache'), 'huggingface', 'hub');
 }
 
-/** Where weights often lie: the hub's cache, and ComfyUI as its manual and its desktop application install it. */
+/**
+ * Where weights often are: the hub's cache, and ComfyUI as its manual and its desktop application install it.
+ */
 export function usualPlaces(): string[] {
   const comfy = ['ComfyUI/models', 'Documents/ComfyUI/models'].map((place) => path.join(homedir(), place));
   return [hubCache(), ...comfy];
 }
 
-/** All files under the places, or the places themselves, that may be weights or tokenizers. */
+/** All files in the places, or the places themselves, that may be weights or tokenizers. */
 export async function candidatesIn(places: readonly string[], isNamed: boolean): Promise<Candidate[]> {
   const found: Candidate[] = [];
   const visit = async (place: string, depth: number): Promise<void> => {
@@ -62,7 +67,7 @@ export async function candidatesIn(places: readonly string[], isNamed: boolean):
     for (const entry of await readdir(place, { withFileTypes: true }).catch(() => [])) {
       const inside = path.join(place, entry.name);
       if (entry.isDirectory()) await visit(inside, depth + 1);
-      // The cache's snapshots are links to its blobs; a link to a folder may lead in circles.
+      // The cache's snapshots are links to its blobs; a link to a folder may be circular.
       else if (entry.isFile() || (await stat(inside).catch(() => undefined))?.isFile()) {
         await visit(inside, depth + 1);
       }
@@ -72,15 +77,15 @@ export async function candidatesIn(places: readonly string[], isNamed: boolean):
   return found;
 }
 
-/** Finds which of the person's files are parts. Each file is hashed once at most. */
+/** Finds which of the user's files are parts. Each file is hashed at most once. */
 export class Finder {
   readonly #candidates: readonly Candidate[];
   readonly #signal: AbortSignal;
   readonly #log: (text: string) => void;
   readonly #digests = new Map<string, Digest>();
-  /** Files that were spoken of, as used or not. */
+  /** Files already reported as used or not. */
   readonly #spoken = new Set<string>();
-  /** Why a file was not taken, of each part that it was looked at for. */
+  /** Why a file was rejected, for each part that it was checked against. */
   readonly #reasons = new Map<string, string[]>();
 
   constructor(candidates: readonly Candidate[], signal: AbortSignal, log: (text: string) => void) {
@@ -89,7 +94,7 @@ export class Finder {
     this.#log = log;
   }
 
-  /** A file that is the published one, byte for byte. */
+  /** A file that is byte for byte the published one. */
   async same(file: string, size: number, digest: Digest): Promise<Match | undefined> {
     for (const candidate of this.#candidates) {
       if (candidate.size !== size) continue;
@@ -100,8 +105,9 @@ export class Finder {
   }
 
   /**
-   * A file of the same network: the repository's own in diffusers' layout, from the hub's cache; or, where the person named
-   * the place, one that has the network's tensors. Of several of those none is taken: it would be a guess.
+   * A file of the same network: the repository's own in diffusers' layout, from the hub's cache; or, if the
+   * user named the place, one that has the network's tensors. If there are several of those, none is used: it
+   * would be a guess.
    */
   async alike(part: PublishedFile): Promise<Match | undefined> {
     const { file, diffusers, shapes } = part;
@@ -127,12 +133,12 @@ export class Finder {
     return undefined;
   }
 
-  /** That a file is used after all. */
+  /** Records that a file is used after all. */
   taken({ path: file }: Match): void {
     this.#spoken.add(file);
   }
 
-  /** Of the files that the person named one by one, those that are not used, and why. */
+  /** The files that the user named one by one but that are not used, and why. */
   async notTaken(
     files: readonly string[],
   ): Promise<readonly { readonly file: string; readonly reason: string }[]> {
@@ -152,14 +158,15 @@ export class Finder {
     return digest;
   }
 
-  /** With the shards beside it, where it is an index. */
+  /** If the candidate is an index, this includes the shards in its folder. */
   async #open(candidate: Candidate, { file, shapes = {}, t5 }: PublishedFile): Promise<Match | undefined> {
-    // Of the networks, the transformer alone is read as GGUF.
+    // Only the transformer can be read as GGUF.
     if (isGGUF(candidate.path) && file !== modelFiles.transformer) return undefined;
     const network = networkOf(file);
     if (!network) return undefined;
     try {
-      // A VAE alone could be Stable Diffusion 3's, which has the very same shapes; beside FLUX.1's transformer it is FLUX.1's.
+      // A VAE alone could be Stable Diffusion 3's, which has exactly the same shapes; next to FLUX.1's
+      // transformer, it is FLUX.1's.
       if (network === 'vae' && !(await isBundleOfFlux(candidate.path))) return undefined;
       const weights = await WeightsFile.open(candidate.path, network);
       const sign = signOf([...weights.tensors.keys()]);
@@ -175,7 +182,7 @@ export class Finder {
             `it has ${found}, not [${shape.join(', ')}], so it is another model`,
           );
         }
-        // Vectors have 16 bits in either.
+        // Vectors have 16 bits in both.
         const is8Bit = parts.some(({ dtype }) => dtype === 'F8_E4M3');
         if (t5 && columns.length > 0 && is8Bit !== (t5 === 'fp8')) return undefined;
       }
@@ -196,11 +203,11 @@ export class Finder {
       }
       return matched('alike', candidate.path, [
         [candidate.path, file + indexSuffix],
-        // The index names them, so they keep their names.
+        // The index refers to them by name, so they keep their names.
         ...weights.files.map((shard): [string, string] => [shard, path.basename(shard)]),
       ]);
     } catch (cause) {
-      // Not weights that can be read, or of another network.
+      // Not readable weights, or those of another network.
       return this.#refuse(
         candidate,
         cause instanceof CodedError ? cause.detail.replace(/\.$/, '') : String(cause),
@@ -208,7 +215,10 @@ export class Finder {
     }
   }
 
-  /** A person who has a GGUF file means to use it, wherever it was found: what is fetched instead is four times as large. */
+  /**
+   * A GGUF rejection is always logged: users with a GGUF file mean to use it, wherever it was found, and the
+   * download in its place is four times as large.
+   */
   #refuse({ path: file }: Candidate, reason: string, isSaid = isGGUF(file)): undefined {
     this.#reasons.set(file, [...(this.#reasons.get(file) ?? []), reason]);
     if (isSaid) {
@@ -235,15 +245,15 @@ function matched(kind: Match['kind'], place: string, links: readonly [string, st
 }
 
 /**
- * Puts a person's file into a model's folder without copying it. A symbolic link; where Windows allows none, a hard link, which
- * takes the same disk.
- * @returns why it cannot be
+ * Links a user's file into a model's folder without copying it: with a symbolic link or, if Windows does not
+ * allow that, a hard link, which must be on the same disk.
+ * @returns why it failed, or undefined
  */
 export async function linkFile(target: string, place: string): Promise<string | undefined> {
   await mkdir(path.dirname(place), { recursive: true });
-  // A link that leads nowhere any more.
+  // Remove a dangling link.
   if ((await lstat(place).catch(() => undefined))?.isSymbolicLink()) await rm(place);
-  // To the file itself: the cache's snapshots are links that its next clean-up may remove before it.
+  // Link to the file itself: the cache's snapshots are links that its next clean-up may remove first.
   const real = await realpath(target);
   try {
     await symlink(real, place, 'file');
@@ -254,7 +264,7 @@ export async function linkFile(target: string, place: string): Promise<string | 
   return hardLink(real, place);
 }
 
-/** Another name of the same bytes: neither name's end takes them from the other. */
+/** A second name for the same bytes: removing one leaves the other intact. */
 export async function hardLink(target: string, place: string): Promise<string | undefined> {
   await mkdir(path.dirname(place), { recursive: true });
   return link(target, place).then(

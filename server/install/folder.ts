@@ -33,7 +33,7 @@ export function lockFolder(what: string, folder: string): Promise<() => Promise<
   );
 }
 
-/** The parts of a model by their file: several where there is a choice, the first to be preferred. */
+/** The parts of a model by file: several if there is a choice, in order of preference. */
 export function partsByFile(
   model: PublishedModel,
   t5?: T5Precision,
@@ -46,7 +46,7 @@ export function partsByFile(
   return parts;
 }
 
-/** Where a part lies: the file, the index of its shards, or the same as GGUF. */
+/** Where a part is stored: the file, its shard index, or its GGUF version. */
 export async function installedAs(folder: string, file: string): Promise<string | undefined> {
   for (const name of standIns(file)) {
     if (await stat(path.join(folder, name)).catch(() => undefined)) return name;
@@ -54,7 +54,7 @@ export async function installedAs(folder: string, file: string): Promise<string 
   return undefined;
 }
 
-/** Removes what was begun of a file. */
+/** Removes what an interrupted download left of a file. */
 export async function removeUnfinished(place: string): Promise<void> {
   await rm(place + partSuffix, { force: true });
   await rm(place + chunksSuffix, { force: true });

@@ -1,9 +1,9 @@
-/** Ways to name a file on the hub: the URL of its page, `owner/repo/path`, or just `owner/repo`. */
+/** Ways to refer to a file on the hub: the URL of its page, `owner/repo/path`, or just `owner/repo`. */
 import { CodedError } from '../../shared/errors.ts';
 
 export interface HubReference {
   readonly repo: string;
-  /** Undefined if only the repository was named. */
+  /** Undefined if only the repository was given. */
   readonly path?: string | undefined;
   readonly revision: string;
 }

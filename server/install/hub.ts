@@ -1,4 +1,4 @@
-/** Hugging Face's hub over HTTP, or a mirror of it: what a file is, and ranges of its bytes. */
+/** Hugging Face's hub, or a mirror of it, over HTTP: describes files and reads ranges of their bytes. */
 import { CodedError } from '../../shared/errors.ts';
 import type { Digest } from './digest.ts';
 import type { Source } from './published.ts';
@@ -17,7 +17,7 @@ export interface RemoteFile {
 }
 
 export interface HubOptions {
-  /** `HF_ENDPOINT`, as the hub's own clients have it. */
+  /** `HF_ENDPOINT`, as in the hub's own clients. */
   readonly endpoint: string;
   /** `HF_TOKEN` */
   readonly token?: string | undefined;
@@ -47,8 +47,8 @@ export class Hub {
   }
 
   /**
-   * Size, hash and commit of a file, from the headers that the hub's own clients read (huggingface_hub, constants.py and
-   * file_download.py: `X-Linked-Size`, `X-Linked-Etag`, `X-Repo-Commit`).
+   * Size, hash and commit of a file, from the headers that the hub's own clients read (huggingface_hub,
+   * constants.py and file_download.py: `X-Linked-Size`, `X-Linked-Etag`, `X-Repo-Commit`).
    * @throws CodedError `hub-refused`, `hub-wrong`; Interrupted
    */
   async describe(source: Omit<Source, 'licence'>): Promise<RemoteFile> {
@@ -63,7 +63,7 @@ export class Hub {
       },
     );
     end();
-    // Any response in the chain may have the commit.
+    // Any response in the redirect chain may have the commit.
     const commit = headers.map((told) => told.get('x-repo-commit')).find(Boolean) ?? '';
     const sizeText = response.headers.get('x-linked-size') ?? response.headers.get('content-length');
     const size = sizeText === null ? (source.size ?? 0) : Number(sizeText);
@@ -95,7 +95,7 @@ export class Hub {
   }
 
   /**
-   * Yields the bytes `begin` up to `end` of a file; it may stop early.
+   * Yields the bytes of a file from `begin` up to `end`; it may stop early.
    * @throws CodedError `hub-refused`; Interrupted
    */
   read(file: RemoteFile, begin: number, end: number): AsyncGenerator<Uint8Array> {

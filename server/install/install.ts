@@ -19,14 +19,14 @@ import { type InstalledFile, type InstallRecord, readRecord, writeRecord } from 
 import { type RetryOptions, retrying } from './retry.ts';
 import { sizeText } from './text.ts';
 
-/** Room for the journals, and for what else grows meanwhile. */
+/** Space for the journals, and for anything else that grows in the meantime. */
 export const spareBytes = 2 ** 26;
 
 export interface InstallOptions extends Omit<RetryOptions, 'name'> {
   readonly home: string;
   readonly hub: Hub;
   readonly t5?: T5Precision | undefined;
-  /** Files and folders of the person, besides the usual places. */
+  /** The user's files and folders, in addition to the usual places. */
   readonly from: readonly string[];
   readonly ask: (licence: Licence) => Promise<boolean>;
   readonly progress: (progress: InstallProgress) => void;
@@ -37,28 +37,29 @@ export interface InstallProgress {
   readonly file: string;
   readonly fileBytes: number;
   readonly fileSize: number;
-  /** Of all that is fetched in this run and before it. */
+  /** Of everything to download, including what earlier runs downloaded. */
   readonly bytes: number;
   readonly size: number;
 }
 
 interface Blocks {
-  /** In the model's folder. */
+  /** Relative to the model's folder. */
   readonly file: string;
   readonly target: string;
   readonly size: number;
   readonly missing: number;
 }
 
-/** A part that has to be fetched. */
+/** A part to download. */
 interface Fetch {
   readonly part: PublishedFile;
   readonly remote: RemoteFile;
 }
 
 /**
- * Installs a model, or what it lacks: links the user's own files and downloads the rest. Before downloading, it asks about the
- * licences, and refuses if the disk is too small. It can be interrupted at any moment and called again.
+ * Installs a model, or what is missing from it: links the user's own files and downloads the rest. Before
+ * downloading, it asks about the licences, and fails if there is too little disk space. It can be interrupted
+ * at any moment and called again.
  * @throws CodedError `licence-not-accepted`, `disk-full`, `install-running`, and those of `download`
  */
 export async function installModel(model: PublishedModel, options: InstallOptions): Promise<void> {
@@ -118,7 +119,10 @@ class Installation {
     log(`${this.#model.id} is installed in ${this.#folder}.`);
   }
 
-  /** Of what was fetched from a branch: whether the hub has something else there now. What is installed stays as it is. */
+  /**
+   * For files from a branch: reports whether the hub now has a newer version. What is installed stays as it
+   * is.
+   */
   async #reportChanges(missing: readonly PublishedFile[]): Promise<void> {
     const { hub, log, signal } = this.#options;
     for (const part of this.#model.parts) {
@@ -138,7 +142,7 @@ class Installation {
         );
       } catch (cause) {
         signal.throwIfAborted();
-        // Without a connection, what is installed works as before.
+        // Without a connection, what is installed still works.
         if (!(cause instanceof CodedError)) return;
         if (!cause.detail.includes('(404)')) continue;
         log(`${part.file}: ${name} is no longer there; yours stays, and cannot be fetched again from it.`);
@@ -146,7 +150,7 @@ class Installation {
     }
   }
 
-  /** Whether a part is there as it was installed, or by the person. */
+  /** Whether a part is present and unchanged, or was added by the user. */
   async #isThere(choices: readonly PublishedFile[]): Promise<boolean> {
     const [{ file }] = choices as [PublishedFile];
     const name = await installedAs(this.#folder, file);
@@ -164,7 +168,7 @@ class Installation {
       });
       return true;
     }
-    // Another precision was asked for.
+    // A different precision was requested.
     if (known.origin !== 'own' && !choices.some(({ title }) => title === known.title)) return false;
     if (known.size === size && known.modifiedMs === mtimeMs) return true;
     const digest = parseDigest(known.digest);
@@ -188,7 +192,7 @@ class Installation {
     return false;
   }
 
-  /** What is there already in other models or among the person's files is linked; what is not is told to be fetched. */
+  /** Links what other models or the user's files already have; returns what needs to be downloaded. */
   async #link(
     choices: readonly PublishedFile[],
     finder: Finder,
@@ -227,7 +231,10 @@ class Installation {
     return remote!;
   }
 
-  /** Another name for a file that another model has: it takes no space, and each model can be removed without the other. */
+  /**
+   * A hard link to a file of another model: it takes no space, and either model can be removed without the
+   * other.
+   */
   async #share(other: OtherFile, file: string): Promise<boolean> {
     const place = path.join(this.#folder, file);
     await this.#clear(file);
@@ -264,14 +271,17 @@ class Installation {
     return true;
   }
 
-  /** Takes away what was installed as a file before, if it was. */
+  /** Removes a previously installed file, if there is one. */
   async #clear(file: string): Promise<void> {
     const name = await installedAs(this.#folder, file);
     const known = name === undefined ? undefined : this.#record[name];
     if (name !== undefined && known && known.origin !== 'own') await rm(path.join(this.#folder, name));
   }
 
-  /** A GGUF file's blocks, which the graphs do not compute with as they lie, and how many bytes of what they become are missing. */
+  /**
+   * The blocks of a GGUF file, which must be converted for the graphs, and how many bytes of the result are
+   * missing.
+   */
   async #unwrittenBlocks(): Promise<Blocks | undefined> {
     const file = await installedAs(this.#folder, modelFiles.transformer);
     if (file === undefined || !isGGUF(file)) return undefined;
@@ -293,7 +303,7 @@ class Installation {
     });
   }
 
-  /** @param besides bytes that are written afterwards */
+  /** @param besides bytes that will be written afterwards */
   async #fetch(fetches: readonly Fetch[], besides: number): Promise<void> {
     const { hub, progress, log } = this.#options;
     const there = new Map<string, number>();
@@ -337,7 +347,7 @@ class Installation {
     }
   }
 
-  /** After every file, so that an end at any moment loses none. */
+  /** Called after every file, so that an interruption loses none. */
   async #write(file: string, installed: InstalledFile): Promise<void> {
     this.#record = { ...this.#record, [file]: installed };
     await writeRecord(this.#folder, this.#record);
@@ -349,7 +359,7 @@ class Installation {
     return { size, digest, modifiedMs: mtimeMs };
   }
 
-  /** What other models have fetched, as long as it is what was fetched. */
+  /** What other models have downloaded, if it is unchanged. */
   async #otherModels(): Promise<OtherFile[]> {
     const files: OtherFile[] = [];
     for (const id of await readdir(modelsFolder())) {
@@ -378,7 +388,7 @@ async function filesAmong(places: readonly string[]): Promise<string[]> {
   return files.flat();
 }
 
-/** @throws CodedError `request-invalid` where a place that the person named is not there */
+/** @throws CodedError `request-invalid` if a place that the user named does not exist */
 async function requirePlaces(from: readonly string[]): Promise<void> {
   for (const place of from) {
     if (await stat(place).catch(() => undefined)) continue;

@@ -7,14 +7,14 @@ import { writeDurably } from '../disk/durable.ts';
 export interface Licence {
   readonly title: string;
   readonly url: string;
-  /** What a person has to know and accept before anything under it is fetched. */
+  /** What users need to know and accept before anything under this licence is downloaded. */
   readonly terms?: string;
 }
 
 export const licences = {
   'flux-1-dev-non-commercial': {
     title: 'FLUX.1 [dev] Non-Commercial License',
-    // The copy on the hub can be read only by who accepted it already.
+    // The copy on the hub is only readable to users who have already accepted it.
     url: 'https://github.com/black-forest-labs/flux/blob/main/model_licenses/LICENSE-FLUX1-dev',
     terms:
       'FOR NON-COMMERCIAL USE ONLY. These weights are not free software: you may not use them for a business or in a ' +
@@ -41,7 +41,7 @@ export const licences = {
 
 export type LicenceId = keyof typeof licences;
 
-/** By licence, when it was accepted. */
+/** Acceptance time by licence. */
 const acceptedSchema = v.record(v.string(), v.string());
 
 const acceptedFile = (home: string): string => path.join(home, 'licences.json');
@@ -52,14 +52,14 @@ export async function acceptedLicences(home: string): Promise<Readonly<Record<st
   try {
     return v.parse(acceptedSchema, JSON.parse(text));
   } catch {
-    // Unreadable is not accepted: it is asked again, and written anew.
+    // If the file is unreadable, nothing counts as accepted: ask again and write a new one.
     return {};
   }
 }
 
 /**
- * Shows each licence that has to be accepted and was not yet; an answer is remembered.
- * @param ask shows a licence and gives what the person answers
+ * Shows each licence that must be accepted and has not been; the answer is remembered.
+ * @param ask shows a licence and returns the user's answer
  * @throws CodedError `licence-not-accepted`
  */
 export async function acceptLicences(

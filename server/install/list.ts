@@ -10,18 +10,18 @@ export type FileState =
   | { readonly kind: 'installed'; readonly known: InstalledFile | undefined; readonly size: number }
   | { readonly kind: 'broken-link'; readonly target: string }
   | { readonly kind: 'begun'; readonly bytes: number }
-  /** As `verify` found it. */
+  /** As `verify` last found it. */
   | { readonly kind: 'damaged' }
   | { readonly kind: 'missing' };
 
 export interface ListedFile {
   readonly file: string;
-  /** More than one where there is a choice. */
+  /** More than one if there is a choice. */
   readonly choices: readonly PublishedFile[];
   readonly state: FileState;
 }
 
-/** What is there of a model; reads no weights and asks no one. */
+/** What is installed of a model; reads no weights and makes no requests. */
 export async function listFiles(model: PublishedModel): Promise<ListedFile[]> {
   const folder = modelFolder(model.id);
   const record = await readRecord(folder);

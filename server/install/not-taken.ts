@@ -1,9 +1,9 @@
-/** Why a file that a person named is not used: what it is, as far as its first bytes and its header tell. */
+/** Explains why a file that the user named is not used, as far as its first bytes and its header show. */
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { readAt } from '../disk/read-range.ts';
 
-/** What a file is by its first bytes, where it is no weights file. */
+/** What a file is, judging by its first bytes, if it is not a weights file. */
 const beginnings: readonly (readonly [RegExp, string])[] = [
   [
     /^version https:\/\/git-lfs/,
@@ -15,7 +15,7 @@ const beginnings: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** Said of each network that a file is not, which tells nothing. */
+/** Reasons that any file gives for the networks it does not hold; they explain nothing. */
 const notThisNetwork = /has no tensor "|but no |holds a /;
 
 /** @param reasons why it is not one part or another of the model */

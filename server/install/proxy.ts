@@ -1,4 +1,7 @@
-/** Proxies as the environment names them: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as curl reads them (curl.se/docs/manpage.html). */
+/**
+ * Proxies from the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, as curl reads them
+ * (curl.se/docs/manpage.html).
+ */
 import http from 'node:http';
 import https from 'node:https';
 import { Agent, buildConnector } from 'undici';
@@ -6,18 +9,19 @@ import { CodedError } from '../../shared/errors.ts';
 
 export interface Proxy {
   readonly agent: Agent;
-  /** `HTTPS_PROXY, proxy.lab:3128`: without the user and the password. */
+  /** `HTTPS_PROXY, proxy.lab:3128`: without user name and password. */
   readonly name: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** One for each address of a proxy: it keeps its connections. */
+/** One agent per proxy address, so that connections are reused. */
 const agents = new Map<string, Agent>();
 
 /**
- * The proxy for an address; none for this machine, or where NO_PROXY has the host.
- * @throws CodedError `request-invalid` where the variable names no proxy that can be used; never with its password
+ * The proxy for an address; none for this machine, or if NO_PROXY lists the host.
+ * @throws CodedError `request-invalid` if the variable does not name a usable proxy; the message never
+ * contains its password
  */
 export function proxyFor(url: URL, env: Environment = process.env): Proxy | undefined {
   const [variable, text] = setting(url.protocol, env);
@@ -32,7 +36,8 @@ export function proxyFor(url: URL, env: Environment = process.env): Proxy | unde
 }
 
 /**
- * Connects through the proxy with CONNECT. (undici's own ProxyAgent, 6.29, goes on after a refusal, so that its status is lost.)
+ * Connects through the proxy with CONNECT. (undici's own ProxyAgent, 6.29, carries on after a refusal, which
+ * loses the status.)
  */
 function tunnel(proxy: URL, name: string): buildConnector.connector {
   const secure = buildConnector({});
@@ -76,7 +81,7 @@ function refusedBy(name: string, status: number | undefined): Error {
   });
 }
 
-/** In small letters first. */
+/** Lower case takes precedence. */
 function setting(protocol: string, env: Environment): readonly [string, string | undefined] {
   const scheme = protocol.replace(':', '');
   const names = [`${scheme}_proxy`, `${scheme.toUpperCase()}_PROXY`, 'all_proxy', 'ALL_PROXY'];
@@ -107,12 +112,12 @@ function asURL(text: string): URL | undefined {
   }
 }
 
-/** What goes to this machine stays on it. */
+/** Requests to this machine never leave it. */
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
-/** Entries are hosts, which stand for what is below them too, with a port or without; `*` is all. */
+/** Entries are hosts, which include their subdomains, with or without a port; `*` matches everything. */
 function isExcepted({ hostname, port, protocol }: URL, exceptions: string): boolean {
   const actualPort = port || (protocol === 'https:' ? '443' : '80');
   return exceptions

@@ -1,7 +1,8 @@
 /**
- * The models that can be installed, and where each file of them is published. Sizes and hashes are those that the files' pages
- * tell, as several projects recorded them independently (black-forest-labs/flux has the first in docs/fill.md); where none
- * are given here, the hub tells them when it is asked, together with the commit. Whatever is given here has to be what the hub says.
+ * The models that can be installed, and where each file of them is published. Sizes and hashes are those on
+ * the files' pages, as several projects recorded them independently (black-forest-labs/flux has the first in
+ * docs/fill.md); if none are given here, they come from the hub, along with the commit. Any given here must
+ * match the hub's.
  */
 import { modelFiles } from '../catalogue/catalogue.ts';
 import type { LicenceId } from './licences.ts';
@@ -17,21 +18,24 @@ export interface Source {
   readonly sha256?: string;
 }
 
-/** Which T5-XXL: 16 bits for each weight, or 8 with nearly the same result. */
+/** The T5-XXL variant: 16 bits per weight, or 8 with nearly the same result. */
 export const t5Precisions = ['fp16', 'fp8'] as const;
 export type T5Precision = (typeof t5Precisions)[number];
 
 /** A file of a model. */
 export interface PublishedFile {
-  /** In the model's folder, as `modelFiles` and the adapters' folder have it. */
+  /** Relative to the model's folder, as in `modelFiles` and the adapters' folder. */
   readonly file: string;
   readonly title: string;
   readonly source: Source;
-  /** It is one of several that can be the same file; the first is taken where none is asked for. */
+  /** Set if the file is one of several alternatives; the first is the default. */
   readonly t5?: T5Precision;
-  /** The same weights as diffusers keeps them in a repository: used where a hub cache has them, never fetched. */
+  /** The same weights in a diffusers repository: used if they are in a hub cache, never downloaded. */
   readonly diffusers?: { readonly repo: string; readonly path: string };
-  /** Tensors that a file of this network has, by the loader's names: what a file that was changed or stored otherwise is known by. */
+  /**
+   * Tensor shapes of this network, by the loader's names: they identify files that were modified or stored
+   * differently.
+   */
   readonly shapes?: Readonly<Record<string, readonly number[]>>;
 }
 
@@ -130,7 +134,7 @@ const shared: readonly PublishedFile[] = [
       size: 335_304_388,
       sha256: 'afc8e28272cd15db3919bacdb6918ce9c1ed22e96cb12c4d5ed0fba823529e38',
     },
-    // No shapes: Stable Diffusion 3's has the very same, with other values.
+    // No shapes: Stable Diffusion 3's has exactly the same ones, with other values.
     diffusers: { repo: fill.repo, path: 'vae/diffusion_pytorch_model.safetensors' },
   },
   // google/t5-v1_1-xxl itself has no tokenizer.json.

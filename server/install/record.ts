@@ -3,19 +3,22 @@ import path from 'node:path';
 import * as v from 'valibot';
 import { writeDurably } from '../disk/durable.ts';
 
-/** What was installed in a model's folder, by file: what `verify` compares with, and `remove` may remove. */
+/**
+ * What was installed in a model's folder, by file: `verify` compares against it, and `remove` may only remove
+ * what it lists.
+ */
 const recordSchema = v.record(
   v.string(),
   v.object({
-    /** Fetched; a link to a file that lies elsewhere; or put there by the person. */
+    /** Downloaded; a link to a file elsewhere; or added by the user. */
     origin: v.picklist(['fetched', 'linked', 'own']),
     title: v.string(),
-    /** `repo/path@commit`, or the path of the person's file. */
+    /** `repo/path@commit`, or the path of the user's file. */
     from: v.string(),
     size: v.number(),
-    /** As `digestText` has it. */
+    /** In the format of `digestText`. */
     digest: v.string(),
-    /** With the size: whether it is still what was checked. */
+    /** Together with the size, shows whether it is still the file that was checked. */
     modifiedMs: v.number(),
   }),
 );
@@ -24,7 +27,7 @@ export type InstalledFile = InstallRecord[string];
 
 export const recordFile = 'install.json';
 
-/** The record of a model's folder; empty where there is none. */
+/** The record of a model's folder; empty if there is none. */
 export async function readRecord(folder: string): Promise<InstallRecord> {
   const text = await readFile(path.join(folder, recordFile), 'utf8').catch(() => '{}');
   try {

@@ -10,12 +10,13 @@ import { readRecord, recordFile } from './record.ts';
 
 export interface Removal {
   readonly removedBytes: number;
-  /** What stays, and why. */
+  /** What was kept, and why. */
   readonly kept: readonly string[];
 }
 
 /**
- * Removes what was fetched of a model, what was quantized of it, and the links to the person's files, never a file of theirs.
+ * Removes what was downloaded for a model, what was quantized from it, and the links to the user's files, but
+ * never those files themselves.
  * @throws CodedError `install-running`
  */
 export async function removeModel(model: PublishedModel): Promise<Removal> {
@@ -33,7 +34,7 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
     const record = await readRecord(folder);
     for (const [file, { origin, size, modifiedMs, from }] of Object.entries(record)) {
       const place = path.join(folder, file);
-      // Of a link itself, not of where it leads.
+      // Describes the link itself, not its target.
       const stats = await lstat(place).catch(() => undefined);
       if (!stats) continue;
       const isOurs =
@@ -43,12 +44,12 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
         continue;
       }
       await rm(place);
-      // What an adapter wants of an edit.
+      // The adapter's defaults for edits.
       if (file.startsWith(`${adaptersFolder}/`)) {
         await rm(place.slice(0, -adapterSuffix.length) + defaultsSuffix, { force: true });
       }
       if (origin === 'linked') kept.push(`${from}: your own file`);
-      // Another model may have another name of it: then this frees nothing.
+      // If another model has a hard link to it, this frees nothing.
       else if (stats.nlink === 1) removedBytes += size;
     }
     const files = new Set([...Object.keys(record), ...model.parts.map(({ file }) => file)]);
@@ -61,7 +62,7 @@ export async function removeModel(model: PublishedModel): Promise<Removal> {
     }
     await rm(path.join(folder, recordFile), { force: true });
     for (const inner of new Set([...files].map((file) => path.dirname(file)))) {
-      // Only where it is empty.
+      // Only if it is empty.
       if (inner !== '.') await rmdir(path.join(folder, inner)).catch(() => {});
     }
   } finally {

@@ -3,28 +3,29 @@ import { CodedError } from '../../shared/errors.ts';
 import { Interrupted } from './transport.ts';
 
 export interface RetryOptions {
-  /** Of what is asked for, in what is told. */
+  /** The name of the download, for messages. */
   readonly name: string;
   readonly signal: AbortSignal;
   readonly log: (text: string) => void;
-  /** What to do where answers are not what was asked for. */
+  /** The remedy for responses that are not what was requested. */
   readonly ifWrong?: string;
-  /** What the first wait before another attempt takes. */
+  /** Delay before the first retry, in milliseconds. */
   readonly firstDelayMs?: number;
 }
 
 export const ifHubIsWrong = 'If HF_ENDPOINT is set, its mirror is broken or has a different file: unset it.';
 
-/** So often a request is made again while not one byte comes. */
+/** Maximum number of attempts without receiving a single byte. */
 const attempts = 8;
 const longestDelayMs = 30_000;
-/** A server that asks for a longer wait is asked again all the same. */
+/** If a server asks for a longer delay, this one is used anyway. */
 const longestAskedDelayMs = 300_000;
 
 /**
- * Makes a request until it says that all is there, waiting longer each time that nothing came.
- * @param done how much is there
- * @throws CodedError `hub-unreachable`, or `hub-wrong` where the answers are not what was asked for; the signal's reason
+ * Repeats a request until it reports completion, backing off as long as nothing arrives.
+ * @param done how much has arrived so far
+ * @throws CodedError `hub-unreachable`, or `hub-wrong` if the responses are not what was requested; the
+ * signal's reason
  */
 export async function retrying(
   { name, signal, log, ifWrong = ifHubIsWrong, firstDelayMs = 1000 }: RetryOptions,

@@ -1,4 +1,4 @@
-/** As the hub and disks count them: 1 GB is 10^9 bytes. */
+/** In decimal units, as on the hub and on disks: 1 GB is 10^9 bytes. */
 export function sizeText(bytes: number): string {
   if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
   if (bytes >= 1e6) return `${(bytes / 1e6).toFixed(0)} MB`;

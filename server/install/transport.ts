@@ -2,14 +2,14 @@ import { fetch as proxiedFetch } from 'undici';
 import { CodedError } from '../../shared/errors.ts';
 import { proxyFor } from './proxy.ts';
 
-/** Ranges of files over HTTP, from servers that may redirect, stall, break off or lie. */
+/** Ranges of files over HTTP, from servers that may redirect, stall, disconnect or lie. */
 
-/** A request that may go well when it is made again. */
+/** A request that may succeed if repeated. */
 export class Interrupted extends Error {
   constructor(
     message: string,
     readonly options: {
-      /** The answer was complete, but is not what was asked for. */
+      /** The response was complete, but not what was requested. */
       readonly isWrong?: boolean;
       readonly retryAfterMs?: number | undefined;
       readonly cause?: unknown;
@@ -21,9 +21,9 @@ export class Interrupted extends Error {
 
 export interface TransportOptions {
   readonly signal: AbortSignal;
-  /** A connection that gives nothing for so long is given up. */
+  /** A connection that delivers nothing for this long is dropped. */
   readonly stallMs?: number | undefined;
-  /** What is sent beside, to this address alone. */
+  /** Headers to add for this address only. */
   readonly headersFor?: (url: URL) => Readonly<Record<string, string>>;
 }
 
@@ -31,11 +31,11 @@ const redirects = 10;
 
 export interface Answer {
   readonly response: Response;
-  /** Of this and of all answers that led here. */
+  /** The headers of this response and of all that led to it. */
   readonly headers: readonly Headers[];
 }
 
-/** An answer whose body may be read until `end`; `alive` says that something of it came. */
+/** A response whose body can be read until `end` is called; call `alive` whenever some of it arrives. */
 export interface OpenAnswer extends Answer {
   readonly end: () => void;
   readonly alive: () => void;
@@ -43,9 +43,9 @@ export interface OpenAnswer extends Answer {
 
 export interface Request {
   readonly range?: { readonly begin: number; readonly end: number };
-  /** An answer that is not followed any further. */
+  /** Whether to stop following redirects at this response. */
   readonly isEnough?: (response: Response) => boolean;
-  /** @throws what an answer means that is no success */
+  /** @throws an error that describes an unsuccessful response */
   readonly check: (response: Response) => void;
 }
 
@@ -79,7 +79,7 @@ export class Transport {
       const answer = await this.#follow(method, url, asked, {
         signal: AbortSignal.any([this.#options.signal, stalled.signal]),
         headers: {
-          // Compressed answers have neither the length nor the ranges of the file.
+          // Compressed responses have neither the length nor the ranges of the file.
           'accept-encoding': 'identity',
           'user-agent': 'acepp-layers',
           ...(range && { range: `bytes=${range.begin}-${range.end - 1}` }),
@@ -94,8 +94,8 @@ export class Transport {
   }
 
   /**
-   * The bytes `begin` up to `end` of a file of `size` bytes; it may end before.
-   * @throws as `request`
+   * The bytes of a file of `size` bytes from `begin` up to `end`; it may stop early.
+   * @throws like `request`
    */
   async *read(
     url: URL,
@@ -113,7 +113,7 @@ export class Transport {
         skip -= Math.min(skip, bytes.length);
         left -= useful.length;
         if (useful.length > 0) yield useful;
-        // A server that sends more than it was asked for is not listened to any longer.
+        // Stop reading from a server that sends more than it was asked for.
         if (left === 0) return;
       }
     } catch (cause) {
@@ -123,7 +123,7 @@ export class Transport {
     }
   }
 
-  /** By hand, because secrets must not go to the host that files come from. */
+  /** Follows redirects manually, because secrets must not reach the storage host. */
   async #follow(
     method: 'HEAD' | 'GET',
     start: URL,
@@ -152,7 +152,7 @@ export class Transport {
   }
 
   #asInterruption(cause: unknown): unknown {
-    // The person's own Ctrl-C stays what it is.
+    // Keep the user's own Ctrl-C as it is.
     if (this.#options.signal.aborted) return this.#options.signal.reason;
     if (cause instanceof CodedError || cause instanceof Interrupted) return cause;
     const { message, cause: inner } = cause as Error;
@@ -160,7 +160,7 @@ export class Transport {
   }
 }
 
-/** Through the proxy that the environment names for the address, if it names one. */
+/** Uses the proxy that the environment names for the address, if any. */
 async function send(
   url: URL,
   init: { method: 'HEAD' | 'GET'; redirect: 'manual'; signal: AbortSignal; headers: Record<string, string> },
@@ -168,7 +168,8 @@ async function send(
   const proxy = proxyFor(url);
   if (!proxy) return fetch(url, init);
   try {
-    // The same interface; Node.js has another version of undici inside, which takes no proxy of ours.
+    // The same interface, but Node.js bundles another version of undici, which does not accept our proxy
+    // agent.
     return (await proxiedFetch(url, { ...init, dispatcher: proxy.agent })) as unknown as Response;
   } catch (cause) {
     if (init.signal.aborted) throw cause;
@@ -179,7 +180,7 @@ async function send(
   }
 }
 
-/** Of an answer that is busy or broken for now. */
+/** For responses that say the server is busy or temporarily failing. */
 export function interruptionOf({ status, headers, url }: Response): Interrupted | undefined {
   if (status !== 429 && status !== 408 && status < 500) return undefined;
   return new Interrupted(`${new URL(url).host} answered ${status}`, {
@@ -192,7 +193,7 @@ export function retryAfter(headers: Headers): number | undefined {
   return Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : undefined;
 }
 
-/** How many bytes of the answer come before `begin`. */
+/** How many bytes of the response come before `begin`. */
 function rangeStart(response: Response, size: number, begin: number): number {
   const { status, headers } = response;
   const lie = (what: string) => new Interrupted(what, { isWrong: true });

@@ -1,4 +1,4 @@
-/** Takes files out of archives, a piece at a time. */
+/** Extracts files from archives, streaming. */
 import { createWriteStream } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,10 +8,10 @@ import * as tar from 'tar';
 import * as yauzl from 'yauzl';
 
 /**
- * Writes the files of a zip archive or of a gzipped tarball whose paths match, by their names, into a folder. Each is there as a whole
- * or not at all.
+ * Extracts the matching files of a zip archive or a gzipped tarball into a folder, under their base names.
+ * Each file appears complete or not at all.
  * @returns their names
- * @throws what the archive's reader says of one that is broken
+ * @throws the archive reader's error if the archive is broken
  */
 export async function unpack(
   archive: string,

@@ -10,14 +10,14 @@ import { type InstalledFile, readRecord } from './record.ts';
 export interface Finding {
   readonly file: string;
   readonly isRight: boolean;
-  /** What is wrong, and what was done. */
+  /** What is wrong, and what was done about it. */
   readonly text: string;
 }
 
 /**
- * Reads every installed file of a model and compares it with the digest that it had. A fetched file that is damaged is put back
- * among the unfinished ones: no edit uses it, and the next install fetches the damaged chunks alone. The person's own files are
- * never touched.
+ * Reads every installed file of a model and compares it with its recorded digest. A damaged download becomes
+ * unfinished again: no edit uses it, and the next install downloads only the damaged chunks. The user's own
+ * files are never touched.
  * @throws CodedError `install-running`; the signal's reason
  */
 export async function verifyModel(

@@ -1,8 +1,9 @@
 /**
- * How ACE++'s authors clean an instruction for the fully tuned model (modules/embedder.py, `CLEAN: whitespace`;
- * modelscope/scepter, tokenizer_component.py, `basic_clean` and `whitespace_clean`): ftfy's fixes, HTML unescaped twice, one
- * space for each run of white space. Of ftfy's fixes (rspeer/python-ftfy 6.3, ftfy/fixes.py) the one for text that was decoded
- * in a wrong encoding is left out: a host gives text as it was typed.
+ * How ACE++'s authors clean an instruction for the fully fine-tuned model (modules/embedder.py,
+ * `CLEAN: whitespace`; modelscope/scepter, tokenizer_component.py, `basic_clean` and `whitespace_clean`):
+ * ftfy's fixes, HTML unescaped twice, each run of white space collapsed to one space. One of ftfy's fixes
+ * (rspeer/python-ftfy 6.3, ftfy/fixes.py) is left out, the one for text decoded with the wrong encoding:
+ * hosts pass on text as it was typed.
  */
 import { decode } from 'html-entities';
 
@@ -16,7 +17,7 @@ export function cleanText(text: string): string {
 function fixText(text: string): string {
   let isMarkup = false;
   const lines = text.split('\n').map((line) => {
-    // From a tag on, entities may be meant.
+    // From a tag on, entities may be intended.
     isMarkup ||= line.includes('<');
     let [before, after] = ['', line];
     while (after !== before) [before, after] = [after, fixLine(after, !isMarkup)];
@@ -31,7 +32,7 @@ function fixLine(line: string, unescapes: boolean): string {
     unescaped
       .replace(/\p{Cc}/gu, (control) => (isC1(control) ? fromWindows1252(control) : control))
       .replace(/[ĲĳŉǄ-ǌǱ-ǳﬀ-ﬆ]/g, (ligature) => ligatures[ligature] ?? ligature.normalize('NFKC'))
-      // Forms of another width, and the space of ideographs.
+      // Full-width and half-width forms, and the ideographic space.
       .replace(/[\u3000\uff01-\uffef]/g, (form) => form.normalize('NFKC'))
       .replace(/[ʼ‘-‛]/g, "'")
       .replace(/[“-‟]/g, '"')
@@ -48,17 +49,17 @@ function fixLine(line: string, unescapes: boolean): string {
 const isC1 = (character: string) => character >= '\u0080' && character <= '\u009f';
 const terminalEscape = new RegExp(`${String.fromCharCode(27)}\\[(?:\\d|;)*[a-zA-Z]`, 'g');
 
-/** A control character that was meant for Windows-1252, where most of them are letters and signs. */
+/** A control character that was meant as Windows-1252, where most of them are letters and symbols. */
 function fromWindows1252(control: string): string {
   return windows1252.decode(Uint8Array.of(control.charCodeAt(0)));
 }
 
 const windows1252 = new TextDecoder('windows-1252');
 
-/** Where ftfy's differ from what NFKC makes of them. */
+/** Ligatures that ftfy expands differently from NFKC. */
 const ligatures: Readonly<Record<string, string>> = { ŉ: 'ʼn', ﬅ: 'ſt' };
 
-/** One entity with its semicolon; also in capitals, where that is no other entity (`&EACUTE;`). */
+/** One entity with its semicolon; also in capitals, unless that is an entity of its own (`&EACUTE;`). */
 function unescapeEntity(entity: string): string {
   const plain = decode(entity);
   if (plain !== entity || entity !== entity.toUpperCase()) return plain;
@@ -66,7 +67,7 @@ function unescapeEntity(entity: string): string {
   return lower === entity.toLowerCase() ? entity : lower.toUpperCase();
 }
 
-/** Python's `html.unescape`, which also takes what lacks its semicolon. */
+/** Python's `html.unescape`, which also accepts entities without a semicolon. */
 function unescapeHTML(text: string): string {
   return decode(text, { level: 'html5', scope: 'body' });
 }

@@ -1,4 +1,7 @@
-/** CLIP's text encoder (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its key layout. */
+/**
+ * CLIP's text encoder (Radford et al. 2021; huggingface/transformers, modeling_clip.py), over files with its
+ * key layout.
+ */
 
 import { countIndices } from '../checkpoints/key-map.ts';
 import type { Adapter } from '../checkpoints/lora/adapter.ts';
@@ -10,10 +13,10 @@ import { sizeAlong, type Value } from '../graph/value.ts';
 import { adapterInput, Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-5;
-/** All published CLIP text encoders have it. */
+/** The same in all published CLIP text encoders. */
 const headSize = 64;
 
-/** CLIP ViT-L/14, FLUX's (openai/clip-vit-large-patch14, config.json). */
+/** FLUX's CLIP ViT-L/14 (openai/clip-vit-large-patch14, config.json). */
 const vitL = { width: 768, layers: 12, vocabulary: 49408 } as const;
 
 /**
@@ -35,7 +38,10 @@ export function checkCLIP(file: WeightsFile, tokens: number): void {
   );
 }
 
-/** Inputs `tokens` int64 [length] and `end` int64 [1], the position of the end of the text, and for each adapter its scale, [1]; output `pooled` [1, width]. */
+/**
+ * Inputs `tokens` int64 [length] and `end` int64 [1], the position of the end of the text, and one scale,
+ * [1], per adapter; output `pooled` [1, width].
+ */
 export function buildCLIP(
   file: WeightsFile,
   length: number,

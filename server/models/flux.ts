@@ -1,6 +1,6 @@
 /**
- * The diffusion transformer of FLUX.1 (black-forest-labs/flux, model.py and modules/layers.py), over files of its key layout or
- * diffusers'. Every size is read from the tensors' shapes.
+ * The diffusion transformer of FLUX.1 (black-forest-labs/flux, model.py and modules/layers.py), over files
+ * with its key layout or diffusers'. Every size is read from the tensors' shapes.
  */
 
 import type { Adapter } from '../checkpoints/lora/adapter.ts';
@@ -16,12 +16,12 @@ export interface FluxSizes {
   readonly inChannels: 384 | 448;
   /** Hidden size D. */
   readonly hiddenSize: number;
-  /** Double and single ones. */
+  /** The number of double and single blocks. */
   readonly blocks: number;
   readonly headSize: number;
   readonly contextSize: number;
   readonly pooledSize: number;
-  /** Distilled for a guidance scalar, as FLUX.1-dev; schnell is not. */
+  /** Guidance-distilled, like FLUX.1-dev; schnell is not. */
   readonly hasGuidance: boolean;
 }
 
@@ -34,7 +34,7 @@ const outChannels = 64;
 /** modules/layers.py: LayerNorm(eps=1e-6), RMSNorm's `+ 1e-6`. */
 const epsilon = 1e-6;
 
-/** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image. */
+/** FLUX.1-dev, FLUX.1-Fill-dev, and with the change image (FFT). */
 const knownColumns = [64, 384, 448];
 
 /** FLUX.1 (black-forest-labs/flux, util.py): 19 double and 38 single blocks, 3072 wide. */
@@ -46,7 +46,7 @@ const headNorm = 'double_blocks.0.img_attn.norm.query_norm';
 export function fluxSizes(file: WeightsFile): FluxSizes {
   const net = new Layers(Graph.create('transformer'), file);
   const [hiddenSize = 0, columns = 0] = net.shape('img_in.weight');
-  // A transformer with fewer columns that was trained for editing declares it.
+  // A transformer with fewer columns that was trained for editing says so in its metadata.
   const inChannels = file.number('input_columns', columns);
   if (inChannels === 64) {
     throw invalidFile(
@@ -80,7 +80,10 @@ export function fluxSizes(file: WeightsFile): FluxSizes {
   };
 }
 
-/** Counts double and single blocks and checks them: against the metadata, or FLUX.1 if the file has its width, or at least one each. */
+/**
+ * Counts double and single blocks and checks the counts: against the metadata, or FLUX.1 if the file has its
+ * width, or at least one of each.
+ */
 function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number {
   const is = {
     double_blocks: net.list('double_blocks', 'img_mod.lin.weight').length,
@@ -100,7 +103,7 @@ function countBlocks(file: WeightsFile, net: Layers, hiddenSize: number): number
   return is.double_blocks + is.single_blocks;
 }
 
-/** Multiplications and additions of one evaluation: matrix products and attention; the rest is below one percent. */
+/** Multiplications and additions in one evaluation: matrix products and attention; the rest is below 1%. */
 export function operationsOf(
   { hiddenSize, blocks }: Pick<FluxSizes, 'hiddenSize' | 'blocks'>,
   tokens: number,
@@ -113,9 +116,10 @@ export function operationsOf(
 }
 
 /**
- * Inputs `image` [tokens, inChannels], `text` [textTokens, contextSize], `pooled` [1, pooledSize], `timestep` and `guidance`
- * [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and for each adapter its scale, [1], named by `adapterInput`;
- * output `velocity` [tokens, 64]. All are float32, whatever the graph computes in.
+ * Inputs `image` [tokens, inChannels], `text` [textTokens, contextSize], `pooled` [1, pooledSize], `timestep`
+ * and `guidance` [1, 256], `cosine` and `sine` [textTokens + tokens, headSize / 2], and one scale, [1], per
+ * adapter, named by `adapterInput`; output `velocity` [tokens, 64]. All are float32, whatever the graph's
+ * precision.
  */
 export function buildFlux(...made: FluxArguments): Model {
   const part = start(made);
@@ -125,7 +129,7 @@ export function buildFlux(...made: FluxArguments): Model {
   return part.graph.finish();
 }
 
-/** The tokens to build for: composed attention works in parts, so their number must be known; otherwise it stays open. */
+/** The sequence length to build for: fixed for composed attention, which runs in chunks; otherwise open. */
 export function builtLength({ attention }: Precision, tokens: number): number {
   return attention === 'fused' ? openLength : tokens;
 }
@@ -140,7 +144,10 @@ type FluxArguments = [
 
 // The same in three parts, for a cache that skips the middle one. Values passed between them are float32.
 
-/** Inputs as `buildFlux`; outputs `begunImage` and `begunText` after the first block, its `change` of the image, and `modulation`, [1, D]. */
+/**
+ * Inputs like `buildFlux`; outputs `begunImage` and `begunText` after the first block, its `change` to the
+ * image, and `modulation`, [1, D].
+ */
 export function buildFluxFirst(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, net } = part;
@@ -158,7 +165,7 @@ export function buildFluxFirst(...made: FluxArguments): Model {
   return graph.finish();
 }
 
-/** Inputs: the first part's outputs, `cosine`, `sine` and scales; output `finishedImage`, after all blocks. */
+/** Inputs: the first part's outputs, `cosine`, `sine`, scales; output `finishedImage`, after all blocks. */
 export function buildFluxRest(...made: FluxArguments): Model {
   const part = start(made);
   const { graph, sizes, tokens, textTokens } = part;
@@ -219,7 +226,7 @@ function rotaryInputs({ graph, sizes: { headSize }, tokens, textTokens }: FluxGr
   return { cosine: graph.given('cosine', shape), sine: graph.given('sine', shape), headSize };
 }
 
-/** @param begin the first double block to run */
+/** @param begin index of the first double block to run */
 function throughBlocks(
   { graph, net, tokens, textTokens }: FluxGraph,
   streams: { readonly image: Value; readonly text: Value },
@@ -251,7 +258,7 @@ interface Rotary {
   readonly headSize: number;
 }
 
-/** A weight with fewer columns than the input counts as padded with zeros: the rest of the input is ignored. */
+/** A weight with fewer columns than the input counts as zero-padded: the rest of the input is ignored. */
 function imageIn(net: Layers, input: Value): Value {
   const [, columns = 0] = net.shape('img_in.weight');
   const given = sizeAlong(input, 1);
@@ -298,7 +305,7 @@ function doubleBlock(net: Layers, image: Value, text: Value, vector: Value, rota
   };
   const newText = finish(streams[0], attendedParts[0]);
   const newImage = finish(streams[1], attendedParts[1]);
-  // diffusers, transformer_flux.py: in these blocks, the text stream exceeds float16.
+  // diffusers, transformer_flux.py: in these blocks, the text stream exceeds float16's range.
   return [newImage, g.withinFloat16(newText)];
 }
 
@@ -343,8 +350,8 @@ function attend(g: Graph, q: Value, k: Value, v: Value, { cosine, sine, headSize
 }
 
 /**
- * Angles of the rotary embedding for text ids of 0 and image ids (0, row, column), model.py `EmbedND`: the head is split among the
- * three axes as 16 : 56 : 56.
+ * Angles of the rotary embedding for text ids of 0 and image ids (0, row, column), model.py `EmbedND`: the
+ * head is split across the three axes as 16 : 56 : 56.
  * @returns cosine and sine, [textTokens + rows * columns, headSize / 2]
  */
 export function rotaryTables(
@@ -372,7 +379,8 @@ export function rotaryTables(
 }
 
 /**
- * The sinusoidal embedding of sigma or of the guidance (modules/layers.py, `timestep_embedding` with time_factor 1000).
+ * The sinusoidal embedding of sigma or guidance (modules/layers.py, `timestep_embedding` with time_factor
+ * 1000).
  * @returns [1, 256], cosines first
  */
 export function sinusoidalEmbedding(value: number): Float32Array {

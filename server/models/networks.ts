@@ -3,8 +3,8 @@ import type { Provider } from '../../shared/protocol/provider.ts';
 import type { FirstBlockCache } from '../sampling/first-block-cache.ts';
 
 /**
- * What the pipeline needs from a model: the four networks of ACE++ with their weights loaded, independent of how they run.
- * All arrays are float32. Do not write to returned arrays: they may be cached.
+ * What the pipeline needs from a model: the four networks of ACE++ with their weights loaded, however they
+ * run. All arrays are float32. Do not write to returned arrays: they may be cached.
  */
 export interface Networks {
   readonly spec: ModelSpec;
@@ -15,21 +15,27 @@ export interface Networks {
    * @param adapters those of the edit; some change the text encoders
    */
   encodePrompt(instruction: string, adapters?: readonly AdapterScale[]): Promise<PromptEmbeddings>;
-  /** Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted and scaled. */
+  /**
+   * Image in [-1,1], planar [3, height, width] (multiples of 16) -> latent [16, height/8, width/8], shifted
+   * and scaled.
+   */
   vaeEncode(image: PlanarImage): Promise<Latent>;
   /** The inverse of `vaeEncode`; values are not clipped. */
   vaeDecode(latent: Latent): Promise<PlanarImage>;
-  /** Names of the adapters that are installed for the model. */
+  /** Names of the adapters installed for the model. */
   listAdapters(): Promise<readonly string[]>;
-  /** By name, steps and guidance that adapters were made for. */
+  /** By adapter name, the steps and guidance that it was made for. */
   adapterDefaults(): Promise<Readonly<Record<string, AdapterDefaults>>>;
   /**
-   * Reads what is in adapters of the model, so that a wrong one is told before anything is computed.
+   * Reads the model's adapters, so that an invalid one is reported before anything is computed.
    * @returns notes for the user
    * @throws CodedError `adapter-unknown`, `adapter-invalid`
    */
   openAdapters(names: readonly string[]): Promise<readonly string[]>;
-  /** Multiplications and additions of one evaluation of the transformer, for a joined sequence of so many tokens. */
+  /**
+   * Multiplications and additions in one evaluation of the transformer, for a joined sequence of this many
+   * tokens.
+   */
   stepOperations(tokens: number): number;
   /** One evaluation of the transformer: the velocity of every token, [tokens, 64]. */
   velocity(step: TransformerStep): Promise<Float32Array>;
@@ -37,18 +43,23 @@ export interface Networks {
   release(): Promise<void>;
 }
 
-/** Columns of `img_in` by what a token shows the model: noise, edit image and mask, and with ACE++ fully tuned the change image. */
+/**
+ * Columns of `img_in`, depending on what a token holds: noise, edit image and mask, and for the fully
+ * fine-tuned ACE++ also the change image.
+ */
 export const inChannels = { inpaint: 384, fft: 448 } as const;
 export type InChannels = (typeof inChannels)[keyof typeof inChannels];
 
 export interface ModelSpec {
   readonly id: string;
-  /** Settles how an edit is put to it. */
+  /** Determines how an edit is presented to the model. */
   readonly family: ModelFamily;
   readonly inChannels: InChannels;
-  /** Largest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels. */
+  /**
+   * Longest joined sequence (references and target) that the model was made for, in tokens of 16x16 pixels.
+   */
   readonly maxSequence: number;
-  /** Tokens that fit into the device's memory, whatever a request asks for; absent where that is not known. */
+  /** Tokens that fit into the device's memory, whatever a request asks for; absent if unknown. */
   readonly fittingSequence?: number;
 }
 
@@ -84,13 +95,13 @@ export interface TransformerStep {
   readonly sigma: number;
   /** FLUX's distilled guidance scalar. */
   readonly guidance: number;
-  /** Another set of them takes another session, another scale does not. */
+  /** A different set needs a different session; a different scale does not. */
   readonly adapters?: readonly AdapterScale[];
-  /** Of one denoising, from its first step on. */
+  /** The cache of one denoising run, from its first step on. */
   readonly cache?: FirstBlockCache;
 }
 
-/** Steps and guidance that an adapter was made for, as one that is distilled to few steps. */
+/** Steps and guidance that an adapter was made for, such as one distilled to a few steps. */
 export interface AdapterDefaults {
   readonly steps?: number | undefined;
   readonly guidance?: number | undefined;

@@ -1,6 +1,6 @@
 /**
- * What the tokenizers of Hugging Face (huggingface/tokenizers, in Rust) do to a text before they cut it. The JavaScript
- * port stands in for some of it with what comes close; a prompt in Japanese or Greek then gives other tokens.
+ * What Hugging Face's tokenizers (huggingface/tokenizers, in Rust) do to a text before they split it. The
+ * JavaScript port only approximates some of it; a prompt in Japanese or Greek then gets different tokens.
  */
 import { type Normalizer, SequenceNormalizer } from '@huggingface/tokenizers';
 import * as v from 'valibot';
@@ -29,16 +29,16 @@ export function readNormalizer(json: unknown): Normalize {
         ? readCharacterMap(Buffer.from(config.precompiled_charsmap, 'base64'))
         : (text) => text;
     case 'Lowercase':
-      // One character at a time: that a sigma ends a word is not seen.
+      // One character at a time, so a sigma at the end of a word gets no special form.
       return (text) => Array.from(text, (character) => character.toLowerCase()).join('');
     case 'Strip': {
-      // The port’s `trim` takes U+FEFF for a space, and U+0085 for none.
+      // The port’s `trim` treats U+FEFF as white space, but not U+0085.
       const start = config.strip_left ? /^\p{White_Space}+/u : /^(?!)/;
       const end = config.strip_right ? /\p{White_Space}+$/u : /(?!)$/;
       return (text) => text.replace(start, '').replace(end, '');
     }
     default: {
-      // The constructor's type knows only configurations that were written down in TypeScript.
+      // The constructor's type only accepts configurations written in TypeScript.
       type Config = ConstructorParameters<typeof SequenceNormalizer>[0];
       const port: Normalizer = new SequenceNormalizer({ type: 'Sequence', normalizers: [json] } as Config);
       return (text) => port.normalize(text);
@@ -46,12 +46,14 @@ export function readNormalizer(json: unknown): Normalize {
   }
 }
 
-/** Longer clusters of letters and marks are looked up letter by letter (tokenizers, normalizers/precompiled.rs). */
+/**
+ * Clusters longer than this are looked up character by character (tokenizers, normalizers/precompiled.rs).
+ */
 const longestCluster = 5;
 
 /**
- * sentencepiece's precompiled character map (spm_precompiled, lib.rs): a double-array trie of byte strings, whose values
- * point to their replacements, each ended by a zero byte.
+ * sentencepiece's precompiled character map (spm_precompiled, lib.rs): a double-array trie of byte strings,
+ * whose values are offsets of their zero-terminated replacements.
  */
 function readCharacterMap(bytes: Uint8Array): Normalize {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -66,7 +68,7 @@ function readCharacterMap(bytes: Uint8Array): Normalize {
   const decoder = new TextDecoder();
   const found = new Map<string, string | undefined>();
 
-  /** Of the shortest prefix that has one. It stands for the whole key, as in the reference. */
+  /** The replacement for the shortest prefix that has one; it replaces the whole key, as in the reference. */
   function lookUp(key: string): string | undefined {
     if (found.has(key)) return found.get(key);
     const place = findPlace(trie, encoder.encode(key));
@@ -89,7 +91,7 @@ function readCharacterMap(bytes: Uint8Array): Normalize {
   };
 }
 
-/** The value of the shortest prefix of `key` in a double array as darts-clone lays it out. */
+/** The value of the shortest prefix of `key` in a double array, in darts-clone's layout. */
 function findPlace(trie: Uint32Array, key: Uint8Array): number | undefined {
   const offset = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
   let node = offset(trie[0] ?? 0);
@@ -97,7 +99,7 @@ function findPlace(trie: Uint32Array, key: Uint8Array): number | undefined {
     if (byte === 0) return undefined;
     node ^= byte;
     const unit = trie[node] ?? 0;
-    // Bit 31 is set in values only, so that no value passes for a label.
+    // Only values have bit 31 set, so no value is mistaken for a label.
     if ((unit & 0x800000ff) >>> 0 !== byte) return undefined;
     node ^= offset(unit);
     if ((unit & 0x100) !== 0) return (trie[node] ?? 0) & 0x7fffffff;

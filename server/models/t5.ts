@@ -1,4 +1,7 @@
-/** The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its key layout. */
+/**
+ * The encoder of T5 v1.1 (Raffel et al. 2020; huggingface/transformers, modeling_t5.py), over files with its
+ * key layout.
+ */
 
 import { countIndices } from '../checkpoints/key-map.ts';
 import type { Adapter } from '../checkpoints/lora/adapter.ts';
@@ -10,10 +13,10 @@ import { sizeAlong, type Value } from '../graph/value.ts';
 import { adapterInput, Layers } from '../nn/layers.ts';
 
 const epsilon = 1e-6;
-/** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is in the tensor. */
+/** config.json of T5 v1.1: relative_attention_max_distance; the number of buckets is read from the tensor. */
 const maxDistance = 128;
 
-/** T5 v1.1 XXL, FLUX's (google/t5-v1_1-xxl, config.json: `d_model`, `num_layers`, `vocab_size`). */
+/** FLUX's T5 v1.1 XXL (google/t5-v1_1-xxl, config.json: `d_model`, `num_layers`, `vocab_size`). */
 const xxl = { width: 4096, blocks: 24, vocabulary: 32128 } as const;
 
 const table = (net: Layers) => (net.has('shared.weight') ? 'shared' : 'encoder.embed_tokens');
@@ -49,7 +52,10 @@ function notT5(detail: string) {
   );
 }
 
-/** Input `tokens` int64 [length], and for each adapter its scale, [1]; output `text` [length, width]. Padding is attended to, as FLUX was trained. */
+/**
+ * Input `tokens` int64 [length], and one scale, [1], per adapter; output `text` [length, width]. Padding is
+ * not masked, as in FLUX's training.
+ */
 export function buildT5(
   file: WeightsFile,
   length: number,
@@ -74,7 +80,7 @@ export function buildT5(
   return graph.finish();
 }
 
-/** The first block's table serves all blocks: [buckets, heads] -> [1, heads, length, length] */
+/** All blocks share the first block's table: [buckets, heads] -> [1, heads, length, length] */
 function relativeBias(net: Layers, length: number): Value {
   const g = net.graph;
   const [buckets = 0] = net.shape('relative_attention_bias.weight');
@@ -105,8 +111,8 @@ function gatedMLP(net: Layers, x: Value): Value {
 }
 
 /**
- * modeling_t5.py, `_relative_position_bucket`, in both directions: half of the buckets for keys after the query; in each half
- * exact distances first, then logarithmic ones up to `maxDistance`.
+ * modeling_t5.py, `_relative_position_bucket`, bidirectional: half of the buckets are for keys after the
+ * query; in each half, exact distances come first, then logarithmic ones up to `maxDistance`.
  * @returns the bucket of each (query, key), row by row
  */
 export function relativeBuckets(length: number, buckets: number): number[] {

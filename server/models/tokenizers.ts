@@ -11,7 +11,9 @@ import * as v from 'valibot';
 import { invalidFile } from '../checkpoints/weights-file.ts';
 import { readNormalizer } from './normalization.ts';
 
-/** What is read of tokenizer.json and tokenizer_config.json here; the tokenizer reads the rest. */
+/**
+ * The fields of tokenizer.json and tokenizer_config.json that are read here; the tokenizer reads the rest.
+ */
 const tokenName = v.union([
   v.string(),
   v.pipe(
@@ -31,23 +33,24 @@ const configSchema = v.looseObject({
   model_max_length: v.optional(v.number()),
 });
 
-/** Where the configuration says nothing of use: FLUX.1's text lengths. */
+/** Fallback if the configuration gives no usable length: FLUX.1's text lengths. */
 export const defaultLength = { t5: 512, clip: 77 } as const;
 /** transformers writes 1e30 for "no limit". */
 const sensibleLength = 4096;
 
-/** A tokenizer that gives rows of one length. */
+/** A tokenizer that returns rows of a fixed length. */
 export interface TextTokenizer {
-  /** Tokens in a row. */
+  /** Tokens per row. */
   readonly length: number;
-  /** One more than the greatest id that it gives. */
+  /** One more than the largest id that it returns. */
   readonly vocabulary: number;
-  /** Longer texts lose their end, but not the end-of-text token. */
+  /** Longer texts are cut off, but keep the end-of-text token. */
   encode(text: string): { readonly ids: BigInt64Array; readonly end: number };
 }
 
 /**
- * Special tokens that the authors add to T5's (inference/utils.py): the LoRA path knows `{image}` alone, the FFT path all.
+ * Special tokens that ACE++'s authors add to T5's (inference/utils.py): the LoRA path has only `{image}`, the
+ * FFT path all of them.
  * @param inChannels of the transformer: 448 is FFT
  */
 export function authorsTokens(inChannels: 384 | 448): readonly string[] {
@@ -58,7 +61,7 @@ export function authorsTokens(inChannels: 384 | 448): readonly string[] {
 
 /**
  * Reads a tokenizer in Hugging Face's format.
- * @param specialTokens get the next free ids where the tokenizer lacks them
+ * @param specialTokens are given the next free ids if the tokenizer lacks them
  * @throws CodedError `model-file-invalid`
  */
 export async function openTokenizer(
@@ -99,7 +102,7 @@ export async function openTokenizer(
 }
 
 /**
- * How many tokens a tokenizer's rows have, from its configuration alone.
+ * The number of tokens per row, read from a tokenizer's configuration alone.
  * @throws CodedError `model-file-invalid`
  */
 export async function readLength(configFile: string, lengthOtherwise: number): Promise<number> {
@@ -122,9 +125,9 @@ function construct(json: TokenizerJSON, config: TokenizerConfig, file: string): 
 }
 
 /**
- * From a text to the ids of its tokens, with those that begin and end it. The parts are the library's; how they are put
- * together follows huggingface/tokenizers (added_vocabulary.rs, `extract_and_normalize`): the library takes a section for
- * an added token that only becomes one by being normalized.
+ * Converts a text to token ids, including those at its start and end. The parts are the library's, combined
+ * as in huggingface/tokenizers (added_vocabulary.rs, `extract_and_normalize`): the library mistakes a section
+ * for an added token if it only becomes one through normalization.
  */
 function cutter(tokenizer: Tokenizer, json: TokenizerJSON, file: string): (text: string) => number[] {
   const { model, pre_tokenizer, post_processor } = tokenizer;
@@ -161,7 +164,7 @@ function cutter(tokenizer: Tokenizer, json: TokenizerJSON, file: string): (text:
   };
 }
 
-/** Splits a text at added tokens, the longest first, with the spaces around them that some take in. */
+/** Splits a text at added tokens, the longest first, including the spaces around them that some absorb. */
 function splitter(
   tokens: readonly (readonly [string, AddedToken])[],
 ): (text: string) => (string | AddedToken)[] {
@@ -192,7 +195,10 @@ function splitter(
 
 const space = '\\p{White_Space}*';
 
-/** JavaScript's `\s` has U+FEFF and lacks U+0085, which the library minds in some of its patterns only. */
+/**
+ * JavaScript's `\s` includes U+FEFF and lacks U+0085; the library accounts for that in only some of its
+ * patterns.
+ */
 function seeSpacesAsUnicode(preTokenizer: PreTokenizer): void {
   if (preTokenizer instanceof SequencePreTokenizer) {
     for (const part of preTokenizer.tokenizers) if (part) seeSpacesAsUnicode(part);

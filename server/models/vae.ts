@@ -7,7 +7,7 @@ import { type AttentionForm, float32 } from '../graph/precision.ts';
 import { mapTuple, sizeAlong, type Value } from '../graph/value.ts';
 import { Layers } from '../nn/layers.ts';
 
-/** The autoencoder's factor from pixels to latents. */
+/** The VAE's downscaling factor from pixels to latents. */
 export const latentFactor = 8;
 
 /** Added to a variance before dividing by it. */
@@ -18,7 +18,10 @@ const defaultGroups = 32;
 const defaultScale = 0.3611;
 const defaultShift = 0.1159;
 
-/** Input `image` [1, 3, height, width], output `latent` [1, C, height / 8, width / 8]: the posterior's mean, shifted and scaled. */
+/**
+ * Input `image` [1, 3, height, width], output `latent` [1, C, height / 8, width / 8]: the posterior's mean,
+ * shifted and scaled.
+ */
 export function buildVAEEncoder(
   file: WeightsFile,
   height: number,
@@ -43,8 +46,8 @@ export function buildVAEDecoder(
   return part.graph.finish();
 }
 
-// The same in parts, for pictures that are too large to go through at once: the middle, which looks at the whole picture
-// and is small, and the levels in stages that can go tile by tile.
+// The same in parts, for images too large to process at once: the middle, which is small and attends to the
+// whole image, and the levels in stages that can run tile by tile.
 
 /** Input `features` [1, F, height, width], output `latent` [1, C, height, width]. */
 export function buildVAEEncoderMiddle(
@@ -71,21 +74,29 @@ export function buildVAEDecoderMiddle(
 }
 
 /**
- * A step of the levels, from one convolution to the next: what comes out of a tile needs nothing of it but a margin, as
- * long as the group norm in it is told the mean and variance of the whole.
+ * A step of the levels, from one convolution to the next: a tile's output depends only on the tile and a
+ * margin around it, as long as its group norm is given the mean and variance of the whole image.
  */
 export interface Stage {
-  /** `opens` a residual block, whose input has to be kept; `closes` it, with that as the input `skip`; or neither. */
+  /**
+   * `opens` a residual block, whose input must be kept; `closes` it, with that as the input `skip`; or
+   * neither.
+   */
   readonly block?: 'opens' | 'closes';
-  /** Takes the inputs `mean` and `factor` [groups, 1, 1] (one over the deviation) of its input `x`. */
+  /**
+   * Takes the inputs `mean` and `factor` [groups, 1, 1] (the reciprocal of the deviation) of its input `x`.
+   */
   readonly normalizes: boolean;
-  /** From the input's pixels to the output's. */
+  /** Output size relative to input size. */
   readonly scale: number;
   /** Input `x` [1, I, height, width], output `y` [1, O, height * scale, width * scale]. */
   build(height: number, width: number): Model;
 }
 
-/** How far an output of a stage looks, in pixels of its input, as a multiple of 2 for what is made half as large. */
+/**
+ * The margin that a stage's output depends on, in pixels of its input; a multiple of 2 for stages that
+ * downsample by 2.
+ */
 export const stageReach = 2;
 
 /** From the image to the features of `buildVAEEncoderMiddle`. */
@@ -110,7 +121,7 @@ export function vaeDecoderStages(file: WeightsFile): Stage[] {
       ...at.blocks(`up.${n}`, level),
       ...(level.has('upsample.conv.weight') ? [at.doubled(`up.${n}`)] : []),
     ])
-    // From the coarsest level to the finest.
+    // Reorder from the coarsest level to the finest.
     .reverse()
     .flat();
   return [...stages, at.end()];
@@ -122,7 +133,7 @@ export function normGroups(file: WeightsFile): number {
 }
 
 function stagesOf(file: WeightsFile, part: 'encoder' | 'decoder') {
-  /** `channels` are those of the tensor that first meets the input: [O, I, ...], or [I] of a norm. */
+  /** `channels` are those of the first tensor applied to the input: [O, I, ...], or [I] for a norm. */
   function stage(
     kind: Pick<Stage, 'block' | 'normalizes' | 'scale'>,
     [path, tensor, axis]: readonly [path: string, tensor: string, axis: 0 | 1],
@@ -181,7 +192,7 @@ export function latentChannels(file: WeightsFile): number {
   return file.get('decoder.conv_in.weight').shape[1] ?? 0;
 }
 
-/** A 3x3 convolution that keeps the size. */
+/** A 3x3 convolution that preserves the size. */
 const same = { pads: [1, 1, 1, 1] } as const;
 
 interface Part {
@@ -215,7 +226,7 @@ function down(net: Layers, image: Value, normalize: Normalize): Value {
   return x;
 }
 
-/** A row and a column of zeros at the bottom and the right, then every second pixel. */
+/** Pads the bottom and right by one zero, then takes every second pixel. */
 function halve(level: Layers, x: Value): Value {
   return level.convolution('downsample.conv', x, { stride: 2, pads: [0, 0, 1, 1] });
 }
@@ -293,10 +304,10 @@ function attention(net: Layers, x: Value, normalize: Normalize): Value {
   return g.plus(x, g.reshape(g.transpose(output, [1, 0]), x.shape));
 }
 
-/** Groups of channels by their mean and variance, then each channel scaled and shifted by `name`: [1, C, h, w] */
+/** Normalizes groups of channels, then scales and shifts each channel by `name`: [1, C, h, w] */
 type Normalize = (net: Layers, name: string, x: Value) => Value;
 
-/** By the mean and variance of what is there. */
+/** With the mean and variance of the input itself. */
 function ownNorm(groups: number): Normalize {
   return (net, name, x) => {
     const g = net.graph.at(name);
@@ -306,7 +317,7 @@ function ownNorm(groups: number): Normalize {
   };
 }
 
-/** By the inputs `mean` and `factor`. */
+/** With the inputs `mean` and `factor`. */
 function givenNorm(groups: number): Normalize {
   return (net, name, x) => {
     const g = net.graph.at(name);

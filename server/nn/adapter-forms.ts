@@ -1,4 +1,7 @@
-/** What adapters add to a layer, as nodes of a graph: x ΔW^T for each form of ΔW, without ΔW where that is cheaper. */
+/**
+ * What adapters add to a layer, as graph nodes: x ΔW^T for each form of ΔW, without computing ΔW if that is
+ * cheaper.
+ */
 import { type DeltaForm, formRows, type Matrix, type WeightChange } from '../checkpoints/lora/change.ts';
 import { matrixShape } from '../checkpoints/tensor.ts';
 import type { Graph } from '../graph/graph.ts';
@@ -12,8 +15,8 @@ interface Rows {
 }
 
 /**
- * x ΔW^T + bias for some rows, with the change's own factor: [M, K] -> [M, count]
- * @param gain of DoRA over columns: what x is multiplied with first
+ * x ΔW^T + bias for some rows, including the change's own factor: [M, K] -> [M, count]
+ * @param gain for DoRA over columns: x is multiplied by it first
  */
 export function deltaProduct(graph: Graph, x: Value, change: WeightChange, rows: Rows): Value {
   const { columns, bias, factor } = change;
@@ -24,7 +27,7 @@ export function deltaProduct(graph: Graph, x: Value, change: WeightChange, rows:
   return factor === 1 ? shifted : graph.times(shifted, graph.floats([factor]));
 }
 
-/** ΔW with the change's own factor, for all of its rows: [rows, K] */
+/** ΔW including the change's own factor, for all of its rows: [rows, K] */
 export function deltaWeight(graph: Graph, { form, factor, rows }: WeightChange): Value {
   const weight = formWeight(graph, form, rows);
   return factor === 1 ? weight : graph.times(weight, graph.floats([factor]));
@@ -41,7 +44,7 @@ function formProduct(graph: Graph, x: Value, form: DeltaForm, count: number): Va
     case 'hadamard': {
       const { up, down } = khatriRao(graph, form);
       const [rank = 0] = down.shape;
-      // Two products with so many rows would cost more than one with ΔW.
+      // Two products with this many rows would cost more than one with ΔW.
       if (rank > Math.min(count, x.shape[1]!) / 2)
         return graph.linear(x, formWeight(graph, form, count), undefined);
       return graph.linear(graph.linear(x, down, undefined), up, undefined);
@@ -74,7 +77,8 @@ function formWeight(graph: Graph, form: DeltaForm, count: number): Value {
 }
 
 /**
- * (U1 D1) ∘ (U2 D2) as one product of rank r1 r2: the columns of U are all products of those of U1 and U2, the rows of D likewise.
+ * (U1 D1) ∘ (U2 D2) as one product of rank r1 r2: the columns of U are all products of the columns of U1 and
+ * U2, and likewise the rows of D.
  * @returns up [N, r1 r2], down [r1 r2, K]
  */
 function khatriRao(graph: Graph, { pairs }: Extract<DeltaForm, { kind: 'hadamard' }>) {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { CodedError } from '../../shared/errors.ts';
 import { invalidFile, type WeightsFile } from '../checkpoints/weights-file.ts';
 
-/** What is built over a file; an error names the file. */
+/** Builds something over a file; errors name the file. */
 export function built<T>(file: WeightsFile, build: () => T): T {
   try {
     return build();

@@ -13,19 +13,19 @@ import { type Each, mapTuple, sizeAlong, type Value } from '../graph/value.ts';
 import { deltaProduct } from './adapter-forms.ts';
 import { adapterValues, product, takenRows, values } from './stored-weights.ts';
 
-/** The input for the strength of an adapter. */
+/** The name of the input for an adapter's strength. */
 export function adapterInput(id: string): string {
   return `adapter ${id}`;
 }
 
-/** What an adapter changes of a network: how strongly it works is known when the graph runs. */
+/** What an adapter changes in a network; its strength is an input of the graph. */
 export interface ScaledChanges {
   readonly changes: Changes;
   /** [1] */
   readonly scale: Value;
 }
 
-/** What a layer's output goes through at once. */
+/** The activation fused with a layer's output. */
 export type Activation = 'none' | 'gelu';
 
 /** Rows of a tensor. */
@@ -35,8 +35,8 @@ interface RowRange {
 }
 
 /**
- * Layers of a graph over weights in a file, with black-forest-labs' names, plus what adapters add to them. Everything is computed in
- * the graph's dtype, however the weights are stored.
+ * Layers of a graph over weights in a file, under black-forest-labs' names, plus what adapters add to them.
+ * Everything is computed in the graph's dtype, however the weights are stored.
  */
 export class Layers {
   readonly graph: Graph;
@@ -57,9 +57,9 @@ export class Layers {
   }
 
   /**
-   * `name.0`, `name.1` and so on, as far as the file goes.
+   * `name.0`, `name.1` and so on, as many as the file has.
    * @param member a tensor that each must have
-   * @throws CodedError `model-file-invalid` with the first that is missing
+   * @throws CodedError `model-file-invalid` with the first one that is missing
    */
   list(name: string, member: string): Layers[] {
     const count = countIndices(this.#file.names, this.#prefix + name);
@@ -69,13 +69,13 @@ export class Layers {
     });
   }
 
-  /** Also a layer of which the bias alone is there: so the missing weight is told, rather than the layer left out. */
+  /** True even if the layer only has a bias: a missing weight is reported, rather than the layer skipped. */
   has(name: string): boolean {
     const full = this.#prefix + name;
     return this.#file.has(full) || this.#file.has(full.replace(/\.weight$/, '.bias'));
   }
 
-  /** The shape of a tensor; blocks of codes count as the matrix that they hold. */
+  /** The shape of a tensor; quantized blocks count as the matrix that they hold. */
   shape(name: string): readonly number[] {
     const parts = this.#parts(name);
     const [first] = parts;
@@ -84,15 +84,15 @@ export class Layers {
     return first.storage === 'blocks' ? [rows, matrixShape(first)[1]] : [rows, ...first.shape.slice(1)];
   }
 
-  /** A tensor in the graph's type, optionally seen in another shape. */
+  /** A tensor in the graph's dtype, reshaped if a shape is given. */
   parameter(name: string, shape?: readonly number[]): Value {
     const tensor = this.#file.get(this.#prefix + name);
     return this.#replaced(name, tensor, { begin: 0, count: tensor.shape[0] ?? 1 }, shape);
   }
 
   /**
-   * `x W^T + b` with `name.weight` and `name.bias`: [M, K] -> [M, N]. A 1x1 convolution is one as well.
-   * @param outputs N, where it is known
+   * `x W^T + b` with `name.weight` and `name.bias`: [M, K] -> [M, N]. Works for 1x1 convolutions too.
+   * @param outputs N, if known
    * @throws CodedError `model-file-invalid` with the file and the tensor
    */
   linear(name: string, x: Value, outputs = this.#outputs(name)): Value {
@@ -101,9 +101,9 @@ export class Layers {
   }
 
   /**
-   * The same in parts: [M, K] -> [M, sizes[0]], [M, sizes[1]], ... Each is computed from its own rows of W, so it is all one whether
-   * a file keeps them in one tensor or in several.
-   * @param last what the last of them goes through
+   * The same, split: [M, K] -> [M, sizes[0]], [M, sizes[1]], ... Each output is computed from its own rows of
+   * W, so it makes no difference whether a file stores them in one tensor or in several.
+   * @param last the activation of the last output
    */
   linears<const Sizes extends readonly number[]>(
     name: string,
@@ -122,7 +122,7 @@ export class Layers {
     });
   }
 
-  /** The tanh form of GELU of a linear layer: [M, K] -> [M, N] */
+  /** A linear layer followed by the tanh approximation of GELU: [M, K] -> [M, N] */
   linearGelu(name: string, x: Value): Value {
     const [y] = this.linears(name, x, [this.#outputs(name)], 'gelu');
     return y;
@@ -133,7 +133,7 @@ export class Layers {
     return graph.convolution(x, this.parameter(`${name}.weight`), this.parameter(`${name}.bias`), options);
   }
 
-  /** Rows of `name.weight`: int64 [L] -> [L, width]. Only what is taken is converted. */
+  /** Rows of `name.weight`: int64 [L] -> [L, width]. Only the selected rows are converted. */
   embedding(name: string, indices: Value): Value {
     return takenRows(this.graph.at(name), this.#file.get(`${this.#prefix}${name}.weight`), indices);
   }
@@ -143,7 +143,7 @@ export class Layers {
     return this.graph.at(name).layerNorm(x, scale, bias, epsilon);
   }
 
-  /** RMS norm over the last axis with the tensor `name` as its scale. */
+  /** RMS norm over the last axis, with the tensor `name` as its scale. */
   rmsNorm(name: string, x: Value, epsilon: number): Value {
     return this.graph.at(name).rmsNorm(x, this.parameter(name), epsilon);
   }
@@ -210,7 +210,9 @@ export class Layers {
     return activation === 'gelu' ? graph.geluTanh(y, ownBias) : y;
   }
 
-  /** What adapters make of a tensor: `p + scale * d`, or `p + scale * (p' - p)` for one in its place. */
+  /**
+   * A tensor with the adapters applied: `p + scale * d`, or `p + scale * (p' - p)` for one that is replaced.
+   */
   #replaced(name: string, tensor: StoredTensor, range: RowRange, shape?: readonly number[]): Value {
     const base = values(this.graph, tensor, shape);
     let value = base;
@@ -229,10 +231,10 @@ export class Layers {
 }
 
 interface LayerValues {
-  /** The layer with the adapters so far, and without any. */
+  /** The layer's output with the adapters so far, and without any. */
   readonly y: Value;
   readonly base: Value;
-  /** What is in `base` of it. */
+  /** The bias that `base` includes. */
   readonly bias: Value | undefined;
   readonly x: Value;
   readonly weight: StoredTensor;
@@ -257,15 +259,16 @@ function withChange(
   if (form.kind !== 'low-rank' || columns !== undefined || change.bias) {
     return graph.plus(y, graph.times(scale, deltaProduct(graph, x, change, rows)));
   }
-  // Where several parts of a layer share A, ONNX Runtime finds the product with it once (common subexpressions).
+  // If several parts of a layer share A, ONNX Runtime computes its product only once (common subexpression
+  // elimination).
   const strength = factor === 1 ? scale : graph.times(scale, graph.floats([factor]));
   const { up, down } = formRows(form, rows.from, rows.count) as typeof form;
   return graph.lowRank(y, x, adapterValues(graph, down), adapterValues(graph, up), strength);
 }
 
 /**
- * W' x - W x of DoRA, W' = g (W + ΔW) with g = magnitude / norm: over rows (g - 1) W x + g ΔW x (PEFT, tuners/lora/dora.py), over
- * columns W ((g - 1) x) + ΔW (g x).
+ * W' x - W x for DoRA, W' = g (W + ΔW) with g = magnitude / norm: over rows (g - 1) W x + g ΔW x (PEFT,
+ * tuners/lora/dora.py), over columns W ((g - 1) x) + ΔW (g x).
  */
 function decomposed(
   graph: Graph,

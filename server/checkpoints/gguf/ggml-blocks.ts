@@ -1,22 +1,23 @@
 /**
- * Weights in ggml's blocks, as GGUF files have them (llama.cpp: the structures in ggml-common.h, dequantize_row_* in ggml-quants.c).
- * A block holds 32 or 256 neighbouring weights of a row as small whole numbers, their codes; a group of them shares a scale and,
- * in some types, a minimum: `w = scale * (code - centre)` or `w = scale * code - minimum`.
+ * Weights in ggml's blocks, as GGUF files store them (llama.cpp: the structs in ggml-common.h,
+ * dequantize_row_* in ggml-quants.c). A block holds 32 or 256 neighbouring weights of a row as small
+ * integers, the codes; a group of them shares a scale and, in some types, a minimum:
+ * `w = scale * (code - centre)` or `w = scale * code - minimum`.
  */
 import { float16Values } from '../numbers.ts';
 
 interface Layout {
-  /** Weights of a block, and the bytes that it takes. */
+  /** Weights per block, and its size in bytes. */
   readonly weights: 32 | 256;
   readonly bytes: number;
-  /** Weights that share a scale. */
+  /** Number of weights that share a scale. */
   readonly group: 16 | 32;
-  /** The code of 0; a type without one has minimums. */
+  /** The code for 0; a type without one has minimums. */
   readonly centre?: number;
   readonly read: (block: Block, codes: Uint8Array, scales: Float32Array, minimums: Float32Array) => void;
 }
 
-/** What a block is read from, and where its first code and group come to lie. */
+/** Where a block is read from, and where its first code and group are written. */
 interface Block {
   readonly bytes: Uint8Array;
   readonly at: number;
@@ -25,14 +26,14 @@ interface Block {
 }
 
 export interface BlockCodes {
-  /** [weights], from 0 on. */
+  /** [weights], from 0 up */
   readonly codes: Uint8Array;
   /** [weights / group] */
   readonly scales: Float32Array;
   readonly minimums?: Float32Array;
 }
 
-/** Both halves of so many bytes: the low ones are the first codes. */
+/** Both halves of this many bytes: the low halves are the first codes. */
 function readNibbles(bytes: Uint8Array, at: number, codes: Uint8Array, first: number, half: number): void {
   for (let i = 0; i < half; i++) {
     const byte = bytes[at + i]!;
@@ -41,7 +42,7 @@ function readNibbles(bytes: Uint8Array, at: number, codes: Uint8Array, first: nu
   }
 }
 
-/** Adds the fifth bits of 32 codes, of which bit `i` belongs to the code `i`. */
+/** Adds the fifth bits of 32 codes; bit `i` belongs to code `i`. */
 function addFifthBits(bytes: Uint8Array, at: number, codes: Uint8Array, first: number): void {
   for (let i = 0; i < 32; i++) codes[first + i]! |= ((bytes[at + (i >> 3)]! >> (i & 7)) & 1) << 4;
 }
@@ -50,7 +51,9 @@ function float16(bytes: Uint8Array, at: number): number {
   return float16Values()[bytes[at]! | (bytes[at + 1]! << 8)]!;
 }
 
-/** Scales and minimums of the 8 groups of Q4_K and Q5_K: 6 bits each in 12 bytes, times one number for all. */
+/**
+ * Scales and minimums of the 8 groups of Q4_K and Q5_K: 6 bits each in 12 bytes, times one factor for all.
+ */
 function readScales({ bytes, at, group }: Block, scales: Float32Array, minimums: Float32Array): void {
   const [scale, minimum] = [float16(bytes, at), float16(bytes, at + 2)];
   const packed = at + 4;
@@ -80,7 +83,7 @@ export const blockLayouts = {
     group: 32,
     read({ bytes, at, code, group }, codes, scales, minimums) {
       scales[group] = float16(bytes, at);
-      // It is added there.
+      // In this type, ggml adds the minimum.
       minimums[group] = -float16(bytes, at + 2);
       readNibbles(bytes, at + 4, codes, code, 16);
     },
@@ -114,7 +117,7 @@ export const blockLayouts = {
     centre: 128,
     read({ bytes, at, code, group }, codes, scales) {
       scales[group] = float16(bytes, at);
-      // From -128 in two's complement.
+      // Two's complement, from -128.
       for (let i = 0; i < 32; i++) codes[code + i] = bytes[at + 2 + i]! ^ 128;
     },
   },
@@ -136,7 +139,7 @@ export const blockLayouts = {
       readScales(block, scales, minimums);
       const { bytes, at, code } = block;
       for (let i = 0; i < 4; i++) readNibbles(bytes, at + 48 + 32 * i, codes, code + 64 * i, 32);
-      // Byte `i % 32` has the fifth bits of the codes `i`, one for each group.
+      // Byte `i % 32` holds the fifth bits of codes `i`, one per group.
       for (let i = 0; i < 256; i++) codes[code + i]! |= ((bytes[at + 16 + (i & 31)]! >> (i >> 5)) & 1) << 4;
     },
   },
@@ -151,7 +154,7 @@ export const blockLayouts = {
       for (const half of [0, 1]) {
         const first = code + 128 * half;
         readNibbles(bytes, at + 64 * half, codes, first, 64);
-        // Two upper bits of each: a byte has those of the codes `i`, `i + 32`, `i + 64` and `i + 96`.
+        // Two upper bits of each code: a byte holds those of codes `i`, `i + 32`, `i + 64` and `i + 96`.
         for (let i = 0; i < 128; i++) {
           const upper = bytes[at + 128 + 32 * half + (i & 31)]! >> (2 * (i >> 5));
           codes[first + i]! |= (upper & 3) << 4;
@@ -163,7 +166,7 @@ export const blockLayouts = {
 
 export type BlockType = keyof typeof blockLayouts;
 
-/** As the layouts are declared, not as each is. */
+/** Typed as the layouts are declared, not as each one is. */
 export function blockLayoutOf(type: BlockType): Layout {
   return blockLayouts[type];
 }
@@ -172,7 +175,7 @@ export function isBlockType(type: string): type is BlockType {
   return Object.hasOwn(blockLayouts, type);
 }
 
-/** @param bytes of whole blocks */
+/** @param bytes whole blocks only */
 export function readBlocks(type: BlockType, bytes: Uint8Array): BlockCodes {
   const { weights, bytes: blockBytes, group, centre, read } = blockLayoutOf(type);
   const count = bytes.length / blockBytes;
@@ -186,7 +189,7 @@ export function readBlocks(type: BlockType, bytes: Uint8Array): BlockCodes {
   return { codes, scales, ...(centre === undefined && { minimums }) };
 }
 
-/** The weights themselves, as llama.cpp computes them in float32. */
+/** The dequantized weights, computed in float32 as llama.cpp does. */
 export function valuesOfBlocks(type: BlockType, bytes: Uint8Array): Float32Array {
   const { group, centre = 0 } = blockLayoutOf(type);
   const { codes, scales, minimums } = readBlocks(type, bytes);

@@ -1,6 +1,7 @@
 /**
- * The container of llama.cpp and its kin (ggml's docs/gguf.md), versions 2 and 3, little-endian: a header of keys with values, then
- * names, shapes and places of tensors, then their bytes. Every length is checked against the file before anything is read by it.
+ * The container of llama.cpp and related tools (ggml's docs/gguf.md), versions 2 and 3, little-endian: a
+ * header of keys and values, then the names, shapes and offsets of the tensors, then their bytes. Every
+ * length is checked against the file before anything is read with it.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { CodedError } from '../../../shared/errors.ts';
@@ -9,9 +10,12 @@ import { readAt } from '../../disk/read-range.ts';
 import type { PlainTensor, StoredTensors } from '../tensor.ts';
 import { type BlockType, blockLayoutOf, blockLayouts, isBlockType } from './ggml-blocks.ts';
 
-/** `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes none. */
+/**
+ * `general.architecture` of FLUX, as the converters of ComfyUI-GGUF write it; stable-diffusion.cpp writes
+ * none.
+ */
 const architecture = 'flux';
-/** Where a whole checkpoint was converted, as ComfyUI names the parts of one. */
+/** The prefix in a converted all-in-one checkpoint, as ComfyUI names its parts. */
 const partPrefix = 'model.diffusion_model.';
 
 const plainTypes = { 0: 'F32', 1: 'F16', 30: 'BF16' } as const;
@@ -29,7 +33,7 @@ const readTypes: Readonly<Record<number, keyof typeof bytesPerElement | BlockTyp
   ...plainTypes,
   ...blockTypes,
 };
-/** enum ggml_type: those that files of diffusion models have, too. */
+/** enum ggml_type: the types that diffusion model files use. */
 const otherTypes: Readonly<Record<number, string>> = {
   10: 'Q2_K',
   11: 'Q3_K',
@@ -47,7 +51,7 @@ const otherTypes: Readonly<Record<number, string>> = {
   39: 'MXFP4',
 };
 
-/** Bytes of a value of the header by its type: integers, floats and a boolean. */
+/** Size in bytes of a header value by type: integers, floats and booleans. */
 const valueBytes: Readonly<Record<number, number>> = {
   0: 1,
   1: 1,
@@ -62,21 +66,24 @@ const valueBytes: Readonly<Record<number, number>> = {
   12: 8,
 };
 const [uint32Type, stringType, arrayType] = [4, 8, 9];
-/** The greatest length of a key; tensors have shorter names. */
+/** The maximum length of a key; tensor names are shorter. */
 const longestText = 65535;
-/** Arrays in arrays are allowed, but none are known. */
+/** Nested arrays are allowed, but no known file has any. */
 const deepestArray = 4;
 const windowBytes = 2 ** 16;
-/** The least that a key with its value, and a tensor, take in the header. */
+/** The minimum size in the header of a key with its value, and of a tensor. */
 const leastKeyBytes = 13;
 const leastTensorBytes = 24;
 
-/** Which part of a split file this is, as llama.cpp's gguf-split writes it (`split.no`, `split.count`, `split.tensors.count`). */
+/**
+ * Which part of a split file this is, as llama.cpp's gguf-split writes it (`split.no`, `split.count`,
+ * `split.tensors.count`).
+ */
 export interface GGUFSplit {
-  /** From 0. */
+  /** Counted from 0. */
   readonly part: number;
   readonly parts: number;
-  /** Tensors of all parts. */
+  /** Number of tensors in all parts. */
   readonly tensors: number;
 }
 
@@ -85,7 +92,7 @@ export interface GGUFHeader extends StoredTensors {
 }
 
 /**
- * Reads and checks the header of a GGUF file of FLUX.
+ * Reads and checks the header of a FLUX GGUF file.
  * @throws CodedError `model-file-invalid` with the file, the value, and what to do
  */
 export async function readGGUF(handle: FileHandle, size: number, file: string): Promise<GGUFHeader> {
@@ -117,10 +124,10 @@ export async function readGGUF(handle: FileHandle, size: number, file: string): 
 
 interface TensorInfo {
   readonly name: string;
-  /** Of the fewest elements beside each other last, as everywhere here. */
+  /** Innermost dimension last, as everywhere here. */
   readonly shape: readonly number[];
   readonly type: number;
-  /** From where the data of all begin. */
+  /** Relative to the start of all tensor data. */
   readonly offset: number;
 }
 
@@ -130,7 +137,7 @@ interface Keys {
   readonly split?: GGUFSplit | undefined;
 }
 
-/** Most values are skipped: those of language models have whole vocabularies. */
+/** Most values are skipped: language models store whole vocabularies. */
 async function readKeys(header: Header, count: number): Promise<Keys> {
   let network: string | undefined;
   let alignment = 32;
@@ -157,7 +164,7 @@ async function readKeys(header: Header, count: number): Promise<Keys> {
   };
 }
 
-/** gguf-split writes uint16 and int32; other writers have taken uint32. */
+/** gguf-split writes uint16 and int32; other writers use uint32. */
 const splitTypes: Readonly<Record<number, 'uint16' | 'uint32'>> = { 2: 'uint16', 4: 'uint32', 5: 'uint32' };
 
 async function readInfo(header: Header): Promise<TensorInfo> {
@@ -173,7 +180,7 @@ async function readInfo(header: Header): Promise<TensorInfo> {
 
 interface TensorPlace {
   readonly file: string;
-  /** Of the data of all tensors. */
+  /** Size of all tensor data. */
   readonly begin: number;
   readonly size: number;
   readonly alignment: number;
@@ -208,7 +215,7 @@ function located(info: TensorInfo, { file, begin, size, alignment, header }: Ten
   return { storage: 'plain', name: plain, dtype, shape, data: { file, offset: begin + offset, length } };
 }
 
-/** Reads a header from its start on, a window of the file at a time. */
+/** Reads a header from its start, one window of the file at a time. */
 class Header {
   readonly #handle: FileHandle;
   readonly #size: number;
@@ -231,12 +238,12 @@ class Header {
     return (await this.#take(4, what)).getUint32(0, true);
   }
 
-  /** Beyond 2^53 not the exact number, but one that is too large for everything. */
+  /** Above 2^53 the number is inexact, but too large to be valid anyway. */
   async uint64(what: string): Promise<number> {
     return Number((await this.#take(8, what)).getBigUint64(0, true));
   }
 
-  /** How many follow, of which each takes so many bytes at least. */
+  /** Reads a count of items that take at least this many bytes each. */
   async count(what: string, leastBytes: number): Promise<number> {
     const count = await this.uint64(what);
     this.#check(count * leastBytes, `${what} is ${count}, which`);

@@ -1,4 +1,7 @@
-/** GGUF files in parts, `X-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split writes them (tools/gguf-split). */
+/**
+ * Split GGUF files, `X-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split writes them
+ * (tools/gguf-split).
+ */
 import { access } from 'node:fs/promises';
 import path from 'node:path';
 import { CodedError } from '../../../shared/errors.ts';
@@ -9,9 +12,9 @@ const partName = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
 
 /**
  * The tensors of all parts.
- * @param file one part as it was named, for messages
- * @param real where it lies: its other parts lie beside it
- * @throws CodedError `model-file-invalid` with the parts that are missing
+ * @param file one part as the user named it, for messages
+ * @param real its real path; the other parts are in the same folder
+ * @throws CodedError `model-file-invalid` listing the missing parts
  */
 export async function joinSplit(
   file: string,

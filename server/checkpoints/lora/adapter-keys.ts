@@ -1,8 +1,10 @@
 /**
- * The names that trainers give to an adapter's tensors. Where each is read: diffusers and PEFT (loaders/lora_pipeline.py), kohya
- * (kohya-ss/sd-scripts, networks/lora_flux.py: `lora_unet`, `lora_te1` for CLIP, `lora_te3` for T5), OneTrainer (`lora_transformer`,
- * `lora_te1`, `lora_te2` for T5; Nerogar/OneTrainer, modules/modelSetup), LyCORIS (kohya.py and wrapper.py: `lycoris`), ComfyUI
- * (comfy/lora.py), XLabs (diffusers, lora_conversion_utils.py, `_convert_xlabs_flux_lora_to_diffusers`) and swift (after `model.`).
+ * The names that trainers give to an adapter's tensors, and where each is defined: diffusers and PEFT
+ * (loaders/lora_pipeline.py), kohya (kohya-ss/sd-scripts, networks/lora_flux.py: `lora_unet`, `lora_te1` for
+ * CLIP, `lora_te3` for T5), OneTrainer (`lora_transformer`, `lora_te1`, `lora_te2` for T5;
+ * Nerogar/OneTrainer, modules/modelSetup), LyCORIS (kohya.py and wrapper.py: `lycoris`), ComfyUI
+ * (comfy/lora.py), XLabs (diffusers, lora_conversion_utils.py, `_convert_xlabs_flux_lora_to_diffusers`) and
+ * swift (after `model.`).
  */
 import { countIndices, fluxKeyMap } from '../key-map.ts';
 import { isParameter, matrixShape } from '../tensor.ts';
@@ -12,9 +14,9 @@ import type { WeightsFile } from '../weights-file.ts';
 export type AdaptedNetwork = 'transformer' | 'clip' | 't5';
 export const adaptedNetworks: readonly AdaptedNetwork[] = ['transformer', 'clip', 't5'];
 
-/** Rows `begin`... of a tensor of the network, which an adapter knows as rows `from`... of one of its own. */
+/** Rows from `begin` of a network's tensor, which are rows from `from` of one of the adapter's. */
 export interface RowSpan {
-  /** black-forest-labs' */
+  /** black-forest-labs' name. */
   readonly name: string;
   readonly begin: number;
   readonly rows: number;
@@ -29,7 +31,7 @@ export interface AdapterTarget {
 
 export type Targets = ReadonlyMap<string, AdapterTarget>;
 
-/** What a key holds of what belongs to a layer; `whole` takes the place of a tensor of the network. */
+/** The role of a key within its layer; `whole` replaces a tensor of the network. */
 const members = {
   down: /\.(?:lora_A|lora_down|lora\.down|lora_linear_layer\.down)(?:\.default)?\.weight$|_lora\.down\.weight$|\.down\.weight$/,
   up: /\.(?:lora_B|lora_up|lora\.up|lora_linear_layer\.up)(?:\.default)?\.weight$|_lora\.up\.weight$|\.up\.weight$/,
@@ -55,12 +57,12 @@ export type Member = keyof typeof members | 'whole';
 
 export interface AdapterKey {
   readonly network: AdaptedNetwork;
-  /** As a `Targets` has it. */
+  /** As a key of `Targets`. */
   readonly target: string;
   readonly member: Member;
 }
 
-/** By network, what comes before its own names; the first that fits, so the longer ones are first. */
+/** Prefixes by network; the first match wins, so longer ones come first. */
 const dotted: readonly (readonly [RegExp, AdaptedNetwork])[] = [
   [/^text_encoders\.clip_l\.transformer\./, 'clip'],
   [/^text_encoders\.t5xxl\.transformer\./, 't5'],
@@ -74,11 +76,11 @@ const underscored: Readonly<Record<AdaptedNetwork, readonly string[]>> = {
   t5: ['lora_te3_', 'lora_te2_', 'lycoris_te3_', 'lycoris_te2_'],
 };
 
-/** Reads keys of every style; `undefined` where no network has such a layer. */
+/** Reads keys of every style; `undefined` if no network has such a layer. */
 export function keyReader(
   targets: Readonly<Partial<Record<AdaptedNetwork, Targets>>>,
 ): (key: string) => AdapterKey | undefined {
-  // Names joined by underscores have underscores of their own, so they can only be looked up.
+  // Names joined by underscores contain underscores themselves, so they can only be looked up.
   const known = new Map<string, Pick<AdapterKey, 'network' | 'target'>>();
   for (const network of adaptedNetworks) {
     for (const target of targets[network]?.keys() ?? []) {
@@ -130,7 +132,7 @@ function split(key: string): { readonly network: AdaptedNetwork; readonly name: 
   return { network: 'transformer', name: bare.replace(transformerPrefix, '') };
 }
 
-/** `double_blocks.0.processor.qkv_lora1`: 1 is the image's stream and 2 the text's. */
+/** `double_blocks.0.processor.qkv_lora1`: 1 is the image stream and 2 the text stream. */
 function xlabsModule(name: string): string | undefined {
   const double = /^double_blocks\.(\d+)\.processor\.(qkv|proj)_lora([12])$/.exec(name);
   if (double) return `double_blocks.${double[1]}.${double[3] === '1' ? 'img' : 'txt'}_attn.${double[2]}`;
@@ -139,7 +141,7 @@ function xlabsModule(name: string): string | undefined {
   return undefined;
 }
 
-/** All that can be changed in a transformer, by its names in both layouts. */
+/** Everything an adapter can change in a transformer, by its names in both layouts. */
 export function transformerTargets(base: WeightsFile): Targets {
   const targets = ownTargets(base);
   const doubles = countIndices(base.names, 'double_blocks');
@@ -148,7 +150,7 @@ export function transformerTargets(base: WeightsFile): Targets {
     const target = targets.get(name);
     if (!target) continue;
     const [rows = 0, ...columns] = target.shape;
-    // q, k and v are as wide as what they are made of, and the MLP in a single block takes the rest.
+    // q, k and v are as wide as their input, and in a single block the MLP takes the rest.
     const width = targets.get(name.replace(/bias$/, 'weight'))?.shape[1] ?? 0;
     const sizes =
       parts.length === 4 ? [width, width, width, rows - 3 * width] : parts.map(() => rows / parts.length);
@@ -163,7 +165,7 @@ export function transformerTargets(base: WeightsFile): Targets {
     });
     const block = /^(single_blocks\.\d+)\.linear1\.weight$/.exec(name)?.[1];
     if (block) {
-      // XLabs adapts q, k and v of a single block without its MLP.
+      // XLabs adapts q, k and v of a single block, without its MLP.
       const places = [{ name, begin: 0, rows: 3 * width, from: 0 }];
       targets.set(`${block}.qkv.weight`, { shape: [3 * width, ...columns], places });
     }
@@ -171,7 +173,7 @@ export function transformerTargets(base: WeightsFile): Targets {
   return targets;
 }
 
-/** Linear layers of a text encoder, its biases and norms. Its tables are looked up, not computed with. */
+/** A text encoder's linear layers, biases and norms. Not its tables, which are only looked up. */
 export function textEncoderTargets(base: WeightsFile): Targets {
   const targets = ownTargets(base);
   for (const name of targets.keys()) {

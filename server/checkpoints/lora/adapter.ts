@@ -26,21 +26,21 @@ import { adapterInvalid } from './invalid.ts';
 import { type LayerMembers, weightChange } from './members.ts';
 import { peftFactors } from './peft-config.ts';
 
-/** An adapter's file, over the networks that it changes. */
+/** An adapter file, matched to the networks that it changes. */
 export interface Adapter {
   readonly id: string;
   readonly changes: Readonly<Record<AdaptedNetwork, Changes>>;
-  /** What the person should know, such as layers of other text encoders that were left out. */
+  /** Notes for the user, such as skipped layers of other text encoders. */
   readonly notes: readonly string[];
 }
 
-/** The networks that an adapter may change, all of a model's or those that are computed. */
+/** The networks that an adapter may change: all of a model's, or only those that are computed. */
 export type AdapterBases = { readonly [network in AdaptedNetwork]?: WeightsFile };
 
 const peftParts = { transformer: 'transformer', clip: 'text_encoder', t5: 'text_encoder_2' } as const;
 const titles = { transformer: 'transformer', clip: 'CLIP', t5: 'T5' } as const;
 
-/** What keys that fit nothing say about their file. */
+/** What unmatched keys reveal about their file. */
 const signs: readonly (readonly [RegExp, string])[] = [
   [
     /(?:down_blocks|up_blocks|mid_block|input_blocks|output_blocks|middle_block)/,
@@ -59,9 +59,9 @@ const signs: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * Reads an adapter and finds what it changes of the networks, whatever the layout of both.
- * @throws CodedError `adapter-invalid` with the file and the keys that fit nothing, or the tensor whose shape does not fit or that is
- * not finite; `model-missing` if there is no such file
+ * Reads an adapter and finds what it changes in the networks, whatever layout either uses.
+ * @throws CodedError `adapter-invalid` with the file and the unmatched keys, or the tensor whose shape does
+ * not fit or that is not finite; `model-missing` if there is no such file
  */
 export async function openAdapter(id: string, file: string, bases: AdapterBases): Promise<Adapter> {
   const stored = await readStored(path.resolve(file));
@@ -86,7 +86,7 @@ export async function openAdapter(id: string, file: string, bases: AdapterBases)
         const found = await changesOf(targets[network]!.get(name)!, members, context);
         for (const [changed, change] of found) append<Change>(changes[network], changed, change);
       } catch (cause) {
-        // Text encoders come in several sizes, and an adapter may be for others than these.
+        // Text encoders come in several sizes, and an adapter may be for a different one.
         if (network === 'transformer' || !(cause instanceof CodedError) || cause.code !== 'adapter-invalid')
           throw cause;
         unfit[network]++;
@@ -112,7 +112,7 @@ async function readStored(file: string): Promise<StoredTensors> {
 
 type Layers = Readonly<Record<AdaptedNetwork, Map<string, LayerMembers>>>;
 
-/** By network and layer, what the file has for it; and keys of text encoders that none here has. */
+/** The file's tensors by network and layer, and the keys of text encoders that no model here has. */
 function sortKeys(
   file: string,
   { tensors }: StoredTensors,
@@ -170,7 +170,7 @@ interface LayerContext {
   readonly id: string;
   readonly file: string;
   readonly base: string;
-  /** Of the target. */
+  /** The target's. */
   readonly name: string;
   readonly factorOf: (module: string, rank: number) => number;
   readonly numbers: (tensor: StoredTensor) => Promise<Float32Array>;
@@ -189,7 +189,7 @@ async function changesOf(
       `${file} has "${tensor.name}" as ${describeTensor(tensor)}, but [${wanted.join(', ')}] fits "${name}" of ${base}.`,
     );
   };
-  // A graph knows tensors by name, whatever file they are in.
+  // A graph identifies tensors by name, whatever file they are in.
   const named = (tensor: StoredTensor) => ({ ...tensor, name: `${id}:${tensor.name}` });
   const changes: [string, Change][] = [];
   const { whole, diff, diffBias, ...members } = given;
@@ -242,12 +242,12 @@ async function changesOf(
   return changes;
 }
 
-/** Without axes of 1, as kernels of convolutions have. */
+/** Without the size-1 axes of convolution kernels. */
 function shaped(tensor: StoredTensor, shape: readonly number[]): StoredTensor {
   return { ...tensor, shape };
 }
 
-/** Two names may mean the same rows of a layer. */
+/** Two names may refer to the same rows of a layer. */
 function requireNoneTwice(file: string, changes: ReadonlyMap<string, readonly Change[]>): void {
   for (const [name, all] of changes) {
     const weights = all.filter(({ kind }) => kind === 'weight').sort((a, b) => a.begin - b.begin);

@@ -1,21 +1,21 @@
 /**
- * What an adapter changes of a layer. Nothing is merged: every form is computed beside the layer, so that the adapter's strength is
- * an input of the graph, and layers in 4 or 8 bits are adapted as well as others.
+ * What an adapter changes in a layer. Nothing is merged: every form is computed alongside the layer, so that
+ * the adapter's strength is an input of the graph, and layers in 4 or 8 bits can be adapted like any other.
  */
 import { rowsOf, type StoredTensor } from '../tensor.ts';
 
-/** A matrix [N, K], as it is or as the product of [N, rank] and [rank, K]. */
+/** A matrix [N, K], stored whole or as the product of [N, rank] and [rank, K]. */
 export type Matrix =
   | { readonly whole: StoredTensor }
   | { readonly up: StoredTensor; readonly down: StoredTensor };
 
-/** How ΔW, [N, K], is given. */
+/** The form of ΔW, [N, K]. */
 export type DeltaForm =
   /** LoRA: up · down. */
   | { readonly kind: 'low-rank'; readonly up: StoredTensor; readonly down: StoredTensor }
-  /** LoHa: the elementwise product of two pairs' products. */
+  /** LoHa: the elementwise product of two low-rank products. */
   | { readonly kind: 'hadamard'; readonly pairs: readonly [LowRankPair, LowRankPair] }
-  /** LoKr: left ⊗ right, of which `from`... are the rows of the layer. */
+  /** LoKr: left ⊗ right; the layer's rows start at its row `from`. */
   | { readonly kind: 'kronecker'; readonly left: Matrix; readonly right: Matrix; readonly from: number }
   /** ΔW itself. */
   | { readonly kind: 'full'; readonly tensor: StoredTensor };
@@ -42,22 +42,25 @@ export interface WeightChange extends Place {
   readonly kind: 'weight';
   readonly form: DeltaForm;
   readonly factor: number;
-  /** Columns of ΔW, where it takes only the first ones of the layer's input. */
+  /** Columns of ΔW, if it only takes the first ones of the layer's input. */
   readonly columns?: number;
   /** [rows] */
   readonly bias?: StoredTensor;
   readonly magnitude?: Magnitude;
-  /** What `magnitude` makes of rows or columns: magnitude / norm of the adapted weight. Known once the base was read. */
+  /**
+   * The factor that `magnitude` gives rows or columns: magnitude / norm of the adapted weight. Known once the
+   * base is read.
+   */
   readonly gain?: Float32Array;
 }
 
-/** Adds `strength * tensor` to a bias or to the scale of a norm. */
+/** Adds `strength * tensor` to a bias or to a norm's scale. */
 export interface Addition extends Place {
   readonly kind: 'addition';
   readonly tensor: StoredTensor;
 }
 
-/** Takes the place of rows of a tensor at strength 1, and of none of them at strength 0. */
+/** Replaces rows of a tensor: fully at strength 1, not at all at strength 0. */
 export interface Replacement extends Place {
   readonly kind: 'replacement';
   readonly tensor: StoredTensor;
@@ -65,10 +68,10 @@ export interface Replacement extends Place {
 
 export type Change = WeightChange | Addition | Replacement;
 
-/** By black-forest-labs' names of the tensors, or a text encoder's own. */
+/** By black-forest-labs' tensor names, or a text encoder's own. */
 export type Changes = ReadonlyMap<string, readonly Change[]>;
 
-/** A form's rows `from`... */
+/** A form's rows, starting at `from`. */
 export function formRows(form: DeltaForm, from: number, count: number): DeltaForm {
   switch (form.kind) {
     case 'low-rank':
@@ -84,7 +87,7 @@ export function formRows(form: DeltaForm, from: number, count: number): DeltaFor
   }
 }
 
-/** Which rows of a change a range of the layer's rows takes; undefined where it takes none. */
+/** The rows of a change that fall in a range of the layer's rows; undefined if there are none. */
 export function rowsWithin(
   { begin, rows }: Place,
   range: { readonly begin: number; readonly count: number },

@@ -1,4 +1,4 @@
-/** How the tensors that an adapter has for one layer make up its change of the layer's weight. */
+/** Combines an adapter's tensors for one layer into its change of the layer's weight. */
 import { elementCount } from '../../../shared/safetensors.ts';
 import type { StoredTensor } from '../tensor.ts';
 import type { Member } from './adapter-keys.ts';
@@ -9,24 +9,27 @@ export type LayerMembers = { readonly [member in Member]?: StoredTensor };
 
 export interface MembersContext {
   readonly file: string;
-  /** Of the target, with its suffix. */
+  /** The target's name, with its suffix. */
   readonly name: string;
-  /** alpha / rank where there is no alpha tensor. */
+  /** alpha / rank if there is no alpha tensor. */
   readonly factorOf: (module: string, rank: number) => number;
   readonly numbers: (tensor: StoredTensor) => Promise<Float32Array>;
-  /** @throws CodedError `adapter-invalid` where a tensor has another shape */
+  /** @throws CodedError `adapter-invalid` if a tensor has another shape */
   readonly check: (tensor: StoredTensor, wanted: readonly number[]) => void;
   /** Under the adapter's name. */
   readonly named: (tensor: StoredTensor) => StoredTensor;
 }
 
-/** Of the input of FLUX.1-dev: adapters that were made for it change what they know of an editing model's, its first columns. */
+/**
+ * Input columns of FLUX.1-dev: adapters trained for it change only the first columns of an editing model's
+ * input.
+ */
 const devColumns = 64;
 const inputLayer = /^(?:img_in|x_embedder)\.weight$/;
 
 /**
  * @param shape of the layer's weight, [N, K]
- * @returns undefined where the members do not change the weight
+ * @returns undefined if the members do not change the weight
  * @throws CodedError `adapter-invalid` with the tensor that is missing or does not fit
  */
 export async function weightChange(
@@ -59,7 +62,7 @@ export async function weightChange(
   };
 }
 
-/** K of what is given, where it can be seen. */
+/** K of the given members, if their shapes show it. */
 function columnsOf({ down, hadamardDown1, diff }: LayerMembers): number | undefined {
   const tensor = down ?? hadamardDown1 ?? diff;
   return tensor && elementCount(tensor.shape.slice(1));
@@ -67,7 +70,7 @@ function columnsOf({ down, hadamardDown1, diff }: LayerMembers): number | undefi
 
 interface Form {
   readonly form: DeltaForm;
-  /** What alpha is divided by; undefined where alpha does not count. */
+  /** The divisor of alpha; undefined if alpha is ignored. */
   readonly rank: number | undefined;
 }
 
@@ -135,7 +138,7 @@ function kronecker(
   }
   return {
     form: { kind: 'kronecker', left: left.matrix, right: right.matrix, from: 0 },
-    // Of two whole matrices alpha does not count (lycoris, modules/lokr.py: "use scale = 1").
+    // With two full matrices, alpha is ignored (lycoris, modules/lokr.py: "use scale = 1").
     rank: left.rank ?? right.rank,
   };
 }
@@ -156,7 +159,10 @@ async function factorOf(
   return value / rank;
 }
 
-/** One number for each row (PEFT, tuners/lora/dora.py; lycoris' `wd_on_out`), or for each column as [1, K] (lycoris otherwise). */
+/**
+ * One number per row (PEFT, tuners/lora/dora.py; lycoris' `wd_on_out`), or per column as [1, K] (lycoris
+ * otherwise).
+ */
 async function magnitudeOf(
   tensor: StoredTensor,
   rows: number,
@@ -169,7 +175,7 @@ async function magnitudeOf(
   return { axis: isColumns ? 'columns' : 'rows', values: await numbers(tensor) } as const;
 }
 
-/** As a matrix: kernels of 1x1 convolutions have two more axes. */
+/** As a matrix: 1x1 convolution kernels have two more axes. */
 function flat(tensor: StoredTensor, shape: readonly number[]): StoredTensor {
   return { ...tensor, shape };
 }

@@ -10,10 +10,10 @@ const schema = v.object({
 });
 
 /**
- * alpha / rank of a layer whose file has no alpha tensor: 1, unless diffusers wrote PEFT's configuration into the metadata
- * (loaders/lora_base.py, `LORA_ADAPTER_METADATA_KEY`). Of `alpha_pattern`, each key is a regular expression for the end of a
- * module's name, and the first that fits counts (peft/utils/other.py, `get_pattern_key`); what is null stands at its default.
- * `rank_pattern` is what the shapes say.
+ * alpha / rank of a layer whose file has no alpha tensor: 1, unless diffusers wrote PEFT's configuration into
+ * the metadata (loaders/lora_base.py, `LORA_ADAPTER_METADATA_KEY`). Each key of `alpha_pattern` is a regular
+ * expression for the end of a module's name; the first match wins (peft/utils/other.py, `get_pattern_key`),
+ * and null means the default. `rank_pattern` only repeats what the shapes show.
  * @throws CodedError `adapter-invalid`
  */
 export function peftFactors(
@@ -43,7 +43,7 @@ function parse(
     const own = entries
       .filter(([key]) => key.startsWith(`${part}.`))
       .map(([key, value]) => [key.slice(part.length + 1), value]);
-    // Written for one network, keys have no prefix.
+    // A file for a single network has keys without a prefix.
     const plain = entries.filter(([key]) => !key.includes('.'));
     const config = v.parse(schema, Object.fromEntries(own.length > 0 ? own : plain));
     return { ...config, alpha_pattern: config.alpha_pattern ?? {} };
