@@ -44,6 +44,8 @@ export function Panel(props: PanelProps) {
   const connected = connection.state.value;
   const busy = isBusy(state);
   const pairing = useMemo(() => createPairing(connection), [connection]);
+  // The form says next to its field why a token was refused: once is enough.
+  const refusedToken = pairing.state.value.kind === 'busy' ? undefined : pairing.state.value.error;
   const unreachable = connected.kind === 'gone' || connected.kind === 'refused' ? connected.error : undefined;
   const isDone = state.kind === 'done';
   const foot = useRef<HTMLDivElement>(null);
@@ -123,7 +125,9 @@ export function Panel(props: PanelProps) {
         {children}
       </div>
       <div class="panel-foot" ref={foot}>
-        {unreachable && <ErrorNote error={unreachable} />}
+        {unreachable && !(isUnpaired && refusedToken?.code === unreachable.code) && (
+          <ErrorNote error={unreachable} />
+        )}
         {isUnpaired && (
           <PairingForm
             state={pairing.state.value}

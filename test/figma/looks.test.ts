@@ -146,6 +146,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await one.ui.getByLabel('Code or token').fill('not-the-token');
       await button(one, 'Pair').click();
       await one.ui.getByText('refuses this panel').waitFor();
+      await expect.poll(() => one.ui.getByRole('alert').count()).toBe(1);
       await shoot(one, '6-refused');
       await one.close();
     }, 60_000);
