@@ -30,11 +30,11 @@ const verify = (file: string) =>
   });
 
 describe('the systemd unit', () => {
-  it('lies where systemd looks for those of a user', () => {
+  it('is written to the systemd user unit folder', () => {
     expect(unitFile({ XDG_CONFIG_HOME: '/x' })).toBe('/x/systemd/user/acepp-layers.service');
   });
 
-  it.skipIf(!hasAnalyzer)('is right to systemd-analyze', async () => {
+  it.skipIf(!hasAnalyzer)('passes systemd-analyze', async () => {
     const file = path.join(folder, 'acepp-layers.service');
     await writeFile(file, systemdUnit(startCommand()));
     const { stderr, status } = verify(file);
@@ -43,14 +43,14 @@ describe('the systemd unit', () => {
     expect(status === 0 || !stderr.includes('acepp')).toBe(true);
   });
 
-  it.skipIf(!hasAnalyzer)('names a program that is not there, so that this check can fail', async () => {
+  it.skipIf(!hasAnalyzer)('fails systemd-analyze if its program does not exist', async () => {
     const file = path.join(folder, 'acepp-layers.service');
     await writeFile(file, systemdUnit({ ...startCommand(), program: '/nowhere/node' }));
     const { stderr } = verify(file);
     expect(stderr).toContain('/nowhere/node');
   });
 
-  it('quotes what systemd would take for something else', () => {
+  it('quotes what systemd would misread', () => {
     const unit = systemdUnit(odd);
     expect(unit).toContain(
       'ExecStart="/opt/my \\"node\\"/100%%/node" "/home/a b/$$HOME/acepp.js" "start" "--no-browser"',
@@ -58,7 +58,7 @@ describe('the systemd unit', () => {
     expect(unit).toContain('Environment="ACEPP_HOME=/home/a b/50%% & <more>"');
   });
 
-  it('has a command that starts a companion, which ends in order on SIGTERM', async () => {
+  it('starts a companion that shuts down cleanly on SIGTERM', async () => {
     const { program, args, environment } = startCommand();
     const child = spawn(program, args, {
       env: { ...process.env, ...environment, ACEPP_HOME: folder, ACEPP_PORT: '0', CI: 'true' },
@@ -72,7 +72,7 @@ describe('the systemd unit', () => {
 });
 
 describe('the launchd agent', () => {
-  it('is a property list with the words as they are', async () => {
+  it('is a property list with its arguments unchanged', async () => {
     const file = path.join(folder, 'agent.plist');
     await writeFile(file, launchAgent(odd));
     const read = 'import json, plistlib, sys; print(json.dumps(plistlib.load(open(sys.argv[1], "rb"))))';

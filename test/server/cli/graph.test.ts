@@ -35,7 +35,7 @@ describe('acepp graph', () => {
     expect(outputs).toEqual([{ name: 'velocity', type: 'float32', shape: ['length', 64] }]);
   });
 
-  it.each([...networkNames])('prints %s whole: each node takes what is given before it', (network) => {
+  it.each([...networkNames])('prints all of %s: each node’s inputs are defined before it', (network) => {
     const { nodes, inputs, outputs, weights } = printed(network);
     const given = new Set(inputs.map(({ name }) => name));
     const produced = new Set(nodes.flatMap((node) => node.outputs.map(({ name }) => name)));
@@ -57,7 +57,7 @@ describe('acepp graph', () => {
     expect(lines.at(-1)).toMatch(`${nodes.length} nodes, ${weights.count} weights`);
   });
 
-  it('names what it knows where the network or the model is unknown', () => {
+  it('lists what it knows if the network or the model is unknown', () => {
     expect(acepp('unet').stderr).toMatch(/^request-invalid: .*flux, t5, clip, vae-encoder, vae-decoder/);
     expect(acepp().stderr).toMatch(/^request-invalid: .*"acepp graph --help"/);
     expect(acepp('flux', '--model', 'none').stderr).toMatch(/^model-unknown: /);

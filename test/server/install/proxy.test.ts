@@ -50,7 +50,7 @@ describe('the proxy of an address', () => {
     expect(nameOf(url, env)).toBe(expected);
   });
 
-  it('is refused where it is SOCKS or no address, without its password', () => {
+  it('is rejected if it is SOCKS or invalid, without showing its password', () => {
     const refusal = (value: string) => {
       try {
         return nameOf('https://huggingface.co/a', { HTTPS_PROXY: value });
@@ -132,7 +132,7 @@ describe('through a proxy on loopback', () => {
       (error: Error & { code?: string }) => `${error.code}: ${error.message}`,
     );
 
-  it('a file arrives whole, and the proxy sees hosts alone', async () => {
+  it('a file arrives intact, and the proxy only sees hosts', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     await fetchOne('whole');
     expect(await readFile(path.join(folder, 'whole'))).toEqual(bytes);
@@ -143,7 +143,7 @@ describe('through a proxy on loopback', () => {
     }
   });
 
-  it('encryption goes through it end to end', async () => {
+  it('encryption is end to end', async () => {
     const server = createSecureServer(hubLab, (_, response) => response.end('over TLS')).listen(
       0,
       '127.0.0.1',
@@ -164,7 +164,7 @@ describe('through a proxy on loopback', () => {
     server.close();
   });
 
-  it('a wrong password is told at once, without it', async () => {
+  it('a wrong password is reported at once, without showing it', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:wrong-${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     const error = await errorOf(fetchOne('refused'));
     expect(error).toMatch(
@@ -176,7 +176,7 @@ describe('through a proxy on loopback', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('a proxy that is not there is named, without its password', async () => {
+  it('an unreachable proxy is named, without its password', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:9`);
     const error = await errorOf(fetchOne('nowhere'));
     expect(error).toMatch(/through the proxy \(HTTP_PROXY, 127\.0\.0\.1:9\): .*ECONNREFUSED/);

@@ -7,7 +7,7 @@ import { candidatesIn, Finder } from '../../../server/install/existing.ts';
 import { type PublishedFile, publishedModels } from '../../../server/install/published.ts';
 
 describe('the published models', () => {
-  it.each(publishedModels)('$id has every file that the loader wants, each once or by choice', ({
+  it.each(publishedModels)('$id has every file the loader needs, each once or as a choice', ({
     id,
     parts,
   }) => {
@@ -22,7 +22,7 @@ describe('the published models', () => {
     expect(choices).toHaveLength(new Set(choices).size);
   });
 
-  it.each(publishedModels)('$id names sources that can be asked for, and whole hashes', ({ parts }) => {
+  it.each(publishedModels)('$id has valid sources and full hashes', ({ parts }) => {
     for (const { source } of parts) {
       expect(source.repo).toMatch(/^[\w.-]+\/[\w.-]+$/);
       expect(source.revision).toMatch(/^(?:main|[0-9a-f]{40})$/);
@@ -47,7 +47,7 @@ describe('the published models', () => {
   });
 });
 
-describe('a network is known by its tensors', () => {
+describe('a network is recognized by its tensors', () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));

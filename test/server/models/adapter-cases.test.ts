@@ -121,7 +121,7 @@ describe('numbers of every type', () => {
     expect(relativeError(await added(bases.transformer, adapter), wanted)).toBeLessThan(1e-6);
   });
 
-  it.each([8, 4] as const)('DoRA takes the norms of what a layer in %i bits stands for', async (bits) => {
+  it.each([8, 4] as const)('DoRA takes the norms of the dequantized %i-bit layer', async (bits) => {
     const source = path.join(folder, `source-${bits}.safetensors`);
     const weight = random(64, columns);
     const whole = { [`${layer}.weight`]: weight, [`${layer}.bias`]: random(64) };
@@ -170,7 +170,7 @@ describe('PEFT’s configuration in the metadata', () => {
     expect(factorOf(await patterns({ single_blocks: 8 }))).toBe(1);
   });
 
-  it('has null for what stands at its default', async () => {
+  it('has null for defaults', async () => {
     const value = {
       'transformer.lora_alpha': 4,
       'transformer.alpha_pattern': null,
@@ -180,14 +180,14 @@ describe('PEFT’s configuration in the metadata', () => {
     expect(factorOf(await open(pair, config({ 'transformer.lora_alpha': null })))).toBe(1);
   });
 
-  it('is refused where a pattern is none', async () => {
+  it('is rejected if a pattern is invalid', async () => {
     expect(await refusal(pair, config({ 'transformer.alpha_pattern': { '(': 2 } }))).toMatch(
       /^adapter-invalid: .*the pattern "\(".*not a regular expression/,
     );
   });
 });
 
-describe('an adapter is refused', () => {
+describe('an adapter is rejected', () => {
   it('with NaN or infinity in a matrix or in alpha, before anything is computed', async () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const broken = floats(new Float32Array(rows * 2).fill(1).with(7, value), [rows, 2]);
@@ -257,7 +257,7 @@ describe('pairs for text encoders', () => {
     'lora_te1_text_model_encoder_layers_0_self_attn_q_proj.alpha': floats([2], []),
   });
 
-  it('that fit no layer here are left out, and noted in a line', async () => {
+  it('that fit no layer are ignored, with a one-line note', async () => {
     const adapter = await open({ ...pair, ...clip(8) });
     expect([...adapter.changes.clip.keys()]).toEqual([]);
     expect(adapter.notes).toEqual([

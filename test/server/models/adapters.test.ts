@@ -174,7 +174,7 @@ describe.each([
     expect(relativeError(without, array('base').data)).toBeLessThan(float32Error);
   });
 
-  it('all four at once, each with its scale; without one of them it is something else', async () => {
+  it('all four at once, each with its scale; leaving one out changes the result', async () => {
     transformer = await Transformer.open(file, await Promise.all((Object.keys(styles) as Style[]).map(open)));
     const velocity = await transformer.velocity(styles);
     expect(relativeError(velocity, array('together').data)).toBeLessThan(float32Error);
@@ -247,7 +247,7 @@ it.each([4, 8] as const)('adapters over a transformer in %i bits change it', asy
   await session.release();
 });
 
-describe('an adapter that does not fit is refused', () => {
+describe('an adapter that does not fit is rejected', () => {
   let base: WeightsFile;
   beforeEach(async () => {
     base = await WeightsFile.open(shards);
@@ -303,14 +303,14 @@ describe('an adapter that does not fit is refused', () => {
     expect(message).toMatch(words);
   });
 
-  it('with a configuration that is none', async () => {
+  it('with an invalid configuration', async () => {
     const pair = { [`${module}.lora_A.weight`]: half([2, 160]), [`${module}.lora_B.weight`]: half([32, 2]) };
     expect(await refusal(pair, { lora_adapter_metadata: '{"lora_alpha": "four"}' })).toMatch(
       /^adapter-invalid: .*lora_adapter_metadata/,
     );
   });
 
-  it('when it is cut off', async () => {
+  it('when it is truncated', async () => {
     const file = path.join(folder, 'kohya.safetensors');
     const cut = path.join(work, 'cut.safetensors');
     await writeFile(cut, (await readFile(file)).subarray(0, -1));

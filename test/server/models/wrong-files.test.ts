@@ -43,7 +43,7 @@ async function toldWith(network: Network, change: (tensors: Map<string, Tensor>)
   return answer;
 }
 
-describe.each(weights)('a model is refused by the file of its %s and the tensor', (network) => {
+describe.each(weights)('a model is rejected, naming its %s file and the tensor,', (network) => {
   const file = modelFiles[network];
 
   it('whichever tensor is missing', async () => {
@@ -58,7 +58,7 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
     }
   });
 
-  it('whichever tensor is a row or a column longer', async () => {
+  it('whichever tensor has an extra row or column', async () => {
     const { names } = await WeightsFile.open(path.join(folder, file));
     for (const name of names) {
       // A table may have more rows than are looked at.
@@ -76,7 +76,7 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
     }
   });
 
-  it('whichever tensor is of a type that is not computed with', async () => {
+  it('whichever tensor has an unsupported type', async () => {
     const { names } = await WeightsFile.open(path.join(folder, file));
     for (const name of names) {
       const answer = await toldWith(network, (tensors) => {
@@ -89,7 +89,7 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
   });
 });
 
-describe('a model is refused by the file whose header lies, before it takes memory', () => {
+describe('a file with a false header is rejected before it takes memory', () => {
   const file = modelFiles.transformer;
 
   /** What is told when the header of the transformer's file is another, and its data as long as it was or as is given. */

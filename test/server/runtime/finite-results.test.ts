@@ -41,7 +41,7 @@ function broken(tensors: Tensors, name: string, value: number): void {
   tensors.set(name, { dtype: 'F32', shape, data: bytesOf(values) });
 }
 
-describe('weights that are not finite end the edit, with the stage, the tensor and its file', () => {
+describe('non-finite weights end the edit, naming the stage, the tensor and its file', () => {
   it.each<[Network, string, RegExp]>([
     ['t5', 'encoder.block.0.layer.1.DenseReluDense.wo.weight', /^not-finite: The T5 text encoder gave/],
     ['clip', 'text_model.final_layer_norm.bias', /^not-finite: The CLIP text encoder gave/],
@@ -60,12 +60,12 @@ describe('weights that are not finite end the edit, with the stage, the tensor a
     }
   });
 
-  it('and whole weights do not', async () => {
+  it('and finite weights do not', async () => {
     expect(await errorOf(run())).toBe('no error');
   });
 });
 
-describe('a search for weights that are not finite', () => {
+describe('a search for non-finite weights', () => {
   const finite: Partial<Record<DType, Uint8Array>> = {
     F64: bytesOf(Float64Array.of(1, -1e300)),
     F32: bytesOf(Float32Array.of(1, -3e38)),

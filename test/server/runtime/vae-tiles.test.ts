@@ -8,7 +8,7 @@ import { boundsOf } from '../../../shared/bounds.ts';
 import { resizeToPlanar, rowsOf } from '../../../shared/resize.ts';
 
 describe('tiles', () => {
-  it('cover every pixel once and keep nothing within reach of an edge that is not the picture’s', () => {
+  it('cover every pixel once and keep nothing affected by an edge inside the picture', () => {
     for (const [whole, length, reach] of [
       [40, 12, 2],
       [41, 12, 2],
@@ -43,7 +43,7 @@ test.each([
   for (const { start } of tiles) expect(start % 2).toBe(0);
 });
 
-describe('a picture that is larger than a tile', async () => {
+describe('a picture larger than a tile', async () => {
   const file = await WeightsFile.open(path.join(projectRoot, 'server/pocket/ae.safetensors'));
   const options = { provider: 'cpu', copiesWeights: false } as const;
   const size = { width: 224, height: 160 };
@@ -59,7 +59,7 @@ describe('a picture that is larger than a tile', async () => {
   const latent = await whole.encode(image);
   const decoded = await whole.decode(latent);
 
-  it('is encoded as if it were not cut', async () => {
+  it('is encoded as if it were not tiled', async () => {
     const inTiles = await tiled.encode(image);
     expect({ ...inTiles, data: 0 }).toEqual({ ...latent, data: 0 });
     expect(largestDifference(inTiles.data, latent.data)).toBeLessThan(1e-4);

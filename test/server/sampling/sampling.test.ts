@@ -31,7 +31,7 @@ describe('noise', () => {
 });
 
 describe('the schedule', () => {
-  it('starts at 1, ends at 0 and falls', () => {
+  it('falls from 1 to 0', () => {
     for (const name of ['authors', 'diffusers'] as const) {
       const sigmas = schedule(name, 28, 1024);
       expect(sigmas).toHaveLength(29);
