@@ -208,7 +208,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 120_000);
 
-    test('Esc takes back the stroke under way; the middle button moves the picture, the wheel zooms it', async () => {
+    test('Esc undoes the stroke in progress; the middle button pans, the wheel zooms', async () => {
       const { page, faults, close } = await openPage();
       await openPicture(page);
       const box = (await page.getByRole('application').boundingBox())!;
@@ -235,7 +235,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 60_000);
 
-    test('Esc cancels: nothing is changed, and the next edit can start', async () => {
+    test('Esc cancels the edit: nothing changes, and the next one can start', async () => {
       const { page, shot, close } = await openPage();
       await openPicture(page);
       await paint(page);
@@ -261,7 +261,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 120_000);
 
-    test.each(schemes)('a wrong token is told in words, with what to do (%s)', async (scheme) => {
+    test.each(schemes)('a wrong token is explained, with what to do (%s)', async (scheme) => {
       const { page, shot, close } = await openPage(scheme, `${companion.origin}/#token=wrong`);
       const note = page.getByRole('alert');
       await note.waitFor();
@@ -306,7 +306,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         [kind, file.toString('base64')] as const,
       );
 
-    test('a picture is pasted, a reference dropped on the panel; of two variants one is kept; leaving asks', async () => {
+    test('a picture is pasted, a reference dropped on the panel, and one of two variants kept; leaving asks first', async () => {
       const { page, shot, close } = await openPage('dark');
       await page.getByText(/^Ready/).waitFor();
       await transfer(page, 'paste', 'body', picture);
@@ -395,7 +395,7 @@ describe.skipIf(!chromium && !process.env.CI)(
     });
 
     // The last one: it kills the companion.
-    test.each(schemes)('a companion that is gone is told in words and found again (%s)', async (scheme) => {
+    test.each(schemes)('a lost companion is reported and found again (%s)', async (scheme) => {
       const { page, shot, close } = await openPage(scheme);
       await page.getByText(/^Ready/).waitFor();
       await openPicture(page);

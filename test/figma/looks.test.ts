@@ -132,7 +132,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await button(one, 'Advanced').click();
     }
 
-    test('not paired, a code asked for, wrong digits, a token that is refused', async () => {
+    test('not paired, asking for a code, wrong digits, a rejected token', async () => {
       const one = await open(new Scene(), new Map());
       await one.ui.getByText('not paired yet').waitFor({ timeout: 20_000 });
       await shoot(one, '3-unpaired');
@@ -150,7 +150,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await one.close();
     }, 60_000);
 
-    test('from an empty selection to results, errors and what was ready while the panel was away', async () => {
+    test('from an empty selection to results, errors and a result that arrived while the panel was closed', async () => {
       const { scene, photo, shape, far, red, blue } = await photoOfTheHouse();
       const storage = new Map<string, unknown>([['token', companion.token]]);
       let one = await open(scene, storage);

@@ -69,7 +69,7 @@ async function listenBetween(origin: string) {
   };
 }
 
-describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a browser', () => {
+describe.skipIf(!chromium && !process.env.CI)('access to the companion from a browser', () => {
   let browser: Browser;
   let companion: Companion;
   let local: string;
@@ -219,7 +219,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     embedder.close();
   });
 
-  test('the panel hears only the frame around it', async () => {
+  test('the panel only listens to its parent frame', async () => {
     const embedder = await serveEmbedder();
     const one = await openPlugin(browser, plugin.folder, { scene: new Scene(), embedder: embedder.url });
     await one.ui.getByText('Select a layer to edit').first().waitFor();

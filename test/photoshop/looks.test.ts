@@ -172,7 +172,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await panel.close();
     }, 120_000);
 
-    test('not paired, a code asked for, a wrong code, a token that is refused', async () => {
+    test('not paired, asking for a code, a wrong code, a rejected token', async () => {
       await open({ token: undefined });
       const { page } = panel;
       await page.getByText('not paired yet').waitFor();

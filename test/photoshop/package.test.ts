@@ -70,7 +70,7 @@ describe('the .ccx', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test('has a manifest at its root that a strict schema accepts, and says what the top manifest says', () => {
+  test('has a manifest at its root that passes a strict schema and matches the root manifest', () => {
     const manifest = v.parse(schema, JSON.parse(text('manifest.json')));
     expect(manifest).toMatchObject({ id: source.id, name: source.name, version: source.version });
   });
@@ -92,12 +92,12 @@ describe('the .ccx', () => {
     ],
     ['leave to make code from strings', { requiredPermissions: { allowCodeGenerationFromStrings: true } }],
     ['an unknown key', { scripts: [] }],
-  ])('would be refused with %s', (_, change) => {
+  ])('would be rejected with %s', (_, change) => {
     const manifest = { ...JSON.parse(text('manifest.json')), ...change };
     expect(v.safeParse(schema, manifest).success).toBe(false);
   });
 
-  test('holds what is needed and nothing else, under 300 kB', async () => {
+  test('contains what is needed and nothing else, under 300 kB', async () => {
     const manifest = v.parse(schema, JSON.parse(text('manifest.json')));
     const icons = [...manifest.icons, ...manifest.entrypoints[0].icons].flatMap((one) =>
       one.scale.map((scale) => ({
@@ -128,7 +128,7 @@ describe('the .ccx', () => {
       expect(Object.keys(files)).toContain(name);
   });
 
-  test('makes no code from strings, has no source map and asks for no module that UXP has not', async () => {
+  test('evaluates no strings, has no source map and requires no module that UXP lacks', async () => {
     const script = text('panel.js');
     expect(script).not.toMatch(/\beval\s*\(|new Function\b|\bFunction\s*\(["'`]/);
     expect(script).not.toContain('sourceMappingURL');
@@ -147,7 +147,7 @@ describe('the .ccx', () => {
     );
   });
 
-  test('holds no address but those of the companion, as the manifest lets it call all', () => {
+  test('contains no address but the companion’s, since the manifest allows all', () => {
     const addresses = source.ports.flatMap((port) => [
       `http://localhost:${port}`,
       `http://127.0.0.1:${port}`,
@@ -171,7 +171,7 @@ describe('the .ccx', () => {
     expect(others.exec(text('panel.js'))).toBeNull();
   });
 
-  test('needs nothing that UXP 7.3 lacks and a script can be searched for', () => {
+  test('uses nothing detectable that UXP 7.3 lacks', () => {
     const script = text('panel.js');
     expect(script).not.toMatch(/\\p\{/);
     expect(script).not.toContain('.replaceChildren(');

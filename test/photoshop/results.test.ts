@@ -7,7 +7,7 @@ import { openPanel, type SimulatedPanel } from './panel.ts';
 const chromium = findChromium();
 const patient = { timeout: 30_000 };
 
-describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop that is not kept yet', () => {
+describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Photoshop', () => {
   let browser: Browser;
   let companion: IdentityCompanion;
   let panel: SimulatedPanel;
@@ -53,7 +53,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
   const change = (given: object) =>
     panel.photoshop((controls, values) => controls.edit(controls.activeIDs()[0]!, values), given);
 
-  test('is left out of the next capture, whose note says so; another seed takes the first one’s pixels', async () => {
+  test('is left out of the next capture, with a note; another seed reuses the first capture', async () => {
     await press('Run');
     await press('Run');
     await panel.page.getByText('The result that is not kept yet was left out of the picture').waitFor();
@@ -72,7 +72,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(panel.faults).toEqual([]);
   });
 
-  test('is left out also where its own layer is selected as what to edit', async () => {
+  test('is left out even if its own layer is selected for editing', async () => {
     await button('Selected layer').click();
     await press('Run');
     await press('Run');
@@ -80,7 +80,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(second).toBe(first);
   });
 
-  test('can be compared with others, of which one is kept; one undo brings the others back', async () => {
+  test('can be compared with others and one kept; one undo restores the others', async () => {
     await press('Run');
     await press('New seed');
     await press('New seed');
@@ -101,7 +101,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(panel.faults).toEqual([]);
   });
 
-  test('can be discarded: the one before it is shown', async () => {
+  test('can be discarded, which shows the previous one', async () => {
     await press('Run');
     await press('New seed');
     await button('Discard').click();
@@ -117,7 +117,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     ]);
   });
 
-  test('is gone with one undo, and nothing is offered of it', async () => {
+  test('is removed by one undo, and no longer offered', async () => {
     await press('Run');
     await panel.photoshop((controls) => controls.undo());
     await panel.photoshop((controls) => controls.simulator.notify());
@@ -132,7 +132,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     ['changes its blend mode', { blendMode: 'multiply' }],
     ['paints on it', { paint: 'pixels' }],
     ['paints on its mask', { paint: 'mask' }],
-  ])('counts as kept once the person %s: the next capture has it', async (_, how) => {
+  ])('counts as kept once the person %s: the next capture includes it', async (_, how) => {
     await press('Run');
     const changes = await panel.photoshop((controls) => {
       const { pixels, mask } = controls.stateOf(controls.activeIDs()[0]!);
@@ -189,7 +189,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     await button('Keep').waitFor({ state: 'detached' });
   });
 
-  test('counts as kept once its document was closed', async () => {
+  test('counts as kept once its document is closed', async () => {
     await press('Run');
     await panel.photoshop((controls) => {
       controls.reopen();

@@ -10,7 +10,7 @@ const chromium = findChromium();
 const documents = Number(process.env.STACKS ?? 12);
 
 describe.skipIf(!chromium && !process.env.CI)(
-  'simulated Photoshop, built panel, documents of many layers',
+  'simulated Photoshop, built panel, documents with many layers',
   () => {
     let browser: Browser;
     let companion: IdentityCompanion;

@@ -22,7 +22,7 @@ afterEach(async () => {
 });
 
 describe('the default model', () => {
-  test('is an installed one on a GPU, those with adapters first, pocket last', async () => {
+  test('is an installed one on a GPU, preferably with adapters, and pocket last', async () => {
     await symlink(tiny, path.join(modelsFolder(), 'a-plain'), 'junction');
     await cp(tiny, path.join(modelsFolder(), 'b-adapted'), { recursive: true });
     await mkdir(path.join(modelsFolder(), 'b-adapted/adapters'), { recursive: true });

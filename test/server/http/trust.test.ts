@@ -48,7 +48,7 @@ describe('a running companion', () => {
     expect(await ask('')).not.toHaveProperty('proof');
   });
 
-  it('rejects a repeated query parameter', async () => {
+  it('answers repeated query parameters without a server error', async () => {
     for (const query of ['before=a&before=b', 'q=a&q=b', 'q[]=a&q[]=b&before=']) {
       const answer = await companion.ask(`/v1/edits?${query}`);
       expect(answer.status, query).toBeLessThan(500);
