@@ -153,7 +153,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(rgb(below!.imageData!.data as Uint8ClampedArray)).toEqual(pixels);
       const { left, top, right, bottom, mask } = layer!;
       expect(mask).toMatchObject({ left, top, right, bottom, defaultColor: 0 });
-      // The stroke lies in the middle, 60 pixels thick and 40 long: so does the layer, with room for a feather.
+      // The stroke lies in the middle, 60 pixels thick and 40 long: so does the layer, with room for a
+      // feather.
       expect(left! + right!).toBeGreaterThan(size.width - 40);
       expect(left! + right!).toBeLessThan(size.width + 40);
       expect(right! - left!).toBeGreaterThanOrEqual(90);
@@ -289,7 +290,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     });
 
-    /** Hands a file to the page as a drop or a paste does. */
+    /** Passes a file to the page like a drop or a paste. */
     const transfer = (page: Page, kind: 'drop' | 'paste', target: string, file: Buffer) =>
       page.locator(target).evaluate(
         (element, [type, base64]) => {
@@ -364,7 +365,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
       await page.getByLabel('Hide a green circle').waitFor();
-      // The bar with the button is gone; the focus went on to Run, not to nowhere.
+      // The bar with the button is gone; the focus moved to Run rather than getting lost.
       expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Run');
       await close();
     }, 120_000);
@@ -394,7 +395,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     });
 
-    // The last one: it kills the companion.
+    // Must be last: it kills the companion.
     test.each(schemes)('a lost companion is reported and found again (%s)', async (scheme) => {
       const { page, shot, close } = await openPage(scheme);
       await page.getByText(/^Ready/).waitFor();

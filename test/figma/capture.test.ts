@@ -7,8 +7,8 @@ import { decodeImage, render } from './simulator/render.ts';
 import { type NodeState, type Paint, Scene, type Transform } from './simulator/scene.ts';
 
 /*
- * In which pixels a node is captured. For every rule the captured picture is compared with what the simulator shows of
- * the node: where a defence is missing, the fill's file is taken for a picture that it is not.
+ * In which pixels a node is captured. For every rule the captured picture is compared with what the simulator
+ * shows of the node: where a defence is missing, the fill's file is taken for a picture that it is not.
  */
 
 let plugin: Built;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => plugin.remove());
 
-/** Of a photo in which no two pixels in a row are alike. */
+/** A photo in which no two neighbouring pixels are alike. */
 const photoSize = { width: 400, height: 300 };
 const whole: Bounds = { left: 0, top: 0, ...photoSize };
 const colourAt = (x: number, y: number) => [(x * 37) % 256, (y * 53) % 256, (x + y * 3) % 256, 255] as const;

@@ -47,7 +47,7 @@ async function photoOfTheHouse() {
   };
 }
 
-/** Runs in the panel: what has not the measures of Figma's own panels. */
+/** Runs in the panel: finds what doesn't have the dimensions of Figma's own panels. */
 function offMeasure(): string[] {
   const controls = 'button, select, input';
   return [...document.querySelectorAll<HTMLElement>('.plugin *')].flatMap((element) => {
@@ -102,7 +102,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       for (const scheme of schemes) {
         await frame.evaluate(async (css) => {
           document.querySelector('style')!.textContent = css;
-          // The frame is painted by a process of its own: a picture taken at once may still show the other theme.
+          // The frame is painted by a process of its own: a picture taken at once may still show the other
+          // theme.
           for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
         }, themeCSS(scheme));
         await page.screenshot({ path: path.join(artifacts, `${state}-${scheme}.png`) });

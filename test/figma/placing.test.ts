@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => plugin.remove());
 
-/** A turned, mirrored and moved place. */
+/** A rotated, mirrored and translated position. */
 function placeOf(next: () => number): Transform {
   const angle = next() < 0.4 ? 0 : (next() * 2 - 1) * Math.PI;
   const flip = next() < 0.25 ? -1 : 1;
@@ -111,7 +111,7 @@ function distance(a: Point, b: Point): number {
   return Math.hypot(a.x - b.x, a.y - b.y);
 }
 
-/** Everything in the order in which it is drawn. */
+/** Everything in drawing order. */
 function drawn(scene: Scene, id = scene.page): string[] {
   return [id, ...scene.get(id).children.flatMap((child) => drawn(scene, child))];
 }

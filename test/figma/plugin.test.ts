@@ -394,7 +394,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(await third.button('Keep as layer').count(), 'it is offered once').toBe(0);
     }, 120_000);
 
-    // Figma refuses such an image: see "4096 pixels a side" in rejections.test.ts for the plugin that does not know.
+    // Figma refuses such an image: see "4096 pixels a side" in rejections.test.ts for the plugin that does
+    // not know.
     test.each([
       ['upright, it lies in tiles', 0],
       ['turned, its tiles are cut to the outline of the layer', 90],
@@ -586,7 +587,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(scene.work.exports).toBe(0);
     }, 60_000);
 
-    // The last one: it kills the companion.
+    // Must be last: it kills the companion.
     test('a lost companion is reported and found again', async () => {
       const { scene, photo } = await pictureAndShape();
       const { ui, button, ready, select } = await open(scene);

@@ -9,9 +9,9 @@ import { render } from './simulator/render.ts';
 import { Scene } from './simulator/scene.ts';
 
 /*
- * What Figma rejects. For every entry: a naive plugin fails in the simulator, and the built one does not.
- * The origin `null` with its preflight is in security.test.ts, against the real companion; what the built panel does
- * with a result over 4096 pixels, which needs a browser, in plugin.test.ts.
+ * What Figma rejects. For every entry: a naive plugin fails in the simulator, and the built one does not. The
+ * origin `null` with its preflight is in security.test.ts, against the real companion; what the built panel
+ * does with a result over 4096 pixels, which needs a browser, in plugin.test.ts.
  */
 
 let plugin: Built;
@@ -28,7 +28,7 @@ function document() {
   return { scene, source };
 }
 
-/** Runs a naive plugin and gives what it posted, or throws what it threw. */
+/** Runs a naive plugin; returns what it posted, or throws what it threw. */
 async function naive(scene: Scene, script: string, storage = new Map<string, unknown>()): Promise<string[]> {
   const posted: string[] = [];
   const realm = new SandboxRealm({ scene, storage, toUI: (text) => posted.push(text) });

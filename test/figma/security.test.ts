@@ -39,8 +39,8 @@ async function ask(
 }
 
 /**
- * Writes down what a browser sends to the companion, on its way there. DevTools' own events are no witness: Chromium
- * gives a preflight the type "Preflight" in some versions and "Other" in others.
+ * Writes down what a browser sends to the companion, on its way there. DevTools' own events are no witness:
+ * Chromium gives a preflight the type "Preflight" in some versions and "Other" in others.
  */
 async function listenBetween(origin: string) {
   const heard: string[] = [];

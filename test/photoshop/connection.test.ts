@@ -122,7 +122,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     await notice.waitFor();
     expect(await notice.innerText()).toContain('The keychain is locked');
     await page.getByRole('button', { name: 'Dismiss' }).click();
-    // Looked for again, it is still paired, and nothing is said again.
+    // Once found again, it is still paired, and the note isn't repeated.
     const requests = () => panel!.photoshop((controls) => controls.network.requests.length);
     const before = await requests();
     await expect.poll(requests, { timeout: 20_000 }).toBeGreaterThan(before);

@@ -123,7 +123,7 @@ describe.skipIf(!chromium && !process.env.CI)('layers in simulated Photoshop', (
     await panel.page.getByText('{image1}', { exact: true }).waitFor();
     await runs();
     expect([...sent().get('reference.0')!.data]).toEqual(seen!.data);
-    // With all of a layer hidden there is nothing to edit, but no failure either where something is selected.
+    // A fully hidden layer leaves nothing to edit, but doesn't fail if there is a selection.
     await panel.photoshop((controls) => controls.activate(0));
     await panel.page.getByRole('button', { name: 'Selected layer' }).click();
     await runs();

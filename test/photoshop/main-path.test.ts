@@ -54,7 +54,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
   }
   const layerNames = (panel: SimulatedPanel) =>
     panel.photoshop((controls) => controls.layers().map(({ name }) => name));
-  /** Runs, and waits until there is a new layer. */
+  /** Runs, and waits for the new layer. */
   async function runToLayer(panel: SimulatedPanel): Promise<void> {
     const before = (await layerNames(panel)).length;
     await run(panel).click();
@@ -149,7 +149,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await prepare(panel, 'put {image1} on {image3}');
     await page.getByRole('button', { name: 'Add layer' }).click();
     await page.getByText('{image2}', { exact: true }).waitFor();
-    // The group was merged for a moment: nothing of that is left.
+    // The group was merged briefly: no trace of that remains.
     expect(await panel.photoshop((controls) => controls.isAsMarked())).toBe(true);
     await page.getByRole('button', { name: 'Add…' }).click();
     await page.getByText('{image3}', { exact: true }).waitFor();
@@ -248,7 +248,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     expect(
       await panel.photoshop((controls) => [controls.undo(), controls.undo(), controls.isAsMarked()]),
     ).toEqual(['Prepare to run again', 'ACE++: a red circle', true]);
-    // It leads there from the saved file as well.
+    // The note is also found from the saved file.
     await runToLayer(panel);
     await panel.photoshop((controls) => {
       controls.reopen();
@@ -274,7 +274,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     const { page } = panel;
     await panel.photoshop((controls) => controls.openDocument({ width: 96, height: 64 }));
     await prepare(panel, 'make it night');
-    // By the keyboard, as the panel says that it can be.
+    // By keyboard, as the panel announces.
     await page.getByLabel('Instruction').press('Control+Enter');
     await expect.poll(async () => (await layerNames(panel)).length, { timeout: 240_000 }).toBe(2);
     await run(panel).waitFor();

@@ -14,7 +14,9 @@ declare global {
 const chromium = findChromium();
 const patient = { timeout: 15_000 };
 
-/** What a naive plugin writes, and how Photoshop answers. `layer` is the active layer, `grey` a mask of one pixel. */
+/**
+ * What a naive plugin writes, and Photoshop's answer. `layer` is the active layer, `grey` a one-pixel mask.
+ */
 type Naive = (photoshop: PhotoshopModule) => Promise<unknown>;
 
 describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop rejects', () => {
@@ -54,7 +56,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop rejects', () 
     await companion?.close();
   });
 
-  /** Runs what a naive plugin would in the page; the message of its error. */
+  /** Runs a naive plugin's code in the page; returns its error message. */
   async function naively(work: Naive): Promise<string> {
     const source = `(async () => {
       try { await (${work.toString()})(window.require('photoshop')); return ''; }
@@ -193,7 +195,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop rejects', () 
       return { length, bounds: read.sourceBounds };
     });
     expect(found).toEqual({ length: 30 * 20 * 4, bounds: { left: 0, top: 0, right: 30, bottom: 20 } });
-    // Of the layer alone, the panel sends the whole surroundings, with nothing where nothing is.
+    // For the layer alone, the panel sends all its surroundings, transparent where it has no pixels.
     await panel.page.getByRole('button', { name: 'Selected layer' }).click();
     await runs();
     const { tensors } = [...companion.edits.values()].at(-1)!;

@@ -14,7 +14,7 @@ describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Pho
   beforeAll(async () => {
     if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
     companion = new IdentityCompanion();
-    // Darker than what was sent, so that a result that is captured shows.
+    // Darker than what was sent, so that a captured result would show.
     companion.change = (value) => value >> 1;
     [browser] = await Promise.all([launchBrowser(chromium), companion.listen()]);
   });
@@ -49,7 +49,7 @@ describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Pho
   const pictures = () =>
     [...companion.edits.values()].map(({ tensors }) => [...tensors.get('edit')!.data].join());
   const seeds = () => [...companion.edits.values()].map(({ metadata }) => JSON.parse(metadata.request!).seed);
-  /** The result that is active, as a person changes it. */
+  /** The active result, as changed by a person. */
   const change = (given: object) =>
     panel.photoshop((controls, values) => controls.edit(controls.activeIDs()[0]!, values), given);
 
@@ -64,7 +64,7 @@ describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Pho
     const [first, second, third] = pictures();
     expect(second).toBe(first);
     expect(third).toBe(first);
-    // The selection of now is not looked at either.
+    // The current selection isn't used either.
     const masks = [...companion.edits.values()].map(({ tensors }) => [...tensors.get('mask')!.data].join());
     expect(masks[2]).toBe(masks[0]);
     const [, , seed] = seeds();
@@ -141,7 +141,7 @@ describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Pho
     if ('bounds' in how) {
       await panel.photoshop((controls) => {
         const layer = controls.simulator.layerOf(controls.simulator.active!, controls.activeIDs()[0]!);
-        // With its mask, which is linked to it: the pixels that it shows stay the same.
+        // Together with its linked mask: the visible pixels stay the same.
         for (const part of ['pixels', 'mask'] as const) {
           const { left, top, right, bottom } = layer[part]!.bounds;
           layer[part] = { ...layer[part]!, bounds: { left: left + 1, top, right: right + 1, bottom } };
@@ -153,7 +153,7 @@ describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Pho
         const layer = controls.simulator.layerOf(controls.simulator.active!, controls.activeIDs()[0]!);
         const plane = layer[what as 'pixels' | 'mask']!;
         const data = plane.data.slice();
-        // A pixel in the middle of what is selected.
+        // A pixel in the middle of the selection.
         const width = plane.bounds.right - plane.bounds.left;
         const channels = what === 'mask' ? 1 : 4;
         const at = ((15 - plane.bounds.top) * width + 17 - plane.bounds.left) * channels;

@@ -28,7 +28,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     await browser?.close();
   });
 
-  /** The same document each time, as of a file. */
+  /** The same document each time, as from a file. */
   const openDocument = () =>
     panel.photoshop((controls) => {
       controls.openDocument({ name: 'photo.psd', width: 160, height: 128 });
@@ -94,7 +94,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
       changedOutside: 0,
       selectionKept: true,
     });
-    // It is offered once.
+    // It is only offered once.
     await panel.page.reload();
     await panel.page.getByText(/^Ready/).waitFor();
     await new Promise((resolve) => setTimeout(resolve, 500));

@@ -34,7 +34,7 @@ describe('the connection', () => {
     return { connection, kept, reaches };
   }
 
-  /** Another program on a port of ours. */
+  /** Another program on one of our ports. */
   async function otherProgram(answer: string | undefined): Promise<string> {
     const server = createServer((_request, response) => {
       if (answer !== undefined) response.end(answer);

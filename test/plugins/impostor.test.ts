@@ -14,7 +14,7 @@ afterEach(async () => {
 
 type Answering = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Another program that listens where a companion might, and writes down all that it is sent. */
+/** Another program that listens where a companion might, and records everything it is sent. */
 async function impostor(
   answer: Answering,
   port = 0,
@@ -36,7 +36,7 @@ async function impostor(
 }
 
 const engine = { state: 'idle', provider: null, model: null };
-/** Says that it is a companion, and yes to everything. */
+/** Claims to be a companion, and accepts everything. */
 const yes: Answering = (request, response) => {
   response.setHeader('content-type', 'application/json');
   const { name, version, protocol } = manifest;
@@ -45,7 +45,7 @@ const yes: Answering = (request, response) => {
     JSON.stringify(isHealth ? { name, version, protocol, engine, proof: 'ab'.repeat(32) } : { models: [] }),
   );
 };
-/** Passes everything on to a companion at another port, and its answers back. */
+/** Relays everything to a companion on another port, and its responses back. */
 const passOn =
   (port: number): Answering =>
   (request, response) => {
@@ -125,7 +125,7 @@ describe('a program that took the companion’s port', () => {
     const client = createClient(`http://127.0.0.1:${port}`, real.token);
     await client.models();
     await real.stop();
-    // The connection is lost: what comes next has to prove itself again, however soon.
+    // The connection is lost: whatever answers next must prove itself again, however soon.
     await client.models().catch(() => undefined);
     const other = await impostor(yes, port);
     await expect(client.put('id', new TextEncoder().encode('the picture'))).rejects.toMatchObject({

@@ -83,7 +83,7 @@ describe('an edit session', () => {
   const reaches = (session: Opened['session'], kind: string) =>
     vi.waitFor(() => expect(session.state.value.kind).toBe(kind), { timeout: 10_000, interval: 10 });
 
-  /** A session whose edit has done its first step. */
+  /** A session whose edit has completed its first step. */
   async function openRunning(): Promise<Opened> {
     const opened = open();
     void opened.session.run();

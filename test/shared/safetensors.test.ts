@@ -19,7 +19,7 @@ function sample(): Container {
   };
 }
 
-/** A container with a header of the caller's words, true or not. */
+/** A container with the caller's header, valid or not. */
 function containerWith(header: string, data = new Uint8Array(0)): Uint8Array {
   const json = new TextEncoder().encode(header);
   const bytes = new Uint8Array(8 + json.length + data.length);

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { render } from './render.ts';
 import { apply, type NodeState, type NodeType, type Scene, type Transform, takesChildren } from './scene.ts';
 
-/** What the document's half of a plugin sees as `figma`: refuses what Figma refuses, in words of its own. */
+/** What the document's half of a plugin sees as `figma`: rejects what Figma rejects, in its own words. */
 
 type Handle = Record<string, unknown>;
 

@@ -41,7 +41,10 @@ export function decodeImage(bytes: Uint8Array, isUpright = false): Promise<Pixel
   return known;
 }
 
-/** Draws a rectangle of the page, `width` x `height` pixels, as RGBA; only one node's picture, or all of the page. */
+/**
+ * Draws a rectangle of the page, `width` x `height` pixels, as RGBA; only one node's picture, or all of the
+ * page.
+ */
 export async function render(
   scene: Scene,
   id: string,

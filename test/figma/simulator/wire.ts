@@ -1,8 +1,8 @@
 import { runInThisContext } from 'node:vm';
 
 /**
- * What crosses between the two realms, as text; the same source runs in Node, in the sandbox's realm and in the page.
- * Figma takes plain values and Uint8Arrays, and refuses everything else.
+ * What crosses between the two realms, as text; the same source runs in Node, in the sandbox's realm and in
+ * the page. Figma takes plain values and Uint8Arrays, and refuses everything else.
  */
 export const wireSource = `(() => {
   // Taken before anything can be changed in the realm.

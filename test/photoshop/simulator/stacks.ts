@@ -1,4 +1,4 @@
-/** Documents of nested, clipped, masked and locked layers by chance, with several layers selected. */
+/** Random documents of nested, clipped, masked and locked layers, with several layers selected. */
 import { type DocumentRecipe, type LayerRecipe, random, type SelectionRecipe } from './scenes.ts';
 
 export interface Stack {

@@ -22,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const hasAnalyzer = spawnSync('systemd-analyze', ['--version']).status === 0;
 
-/** As for a user who is signed in, which a test may not be. */
+/** As for a signed-in user, which a test may not be. */
 const verify = (file: string) =>
   spawnSync('systemd-analyze', ['verify', '--user', file], {
     encoding: 'utf8',
@@ -38,7 +38,7 @@ describe('the systemd unit', () => {
     const file = path.join(folder, 'acepp-layers.service');
     await writeFile(file, systemdUnit(startCommand()));
     const { stderr, status } = verify(file);
-    // It also checks units of the machine, which are not ours.
+    // It also checks the machine's other units, which aren't ours.
     expect(stderr.split('\n').filter((line) => line.includes('acepp'))).toEqual([]);
     expect(status === 0 || !stderr.includes('acepp')).toBe(true);
   });
@@ -66,7 +66,7 @@ describe('the systemd unit', () => {
     let output = '';
     child.stderr.on('data', (data) => (output += data));
     const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    // Port 0 is none: the command was understood, and said so.
+    // Port 0 is invalid: the command was understood, and reported that.
     expect([code, output]).toEqual([1, expect.stringContaining('ACEPP_PORT')]);
   });
 });

@@ -248,7 +248,7 @@ describe('float16', () => {
 /** [4, columns] */
 const input = randn(9, 4 * columns);
 
-/** What a layer of a file gives, in two parts that are put together. */
+/** The output of a file's layer, computed in two concatenated parts. */
 async function layerOutput(file: string): Promise<Float32Array> {
   const graph = Graph.create('layer');
   const x = graph.input('x', 'float32', [4, columns]);
@@ -271,7 +271,10 @@ function product(weights: Float32Array): Float32Array {
 }
 
 describe.each(types)('a layer in %s', (type) => {
-  /** Scales and zero points of float16 are off by 2^-12 on average; codes that are fitted, by half a step of 1/127 of the largest. */
+  /**
+   * Scales and zero points of float16 are off by 2^-12 on average; codes that are fitted, by half a step of
+   * 1/127 of the largest.
+   */
   const limits: Partial<Record<BlockType, number>> = {
     Q5_1: 5e-3,
     Q5_K: 5e-3,
@@ -294,7 +297,7 @@ describe.each(types)('a layer in %s', (type) => {
   it('handles zero scales and extreme minimums', async () => {
     const { bytes: blockBytes } = blockLayouts[type];
     const data = drawBlocks(type, rows * columns, 0.02, 4);
-    // Of the first blocks the scale, or all of their numbers.
+    // The scale of the first blocks, or all of their numbers.
     const at = type === 'Q6_K' ? 208 : 0;
     for (let i = 0; i < 6; i++)
       data.fill(0, i * blockBytes + at, i * blockBytes + at + (i < 3 ? 2 : blockBytes - at));
@@ -320,7 +323,7 @@ describe('a file written from a GGUF file', () => {
     'double_blocks.0.img_attn.qkv.weight': blocks('Q4_0'),
     'double_blocks.0.txt_attn.qkv.weight': blocks('Q5_K'),
     ...small,
-    // Some converters round these, too.
+    // Some converters quantize these, too.
     'norm.scale': { type: 'Q8_0', shape: [64], data: drawBlocks('Q8_0', 64, 1, 5) },
   } satisfies Record<string, GGUFTensor>;
 
@@ -384,7 +387,7 @@ describe('a file written from a GGUF file', () => {
 describe('a model whose transformer is a GGUF file', () => {
   const id = 'tiny-gguf';
   const modelFolder = () => path.join(folder, 'home/models', id);
-  /** The same weights as numbers, in an ordinary file. */
+  /** The same weights dequantized, in an ordinary file. */
   const plainFolder = () => path.join(folder, 'plain');
 
   beforeAll(async () => {
@@ -426,9 +429,11 @@ describe('a model whose transformer is a GGUF file', () => {
     const source = path.join(modelFolder(), 'transformer.safetensors');
     await writeBlocks(source, await computedFile(source));
     const [ours, plain] = [await findModel(id), { ...tinyModel, folder: plainFolder() }];
-    // Of small files ONNX Runtime copies the weights, and then rounds activations to 8 bits: 0.007 at each layer.
+    // Of small files ONNX Runtime copies the weights, and then rounds activations to 8 bits: 0.007 at each
+    // layer.
     expect(relativeError(await velocityOf(ours), await velocityOf(plain))).toBeLessThan(0.03);
-    // Large ones are computed with in float32 where they lie: what is left is the rounding of scales, and of Q5_1 and Q5_K.
+    // Large ones are computed with in float32 where they lie: what is left is the rounding of scales, and of
+    // Q5_1 and Q5_K.
     const open = Session.open;
     const opened = vi.spyOn(Session, 'open');
     opened.mockImplementation((model, options) => open(model, { ...options, copiesWeights: false }));

@@ -53,7 +53,7 @@ interface Told {
   readonly stderr: string;
 }
 
-/** `acepp edit` runs it in the project's folder and names the person's in INIT_CWD. */
+/** `npm run` runs it in the project's folder and passes the user's folder in INIT_CWD. */
 function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; stderr: () => string } {
   const program = path.join(projectRoot, 'dist/server/acepp.js');
   const out = flags.includes('--out') ? [] : ['--out', 'unread.png'];

@@ -16,7 +16,7 @@ const slow = squareEdit({ side: 1024, request: { steps: 40, window: { maxSequenc
 let home: string;
 beforeAll(async () => {
   home = await temporaryHome();
-  // The engine's process gets it from this one.
+  // The engine's process inherits it from this one.
   process.env.ACEPP_HOME = home;
 });
 afterAll(() => rm(home, { recursive: true }));
@@ -135,7 +135,7 @@ describe('the engine', () => {
   it('is killed if it hangs while idle, before anyone needs it', async () => {
     const { engine } = newEngine('cpu', { ping: 0.2, answer: 0.5 });
     await run(engine, quick);
-    // As long as it answers, it stays.
+    // It stays as long as it answers.
     const { pid } = engine;
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(engine.pid).toBe(pid);
@@ -222,7 +222,7 @@ describe('the provider', () => {
   });
 });
 
-/** As a driver that hangs: the process is there and says nothing. */
+/** Like a hanging driver: the process exists but is silent. */
 function stopInItsTracks(engine: Engine): void {
   process.kill(engine.pid!, 'SIGSTOP');
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run measure:plans [-- COUNT [FIRST]]`: plans and then runs edits by chance over a companion of its own (200 if no COUNT is
- * given), prints those whose plan said something else, and then the planned seconds beside the real ones of a few edits of
- * pocket, each after two of its kind.
+ * `npm run measure:plans [-- COUNT [FIRST]]`: plans and then runs random edits on its own companion
+ * (200 if no COUNT is given), prints those whose plan said something else, and then the planned seconds
+ * beside the real ones of a few edits of pocket, each after two of its kind.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -37,7 +37,7 @@ describe('the default model', () => {
 describe('two gigabytes of weights', () => {
   const memory = (gigabytes: number) => ({ name: 'A card', free: gigabytes * 1e9, total: 64e9 });
 
-  /** A transformer as wide as FLUX.1's, with one block of each kind. */
+  /** A transformer with FLUX.1's hidden size and one block of each kind. */
   async function wide() {
     const folder = path.join(modelsFolder(), 'wide');
     await cp(tiny, folder, { recursive: true });

@@ -48,14 +48,14 @@ describe('a plan', () => {
       const before = await planOf(fresh, square({}));
       expect(before).toMatchObject({ seconds: null, loading: { seconds: null } });
       expect(before.loading!.bytes).toBeGreaterThan(1000);
-      // A plan starts no engine, and what computes is not loaded into the companion.
+      // Planning starts no engine, and loads no runtime into the companion.
       expect(fresh.enginePid()).toBeUndefined();
       expect(readFileSync(`/proc/${fresh.child.pid}/maps`, 'utf8')).not.toContain('onnxruntime');
       await edited(fresh, squareEdit({ side: 64, request: { steps: 2 } }));
       const after = await planOf(fresh, square({}));
       expect(after.loading).toBeNull();
       expect(after.seconds).toBeGreaterThan(0);
-      // Another model has to be loaded, though an engine runs.
+      // Another model must be loaded, although an engine is running.
       expect((await planOf(fresh, square({ model: 'pocket' }))).loading).not.toBeNull();
     } finally {
       await fresh.remove();
@@ -86,7 +86,7 @@ describe('a plan', () => {
     expect(providers).toContain(device.provider);
     const { provider, dtype } = await new Engine({ provider: 'cpu', log: () => {} }).device();
     expect({ provider, dtype }).toEqual({ provider: 'cpu', dtype: 'float32' });
-    // This one is on no Linux.
+    // This one doesn't exist on Linux.
     const other = new Engine({ provider: 'dml', log: () => {} });
     if (process.platform !== 'win32') {
       await expect(other.device()).rejects.toMatchObject({ code: 'provider-unavailable' });

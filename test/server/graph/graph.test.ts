@@ -92,7 +92,7 @@ describe('a graph', () => {
 });
 
 describe('a graph with a dynamic length', () => {
-  /** Doubles [2 + length, 3], and takes it apart again. */
+  /** Doubles [2 + length, 3], and splits it again. */
   const open = async () => {
     const graph = Graph.create('open');
     const [head, tail] = [

@@ -14,10 +14,10 @@ import { adobeRGB } from '../pictures/profiles.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
-/** Steps that take long enough for a request to come between two of them. */
+/** Steps slow enough for a request to arrive between two of them. */
 const slow = squareEdit({ side: 1024, request: { steps: 20, window: { maxSequence: 2048 } } });
 
-/** Long enough to be interrupted, short enough to be run again. */
+/** Long enough to be interrupted, short enough to be rerun. */
 const long = squareEdit({ side: 256, request: { steps: 60, window: { maxSequence: 256 } } });
 
 const isStep = (step: number) => (event: EditEvent) => event.type === 'step' && event.step >= step;
@@ -120,7 +120,7 @@ describe('a running companion', () => {
       ['edit', { dtype: 'U16', shape: [64, 64, 3], data }],
     ]);
     const request = JSON.stringify({ version: 1, instruction: 'a red circle', steps: 1, model: 'tiny' });
-    // A header of an odd length puts all data at an odd place.
+    // A header of odd length leaves all data unaligned.
     const aligned = Buffer.from(encodeContainer({ metadata: { request }, tensors }));
     const header = aligned.subarray(8, 8 + Number(aligned.readBigUInt64LE(0)));
     const odd = Buffer.concat([
@@ -425,7 +425,7 @@ describe('starting', () => {
     await next.remove();
   });
 
-  // A stand-in for the desktop's opener, which writes down what it is to open.
+  // A stand-in for the desktop's opener, which records what it is asked to open.
   it.skipIf(process.platform !== 'linux')(
     'opens a browser, given a display and no CI, at a one-time address that is not the token',
     async () => {

@@ -58,7 +58,7 @@ describe('access to the companion', () => {
       `${origin}${pathname}`,
     ]) {
       const answer = await companion.ask(other, { method, headers: { authorization: '', origin: 'null' } });
-      // What is found nowhere tells nothing.
+      // An unknown path reveals nothing.
       expect([401, 404], other).toContain(answer.status);
       if (pathname !== '/v1/nothing') expect(answer.status, other).toBe(401);
     }
@@ -109,7 +109,7 @@ describe('access to the companion', () => {
 
   it('lets its own page, and pages without an origin, read everything, errors included', async () => {
     const own = [companion.url.origin, `http://localhost:${companion.url.port}`];
-    // UXP announces the last three, or none: as little as "null" they stand for anybody, so that the token decides.
+    // UXP sends one of the last three, or none. Like "null", they identify nobody, so the token decides.
     for (const origin of [...own, 'null', 'file://', 'uxp://org.aceplusplus.layers', 'uxp:internal']) {
       for (const pathname of ['/v1/models', '/v1/edits/no-uuid', '/nothing']) {
         const answer = await companion.ask(pathname, { headers: { origin } });
@@ -220,7 +220,7 @@ describe('malformed requests', () => {
     const [status, found] = await refusal(`/v1/edits/${id}`, { method: 'PUT', body });
     expect(found).toBe(code);
     expect(status).toBe(code.startsWith('task') || code.startsWith('instruction') ? 422 : 400);
-    // Nothing is left of it, so that the id can be used again.
+    // Nothing is left of it, so the ID can be reused.
     expect(await refusal(`/v1/edits/${id}`)).toEqual([404, 'not-found']);
     expect(await readdir(path.join(companion.home, 'edits'))).toEqual(['.incoming']);
     expect(await readdir(path.join(companion.home, 'edits/.incoming'))).toEqual([]);

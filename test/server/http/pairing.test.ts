@@ -129,7 +129,7 @@ describe('pairing with a running companion', () => {
     expect(token).not.toBe(companion.token);
     const models = await companion.ask('/v1/models', { headers: { authorization: `Bearer ${token}` } });
     expect(models.status).toBe(200);
-    // The companion keeps no more of it than its key, for this user alone.
+    // The companion only stores its key, readable by this user alone.
     const file = path.join(companion.home, 'panels.json');
     const kept = await readFile(file, 'utf8');
     expect(kept).not.toContain(token);

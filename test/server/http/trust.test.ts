@@ -18,7 +18,7 @@ import { freePort, RunningCompanion, squareEdit, temporaryHome } from './running
 
 const quick = squareEdit({ side: 16, request: { steps: 1, instruction: 'a very private wish' } });
 
-/** Runs the command line on a home. */
+/** Runs the command line on a data folder. */
 async function acepp(home: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [path.join(projectRoot, 'dist/server/acepp.js'), ...args], {
     env: { ...process.env, ACEPP_HOME: home, ...env },
@@ -63,7 +63,7 @@ describe('a running companion', () => {
         308,
         `http://localhost:${port}/index.html?x=1`,
       ]);
-      // Panels and programs are not sent anywhere.
+      // Panels and programs aren't redirected.
       expect((await companion.ask('/v1/models', { headers: { host } })).status).toBe(200);
     }
     expect(companion.url.hostname).toBe('localhost');

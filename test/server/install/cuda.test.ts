@@ -199,7 +199,7 @@ it.each([
 });
 
 describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
-  /** As nvidia-smi answers, on a machine that has this GPU. */
+  /** nvidia-smi's output on a machine with this GPU. */
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });

@@ -75,7 +75,7 @@ const first = (count: number, fault: ReturnType<FakeHub['fault']>): FakeHub['fau
 
 const isWhole = async () => (await readFile(destination)).equals(bytes);
 
-/** A part that an earlier call left: so many bytes, with their chunks. */
+/** A partial file left by an earlier call: this many bytes, with their chunk hashes. */
 async function begin(count: number): Promise<void> {
   const ended = new AbortController();
   fake.fault = () => ({ kind: 'stall', after: count });
@@ -196,7 +196,7 @@ describe('a fetch', () => {
 });
 
 describe('a wrong byte', () => {
-  /** Of the part as it lies on the disk. */
+  /** The partial file as it is on disk. */
   async function damage(...places: number[]): Promise<void> {
     const there = await readFile(destination + partSuffix);
     for (const at of places) there[at]! ^= 1;

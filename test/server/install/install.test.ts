@@ -30,7 +30,7 @@ import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;
-/** A process takes its time to start where another computes. */
+/** A process starts slowly while another computes. */
 const patient = { timeout: 30_000 };
 const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
 const files = [
@@ -119,7 +119,7 @@ beforeEach(async () => {
   person = await mkdtemp(path.join(tmpdir(), 'acepp-person-'));
 });
 afterEach(async () => {
-  // A test that failed left it.
+  // Left by a failed test.
   for (const child of running) child.kill('SIGKILL');
   await rm(home, { recursive: true });
   await rm(person, { recursive: true });
@@ -131,7 +131,7 @@ interface Told {
   readonly stderr: string;
 }
 
-/** The real program in a process of its own, with a person's home that has nothing but what a test put there. */
+/** The real program in its own process, with a home folder that only contains what the test put there. */
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, models = [fill, second, big]) {
   const child: ChildProcess = spawn(process.execPath, [script, ...args], {
     env: {
@@ -164,7 +164,7 @@ const install = (id: string, ...args: string[]): Promise<Told> =>
 const inModel = (id: string, file: string): string => path.join(home, 'models', id, file);
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What `acepp edit` says of a model: the real command line. */
+/** What `acepp edit` reports about a model, through the real command line. */
 async function edit(model: string): Promise<{ error?: { code: string }; steps?: number }> {
   const photo = path.join(person, 'photo.png');
   await sharp({ create: { width: 64, height: 64, channels: 3, background: 'gray' } }).toFile(photo);
@@ -210,7 +210,7 @@ describe('a model', () => {
 
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
-    // Only whether the hub has something else now.
+    // Only asks whether the hub's file has changed.
     expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
   });
 
@@ -231,7 +231,7 @@ describe('a model', () => {
     const wrong = await models('verify', 'tiny-fill');
     expect(wrong.code).toBe(1);
     expect(wrong.stdout).toMatch(/transformer\.safetensors is damaged: 1 of \d+ parts/);
-    // No edit with what is known to be wrong.
+    // No edit with files known to be wrong.
     expect((await edit('tiny-fill')).error?.code).toBe('model-missing');
     expect((await models('list')).stdout).toContain('damaged: install it again');
 
@@ -285,7 +285,7 @@ describe('a model', () => {
     await install('tiny-second');
     const made = await quantize('tiny-fill');
     expect(made.length).toBeGreaterThan(0);
-    // The same bytes under another name are the same file of the cache.
+    // The same bytes under another name are the same cached file.
     expect(await quantize('tiny-second')).toEqual(made);
     expect((await models('remove', 'tiny-fill')).code).toBe(0);
     expect(await quantized()).toEqual(made);
@@ -369,7 +369,7 @@ describe('an interrupted install', () => {
     );
 
   it('killed twenty times at random resumes each time and ends with the same bytes', async () => {
-    // Slow enough that a busy machine kills it before the end, too.
+    // Slow enough that even a busy machine kills it before the end.
     fake.paceMs = 8;
     const kept: number[] = [];
     for (let kills = 0; kills < 20; kills++) {
@@ -386,7 +386,7 @@ describe('an interrupted install', () => {
     expect(kept).toEqual([...kept].sort((a, b) => a - b));
     expect((await models('install', 'big')).code).toBe(0);
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
-    // Each begins where the one before was killed.
+    // Each starts where the previous one was killed.
     const begins = fake.asked.filter(({ method, host }) => host === 'storage' && method === 'GET');
     expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept].filter((begin) => begin < bigSize));
     expect((await models('verify', 'big')).code).toBe(0);
@@ -448,7 +448,7 @@ describe('an interrupted install', () => {
 });
 
 describe('a person’s own files', () => {
-  /** As ComfyUI names them. */
+  /** ComfyUI's names. */
   async function comfyUI(): Promise<string> {
     const folder = path.join(person, 'some where/ComfyUI');
     const places: Record<string, string> = {
@@ -465,13 +465,13 @@ describe('a person’s own files', () => {
     await writeFile(path.join(folder, 'models/loras/portrait64.safetensors'), adapter);
     return folder;
   }
-  // The hub leads from one address to another.
+  // The hub redirects.
   const gets = () => [
     ...new Set(fake.asked.filter(({ method }) => method === 'GET').map(({ path: name }) => name)),
   ];
   const tokenizers = files.filter((file) => file.endsWith('.json')).map((file) => `${gated}/${file}`);
 
-  /** Every file under a folder, with its hash. */
+  /** Every file in a folder, with its hash. */
   async function contents(folder: string): Promise<string[]> {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const inside = entries
@@ -513,14 +513,14 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-second', '--accept-licence'], { HF_HOME: path.dirname(cache) });
     expect((await told).code).toBe(0);
     expect(gets()).toEqual([]);
-    // To the blob: the snapshot's link may be cleaned up before it.
+    // Linked to the blob: the snapshot's link may be cleaned up first.
     expect(path.dirname(await readlink(inModel('tiny-second', 't5.safetensors')))).toBe(
       path.join(repo, 'blobs'),
     );
     expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
   });
 
-  /** The tiny transformer with one value changed, so that its hash is no published one. */
+  /** The tiny transformer with one value changed, so that its hash isn't a published one. */
   async function tuned(name: string): Promise<string> {
     const bytes = await readFile(path.join(tiny, 'transformer.safetensors'));
     bytes[bytes.length - 1]! ^= 1;
@@ -625,7 +625,7 @@ describe('a person’s own files', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
-  /** The tiny transformer in blocks, where ComfyUI's loader of such files looks for it. */
+  /** The quantized tiny transformer, where ComfyUI's GGUF loader looks for it. */
   async function inBlocks(): Promise<string> {
     const file = path.join(person, 'Comfy/models/unet/flux1-fill-dev-Q4_K_S.gguf');
     await mkdir(path.dirname(file), { recursive: true });
@@ -797,7 +797,7 @@ describe('the text encoder', () => {
     expect((await installed()).equals(fp16)).toBe(true);
     await run('install', 'choice', '--t5', 'fp8');
     expect((await installed()).equals(fp8)).toBe(true);
-    // Asked for nothing, it stays.
+    // Without a request for a precision, it stays.
     await run('install', 'choice');
     expect((await installed()).equals(fp8)).toBe(true);
     expect((await run('verify')).code).toBe(0);
@@ -811,7 +811,7 @@ describe('the text encoder', () => {
   });
 });
 
-/** A safetensors file as two shards with their index, as diffusers saves a large one. */
+/** A safetensors file as two shards with an index, as diffusers saves a large one. */
 async function shardsOf(file: string, folder: string): Promise<void> {
   const bytes = await readFile(file);
   const end = 8 + Number(bytes.readBigUInt64LE());

@@ -36,7 +36,7 @@ describe('the proxy of an address', () => {
       { HTTPS_PROXY: `http://me:${password}@proxy.lab:3128` },
       'HTTPS_PROXY, proxy.lab:3128',
     ],
-    // Never for this machine.
+    // Never for local addresses.
     ['http://127.0.0.1:9/a', { HTTP_PROXY: 'http://proxy.lab:3128' }, undefined],
     ['http://localhost:9/a', { ALL_PROXY: 'socks5://proxy.lab:1080' }, undefined],
     ['http://[::1]:9/a', { HTTP_PROXY: 'http://proxy.lab:3128' }, undefined],
@@ -83,7 +83,7 @@ describe('through a proxy on loopback', () => {
     fake = await FakeHub.start();
     fake.publish('lab/model', 'weights.safetensors', bytes);
     proxy = createServer();
-    // Every host is this machine, at the port that was asked for.
+    // Every host resolves to this machine, at the requested port.
     proxy.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
       seen.push({ target: request.url ?? '', headers: request.headers });
       client.on('error', () => {});
@@ -119,7 +119,7 @@ describe('through a proxy on loopback', () => {
 
   async function fetchOne(name: string): Promise<void> {
     const { signal } = new AbortController();
-    // A host that only the proxy knows, where the hub really is.
+    // A host only the proxy knows, where the hub really is.
     const endpoint = fake.endpoint.replace('127.0.0.1', 'hub.lab');
     const hub = new Hub({ endpoint, signal });
     const options = { signal, log: () => {}, name, firstDelayMs: 1, progress: () => {} };
@@ -153,7 +153,7 @@ describe('through a proxy on loopback', () => {
     vi.stubEnv('HTTPS_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     const transport = new Transport({ signal: new AbortController().signal });
     const get = () => transport.request('GET', new URL(`https://hub.lab:${port}/`), { check: () => {} });
-    // It signs itself: which is refused, as without a proxy.
+    // It is self-signed, and rejected as it would be without a proxy.
     expect(await errorOf(get())).toMatch(/self-signed certificate/);
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const { response, end } = await get();

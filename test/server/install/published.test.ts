@@ -31,8 +31,8 @@ describe('the published models', () => {
     }
   });
 
-  // Parameters as diffusers and transformers count them in networks of the published configurations, T5's embedding stored
-  // twice; what is left is the header.
+  // Parameters as diffusers and transformers count them in networks of the published configurations, T5's
+  // embedding stored twice; what is left is the header.
   it.each([
     ['flux1-fill-dev.safetensors', 11_902_391_360 * 2],
     ['t5xxl_fp16.safetensors', (4_762_310_656 + 32128 * 4096) * 2],
@@ -54,7 +54,7 @@ describe('a network is recognized by its tensors', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  /** A file with nothing but these tensors; its data are a hole, which takes no space. */
+  /** A file with only these tensors; its data is a hole, which takes no space. */
   async function fileOf(
     name: string,
     dtype: 'BF16' | 'F8_E4M3',

@@ -31,7 +31,7 @@ const open = (budget: HistoryBudget = unlimited) =>
     announce: (text) => announced.push(text),
     log: (text) => log.push(text),
   });
-/** As a companion that is killed leaves it, and the next one finds it. */
+/** What a killed companion leaves for the next one to find. */
 async function restart(isQuick = true): Promise<void> {
   scripted.isDead = true;
   scripted = new ScriptedEngine();
@@ -143,7 +143,7 @@ describe('the store', () => {
     const { id } = await accept();
     expect(await finished(id)).toBe('done');
     const lines = (await eventsOf(id)).trim().split('\n');
-    // As a full disk leaves it: a line that is cut, and another one after it.
+    // What a full disk leaves: a truncated line, followed by another.
     await writeFile(eventsFile(id), `${lines.slice(0, 2).join('\n')}\n{"seq":3,"ti{"seq":4}\n`);
     const poll = await jobs.poll(id, 2, 0, anyone);
     expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, type: 'done' }], next: 3 });
@@ -241,7 +241,7 @@ describe('after a restart', () => {
     ]);
     expect(events.at(-1)).toMatchObject({ type: 'done', results: [{ runs: 2 }] });
     expect(events.map(({ seq }) => seq)).toEqual([...events.map(({ seq }) => seq)].sort((a, b) => a - b));
-    // Whoever polled the old companion misses nothing of the new one.
+    // A client that polled the old companion misses no events of the new one.
     const fresh = events.slice(events.findIndex(({ type }) => type === 'note'));
     expect(fresh.every(({ seq }) => seq > seen)).toBe(true);
     const other = (await jobs.poll(ids[1]!, 0, 0, anyone)).events.at(-1);

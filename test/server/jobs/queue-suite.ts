@@ -7,13 +7,13 @@ import { ScriptedEngine } from './scripted-engine.ts';
 
 export type OpenQueue = (parts: LocalQueueParts) => EditQueue | Promise<EditQueue>;
 
-/** What every queue has to do: one suite for all of them. */
+/** What every queue must do: one suite for all of them. */
 export function queueSuite(name: string, openQueue: OpenQueue): void {
   describe(`the ${name} queue`, () => {
     let folder: string;
     let scripted: ScriptedEngine;
     let queue: EditQueue;
-    /** All that was reported, such as "started a". */
+    /** Everything reported, such as "started a". */
     let reports: string[];
     let order: readonly string[];
     let failingReports: number;
@@ -44,7 +44,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       queue.add({ id, folder, runs: 0, crashes: 0, ...before });
     const ends = () => reports.filter((text) => !/^(started|crashed)/.test(text));
     const allEnded = (count: number) => vi.waitFor(() => expect(ends()).toHaveLength(count));
-    /** Adds an edit that runs until it is let go. */
+    /** Adds an edit that runs until released. */
     async function occupy(id = 'first'): Promise<() => void> {
       scripted.isQuick = false;
       await add(id);
@@ -167,7 +167,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       failingReports = 1;
       await add('a');
       await allEnded(1);
-      // Not started without its record: how often it was tried would be lost.
+      // Not started without a record, which would lose the number of attempts.
       expect(ends()).toEqual(['internal a']);
       failingReports = 2;
       await add('b');

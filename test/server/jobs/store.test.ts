@@ -87,7 +87,7 @@ describe('a damaged record', () => {
     const last = await write(record(3));
     const outside = path.join(home, 'x');
     await mkdir(outside);
-    // A budget that has room for nothing.
+    // A budget with no room at all.
     const archive = await open({ days: 90, bytes: 0 });
     expect(archive.all()).toEqual([first, last]);
     await archive.clean();
@@ -156,7 +156,7 @@ describe('the history', () => {
     expect(archive.history().edits.map(({ id }) => id)).toEqual([...ids].reverse());
     expect(archive.nextOrder()).toBe(5);
     await archive.clean();
-    // The oldest go; that of 2031 is younger than a day by this clock.
+    // The oldest are removed; the one from 2031 is less than a day old by this clock.
     expect(archive.all().map(({ id }) => id)).toEqual(ids.slice(2));
   });
 
@@ -292,7 +292,7 @@ describe('a home of 0.1.0', () => {
     expect(archive.all().map(({ id, life }) => [id, life.state])).toEqual([
       [names.done, 'done'],
       [names.second, 'done'],
-      // 0.1.0 did not write down what ran.
+      // 0.1.0 didn't record what was running.
       [names.running, 'queued'],
       [names.cancelled, 'cancelled'],
       [names.waiting, 'queued'],

@@ -16,7 +16,7 @@ import { bytesOf, type DType, encodeContainer, type Tensor } from '../../../shar
 import { relativeError, tinyModel } from './arrays.ts';
 import { copyOfTiny, floats } from './changed-model.ts';
 
-/** Cases that people met; what is right is in issues and code of the projects that are named. */
+/** Cases people have run into; the expected results come from the issues and code of the projects named. */
 
 let folder = '';
 let bases: Record<'transformer' | 't5' | 'clip', WeightsFile>;
@@ -80,7 +80,7 @@ describe('numbers of every type', () => {
   });
 
   const x = randn(5, 3 * columns);
-  /** What a layer adds with an adapter. */
+  /** What an adapter adds to a layer. */
   async function added(file: WeightsFile, adapter: Adapter): Promise<Float32Array> {
     const graph = Graph.create('layer');
     const changes = [{ changes: adapter.changes.transformer, scale: graph.input('scale', 'float32', [1]) }];
@@ -93,7 +93,7 @@ describe('numbers of every type', () => {
     return with1.map((value, i) => value - with0[i]!);
   }
 
-  // Numbers that all types hold.
+  // Numbers exact in every type.
   const small = (...shape: number[]) =>
     Array.from({ length: shape[0]! * shape[1]! }, (_, i) => ((i * 7) % 3) - 1);
   const as: Readonly<Record<string, (values: readonly number[]) => Uint8Array>> = {
@@ -140,7 +140,8 @@ describe('numbers of every type', () => {
       transformer: base,
     });
     const [change] = adapter.changes.transformer.get(`${layer}.weight`) as WeightChange[];
-    // The layer is linear, so its rows come out of the identity; with the adapter they have the norms that DoRA wants.
+    // The layer is linear, so its rows come out of the identity; with the adapter they have the norms that
+    // DoRA wants.
     const graph = Graph.create('rows');
     const scaled = [{ changes: adapter.changes.transformer, scale: graph.input('scale', 'float32', [1]) }];
     const input = graph.input('x', 'float32', [columns, columns]);

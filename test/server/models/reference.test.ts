@@ -86,7 +86,7 @@ describe('the transformer in 16 bits, rounded after each node', () => {
         copiesWeights: false,
       });
     await (await open('float16')).release();
-    // The CPU has no kernels for it, which is looked for after the types.
+    // The CPU has no kernels for it, which is checked after the types.
     await expect(open('bfloat16')).rejects.toThrow('Could not find an implementation for');
   });
 });

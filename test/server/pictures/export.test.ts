@@ -87,7 +87,8 @@ describe('a finished picture', () => {
   it('carries the layer’s colour in the document’s space', async () => {
     const { samples } = await reopened(edit(documentOf(3, true, adobeRGB())), 'layer', 'tif');
     expect(samples).toMatchObject({ width: 10, height: 8, channels: 4 });
-    // sRGB (0.8, 0.4, 0.1) in Adobe RGB: linear R = 0.7152 r + 0.2848 g, G = g, B = 0.0412 g + 0.9588 b, gamma 563/256.
+    // sRGB (0.8, 0.4, 0.1) in Adobe RGB: linear R = 0.7152 r + 0.2848 g, G = g, B = 0.0412 g + 0.9588 b,
+    // gamma 563/256.
     const wanted = [0.7092, 0.3995, 0.1485].map((value) => Math.round(value * 65535));
     for (const [c, value] of wanted.entries())
       expect(Math.abs(samples.data[36 + c]! - value)).toBeLessThan(200);

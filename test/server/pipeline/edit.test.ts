@@ -13,8 +13,8 @@ import type { Container, Tensor } from '../../../shared/safetensors.ts';
 import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
 
 /**
- * Networks whose autoencoder takes means of 8x8 and whose transformer points straight at the condition plus a bit of
- * the noise: enough to see where every pixel goes. The real networks have tests of their own.
+ * Networks whose autoencoder takes means of 8x8 and whose transformer points straight at the condition plus a
+ * bit of the noise: enough to see where every pixel goes. The real networks have tests of their own.
  */
 function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { sizes: string[] } {
   const sizes: string[] = [];
@@ -218,7 +218,7 @@ describe('an edit', () => {
     expect(layers[0]!.result.bounds).toEqual({ left: -20, top: 0, width: 80, height: 40 });
     const { pixels } = layers[0]!;
     expect([pixels[3], pixels[40 * 4 + 3]]).toEqual([255, 0]);
-    // No seam: what the picture does not have is covered up to its very edge.
+    // No seam: the area outside the picture is covered up to its very edge.
     const row = Array.from({ length: 80 }, (_, x) => pixels[x * 4 + 3]);
     expect(row).toEqual([...Array(20).fill(255), ...Array(40).fill(0), ...Array(20).fill(255)]);
   });
@@ -329,7 +329,7 @@ describe('the input', () => {
   it('reads a mask painted in one colour by its alpha, even if its faint edge was rounded', async () => {
     const pixels: number[] = [];
     for (let alpha = 0; alpha < 256; alpha++) {
-      // As a canvas gives it back: multiplied by alpha, rounded, and divided again.
+      // As a canvas returns it: multiplied by alpha, rounded, and divided again.
       const kept = [200, 80, 30].map((c) => Math.round((Math.round((c * alpha) / 255) * 255) / (alpha || 1)));
       pixels.push(...kept, alpha);
     }

@@ -20,6 +20,6 @@ test.each([
     previews++;
   }
   expect(previews).toBeGreaterThan(1);
-  // The first comes at once.
+  // The first one comes at once.
   expect((previews - 1) * cost).toBeLessThanOrEqual(now / 5);
 });

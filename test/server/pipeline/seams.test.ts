@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { finish, percentile, seamCase, steps } from './seams.ts';
 
-/** Case 7 has noisy ground, which the generator blurs: it fails where the grain is not matched. */
+/** Case 7 has a noisy background, which the generator blurs: it fails if the grain isn't matched. */
 it.each([
   0, 1, 2, 3, 7,
 ])('leaves hardly a seam at the border of an edit, and every byte outside it unchanged (case %d)', (number) => {

@@ -158,7 +158,7 @@ test('a process that is killed again and again ends in the same bytes', async ()
     }
     child.kill('SIGKILL');
     const [, signal] = await ended;
-    // It may have been faster.
+    // It may have finished first.
     if (signal === null) break;
     reached.push(await sizeOf(`${target}.partial`));
     await expect(access(target)).rejects.toMatchObject({ code: 'ENOENT' });

@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => tiny.remove());
 
-/** Of an edit, each network once. */
+/** An edit that uses each network once. */
 async function run(): Promise<void> {
   const networks = await loadNetworks(tiny.model, { provider: 'cpu' });
   try {
@@ -33,7 +33,7 @@ const errorOf = (running: Promise<unknown>) =>
     ({ code, detail }: { code: string; detail: string }) => `${code}: ${detail}`,
   );
 
-/** A tensor with one number that is not finite, as float32. */
+/** A float32 tensor with one non-finite number. */
 function broken(tensors: Tensors, name: string, value: number): void {
   const { dtype, shape, data } = tensors.get(name)!;
   const values = asFloats(Uint8Array.from(data), dtype).slice();

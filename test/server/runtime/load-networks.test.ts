@@ -138,7 +138,7 @@ describe('a loaded model', () => {
     };
     const step = { conditioning, input: array('image').data, sigma: array('sigma').data[0]!, guidance: 4.5 };
     const [rows = 0, columns = 0] = array('grid').data;
-    // As many tokens, lying otherwise: another picture for the transformer.
+    // The same number of tokens in another layout: another picture for the transformer.
     const turned = await networks.velocity({ ...step, rows: columns, columns: rows });
     const velocity = await networks.velocity({ ...step, rows, columns });
     expect(relativeError(velocity, array('velocity').data)).toBeLessThan(1e-4);

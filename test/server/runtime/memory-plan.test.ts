@@ -30,7 +30,7 @@ const sizes: ActivationSizes = {
   maxSequence: 4096,
 };
 
-/** What a GPU of so many "GB" has free beside a screen: 94% of its GiB. */
+/** What a GPU of this many "GB" has free while driving a screen: 94% of its GiB. */
 const card = (gigabytes: number) => gigabytes * 2 ** 30 * 0.94;
 
 function refused(run: () => unknown): CodedError {

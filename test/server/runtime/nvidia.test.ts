@@ -32,17 +32,17 @@ describe('CUDA_VISIBLE_DEVICES in every form that CUDA accepts', () => {
     ['2', ['GPU-8932aaaa-0000']],
     ['2,0', ['GPU-8932aaaa-0000', 'GPU-8932f937-d72c']],
     [' 2 , 0 ', ['GPU-8932aaaa-0000', 'GPU-8932f937-d72c']],
-    // What comes after one that is not there is not seen.
+    // CUDA ignores everything after a missing device.
     ['0,-1,2', ['GPU-8932f937-d72c']],
     ['0,7,2', ['GPU-8932f937-d72c']],
     ['7', []],
     ['GPU-8932aaaa-0000', ['GPU-8932aaaa-0000']],
     ['gpu-8932f', ['GPU-8932f937-d72c']],
-    // Two begin so.
+    // Two match this prefix.
     ['GPU-8932', []],
     ['MIG-cba663e8-9bed', ['MIG-cba663e8-9bed']],
     ['MIG-ffff', []],
-    // CUDA takes the first part of a GPU that is in parts.
+    // CUDA uses the first MIG instance of a partitioned GPU.
     ['1', ['MIG-c6d4f1ef-42e4']],
   ])('%j', (setting, expected) => {
     expect(visibleDevices(setting, gpus).map(({ uuid }) => uuid)).toEqual(expected);

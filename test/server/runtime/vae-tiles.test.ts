@@ -30,7 +30,7 @@ describe('tiles', () => {
 });
 
 test.each([
-  // Two tiles that are a little longer, instead of three.
+  // Two slightly longer tiles instead of three.
   { whole: 1024, longest: 512, length: 514, count: 2 },
   { whole: 1040, longest: 512, length: 350, count: 3 },
   { whole: 512, longest: 512, length: 512, count: 1 },
@@ -39,7 +39,7 @@ test.each([
   expect(tileLength(whole, longest, 2)).toBe(length);
   const tiles = placeTiles(whole, length, 2);
   expect(tiles).toHaveLength(count);
-  // What is made half as large starts at even places.
+  // What is halved starts at even positions.
   for (const { start } of tiles) expect(start % 2).toBe(0);
 });
 
@@ -70,7 +70,7 @@ describe('a picture larger than a tile', async () => {
     expect({ ...inTiles, data: 0 }).toEqual({ ...decoded, data: 0 });
     const hundredth = 2 / 255 / 100;
     expect(largestDifference(inTiles.data, decoded.data)).toBeLessThan(hundredth);
-    // A seam would be a step between neighbours that the whole does not have.
+    // A seam would be a step between neighbours that the untiled picture lacks.
     const error = inTiles.data.map((value, i) => value - decoded.data[i]!);
     for (const neighbour of [1, size.width]) {
       const steps = error.map((value, i) => Math.abs(value - (error[i - neighbour] ?? value)));

@@ -26,7 +26,7 @@ describe('the task is read from the instruction', () => {
     expect(shareRight('later')).toBeGreaterThanOrEqual(0.9);
   });
 
-  // Those that fail are taken for what the layers say: 47 of 60.
+  // Those that fail fall back to the task the layers imply: 47 of 60.
   it('in most held-out sentences, written after the rules', () => {
     expect(shareRight('held-out')).toBeGreaterThanOrEqual(0.75);
   });
