@@ -87,7 +87,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     expect(statuses.filter((line) => line === 'POST /v1/pairings 201')).toHaveLength(4);
     expect(statuses.filter((line) => line === 'POST /v1/pairings 429')).toHaveLength(8);
 
-    // Photoshop, meanwhile, is paired as ever, and the person sees who asks.
+    // Meanwhile Photoshop can still pair, and the person sees who is asking.
     const headers = { authorization: '', origin: 'file://' };
     const asked = await companion.ask('/v1/pairings', { method: 'POST', headers });
     expect(asked.status).toBe(201);
@@ -98,7 +98,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     const paired = await companion.ask(`/v1/pairings/${asked.json().id}`, { method: 'PUT', headers, body });
     expect(paired.status).toBe(200);
 
-    // A link with a token of its own, opened in the same browser.
+    // A link with its own token, opened in the same browser.
     const opened = context.waitForEvent('page');
     await page.evaluate((url) => {
       const target = window as unknown as { opened: Window | null };

@@ -56,7 +56,7 @@ function isSame(file: Uint8Array, other: Uint8Array | undefined): boolean {
 /** How many of some points of the node a captured fill has in another colour than they are shown in. */
 async function differences(scene: Scene, id: string, file: Uint8Array, part: Bounds): Promise<number> {
   const { x, y, width, height } = scene.box(id);
-  // A prime, so that no point lies between two pixels.
+  // A prime, so that no point falls between two pixels.
   const side = 37;
   const shown = await render(scene, id, { x, y, width, height }, { width: side, height: side });
   const { data, width: columns, height: rows } = await decodeImage(file, scene.followsOrientation);
@@ -278,7 +278,7 @@ describe('limits of an export (simulated)', () => {
       });
       widths.push((await sharp(masks[0]!.png).metadata()).width);
     }
-    // Ten pixels of the photo to a unit, or four.
+    // Ten photo pixels per unit, or four.
     expect(widths).toEqual([200, 80]);
   });
 });

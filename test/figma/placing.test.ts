@@ -209,7 +209,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
         expect(distance(corner, found[i]!), `${node.name}, corner ${i}`).toBeLessThan(0.5);
       });
     }
-    // Nothing else has moved, also in a layout.
+    // Nothing else has moved, even in auto layout.
     const grouped = new Set(
       [...scene.states.values()]
         .filter(({ type }) => type === 'GROUP' || type === 'BOOLEAN_OPERATION')

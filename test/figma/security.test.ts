@@ -12,7 +12,7 @@ import { Scene } from './simulator/scene.ts';
 const chromium = findChromium();
 const artifacts = path.join(projectRoot, 'test/artifacts/figma');
 
-/** Asks from inside a page; what a script there gets to know. */
+/** Sends a request from inside a page; returns what a script there can see. */
 async function ask(
   frame: Pick<Page, 'evaluate'>,
   url: string,
@@ -145,7 +145,7 @@ describe.skipIf(!chromium && !process.env.CI)('access to the companion from a br
     await page.close();
   });
 
-  /** A frame as Figma's panels have: no origin of its own. */
+  /** A frame like those of Figma's panels: without an origin of its own. */
   async function nullFrame() {
     const page = await browser.newPage();
     await page.context().grantPermissions(['local-network-access']);

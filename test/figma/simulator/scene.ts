@@ -58,11 +58,11 @@ export interface NodeState {
   fills: readonly Paint[];
   blendMode: string;
   strokeWeight: number;
-  /** How far a shadow reaches beyond the node. */
+  /** How far a shadow extends past the node. */
   effectReach: number;
-  /** A shadow that falls into the node. */
+  /** An inner shadow. */
   hasInnerShadow: boolean;
-  /** From the upper left corner clockwise. */
+  /** Clockwise from the upper-left corner. */
   radii: readonly [number, number, number, number];
   isMask: boolean;
   clipsContent: boolean;
@@ -168,7 +168,7 @@ export class Scene {
     return state;
   }
 
-  /** Makes a node inside another one, as a person does. */
+  /** Creates a node inside another, as a person does. */
   add(parent: string, type: NodeType, given: Partial<NodeState> = {}): string {
     const { id } = this.create(type, given);
     this.insert(parent, this.get(parent).children.length, id);
@@ -309,7 +309,7 @@ export class Scene {
     this.steps = [this.snapshot()];
   }
 
-  /** What the plugin did until here is one step. */
+  /** Makes what the plugin has done so far one undo step. */
   commitUndo(): void {
     const now = this.snapshot();
     if (this.steps.at(-1) !== now) this.steps.push(now);

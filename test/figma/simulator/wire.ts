@@ -5,7 +5,7 @@ import { runInThisContext } from 'node:vm';
  * the page. Figma takes plain values and Uint8Arrays, and refuses everything else.
  */
 export const wireSource = `(() => {
-  // Taken before anything can be changed in the realm.
+  // Captured before anything in the realm can be changed.
   const { entries, fromEntries, getPrototypeOf } = Object;
   const [toBase64, fromBase64] = [btoa, atob];
   return {

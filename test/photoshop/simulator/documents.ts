@@ -12,7 +12,7 @@ import {
 
 export type Kind = 'pixel' | 'text' | 'smartObject' | 'group';
 
-/** One channel or several, chunky, inside a rectangle. */
+/** One or more interleaved channels inside a rectangle. */
 export interface Plane {
   readonly bounds: Rectangle;
   readonly data: Samples;
@@ -28,7 +28,7 @@ export interface LayerState {
   isBackground: boolean;
   clipped: boolean;
   xmp: string;
-  /** Channels of the document, then alpha. */
+  /** The document's channels, then alpha. */
   pixels: Plane;
   mask: Plane | undefined;
   opacity: number;

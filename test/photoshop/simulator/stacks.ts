@@ -4,7 +4,7 @@ import { type DocumentRecipe, type LayerRecipe, random, type SelectionRecipe } f
 export interface Stack {
   readonly document: DocumentRecipe;
   readonly selection: SelectionRecipe | undefined;
-  /** Of all layers in the order of `flatten`, those to be selected. */
+  /** The indices of the layers to select, in the order of `flatten`. */
   readonly chosen: readonly number[];
 }
 

@@ -132,7 +132,7 @@ describe('the command line', () => {
     expect(whole.reused).toBeUndefined();
     const strict = await colours('--first-block-cache', '0');
     expect(strict.reused).toBe(0);
-    // In three graphs instead of one; float32 is rounded otherwise.
+    // Three graphs instead of one round float32 differently.
     expect(Math.max(...strict.data.map((value, i) => Math.abs(value - whole.data[i]!)))).toBeLessThan(2);
     expect((await colours('--first-block-cache', '1')).reused).toBeGreaterThan(0);
     const { code, line } = await edit(...fill, '--first-block-cache', '2');

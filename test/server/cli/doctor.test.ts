@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The page and the exit code, in a set-up of its own: only Node.js itself is on the path. */
+/** The page and the exit code, in an isolated set-up: only Node.js itself is on the PATH. */
 async function doctor(env: Record<string, string>): Promise<{ page: string; code: number }> {
   const bin = env.PATH ?? (await mkdtemp(path.join(folder, 'bin-')));
   await symlink(process.execPath, path.join(bin, 'node')).catch(() => {});

@@ -49,7 +49,7 @@ describe('acepp graph', () => {
       for (const { name } of node.outputs) given.add(name);
     }
     for (const { name } of outputs) expect(given).toContain(name);
-    // What nobody gives is a weight or a constant.
+    // Anything no node outputs is a weight or a constant.
     const constants = [...taken].filter((name) => !given.has(name));
     expect(constants.length).toBeGreaterThanOrEqual(weights.count);
     const lines = acepp(network).stdout.trimEnd().split('\n');

@@ -74,7 +74,7 @@ async function compareTimes(): Promise<void> {
   }
 }
 
-/** Those of the sample that the page shows. */
+/** The layers of the page's sample. */
 function layersOf(count: number): PlanRequest['layers'] {
   const edit = { width: 960, height: 640 };
   const mask = { left: 384, top: 316, width: 224, height: 224 };
