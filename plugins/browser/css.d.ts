@@ -1,2 +1,2 @@
-/** Style sheets go through the bundler, which writes them beside the page's script. */
+/** The bundler writes style sheets next to the page's script. */
 declare module '*.css';

@@ -25,7 +25,7 @@ export interface OpenPicture {
   readonly mask: EditableMask;
 }
 
-/** The picture that is open in the page, its mask, and the results that were kept. */
+/** The picture open in the page, its mask, and the kept results. */
 export function createDocument() {
   const open = signal<OpenPicture | undefined>(undefined);
   const layers = signal<readonly Layer[]>([]);
@@ -33,10 +33,10 @@ export function createDocument() {
   const savedLayers = signal<readonly Layer[]>([]);
   const history = createHistory();
 
-  /** Every change that a person makes to the mask is one step that can be undone. */
+  /** Each change a person makes to the mask is one undo step. */
   function maskOf(size: Size, data: Uint8Array<ArrayBuffer> | undefined): EditableMask {
     const mask = createEditableMask(size, data, ({ bounds, before, after }) => {
-      // Painted on a picture that was replaced meanwhile.
+      // The stroke was on a picture that has since been replaced.
       if (open.value?.mask !== mask) return;
       const bytes = before.length + after.length;
       const put = (patch: Uint8Array) => () => putMask(mask, bounds, patch);
@@ -106,13 +106,13 @@ export function createDocument() {
       savedLayers.value = layers.value;
     },
 
-    /** Undefined while nothing is open. */
+    /** Returns undefined if nothing is open. */
     editMask,
     clearMask: () => mapMask(() => 0),
     invertMask: () => mapMask((value) => 255 - value),
     fillMask: () => mapMask(() => 255),
 
-    /** A kept result becomes the highest layer, and the mask is used up: one step that can be undone. */
+    /** Makes a kept result the top layer and clears the mask, as one undo step. */
     place({ name, bounds, layer }: Placement): void {
       const mask = open.value?.mask;
       if (!mask) return;
@@ -148,7 +148,8 @@ export function createDocument() {
     },
 
     /**
-     * What is visible and masked now. Only the mask's surroundings are sent: a mask in a huge picture costs little.
+     * What is visible and masked now. Only the mask's surroundings are sent, so a mask in a huge picture
+     * costs little.
      * @throws CodedError `request-invalid` if nothing is open
      */
     capture(): Capture {

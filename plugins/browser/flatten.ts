@@ -3,7 +3,7 @@ import { composite } from '../../shared/composite.ts';
 import type { Picture } from '../panel/host.ts';
 import type { PlacedPicture } from '../picture/painter.ts';
 
-/** A rectangle of the base picture with the layers over it, from the lowest to the highest. */
+/** Composites the layers, lowest first, over a rectangle of the base picture. */
 export function flatten(base: Picture, layers: readonly PlacedPicture[], window: Bounds): Picture {
   let data = new Uint8Array(window.width * window.height * 4);
   for (let y = 0; y < window.height; y++) {

@@ -1,16 +1,18 @@
 import { signal } from '@preact/signals';
 
 export interface Change {
-  /** That are kept for it. */
+  /** The memory this change holds. */
   readonly bytes: number;
   readonly undo: () => void;
   readonly redo: () => void;
 }
 
-/** Beyond this the oldest changes cannot be taken back any more: a tab that is out of memory loses everything. */
+/**
+ * Beyond this, the oldest changes can no longer be undone: a tab that runs out of memory loses everything.
+ */
 const mostBytes = 512e6;
 
-/** What was done last can be taken back, and done again. */
+/** An undo and redo history. */
 export function createHistory() {
   let done: Change[] = [];
   let undone: Change[] = [];
@@ -25,7 +27,7 @@ export function createHistory() {
     canUndo,
     canRedo,
 
-    /** Remembers a change that has been made. */
+    /** Records a change that has been made. */
     push(change: Change): void {
       done.push(change);
       undone = [];

@@ -7,7 +7,7 @@ export interface LayerListProps {
   readonly onDelete: (id: string) => void;
 }
 
-/** The kept results, the highest first. */
+/** The kept results, topmost first. */
 export function LayerList({ layers, onToggle, onDelete }: LayerListProps) {
   return (
     <section class="field" aria-label="Layers">

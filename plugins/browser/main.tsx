@@ -22,7 +22,7 @@ const session = createSession({
   client: connection.client,
   newId: newUUID,
 });
-// A link with a new token, opened in a tab that is already here, only changes the fragment.
+// Opening a link with a new token in an already open tab only changes the fragment.
 window.addEventListener('hashchange', () => location.reload());
 
 render(

@@ -3,7 +3,7 @@ import { decodeReference } from '../picture/decode.ts';
 import { pickFiles } from '../picture/pick.ts';
 import type { PageDocument } from './document.ts';
 
-/** The page as a host: the companion that served it is the one it speaks to. */
+/** The page as a host: it talks to the companion that served it. */
 export function createPageHost(pageDocument: PageDocument): Host {
   return {
     capabilities: { results: 'offered', previews: 'picture', keepsDocument: false },

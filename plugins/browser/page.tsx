@@ -44,7 +44,7 @@ export function Page(props: PageProps) {
     const opening = {};
     latest.current = opening;
     const picture = await decodePicture(file, file.name);
-    // Decoding takes seconds where the picture is large: meanwhile another one may have been opened, or an edit started.
+    // Decoding a large picture takes seconds: meanwhile another may have been opened, or an edit started.
     if (latest.current !== opening) return;
     if (isBusy(session.state.value)) {
       throw new CodedError('host-busy', {
@@ -152,7 +152,7 @@ function stageHint(kind: Session['state']['value']['kind'], hasMask: boolean): s
     : 'Paint over what should change. Without a mask, the whole picture is edited.';
 }
 
-/** The keys, the paste and the guard of the whole page. Returns its own release. */
+/** The page-wide keys, paste handling and unload guard. Returns its own release. */
 function listen({ session, pageDocument, tools }: PageProps, openFile: (file: File) => void) {
   const listening = new AbortController();
   const { signal } = listening;

@@ -3,7 +3,7 @@ import { toCanvas } from '../picture/decode.ts';
 import type { PageDocument } from './document.ts';
 import { download, editedName } from './files.ts';
 
-/** Saves what is visible as a flattened PNG. */
+/** Saves the visible picture as a flattened PNG. */
 export async function savePNG(pageDocument: PageDocument): Promise<void> {
   const open = pageDocument.open.value;
   if (!open) return;
@@ -23,7 +23,7 @@ export async function savePNG(pageDocument: PageDocument): Promise<void> {
 export async function savePSD(pageDocument: PageDocument): Promise<void> {
   const open = pageDocument.open.value;
   if (!open) return;
-  // Loaded when it is needed.
+  // Loaded on demand.
   const [{ writePSD, wholeLayer }, { maskedLayer }, { layerName }] = await Promise.all([
     import('../../shared/psd/write.ts'),
     import('../../shared/psd/masked-layer.ts'),

@@ -17,7 +17,7 @@ export interface StageProps {
 /** How strongly the mask is tinted. */
 const tint = 0.5;
 
-/** The open picture, to be painted on unless an edit is under way. */
+/** The open picture, which can be painted on unless an edit is running. */
 export function Stage({ pageDocument, session, tools }: StageProps) {
   const { scene, tool } = useMemo(
     () => createStage({ pageDocument, session, tools }),

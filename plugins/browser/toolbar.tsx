@@ -15,7 +15,7 @@ export interface ToolbarProps {
   readonly onSavePSD: () => void;
 }
 
-/** Above the picture: open, paint, undo, compare, save. */
+/** The bar above the picture: open, paint, undo, compare, save. */
 export function Toolbar(props: ToolbarProps) {
   const { pageDocument, tools, paintable } = props;
   const { history } = pageDocument;

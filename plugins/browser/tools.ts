@@ -3,10 +3,10 @@ import { createCamera } from '../picture/camera.ts';
 
 const leastBrush = 1;
 const greatestBrush = 2000;
-/** CSS pixels around a picture that is fitted into the page. */
+/** CSS pixels around a picture fitted into the page. */
 const margin = 32;
 
-/** The brush, and what of the picture is shown. */
+/** The brush, and which part of the picture is shown. */
 export function createTools() {
   const diameter = signal(60);
   return {
@@ -14,9 +14,9 @@ export function createTools() {
     /** In picture pixels. */
     diameter,
     erase: signal(false),
-    /** While held, the picture as it was opened is shown. */
+    /** While held, shows the original picture. */
     showBefore: signal(false),
-    /** Left of this share of the picture's width, the picture as it was opened is shown; 0 shows none of it. */
+    /** Shows the original left of this fraction of the picture's width; 0 shows none of it. */
     split: signal(0),
 
     resizeBrush(to: number): void {

@@ -9,7 +9,7 @@ const folder = import.meta.dirname;
 /** Writes manifest.json, main.js (the sandbox) and ui.html (one file) into `outdir`. */
 export async function buildFigma(manifest: ProjectManifest, outdir: string): Promise<void> {
   const [main, ui] = await Promise.all([
-    // Figma's sandbox has no DOM and, by its manual, the language of 2017 at the least.
+    // Figma's sandbox has no DOM and, by its manual, supports at least ES2017.
     bundle({ entryPoints: [path.join(folder, 'sandbox/main.ts')], target: 'es2017', platform: 'neutral' }),
     bundle({
       entryPoints: [path.join(folder, 'ui/main.tsx')],
@@ -47,7 +47,7 @@ async function bundle(options: BuildOptions): Promise<Bundle> {
   return { js: text('.js'), css: text('.css') };
 }
 
-/** Figma loads one file: script and style stand in it, and neither may end its own element. */
+/** Figma loads a single file with inline script and style; neither may contain its own closing tag. */
 function page(title: string, { js, css }: Bundle): string {
   const script = js.replaceAll(/<(\/script|!--)/gi, '\\x3c$1');
   const style = css.replaceAll(/<(\/style)/gi, '\\3c $1');

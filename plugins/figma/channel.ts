@@ -1,6 +1,8 @@
 import { CodedError, type ErrorCode } from '../../shared/errors.ts';
 
-/** Functions that one side offers the other: one argument and one answer, both plain values and Uint8Arrays. */
+/**
+ * Functions one side offers the other: one argument, one result, both made of plain values and Uint8Arrays.
+ */
 type Offer = { readonly [name: string]: (input: never) => Promise<unknown> };
 
 export type Message =
@@ -17,7 +19,7 @@ export type Message =
 
 export type Send = (message: Message) => void;
 
-/** The side that is asked: answers every call with what the function of that name gives, or with why it failed. */
+/** The serving side: answers each call with the named function's result, or with its error. */
 export function serve(offer: Offer, send: Send): (message: Message) => void {
   return async (message) => {
     if (message.kind !== 'call') return;
@@ -33,7 +35,7 @@ export function serve(offer: Offer, send: Send): (message: Message) => void {
   };
 }
 
-/** The side that asks. `Calls` is the type of what the other side serves, `Events` of what it tells unasked. */
+/** The calling side. `Calls` types what the other side serves, `Events` what it sends unprompted. */
 export function connect<
   Calls extends { [Name in keyof Calls]: (input: never) => Promise<unknown> },
   Events extends object,
@@ -57,7 +59,7 @@ export function connect<
       }
     },
 
-    /** @throws CodedError that the other side threw */
+    /** @throws CodedError the other side's error */
     call<Name extends keyof Calls & string>(
       name: Name,
       input: Parameters<Calls[Name]>[0],

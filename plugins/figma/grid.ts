@@ -1,8 +1,8 @@
 import type { Bounds, Size } from '../../shared/bounds.ts';
 
-/** How the pixels of a picture lie over the bounds of its node. */
+/** How a picture's pixels map to its node's bounds. */
 export interface PixelGrid {
-  /** The upper left corner of the picture, in page units from that of the bounds. */
+  /** The picture's upper-left corner, in page units from that of the bounds. */
   readonly left: number;
   readonly top: number;
   /** Page units per pixel. */
@@ -10,10 +10,10 @@ export interface PixelGrid {
   readonly y: number;
 }
 
-/** For sums that should have come out as a whole number. */
+/** Tolerance for sums that should be whole numbers. */
 const rounding = 1e-6;
 
-/** The pixels of an image that a part of it touches. */
+/** The whole pixels of an image that a fractional region touches. */
 export function wholePixels(shown: Bounds, { width, height }: Size): Bounds {
   const left = Math.max(0, Math.floor(shown.left + rounding));
   const top = Math.max(0, Math.floor(shown.top + rounding));
@@ -23,8 +23,8 @@ export function wholePixels(shown: Bounds, { width, height }: Size): Bounds {
 }
 
 /**
- * @param shown of an image, what fills `bounds`: in its pixels and fractions of them
- * @param pixels the picture, which is a part of the same image
+ * @param shown the part of an image that fills `bounds`, in fractional pixels of that image
+ * @param pixels the picture, a part of the same image
  */
 export function gridOf(shown: Bounds, pixels: Bounds, bounds: Size): PixelGrid {
   const x = bounds.width / shown.width;
@@ -32,7 +32,7 @@ export function gridOf(shown: Bounds, pixels: Bounds, bounds: Size): PixelGrid {
   return { left: (pixels.left - shown.left) * x, top: (pixels.top - shown.top) * y, x, y };
 }
 
-/** Where pixels of the picture lie, in page units from the upper left corner of the node's bounds. */
+/** Where the picture's pixels lie, in page units from the upper-left corner of the node's bounds. */
 export function onGrid({ left, top, x, y }: PixelGrid, pixels: Bounds): Bounds {
   return {
     left: left + pixels.left * x,

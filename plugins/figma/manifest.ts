@@ -1,4 +1,4 @@
-/** What the top manifest.json tells of the project. */
+/** The project's details from the root manifest.json. */
 export interface ProjectManifest {
   readonly id: string;
   readonly name: string;
@@ -6,8 +6,8 @@ export interface ProjectManifest {
 }
 
 /**
- * Figma's manifest, which refuses keys that it does not know. Its network entries need a scheme and a port each, and
- * raw addresses are refused: the companion is `localhost` here.
+ * Figma's manifest. Figma rejects unknown keys, requires a scheme and a port in each network entry, and
+ * rejects raw addresses: the companion is `localhost` here.
  */
 export function figmaManifest({ id, name, ports }: ProjectManifest): object {
   return {

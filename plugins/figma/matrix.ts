@@ -1,4 +1,4 @@
-/** An affine map: `x' = m[0][0] x + m[0][1] y + m[0][2]`, and `y'` by the second row. */
+/** An affine map: `x' = m[0][0] x + m[0][1] y + m[0][2]`, and `y'` from the second row. */
 export type Matrix = readonly [readonly [number, number, number], readonly [number, number, number]];
 
 export const identity: Matrix = [
@@ -20,7 +20,7 @@ export function scaling(x: number, y: number): Matrix {
   ];
 }
 
-/** First the right one, then the left one. */
+/** Applies the right one first, then the left one. */
 export function multiply([[a, c, e], [b, d, f]]: Matrix, [[g, i, k], [h, j, l]]: Matrix): Matrix {
   return [
     [a * g + c * h, a * i + c * j, a * k + c * l + e],
@@ -28,7 +28,7 @@ export function multiply([[a, c, e], [b, d, f]]: Matrix, [[g, i, k], [h, j, l]]:
   ];
 }
 
-/** @throws RangeError if the map folds the plane onto a line */
+/** @throws RangeError if the map is singular: it collapses the plane onto a line */
 export function invert([[a, c, e], [b, d, f]]: Matrix): Matrix {
   const determinant = a * d - b * c;
   if (Math.abs(determinant) < 1e-12) throw new RangeError('the map cannot be inverted');
@@ -38,7 +38,7 @@ export function invert([[a, c, e], [b, d, f]]: Matrix): Matrix {
   ];
 }
 
-/** Whether it only moves. */
+/** Whether it is a pure translation. */
 export function isTranslation([[a, c], [b, d]]: Matrix): boolean {
   const off = Math.abs(a - 1) + Math.abs(c) + Math.abs(b) + Math.abs(d - 1);
   return off < 1e-6;

@@ -1,11 +1,11 @@
-/** What the sandbox, which sees the document, and the panel, which sees the companion, tell each other. */
+/** The messages between the sandbox, which sees the document, and the panel, which sees the companion. */
 import type { Bounds, Size } from '../../shared/bounds.ts';
 import type { Matrix } from './matrix.ts';
 
-/** What is selected in the document: thousands of nodes, at times. */
+/** The document's selection, which may be thousands of nodes. */
 export interface Selection {
   readonly count: number;
-  /** The first of them, as many as the panel can do something with. */
+  /** The first of them, as many as the panel can use. */
   readonly nodes: readonly SelectedNode[];
 }
 
@@ -17,34 +17,34 @@ export interface SelectedNode {
   readonly height: number;
   /** Why it cannot be exported; empty if it can. */
   readonly obstacle: string;
-  /** The recipe that was kept with it, if this plugin made it and nothing else is selected. */
+  /** The recipe stored with it, if this plugin made it and nothing else is selected. */
   readonly recipe: string;
 }
 
-/** The picture of a node and where it lies on the page. */
+/** A node's picture and its position on the page. */
 export interface ExportedNode {
   readonly id: string;
   readonly name: string;
-  /** PNG, sRGB, of the whole of `bounds`. */
+  /** PNG, sRGB, covering all of `bounds`. */
   readonly png: Uint8Array;
   /** The node's absolute bounding box, upright on the page, in page units. */
   readonly bounds: Bounds;
 }
 
-/** The picture of a node in all the pixels that there are of it. */
+/** A node's picture at full resolution. */
 export interface NodePicture {
   /** PNG, JPEG, GIF or WebP. */
   readonly file: Uint8Array;
-  /** For a file that is the node's own fill; an export shows the node's bounds, and nothing else. */
+  /** Present if the file is the node's own fill; an export shows exactly the node's bounds. */
   readonly fill?: {
-    /** The size of the image in pixels, by Figma. */
+    /** The image's size in pixels, as Figma reports it. */
     readonly size: Size;
-    /** What the node shows of it, in pixels and fractions of them. */
+    /** The part of it the node shows, in fractional pixels. */
     readonly shown: Bounds;
   };
 }
 
-/** The node that is edited, as it lay on the page when it was exported. */
+/** The edited node, as it lay on the page when exported. */
 export interface Source {
   readonly id: string;
   readonly bounds: Bounds;
@@ -52,34 +52,34 @@ export interface Source {
   readonly transform: Matrix;
   readonly width: number;
   readonly height: number;
-  /** Of its corners, from the upper left one clockwise; absent where all are sharp. */
+  /** Its corner radii, clockwise from the upper left; absent if all corners are sharp. */
   readonly radii?: readonly [number, number, number, number];
 }
 
 export type CaptureChoice =
   | { readonly kind: 'node'; readonly id: string; readonly maskId?: string }
-  /** What a result was made of: its source, and its own mask. */
+  /** What a result was made from: its source, and its own mask. */
   | { readonly kind: 'again'; readonly resultId: string };
 
 export interface CaptureInput {
   readonly choice: CaptureChoice;
-  /** The fill's own file could not be read: the node is exported. */
+  /** Set if the fill's own file couldn't be read: the node is exported instead. */
   readonly exportOnly: boolean;
 }
 
 export interface CapturedNode {
   readonly source: Source;
   readonly picture: NodePicture;
-  /** Pieces whose alpha is the mask; empty for the whole node. */
+  /** Exports whose alpha is the mask; empty for the whole node. */
   readonly masks: readonly ExportedNode[];
 }
 
-/** An encoded piece of a result, at most 4096 pixels a side. */
+/** An encoded tile of a result, at most 4096 pixels a side. */
 export interface Tile {
   readonly picture: Uint8Array;
   /**
-   * Where it lies over the source, in page units from the upper left corner of the source's bounds. It may reach beyond
-   * them by a part of a pixel, and is cut there.
+   * Where it lies over the source, in page units from the upper-left corner of the source's bounds. It may
+   * extend past them by a fraction of a pixel, and is clipped there.
    */
   readonly bounds: Bounds;
 }
@@ -87,15 +87,15 @@ export interface Tile {
 export interface Placing {
   readonly name: string;
   readonly source: Source;
-  /** `node`: the picture is all of the source, and is cut to the source's own outline. */
+  /** `node`: the picture covers all of the source, and is clipped to the source's own outline. */
   readonly shape: 'node' | 'region';
-  /** Later ones lie above earlier ones, which they may overlap. */
+  /** Later tiles lie above earlier ones, and may overlap them. */
   readonly tiles: readonly Tile[];
-  /** White with the mask as its alpha, over all tiles; absent where no mask was used. */
+  /** White with the mask as its alpha, over all tiles; absent if no mask was used. */
   readonly mask?: Tile;
-  /** Kept with the result. */
+  /** Stored with the result. */
   readonly recipe: string;
-  /** The node that was used as mask: it would cover the result, so it is hidden. */
+  /** The node used as the mask, to be hidden because it would cover the result. */
   readonly hideId?: string;
 }
 
@@ -112,12 +112,12 @@ export type SandboxCalls = {
   readStored(key: string): Promise<string | undefined>;
   store(input: { readonly key: string; readonly value: string }): Promise<void>;
   capture(input: CaptureInput): Promise<CapturedNode>;
-  /** How many pixels the picture of a node has; undefined where it has none. */
+  /** The pixel size of a node's picture; undefined if it has none. */
   measure(id: string): Promise<Size | undefined>;
   export(ids: readonly string[]): Promise<readonly ExportedNode[]>;
-  /** Puts a result over its source. Answers what the person should know, or nothing. */
+  /** Places a result over its source. Returns a note for the person, or an empty string. */
   place(placing: Placing): Promise<string>;
-  /** Puts whole pictures in a row, right of everything that the source lies in. */
+  /** Places whole pictures in a row, to the right of everything that contains the source. */
   placeSideBySide(input: SideBySide): Promise<string>;
   selection(): Promise<Selection>;
 };

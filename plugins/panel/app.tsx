@@ -24,17 +24,17 @@ export interface PanelProps {
   readonly settings: Settings;
   readonly session: Session;
   readonly connection: Connection;
-  /** Why nothing can be run yet, such as "Open a picture first"; empty if it can. */
+  /** Why Run is blocked, such as "Open a picture first"; empty if it isn't. */
   readonly obstacle: string;
-  /** What the host says of what is edited: the first thing in the panel. */
+  /** The host's description of what is edited, at the top of the panel. */
   readonly head?: ComponentChildren;
-  /** What the host shows of the edit, above its progress: there, nothing that the person reads or writes moves when it comes. */
+  /** The host's view of the edit. It sits above the progress so that its arrival shifts nothing in use. */
   readonly view?: ComponentChildren;
-  /** What the host adds below, such as a list of layers. */
+  /** What the host adds at the bottom, such as a list of layers. */
   readonly children?: ComponentChildren;
 }
 
-/** The panel: the same in every host. */
+/** The panel, the same in every host. */
 export function Panel(props: PanelProps) {
   const { host, settings, session, connection, obstacle, head, view, children } = props;
   useEffect(() => connection.start(), [connection]);
@@ -49,7 +49,7 @@ export function Panel(props: PanelProps) {
   const unreachable = connected.kind === 'gone' || connected.kind === 'refused' ? connected.error : undefined;
   const isDone = state.kind === 'done';
   const foot = useRef<HTMLDivElement>(null);
-  // Run and Keep take each other's place, and the focus goes with the one that is removed: the next one gets it.
+  // Run and Keep replace each other, and the removed button loses focus: move it to the new one.
   const wasDone = useRef(isDone);
   useLayoutEffect(() => {
     const hasChanged = wasDone.current !== isDone;
@@ -63,7 +63,7 @@ export function Panel(props: PanelProps) {
   }, [connected.kind, session]);
   const canRun = obstacle === '' && connected.kind === 'connected' && !busy;
   useEffect(() => {
-    // The document hears the keys in every host; some give a panel only those that are pressed in one of its fields.
+    // Listening on the document works in every host; some only send a panel the keys pressed in its fields.
     const onKeyDown = (event: KeyboardEvent): void => {
       if (event.defaultPrevented) return;
       if ((event.ctrlKey || event.metaKey) && event.key === 'Enter') {
@@ -181,7 +181,9 @@ function notMadeHere(): CodedError {
   });
 }
 
-/** Whether the model that will run knows `{image1}`; where it is not known which that is, whether all do. */
+/**
+ * Whether the model that will run knows `{image1}`; if that model isn't known yet, whether all of them do.
+ */
 function knowsNames(connection: ConnectionState, asked: string | undefined): boolean {
   if (connection.kind !== 'connected') return true;
   const id = asked ?? connection.health.engine.model;

@@ -11,7 +11,7 @@ export interface Picture {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** The same with 16 bits a channel: RGBA U16, 0..65535. */
+/** The same at 16 bits per channel: RGBA U16, 0..65535. */
 export interface DeepPicture {
   readonly width: number;
   readonly height: number;
@@ -20,37 +20,37 @@ export interface DeepPicture {
 
 export type Pixels = Picture | DeepPicture;
 
-/** A picture that the host cannot decode: the companion does. */
+/** A picture the host cannot decode; the companion does. */
 export interface EncodedFile {
   readonly encoding: 'png' | 'jpg' | 'webp';
   readonly bytes: Uint8Array;
 }
 
-/** What the person wants edited, at the moment of the run. */
+/** What to edit, captured when the run starts. */
 export interface Capture {
-  /** Absent where there is no document: the edit then makes a whole new picture. */
+  /** Absent without a document: the edit then creates a whole new picture. */
   readonly edit?: Pixels;
-  /** U8 `[height, width]` of `edit`, 255 = regenerate; absent for the whole picture. */
+  /** U8 `[height, width]`, the size of `edit`, 255 = regenerate; absent for the whole picture. */
   readonly mask?: Uint8Array;
-  /** Where the upper left pixel of `edit` lies in the document. */
+  /** Where the upper-left pixel of `edit` lies in the document. */
   readonly origin: { readonly left: number; readonly top: number };
-  /** Which document and layer this came from, in the host's own words; its placement gets it back. */
+  /** The source document and layer, in the host's own format; passed back with the placement. */
   readonly target?: string;
-  /** What the person should know of how the document was read. */
+  /** What the person should know about how the document was read. */
   readonly note?: string;
 }
 
 export interface Reference {
   readonly id: string;
   readonly name: string;
-  /** URL of a small image for the list; empty where there is none. */
+  /** URL of a small image for the list; empty if there is none. */
   readonly thumbnail: string;
   readonly picture: Picture | EncodedFile;
 }
 
 /** A result on its way into the document. */
 export interface Placement {
-  /** Of the companion's history. */
+  /** The edit's ID in the companion's history. */
   readonly editID: string;
   readonly name: string;
   /** Its alpha is the feathered mask. */
@@ -58,19 +58,22 @@ export interface Placement {
   /** In document pixels. */
   readonly bounds: Bounds;
   readonly recipe: EditResult;
-  /** What was asked for: with the recipe, everything to run it again. */
+  /** The request: together with the recipe, all it takes to run the edit again. */
   readonly request: EditRequest;
   readonly target?: string;
 }
 
 export interface PlaceOptions {
-  /** Takes what the person should know of the placement. */
+  /** Reports what the person should know about the placement. */
   readonly report: (note: string) => void;
-  /** Whether the person pressed Keep: where results are placed at once, they may still be compared otherwise. */
+  /**
+   * Whether the person pressed Keep. If not, in a host that places results at once, they can still be
+   * compared.
+   */
   readonly isKept: boolean;
 }
 
-/** Finds an edit of the past; undefined where the companion keeps it no longer. */
+/** Finds a past edit; undefined if the companion no longer keeps it. */
 export type FindEdit = (editID: string) => Promise<EditSummary | undefined>;
 
 /** Text that survives a restart of the panel. */
@@ -79,41 +82,41 @@ export interface Storage {
   set(key: string, value: string): Promise<void>;
 }
 
-/** How hosts differ in what the panel does for them. What only some of them can do is an optional method of `Host`. */
+/** How the panel adapts to each host. What only some hosts can do is an optional method of `Host`. */
 export interface HostCapabilities {
   /**
-   * `offered`: results are compared in the panel, and the one that is kept becomes a layer.
-   * `placed`: all become layers as soon as they are there, and the host's own undo removes them.
+   * `offered`: results are compared in the panel, and the kept one becomes a layer.
+   * `placed`: all results become layers as they arrive, and the host's own undo removes them.
    */
   readonly results: 'offered' | 'placed';
-  /** Where the steps of a running edit are seen: in the host's view of the picture, or in the panel itself. */
+  /** Where a running edit's previews appear: in the host's view of the picture, or in the panel. */
   readonly previews: 'picture' | 'panel';
-  /** The document outlives the panel: an edit that was not finished when the panel closed is offered when it opens again. */
+  /** Whether the document outlives the panel: if so, an unfinished edit is offered when the panel reopens. */
   readonly keepsDocument: boolean;
 }
 
-/** What the panel needs of the program that it runs in. */
+/** What the panel needs from the program it runs in. */
 export interface Host {
   readonly capabilities: HostCapabilities;
-  /** Where the companion may listen, in the order to be tried, without a slash at the end. */
+  /** The companion's possible base URLs, in the order to try, without a trailing slash. */
   readonly companions: readonly string[];
   readonly storage: Storage;
   /**
-   * @param again whether what was captured last is meant, whatever is selected by now
+   * @param again whether to reuse the last capture, whatever is selected now
    * @throws CodedError if there is nothing to edit
    */
   capture(again?: boolean): Promise<Capture>;
   /**
-   * Brings a result into the document: its variants, or only the chosen one where the host has no place for more.
+   * Places a result in the document: all variants, or only the chosen one if the host has no room for more.
    * @throws CodedError if it cannot; the result is then kept and offered again
    */
   place(variants: readonly Placement[], chosen: number, options: PlaceOptions): Promise<void>;
-  /** Asks for pictures; empty if the person changed their mind. */
+  /** Asks for reference pictures; empty if the person cancels. */
   pickReferences(): Promise<readonly Reference[]>;
-  /** Takes what is selected in the document as references, where a host has such a selection. */
+  /** Uses the document's selection as references, in hosts that have one. */
   takeReferences?(): Promise<readonly Reference[]>;
-  /** Why nothing answers on any address, where the host can tell more than that; undefined where it cannot. */
+  /** Explains why no address answers, if the host knows more; undefined otherwise. */
   explainSilence?(): Promise<CodedError | undefined>;
-  /** The request that the selected layer was made by; undefined where it was not made here. */
+  /** The request that made the selected layer; undefined if this plugin didn't make it. */
   readRequest?(find: FindEdit): Promise<EditRequest | undefined>;
 }

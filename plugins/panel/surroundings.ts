@@ -2,12 +2,13 @@ import type { Bounds } from '../../shared/bounds.ts';
 import { boundsOf, intersect, type Size } from '../../shared/bounds.ts';
 import { tokenSide } from '../../shared/crop-window.ts';
 
-/** Around the mask, the least number of pixels that the companion gets to see, so that its own window always fits. */
+/** The minimum context around the mask in pixels, so that the companion's own crop window always fits. */
 const leastContext = 1024;
 
 /**
- * The mask with its longer side around it, and `leastContext` at the least, within the picture. The companion's own
- * window has half of that on every side (shared/crop-window.ts); at an edge it moves inwards, and then needs all of it.
+ * The mask with a margin of its longer side, or at least `leastContext`, clipped to the picture. The
+ * companion's own crop window takes half of that on every side (shared/crop-window.ts); at an edge it moves
+ * inwards and needs all of it.
  */
 export function surroundings(painted: Bounds, picture: Size): Bounds {
   const context = Math.max(leastContext, Math.max(painted.width, painted.height) + tokenSide);

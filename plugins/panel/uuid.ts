@@ -1,6 +1,6 @@
 /**
- * A random UUID (RFC 9562, version 4). `crypto.randomUUID` is missing in insecure contexts, such as a `data:` URL in a
- * frame, which is how Figma may load the panel.
+ * A random UUID (RFC 9562, version 4). `crypto.randomUUID` is missing in insecure contexts, such as a `data:`
+ * URL in a frame, which is how Figma may load the panel.
  */
 export function newUUID(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -1,8 +1,8 @@
 /// <reference types="@adobe/cc-ext-uxp-types" />
 /**
- * What this plugin calls of the modules `photoshop` and `uxp`, and nothing else. Adobe publishes no types of the
- * imaging API, and those of `uxp` miss `storage.secureStorage` and take `entrypoints.setup` for lists. The simulator
- * of the tests implements these interfaces too.
+ * The parts of the `photoshop` and `uxp` modules that this plugin calls, and nothing else. Adobe publishes no
+ * types for the imaging API, and its `uxp` types lack `storage.secureStorage` and type `entrypoints.setup` as
+ * taking lists. The test simulator implements these interfaces too.
  */
 import type { secureStorage } from 'uxp';
 
@@ -21,14 +21,14 @@ export interface PhotoshopImageData {
   readonly height: number;
   readonly components: number;
   readonly componentSize: 8 | 16 | 32;
-  /** 16 bits run from 0 to 32768. */
+  /** 16-bit samples range from 0 to 32768. */
   getData(options: { readonly chunky: true }): Promise<Samples>;
   dispose(): void;
 }
 
 export interface Read {
   readonly imageData: PhotoshopImageData;
-  /** Trimmed to where pixels are. */
+  /** Trimmed to the area that has pixels. */
   readonly sourceBounds: Rectangle;
 }
 
@@ -101,16 +101,16 @@ export interface Layer {
   readonly opacity: number;
   readonly blendMode: string;
   readonly boundsNoEffects: Rectangle;
-  /** With drop shadows and the like. */
+  /** Includes effects such as drop shadows. */
   readonly bounds: Rectangle;
-  /** The group that it lies in; null at the top. */
+  /** The group that contains it; null at the top level. */
   readonly parent: Layer | null;
-  /** Of a group, from the highest to the lowest. */
+  /** A group's layers, topmost first. */
   readonly layers?: readonly Layer[];
   move(relative: Layer, placement: string): Promise<void>;
   duplicate(): Promise<Layer>;
   delete(): Promise<void>;
-  /** Merges what is selected, whichever layer it is asked of: a single group becomes one pixel layer. */
+  /** Merges the selected layers, whichever layer it is called on: a single group becomes one pixel layer. */
   merge(): Promise<Layer>;
 }
 
@@ -129,9 +129,9 @@ export interface PhotoshopDocument {
   readonly layers: readonly Layer[];
   readonly activeLayers: readonly Layer[];
   readonly selection: { readonly bounds: Rectangle | null };
-  /** While it is on, what is painted is the mask, and nothing is selected. */
+  /** While it is on, painting changes the mask, and there is no selection. */
   readonly quickMaskMode: boolean;
-  /** Colours first, then saved selections and spot colours. */
+  /** Colour channels first, then saved selections and spot colours. */
   readonly channels: readonly Channel[];
   createPixelLayer(options: { readonly name: string }): Promise<Layer>;
   createLayerGroup(options: { readonly name: string; readonly fromLayers: readonly Layer[] }): Promise<Layer>;
@@ -145,7 +145,7 @@ export interface ExecutionContext {
   };
 }
 
-/** An action descriptor, as `batchPlay` takes and gives it. */
+/** An action descriptor, as `batchPlay` takes and returns it. */
 export type Descriptor = Readonly<Record<string, unknown>>;
 
 export interface PhotoshopModule {
@@ -177,7 +177,7 @@ export interface PhotoshopModule {
 export interface PanelEntry {
   create(root: HTMLElement): void;
   destroy(): void;
-  /** Of the panel's flyout menu. */
+  /** The panel's flyout menu. */
   readonly menuItems: readonly { readonly id: string; readonly label: string }[];
   invokeMenu(id: string): void;
 }

@@ -10,7 +10,7 @@ import { iconThemes, photoshopManifest } from './manifest.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/** @param folder is emptied first */
+/** @param folder emptied first */
 export async function buildPhotoshop(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true });
   await mkdir(path.join(folder, 'icons'), { recursive: true });
@@ -18,7 +18,7 @@ export async function buildPhotoshop(folder: string): Promise<void> {
     bundle: true,
     minify: true,
     logLevel: 'warning',
-    // No source map: it would have to be evaluated, which the manifest does not ask to be allowed.
+    // No source map: it would need eval, for which the manifest requests no permission.
     sourcemap: false,
   } as const;
   await build({
@@ -26,7 +26,7 @@ export async function buildPhotoshop(folder: string): Promise<void> {
     entryPoints: { panel: path.join(here, 'main.tsx') },
     outdir: folder,
     platform: 'browser',
-    // UXP knows `require`, which CommonJS leaves as it is, and no modules.
+    // UXP supports `require`, which CommonJS output keeps, but not ES modules.
     format: 'cjs',
     target: 'es2020',
     external: ['photoshop', 'uxp'],
@@ -58,7 +58,7 @@ export async function buildPhotoshop(folder: string): Promise<void> {
   await writeButtonIcons(folder);
 }
 
-/** The pictures on the panel's buttons, at twice the size at which they are shown. */
+/** The panel's button icons, at twice their display size. */
 async function writeButtonIcons(folder: string): Promise<void> {
   for (const name of iconNames) {
     for (const [theme, { colour }] of Object.entries(iconThemes)) {
@@ -78,12 +78,14 @@ const iconPaths: Readonly<Record<IconName, string>> = {
   open: 'M4 6 8 10 12 6',
 };
 
-/** A layer over another, with the part that is made anew. */
+/** A layer over another, with the regenerated area. */
 function iconSVG(side: number, colour: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}" viewBox="0 0 24 24" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"><path d="M12 3 21 8 12 13 3 8Z"/><path d="M3 13 12 18 21 13"/><circle cx="12" cy="8" r="1.2" fill="${colour}"/></svg>`;
 }
 
-/** The built folder as a .ccx, which is a zip with the manifest at its root; nothing is signed. Returns its file. */
+/**
+ * Packs the built folder as an unsigned .ccx, a zip with the manifest at its root. Returns the file's path.
+ */
 export async function packPhotoshop(folder: string, into: string): Promise<string> {
   const names = await readdir(folder, { recursive: true, withFileTypes: true });
   const entries: Record<string, Uint8Array> = {};
@@ -93,7 +95,7 @@ export async function packPhotoshop(folder: string, into: string): Promise<strin
   }
   const { id, version } = photoshopManifest();
   const file = path.join(into, `${id}-${version}.ccx`);
-  // One date for all, so that the same sources make the same file.
+  // One fixed date, so that the same sources give the same file.
   await writeFile(file, zipSync(entries, { level: 9, mtime: new Date('2026-01-01T00:00:00Z') }));
   return file;
 }

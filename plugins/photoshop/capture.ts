@@ -13,7 +13,7 @@ import { type MaskSource, readMask } from './read-mask.ts';
 import type { Results } from './results.ts';
 import { isEmpty, toBounds } from './samples.ts';
 
-/** What is edited: everything that is visible, or the selected layer alone. */
+/** What is edited: everything visible, or only the selected layer. */
 export type Source = 'composite' | 'layer';
 
 export interface CaptureChoice {
@@ -22,8 +22,8 @@ export interface CaptureChoice {
 }
 
 /**
- * The mask of the active document with what lies around it; without a mask it is all of the picture, or of the layer.
- * Results that are not kept are left out.
+ * Captures the active document's mask and its surroundings; without a mask, the whole picture or layer.
+ * Unkept results are left out.
  * @throws CodedError `document-gone`, `document-refused`, `mask-empty`, and what `modally` throws
  */
 export function capture({ source, mask }: CaptureChoice, results: Results): Promise<Capture> {
@@ -35,7 +35,7 @@ export function capture({ source, mask }: CaptureChoice, results: Results): Prom
     const active = document.activeLayers[0];
     const layer = results.originOf(document, active);
     if (source === 'layer' && !layer) throw noLayer(document);
-    /** The one that is edited alone. */
+    /** The layer, if only that one is edited. */
     const only = source === 'layer' ? layer : undefined;
     const depth = bits === 8 ? 8 : 16;
     const canvas = boundsOf(document);
@@ -54,7 +54,7 @@ export function capture({ source, mask }: CaptureChoice, results: Results): Prom
       const outline = only && opaquePart(edit, only);
       return { ...base, edit, origin: window, ...(outline ? { mask: outline } : {}) };
     }
-    // A feather ends within the bounds of its selection, and the bounds of one that is faint may be wide.
+    // A feather ends within its selection's bounds, and a faint selection may have wide bounds.
     const tight = maskBounds(part);
     if (!tight) throw nothingSelected();
     const window = surroundings(moved(tight, part), document);
@@ -63,7 +63,7 @@ export function capture({ source, mask }: CaptureChoice, results: Results): Prom
   });
 }
 
-/** A part of the mask as the mask of the whole window. */
+/** Extends part of the mask to the whole window. */
 function widen(part: Bounds & { readonly data: Uint8Array }, window: Bounds): Uint8Array {
   const data = new Uint8Array(window.width * window.height);
   const shared = intersect(part, window);
@@ -75,7 +75,9 @@ function widen(part: Bounds & { readonly data: Uint8Array }, window: Bounds): Ui
   return data;
 }
 
-/** Where a layer has pixels, if it has not everywhere: so that a whole layer keeps its outline. */
+/**
+ * Where a layer has pixels, unless it has them everywhere, so that editing a whole layer keeps its outline.
+ */
 function opaquePart({ data }: Pixels, layer: Layer | undefined): Uint8Array | undefined {
   const white = data instanceof Uint16Array ? 65535 : 255;
   const mask = new Uint8Array(data.length / 4);

@@ -1,11 +1,11 @@
 /**
- * What only action descriptors can do. Each is written as public plugins write it, named beside it; what Photoshop
- * answers is checked, since batchPlay resolves with some errors and throws others.
+ * What only action descriptors can do. Each follows the public plugin named next to it. Photoshop's replies
+ * are checked, since batchPlay resolves with some errors and throws others.
  */
 import type { Descriptor, Layer, PhotoshopDocument } from './api.ts';
 import { action } from './modules.ts';
 
-/** @throws Error with Photoshop's own words */
+/** @throws Error with Photoshop's own message */
 export async function play(command: Descriptor): Promise<Descriptor> {
   const [answer = {}] = await action.batchPlay([{ ...command, _options: { dialogOptions: 'silent' } }], {});
   if (answer._obj === 'error' || (typeof answer.result === 'number' && answer.result < 0)) {
@@ -22,8 +22,8 @@ function layerOf(document: PhotoshopDocument, id: number): readonly Descriptor[]
 }
 
 /**
- * Makes these layers the selected ones, and no others (SphericalLabs/mega-musa, src/photoshop/layers.ts).
- * @param ids none selects no layer at all
+ * Selects exactly these layers (SphericalLabs/mega-musa, src/photoshop/layers.ts).
+ * @param ids an empty list deselects all layers
  */
 export async function selectLayers(ids: readonly number[]): Promise<void> {
   if (ids.length === 0) {
@@ -40,7 +40,7 @@ export async function selectLayers(ids: readonly number[]): Promise<void> {
   }
 }
 
-/** Whether a layer or group has a layer mask or a vector mask, even one that is switched off. */
+/** Whether a layer or group has a layer mask or a vector mask, even a disabled one. */
 export async function isMasked(document: PhotoshopDocument, layer: Layer): Promise<boolean> {
   for (const property of ['hasUserMask', 'hasVectorMask']) {
     const _target = [{ _property: property }, ...layerOf(document, layer.id)];
@@ -50,7 +50,7 @@ export async function isMasked(document: PhotoshopDocument, layer: Layer): Promi
   return false;
 }
 
-/** Gives the selected layer a mask that hides all of it: `putLayerMask` may need one to be there. */
+/** Adds a mask that hides all of the selected layer: `putLayerMask` may need an existing mask. */
 export async function makeLayerMask(): Promise<void> {
   await play({
     _obj: 'make',
@@ -66,7 +66,7 @@ export async function deselect(): Promise<void> {
   await play({ _obj: 'set', _target: selection, to: { _enum: 'ordinal', _value: 'none' } });
 }
 
-/** Loads the mask of the one layer that is selected (SphericalLabs/mega-musa, src/photoshop/masks.ts). */
+/** Loads the mask of the single selected layer (SphericalLabs/mega-musa, src/photoshop/masks.ts). */
 export async function selectLayerMask(): Promise<void> {
   await play({ _obj: 'set', _target: selection, to: { _ref: 'channel', _enum: 'channel', _value: 'mask' } });
 }

@@ -5,7 +5,7 @@ import { readJSON } from '../../shared/parse.ts';
 import type { Layer, PhotoshopDocument } from './api.ts';
 import { app, constants } from './modules.ts';
 
-/** @throws CodedError `document-gone` while none is open */
+/** @throws CodedError `document-gone` if none is open */
 export function activeDocument(): PhotoshopDocument {
   if (app.activeDocument) return app.activeDocument;
   throw new CodedError('document-gone', {
@@ -14,7 +14,7 @@ export function activeDocument(): PhotoshopDocument {
   });
 }
 
-/** Of the colour modes, those whose pixels can be had as RGB, in words. */
+/** The names of the colour modes whose pixels can be read as RGB. */
 const modes: Readonly<Record<string, string>> = {
   [constants.DocumentMode.RGB]: 'RGB',
   [constants.DocumentMode.GRAYSCALE]: 'greyscale',
@@ -22,7 +22,7 @@ const modes: Readonly<Record<string, string>> = {
   [constants.DocumentMode.CMYK]: 'CMYK',
 };
 
-/** @throws CodedError `document-refused` for a mode that has no layers or no colours, such as indexed colour */
+/** @throws CodedError `document-refused` for a mode without layers or colours, such as indexed colour */
 export function modeOf({ name, mode }: PhotoshopDocument): string {
   const words = modes[mode];
   if (words) return words;
@@ -32,7 +32,7 @@ export function modeOf({ name, mode }: PhotoshopDocument): string {
   });
 }
 
-/** @throws CodedError `document-refused` for one bit a pixel */
+/** @throws CodedError `document-refused` for one bit per pixel */
 export function depthOf({ name, bitsPerChannel }: PhotoshopDocument): 8 | 16 | 32 {
   const { EIGHT, SIXTEEN, THIRTYTWO } = constants.BitsPerChannelType;
   if (bitsPerChannel === EIGHT) return 8;
@@ -48,7 +48,7 @@ export function isGroup(layer: Layer): boolean {
   return layer.kind === constants.LayerKind.GROUP;
 }
 
-/** Every layer that is no group, at whatever depth. */
+/** Every layer that isn't a group, at any depth. */
 export function leavesOf(layers: readonly Layer[]): Layer[] {
   return layers.flatMap((layer) => (isGroup(layer) ? leavesOf(layer.layers ?? []) : [layer]));
 }
@@ -62,19 +62,22 @@ export function findLayer(layers: readonly Layer[], id: number): Layer | undefin
   return undefined;
 }
 
-/** What a capture remembers of its document and layer. Ids end with the document: then name and size must do. */
+/**
+ * What a capture records of its document and layer. IDs end when a document closes: match by name and size
+ * then.
+ */
 const documentTargetSchema = v.object({
   documentID: v.number(),
   name: v.string(),
   width: v.number(),
   height: v.number(),
   layerID: v.exactOptional(v.number()),
-  /** Results with the same one are alternatives; absent in what an earlier version kept. */
+  /** Results with the same ID are alternatives; absent in records of earlier versions. */
   captureID: v.exactOptional(v.string()),
 });
 export type DocumentTarget = Immutable<v.InferOutput<typeof documentTargetSchema>>;
 
-/** @throws CodedError `document-gone` for text that names no document */
+/** @throws CodedError `document-gone` if the text names no document */
 export function readTarget(text: string | undefined): DocumentTarget {
   const target = readJSON(documentTargetSchema, text ?? '');
   if (target) return target;
@@ -101,7 +104,7 @@ export function targetOf(
 }
 
 /**
- * The document that a capture came from, also when it was closed and opened again.
+ * The document a capture came from, even if it was closed and reopened.
  * @throws CodedError `document-gone`
  */
 export function documentOf(target: DocumentTarget): PhotoshopDocument {
@@ -109,7 +112,7 @@ export function documentOf(target: DocumentTarget): PhotoshopDocument {
   const isAsLarge = (document: PhotoshopDocument): boolean =>
     document.width === width && document.height === height;
   const isSame = (document: PhotoshopDocument): boolean => document.name === name && isAsLarge(document);
-  // The last is one that was saved under another name; after a restart its number may be that of a stranger.
+  // The last case is a document saved under another name; after a restart another document may have its ID.
   const found =
     app.documents.find((document) => document.id === documentID && document.name === name) ??
     app.documents.find(isSame) ??

@@ -24,7 +24,7 @@ export function createPhotoshopHost(): PhotoshopHost {
   const mask = signal<MaskSource>('selection');
   const results = createResults();
   const notes = createRecipeNotes(panelStorage);
-  /** Another seed edits the same pixels, whatever was placed over them since. */
+  /** Rerunning with another seed edits the same pixels, whatever was placed over them since. */
   let last: Capture | undefined;
   return {
     source,
@@ -51,15 +51,15 @@ function isActive({ target }: Capture): boolean {
 
 const prefix = 'acepp.';
 
-/** Plain text in local storage; the token, which is a key, where the system encrypts it. */
+/** Plain text goes to local storage; the token, which is a secret, to the system's encrypted storage. */
 const panelStorage: Storage = {
   async get(key) {
     if (key !== 'token') return localStorage.getItem(prefix + key) ?? undefined;
-    // Secure storage may lose what it holds, and says so by throwing: then the panel is paired again.
+    // Secure storage may lose its data, and throws if it has: the panel is then paired again.
     const bytes = await storage.secureStorage.getItem(prefix + key).catch(() => undefined);
     return bytes && bytes.length > 0 ? decodeUTF8(bytes) : undefined;
   },
-  /** @throws Error for the token alone: without the rest, nothing is lost but a convenience of the next start */
+  /** @throws Error only for the token: losing anything else just makes the next start less convenient */
   async set(key, value) {
     if (key === 'token') {
       await storage.secureStorage.setItem(prefix + key, value);
@@ -68,7 +68,7 @@ const panelStorage: Storage = {
     try {
       localStorage.setItem(prefix + key, value);
     } catch {
-      // Full or locked.
+      // The storage is full or locked.
     }
   },
 };

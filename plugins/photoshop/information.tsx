@@ -11,7 +11,9 @@ export interface InformationProps {
   readonly onClose: () => void;
 }
 
-/** What the flyout menu opens, in place of the panel: UXP paints text fields above everything that lies over them. */
+/**
+ * What the flyout menu opens. It replaces the panel, since UXP paints text fields above anything over them.
+ */
 export function Information({ kind, log, onClose }: InformationProps) {
   return (
     <div class="panel information">

@@ -3,12 +3,12 @@ import { type Signal, signal } from '@preact/signals';
 const most = 300;
 
 export interface Log {
-  /** The oldest first. */
+  /** Oldest first. */
   readonly lines: Signal<readonly string[]>;
   add(text: string): void;
 }
 
-/** What happened since the panel opened, for a report. No picture, token or instruction goes into it. */
+/** What happened since the panel opened, for bug reports. Never contains pictures, tokens or instructions. */
 export function createLog(): Log {
   const lines = signal<readonly string[]>([]);
   return {

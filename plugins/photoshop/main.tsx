@@ -20,7 +20,8 @@ const log = createLog();
 const information = signal<InformationKind | undefined>(undefined);
 let root: HTMLElement | undefined;
 
-// At once: Photoshop drops a plugin that sets its entry points up later than some 20 ms after its start.
+// Do this at once: Photoshop drops a plugin that sets up its entry points more than about 20 ms after it
+// starts.
 entrypoints.setup({
   panels: {
     [panelId]: {

@@ -10,13 +10,15 @@ export interface ManifestIcon {
   readonly scale: readonly number[];
 }
 
-/** All that the panel calls, in the order in which it tries them: both names of this machine, on the companion's ports. */
+/**
+ * Every address the panel calls, in the order it tries them: both local host names, on each companion port.
+ */
 export const companionAddresses: readonly string[] = manifest.ports.flatMap((port) => [
   `http://localhost:${port}`,
   `http://127.0.0.1:${port}`,
 ]);
 
-/** The plugin's manifest of version 5, out of the one source for every host. */
+/** The plugin's version 5 manifest, from the one source for all hosts. */
 export function photoshopManifest() {
   return {
     manifestVersion: 5,
@@ -24,11 +26,12 @@ export function photoshopManifest() {
     name: manifest.name,
     version: manifest.version,
     main: 'index.html',
-    // An object and not a list: with a list, a .ccx cannot be installed.
+    // An object, not a list: a .ccx with a list can't be installed.
     host: { app: 'PS', minVersion: '25.2.0', data: { apiVersion: 2 } },
     requiredPermissions: {
-      // The one value that leaves both names of this machine open; see docs/photoshop.md. A list refuses 127.0.0.1
-      // (UXP 27.10), and `localhost` alone fails on some Macs. companionAddresses says what is called instead.
+      // The only value that allows both local host names; see docs/photoshop.md. A list rejects 127.0.0.1
+      // (UXP 27.10), and `localhost` alone fails on some Macs. companionAddresses lists what is really
+      // called.
       network: { domains: 'all' },
       localFileSystem: 'request',
     },
@@ -47,7 +50,7 @@ export function photoshopManifest() {
   };
 }
 
-/** Light strokes for dark themes, and the other way round. */
+/** Light strokes for dark themes, and vice versa. */
 export const iconThemes = {
   dark: { theme: ['darkest', 'dark', 'medium'], colour: '#e8eaee' },
   light: { theme: ['lightest', 'light'], colour: '#1c1f24' },

@@ -3,25 +3,25 @@ import type { ExecutionContext, PhotoshopDocument } from './api.ts';
 import { selectLayers } from './descriptors.ts';
 import { app, core } from './modules.ts';
 
-/** Photoshop's number for "another modal scope is active". */
+/** Photoshop's error number for "another modal scope is active". */
 const collision = 9;
-/** Milliseconds between tries; an open dialog may stay for long, and is then told. */
+/** Milliseconds between retries; a dialog that stays open longer is reported. */
 const delays = [50, 100, 200, 400, 800, 1600];
 
 let scopes = 0;
-/** Ends with the last scope of this plugin: the next one waits for it, instead of colliding with it. */
+/** Settles when this plugin's last scope ends: the next one waits for it rather than colliding. */
 let last: Promise<unknown> = Promise.resolve();
 
-/** Whether this plugin is at work in Photoshop, or about to be. */
+/** Whether this plugin is changing something in Photoshop, or about to. */
 export function isModal(): boolean {
   return scopes > 0;
 }
 
 /**
- * Does something to Photoshop while nobody else does. Never wait for the network in here, nor for another scope:
- * Photoshop stands still.
+ * Runs `work` with exclusive access to Photoshop. Never wait for the network or another scope inside it:
+ * Photoshop is blocked meanwhile.
  * @param name what Photoshop shows if it takes long
- * @throws CodedError `host-busy` while a dialog is open or another plugin works, `cancelled` by the person
+ * @throws CodedError `host-busy` if a dialog is open or another plugin is at work, `cancelled` by the person
  */
 export async function modally<T>(name: string, work: (context: ExecutionContext) => Promise<T>): Promise<T> {
   scopes++;
@@ -55,7 +55,7 @@ async function enter<T>(name: string, work: (context: ExecutionContext) => Promi
   throw new Error('unreachable');
 }
 
-/** Several changes to one document as one undo step; if any fails, none of them has happened. */
+/** Makes several changes to one document as one undo step; if any fails, all are rolled back. */
 export async function inOneStep<T>(
   context: ExecutionContext,
   document: PhotoshopDocument,
@@ -63,7 +63,7 @@ export async function inOneStep<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   const before = app.activeDocument;
-  // Parts of the DOM work on the active document alone, whichever they are asked of.
+  // Parts of the DOM always act on the active document, whichever document they are called on.
   if (before?.id !== document.id) app.activeDocument = document;
   const { hostControl } = context;
   const suspension = await hostControl.suspendHistory({ documentID: document.id, name });
@@ -79,8 +79,8 @@ export async function inOneStep<T>(
 }
 
 /**
- * Changes a document, looks at it, and takes the changes back: no history state is left. The layers that were selected
- * are selected again, since it is not known whether Photoshop's rollback does that.
+ * Changes a document, reads it, and rolls the changes back, leaving no history state. It also reselects the
+ * layers that were selected, since Photoshop's rollback isn't known to do that.
  */
 export async function rolledBack<T>(
   context: ExecutionContext,

@@ -1,6 +1,6 @@
 import type { PhotoshopModule, UXPModule } from './api.ts';
 
-/** UXP's own, which knows the modules of the host. */
+/** UXP's own `require`, which resolves the host's modules. */
 declare const require: {
   (name: 'photoshop'): PhotoshopModule;
   (name: 'uxp'): UXPModule;

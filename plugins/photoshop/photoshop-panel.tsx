@@ -19,7 +19,7 @@ export interface PhotoshopPanelProps {
   readonly session: Session;
   readonly connection: Connection;
   readonly log: Log;
-  /** What the flyout menu opened; undefined for the panel itself. */
+  /** What the flyout menu opened; undefined shows the panel itself. */
   readonly information: Signal<InformationKind | undefined>;
 }
 

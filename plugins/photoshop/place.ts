@@ -16,9 +16,9 @@ export interface PlaceParts extends PlaceOptions {
 }
 
 /**
- * A result as one new pixel layer with a layer mask above the layer that it was made from, or several in a group;
- * one undo step removes all of it. The selection stays as it is, and so do other layers, but for the alternatives of
- * this result, which are hidden.
+ * Places a result as a new pixel layer with a layer mask, or several results in a group, above the layer it
+ * was made from; one undo removes all of it. The selection and other layers are left alone, except that
+ * earlier alternatives to this result are hidden.
  * @throws CodedError `document-gone`, `document-refused`, and what `modally` throws; then nothing was changed
  */
 export async function place(
@@ -40,11 +40,11 @@ export async function place(
     await inOneStep(context, document, name, async () => {
       const above = results.highest(document, captureID) ?? (await placeOf(document, target));
       results.hideAlternatives(document, captureID);
-      // From the last to the first, so that the first one is on top.
+      // Last to first, so that the first ends up on top.
       for (const [i, variant] of [...variants.entries()].reverse()) {
         goOn(context, name);
         const layer = await placeLayer(context, document, variant, layers[0] ?? above);
-        // The picture matters more than its recipe.
+        // A failure to write the recipe must not lose the picture.
         await writeRecipe(document, layer, variant).catch(() => unwritten.set(layer, variant));
         if (variants.length > 1) layer.visible = i === chosen;
         layers.unshift(layer);
@@ -66,8 +66,9 @@ export async function place(
 }
 
 /**
- * The layer that a new one goes above; undefined for the very top. Not inside a group that would lock, mask, clip or
- * hide the result, and not between a layer and those that are clipped to it, which would be clipped to the new one.
+ * The layer to insert a new one above; undefined for the very top. Never inside a group that would lock,
+ * mask, clip or hide the result, nor between a layer and those clipped to it, which would then clip to the
+ * new one.
  */
 async function placeOf(document: PhotoshopDocument, { layerID }: DocumentTarget): Promise<Layer | undefined> {
   let place = layerID === undefined ? undefined : findLayer(document.layers, layerID);
@@ -103,8 +104,8 @@ async function placeLayer(
   const { name, layer: pixels, bounds } = variant;
   const depth = depthOf(document);
   const at = { left: bounds.left, top: bounds.top };
-  // Photoshop makes a layer where the selected ones are, which may be a locked group or a clipping group: with none
-  // selected it makes it at the top.
+  // Photoshop creates a layer next to the selected ones, which may be in a locked group or a clipping group;
+  // with none selected, it creates it at the top.
   await selectLayers([]);
   const layer = await document.createPixelLayer({ name });
   const top = above ?? document.layers[0];
@@ -120,7 +121,7 @@ async function placeLayer(
     try {
       await imaging.putLayerMask(options);
     } catch (thrown) {
-      // Public plugins disagree on whether the mask has to be there before.
+      // Public plugins disagree on whether the mask must exist beforehand.
       goOn(context, name);
       await selectLayers([layer.id]);
       await makeLayerMask().catch(() => {

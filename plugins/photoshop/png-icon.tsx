@@ -1,6 +1,6 @@
 import type { IconProps } from '../panel/components/icon.tsx';
 
-/** UXP draws PNG reliably, and SVG and the characters of a font not everywhere. The theme shows one of the two. */
+/** UXP draws PNG reliably, but not SVG or font characters. The theme shows one of the two. */
 export function PNGIcon({ name }: IconProps) {
   return (
     <span class="png-icon" aria-hidden="true">

@@ -10,8 +10,8 @@ import { imaging } from './modules.ts';
 import { isEmpty, padMask, padPixels, sRGB, toBounds, toRectangle, using } from './samples.ts';
 
 /**
- * What all visible layers show together, inside `window`.
- * @param hidden left out of it
+ * The composite of all visible layers inside `window`.
+ * @param hidden layers to leave out
  */
 export async function readComposite(
   context: ExecutionContext,
@@ -25,7 +25,7 @@ export async function readComposite(
     try {
       return await read(document, undefined, window, depth);
     } catch (thrown) {
-      // Photoshop refuses to read where nothing is. Only then is it worth looking at every layer, which is slow.
+      // Photoshop refuses to read an empty area. Only then check every layer, which is slow.
       const isThere = leavesOf(document.layers).some((layer) => layer.visible && overlaps(layer, window));
       if (isThere) throw thrown;
       return transparent(window, depth);
@@ -39,9 +39,9 @@ export async function readComposite(
 }
 
 /**
- * What one layer or group shows inside `window`, hidden or not, with its layer mask (which Photoshop applies) and
- * without its effects.
- * @param hidden left out of a group
+ * The pixels of one layer or group inside `window`, whether it is hidden or not, with its layer mask (which
+ * Photoshop applies) and without its effects.
+ * @param hidden layers to leave out of a group
  */
 export async function readLayer(
   context: ExecutionContext,
@@ -63,8 +63,8 @@ export async function readLayer(
 }
 
 /**
- * Does something with a layer that has pixels of its own. A group has none: a copy of it is merged, and that is taken
- * back afterwards.
+ * Runs `work` on a layer that has its own pixels. A group has none, so a copy of it is merged and rolled back
+ * afterwards.
  */
 export async function flat<T>(
   context: ExecutionContext,
@@ -81,14 +81,15 @@ export async function flat<T>(
 }
 
 /**
- * Photoshop merges what is selected, not what it is asked of (AdobeDocs/uxp-photoshop, Layer.merge plays
- * `mergeLayersNew`): the copy is selected alone, and what came out is looked at.
+ * Photoshop merges the selected layers, not the one `merge` is called on (AdobeDocs/uxp-photoshop,
+ * Layer.merge plays `mergeLayersNew`): so only the copy is selected, and the outcome is checked.
  * @throws CodedError `document-refused` if anything but the copy was merged
  */
 async function mergedCopy(document: PhotoshopDocument, group: Layer): Promise<Layer> {
   const before = new Set([group.id, ...document.activeLayers.map(({ id }) => id)]);
   const copy = await group.duplicate();
-  // What is locked or hidden cannot be merged, and what is clipped would be merged as far as its base shows.
+  // Locked or hidden layers can't be merged, and clipped ones would be merged only as far as their base
+  // shows.
   for (const one of [copy, ...within(copy)]) if (one.allLocked) one.allLocked = false;
   if (copy.isClippingMask) copy.isClippingMask = false;
   copy.visible = true;
@@ -113,7 +114,7 @@ function overlaps({ boundsNoEffects }: Layer, window: Bounds): boolean {
   return !isEmpty(intersect(toBounds(boundsNoEffects), window));
 }
 
-/** Whether a layer mask hides all of a layer inside `window`: Photoshop then has no pixels to give. */
+/** Whether a layer mask hides all of a layer inside `window`: Photoshop then returns no pixels. */
 export async function isMaskedOut(
   document: PhotoshopDocument,
   layer: Layer,

@@ -14,7 +14,7 @@ import { inOneStep, rolledBack } from './modal.ts';
 import { constants, imaging } from './modules.ts';
 import { isEmpty, padMask, toBounds, toRectangle, toSelectionImageData, using } from './samples.ts';
 
-/** What is made anew: what is selected, where the selected layer's mask is white, or a saved selection. */
+/** What to regenerate: the selection, the white of the selected layer's mask, or a saved selection. */
 export type MaskSource = 'selection' | 'layer-mask' | `channel:${string}`;
 
 const channelPrefix = 'channel:';
@@ -22,7 +22,7 @@ const channelPrefix = 'channel:';
 /** U8 `[height, width]` of a part of the canvas. */
 export type MaskPart = Bounds & { readonly data: Uint8Array<ArrayBuffer> };
 
-/** The selections that are saved in a document. */
+/** The document's saved selections. */
 export function savedSelections(document: PhotoshopDocument): string[] {
   const { MASKEDAREA, SELECTEDAREA } = constants.ChannelType;
   return document.channels
@@ -31,8 +31,8 @@ export function savedSelections(document: PhotoshopDocument): string[] {
 }
 
 /**
- * The mask of an edit; undefined where the whole picture is meant, because nothing is selected. In Quick Mask mode it
- * is the quick mask, whatever was chosen: nothing else is visible then.
+ * The mask of an edit; undefined if nothing is selected, which means the whole picture. In Quick Mask mode it
+ * is the quick mask, whatever was chosen, since nothing else is visible then.
  * @throws CodedError `mask-empty`
  */
 export async function readMask(
@@ -61,7 +61,7 @@ export async function readMask(
   return part ?? nothingIn(`The mask of the layer “${layer.name}”`);
 }
 
-/** The selection inside the canvas; undefined where nothing is selected. */
+/** The selection inside the canvas; undefined if nothing is selected. */
 async function readSelection(document: PhotoshopDocument): Promise<MaskPart | undefined> {
   const selected = document.selection.bounds;
   if (!selected) return undefined;
@@ -72,8 +72,8 @@ async function readSelection(document: PhotoshopDocument): Promise<MaskPart | un
 }
 
 /**
- * Loads something as the selection, reads that, and puts the earlier selection back: by hand, as it is not known that
- * the rollback of the history does.
+ * Loads something as the selection, reads it, and restores the earlier selection: explicitly, since the
+ * history rollback isn't known to do so.
  */
 async function loaded(
   context: ExecutionContext,
@@ -100,7 +100,10 @@ async function restore(document: PhotoshopDocument, part: MaskPart | undefined):
   );
 }
 
-/** Leaves Quick Mask mode and enters it again with the same mask: one history state, which is kept, as it changes nothing. */
+/**
+ * Leaves Quick Mask mode and re-enters it with the same mask: one history state, kept because it changes
+ * nothing.
+ */
 function readQuickMask(
   context: ExecutionContext,
   document: PhotoshopDocument,

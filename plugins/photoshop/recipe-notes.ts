@@ -1,6 +1,6 @@
 /**
- * Which edit of the companion a layer came from, for layers whose XMP Photoshop did not write: request and result are
- * in the companion's history, and a line here leads from the layer to them.
+ * Maps a layer to its edit in the companion, for layers whose XMP Photoshop didn't write: the request and the
+ * result are in the companion's history, and a note here links the layer to them.
  */
 import * as v from 'valibot';
 import { boundsSchema } from '../../shared/bounds.ts';
@@ -14,7 +14,7 @@ const notesSchema = v.array(
   v.object({
     editID: v.string(),
     variant: v.number(),
-    /** Layers keep their number in the file; documents get another whenever they are opened. */
+    /** A layer's ID is saved in the file; a document gets a new ID each time it is opened. */
     layerID: v.number(),
     documentID: v.number(),
     documentName: v.string(),
@@ -25,7 +25,7 @@ const notesSchema = v.array(
 type RecipeNotesList = Immutable<v.InferOutput<typeof notesSchema>>;
 
 const key = 'recipes';
-/** As many as the companion keeps edits. */
+/** The number of edits the companion keeps. */
 const most = 200;
 
 export function createRecipeNotes(storage: Storage) {
@@ -50,7 +50,7 @@ export function createRecipeNotes(storage: Storage) {
       await storage.set(key, JSON.stringify([note, ...(await read())].slice(0, most)));
     },
 
-    /** The recipe of a layer out of the companion's history; undefined if it is not there, or not any more. */
+    /** A layer's recipe from the companion's history; undefined if it isn't there, or no longer is. */
     async find(document: PhotoshopDocument, layer: Layer, findEdit: FindEdit): Promise<Recipe | undefined> {
       const note = (await read()).find(
         ({ layerID, documentID, documentName }) =>

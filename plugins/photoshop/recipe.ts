@@ -1,8 +1,8 @@
 /**
- * The recipe lies in the layer's own XMP packet: the one place for foreign data of a layer that Adobe documents for
- * scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer. A name or a
- * hidden text layer would show, and plugin storage would not travel with the file. Photoshop does not always write it
- * (wherever it does not, see recipe-notes.ts).
+ * The recipe is stored in the layer's XMP packet, the one place for custom layer data that Adobe documents
+ * for scripts (ArtLayer.xmpMetadata, since CS4). Photoshop saves it in the PSD and copies it with the layer.
+ * A name or a hidden text layer would be visible, and plugin storage would not travel with the file.
+ * Photoshop doesn't always write it; see recipe-notes.ts for the fallback.
  */
 import * as v from 'valibot';
 import { boundsSchema } from '../../shared/bounds.ts';
@@ -26,7 +26,7 @@ const recipeSchema = v.object({
 });
 export type Recipe = Immutable<v.InferOutput<typeof recipeSchema>>;
 
-/** @throws Error with Photoshop's words: some documents take no XMP for their layers (error -1715) */
+/** @throws Error with Photoshop's own message: some documents accept no layer XMP (error -1715) */
 export async function writeRecipe(
   document: PhotoshopDocument,
   layer: Layer,
@@ -40,7 +40,7 @@ export async function writeRecipe(
   });
 }
 
-/** Undefined for a layer that was not made here: Photoshop gives no XMP then, or throws. */
+/** Undefined for a layer this plugin didn't make: Photoshop then returns no XMP, or throws. */
 export async function readRecipe(document: PhotoshopDocument, layer: Layer): Promise<Recipe | undefined> {
   const answer = await play({ _obj: 'get', _target: targetOf(document, layer) }).catch(() => undefined);
   const found = answer?.[property];
@@ -55,7 +55,7 @@ function targetOf(document: PhotoshopDocument, layer: Layer): readonly object[] 
   ];
 }
 
-/** As Base64, because Photoshop writes packets anew: as an attribute or an element, with its own escapes. */
+/** Base64, because Photoshop rewrites packets: as an attribute or an element, with its own escapes. */
 function toXMP(recipe: Recipe): string {
   const value = btoa(String.fromCharCode(...encodeUTF8(JSON.stringify(recipe))));
   return [
@@ -73,7 +73,7 @@ function fromXMP(packet: string): Recipe | undefined {
     const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
     return readJSON(recipeSchema, decodeUTF8(bytes));
   } catch {
-    // It was cut off, which Base64 or UTF-8 shows.
+    // It was truncated, as invalid Base64 or UTF-8 shows.
     return undefined;
   }
 }

@@ -9,10 +9,10 @@ import { flat, isMaskedOut } from './read-layer.ts';
 import type { Results } from './results.ts';
 import { isEmpty, padPixels, sRGB, toBounds, using } from './samples.ts';
 
-/** References are only looked at: more pixels than this a side are not sent. */
+/** References only guide the edit: they are sent with at most this many pixels a side. */
 const maxSide = 2048;
 const thumbnailHeight = 96;
-/** A file's thumbnail is the file itself, as there is no canvas to make a smaller one: up to this many bytes. */
+/** Without a canvas to scale it down, a file serves as its own thumbnail, up to this many bytes. */
 const maxThumbnailBytes = 2_000_000;
 
 const encodings: Readonly<Record<string, EncodedFile['encoding']>> = {
@@ -22,7 +22,7 @@ const encodings: Readonly<Record<string, EncodedFile['encoding']>> = {
   webp: 'webp',
 };
 
-/** Picture files, as they are: the companion decodes them. */
+/** Picks picture files, unchanged: the companion decodes them. */
 export async function pickFiles(): Promise<readonly Reference[]> {
   const files = await storage.localFileSystem.getFileForOpening({
     types: Object.keys(encodings),
@@ -46,8 +46,8 @@ export async function pickFiles(): Promise<readonly Reference[]> {
 }
 
 /**
- * The selected layers and groups, from the highest to the lowest.
- * @throws CodedError `document-gone`, `document-refused` where none is selected or one has no pixels
+ * The selected layers and groups, topmost first.
+ * @throws CodedError `document-gone`, `document-refused` if none is selected or one has no pixels
  */
 export function takeLayers(results: Results): Promise<readonly Reference[]> {
   return modally('Read the references', async (context) => {
@@ -55,7 +55,7 @@ export function takeLayers(results: Results): Promise<readonly Reference[]> {
     modeOf(document);
     const unkept = await results.unkept(document);
     const references: Reference[] = [];
-    // A list of its own: reading a group selects other layers for a moment.
+    // Copy the list: reading a group briefly selects other layers.
     for (const layer of [...document.activeLayers]) {
       const hidden = unkept.filter(({ id }) => id !== layer.id);
       references.push(await takeLayer(context, document, hidden, layer));
@@ -94,7 +94,8 @@ async function takeLayer(
       throw (await isMaskedOut(document, pixelLayer, bounds)) ? noPixels(name) : thrown;
     });
     const picture = await using(read.imageData, async ({ width, height }) => {
-      // Scaled, it says its place in a smaller picture, and masked it is smaller than its layer: all of it is wanted.
+      // Scaled pixels report their place in a smaller picture, and masked ones are smaller than the layer:
+      // use all of it.
       const sourceBounds = { left: 0, top: 0, right: width, bottom: height };
       return padPixels({ ...read, sourceBounds }, { left: 0, top: 0, width, height });
     });

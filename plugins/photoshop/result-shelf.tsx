@@ -2,7 +2,7 @@ import { on } from '../panel/components/on.ts';
 import type { UnkeptResult } from './results.ts';
 
 export interface ResultShelfProps {
-  /** Of the active document. */
+  /** The active document's results. */
   readonly results: readonly UnkeptResult[];
   readonly shown: number | undefined;
   readonly busy: boolean;
@@ -12,7 +12,7 @@ export interface ResultShelfProps {
   readonly onAgain: () => void;
 }
 
-/** Results that are layers and not kept yet: to be compared, and kept or dropped. */
+/** Results placed as layers but not kept yet: compare them, then keep or discard them. */
 export function ResultShelf({ results, shown, busy, onShow, onKeep, onDiscard, onAgain }: ResultShelfProps) {
   const current = results.find(({ layerID }) => layerID === shown) ?? results.at(-1);
   if (!current) return null;

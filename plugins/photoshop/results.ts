@@ -1,7 +1,7 @@
 /**
- * Results that are layers already, and that the person has neither kept nor dropped: captures leave them out, so that
- * another run edits the picture and not the result. One counts as kept once the person presses Keep, edits or moves
- * it, or closes its document.
+ * Results that are already layers but neither kept nor discarded. Captures leave them out, so that another
+ * run edits the picture rather than the result. A result counts as kept once the person presses Keep, edits
+ * or moves it, or closes its document.
  */
 import { type Signal, signal } from '@preact/signals';
 import type { Layer, PhotoshopDocument } from './api.ts';
@@ -13,18 +13,18 @@ import { sRGB, using } from './samples.ts';
 export interface UnkeptResult {
   readonly documentID: number;
   readonly layerID: number;
-  /** The results of one capture are alternatives. */
+  /** Results of the same capture are alternatives. */
   readonly captureID: string;
-  /** The layer that was active when it was captured. */
+  /** The active layer at capture. */
   readonly madeFrom: number | undefined;
   readonly name: string;
   readonly seed: number;
-  /** What the layer was like when it was placed. */
+  /** The layer's traits when it was placed. */
   readonly traits: string;
   readonly pixels: number;
 }
 
-/** An unkept result with its layer as it is now. */
+/** An unkept result and its current layer. */
 interface Found {
   readonly result: UnkeptResult;
   readonly layer: Layer;
@@ -32,9 +32,9 @@ interface Found {
 
 export function createResults() {
   const list: Signal<readonly UnkeptResult[]> = signal([]);
-  /** Which of them is shown. */
+  /** The result on display. */
   const shown = signal<number | undefined>(undefined);
-  /** Results and groups of results, kept or not: they do not count as neighbours. */
+  /** Results and their groups, kept or not: they don't count as neighbours. */
   const placed = new Set<number>();
 
   function drop(isDropped: (result: UnkeptResult) => boolean): void {
@@ -44,7 +44,9 @@ export function createResults() {
     if (list.value.every(({ layerID }) => layerID !== shown.value)) shown.value = list.value.at(-1)?.layerID;
   }
 
-  /** Those of a document whose layers are as they were placed; the others are kept or gone, and dropped. */
+  /**
+   * A document's results whose layers are unchanged since placed; the others are kept or gone, and dropped.
+   */
   async function unkept(document: PhotoshopDocument): Promise<readonly Layer[]> {
     const found: Layer[] = [];
     for (const { result, layer } of look(document)) {
@@ -54,7 +56,7 @@ export function createResults() {
     return found;
   }
 
-  /** Those whose properties and places are as they were; their pixels are not looked at. */
+  /** Those whose properties and positions are unchanged; pixels aren't compared. */
   function look(document: PhotoshopDocument): readonly Found[] {
     const open = new Set(app.documents.map(({ id }) => id));
     drop(({ documentID }) => !open.has(documentID));
@@ -76,7 +78,7 @@ export function createResults() {
     return undefined;
   }
 
-  /** A result and its alternatives, as far as they are still there. */
+  /** A result and its alternatives, as far as they still exist. */
   function alternativesOf(layerID: number): { readonly chosen: Found; readonly others: Found[] } | undefined {
     const chosen = find(layerID);
     if (!chosen) return undefined;
@@ -97,33 +99,33 @@ export function createResults() {
   }
 
   return {
-    /** Of all documents, the oldest first. */
+    /** The results in all documents, oldest first. */
     list,
     shown,
     unkept,
 
-    /** Of results that are not kept, the layer that they were made from; any other layer is itself. */
+    /** For an unkept result, the layer it was made from; any other layer is its own origin. */
     originOf(document: PhotoshopDocument, layer: Layer | undefined): Layer | undefined {
       if (!layer) return undefined;
       const isIn = (one: UnkeptResult): boolean =>
         one.documentID === document.id && findLayer([layer], one.layerID) !== undefined;
-      // A group of variants is no origin either, while a group that a result merely lies in is.
+      // A group of variants isn't an origin either, but a group that merely contains a result is.
       const result = placed.has(layer.id) ? list.value.find(isIn) : undefined;
       if (!result) return layer;
       return result.madeFrom === undefined ? undefined : findLayer(document.layers, result.madeFrom);
     },
 
-    /** The highest of the alternatives that were placed before. */
+    /** The topmost of the alternatives placed earlier. */
     highest(document: PhotoshopDocument, captureID: string): Layer | undefined {
       const last = list.value
         .filter((one) => one.documentID === document.id && one.captureID === captureID)
         .at(-1);
       const layer = last && findLayer(document.layers, last.layerID);
-      // Variants lie in a group of their own: the next result goes above that.
+      // Variants have their own group: the next result goes above it.
       return layer?.parent && placed.has(layer.parent.id) ? layer.parent : layer;
     },
 
-    /** Hides the alternatives of a result that is placed now. */
+    /** Hides the alternatives of a result that is being placed. */
     hideAlternatives(document: PhotoshopDocument, captureID: string): void {
       for (const one of list.value) {
         if (one.documentID !== document.id || one.captureID !== captureID) continue;
@@ -133,8 +135,8 @@ export function createResults() {
     },
 
     /**
-     * Takes in what was placed, from the first to the last.
-     * @param group the group that several lie in
+     * Adds the placed results, first to last.
+     * @param group the group that holds several results
      */
     async add(
       document: PhotoshopDocument,
@@ -168,7 +170,7 @@ export function createResults() {
       shown.value = layerID;
     },
 
-    /** Keeps a result; its alternatives are deleted, which one undo takes back. */
+    /** Keeps a result and deletes its alternatives; one undo restores them. */
     async keep(layerID: number): Promise<void> {
       const found = alternativesOf(layerID);
       if (!found) return;
@@ -183,7 +185,7 @@ export function createResults() {
       drop((one) => one.captureID === captureID && one.documentID === documentID);
     },
 
-    /** Deletes a result, and shows the one before it. */
+    /** Deletes a result and shows the previous one. */
     async discard(layerID: number): Promise<void> {
       const found = alternativesOf(layerID);
       if (!found) return;
@@ -192,7 +194,7 @@ export function createResults() {
       await change('Discard a result', chosen.result.documentID, async () => {
         const { parent } = chosen.layer;
         await chosen.layer.delete();
-        // The group of the variants goes with the last of them.
+        // Remove the variants' group along with the last of them.
         if (parent && placed.has(parent.id) && (parent.layers ?? []).length === 0) await parent.delete();
         if (next) next.layer.visible = true;
       });
@@ -200,7 +202,10 @@ export function createResults() {
       if (next) shown.value = next.result.layerID;
     },
 
-    /** Drops those that are gone, moved or changed, as far as that is cheap to see: after each step of the person. */
+    /**
+     * Drops results that are gone, moved or changed, as far as is cheap to check. Called after each user
+     * action.
+     */
     refresh(): void {
       const document = app.activeDocument;
       if (document && list.value.length > 0) look(document);
@@ -212,8 +217,8 @@ export function createResults() {
 export type Results = ReturnType<typeof createResults>;
 
 /**
- * What a person changes by moving a layer or by its settings, as a text to be compared: its properties and its place
- * among the others. Whether it is visible is not part of it: results are shown and hidden to be compared.
+ * What changes when a person moves a layer or edits its settings, as text to compare: its properties and its
+ * position among the others. Visibility isn't included, since results are shown and hidden for comparison.
  */
 function traitsOf(document: PhotoshopDocument, layer: Layer, placed: ReadonlySet<number>): string {
   const { name, opacity, blendMode, isClippingMask, boundsNoEffects, bounds } = layer;
@@ -232,7 +237,7 @@ function traitsOf(document: PhotoshopDocument, layer: Layer, placed: ReadonlySet
   return JSON.stringify([name, opacity, blendMode, isClippingMask, rectangles, places]);
 }
 
-/** FNV-1a (RFC 9923) of a layer's pixels as its mask shows them; 0 where there are none to read. */
+/** FNV-1a (RFC 9923) of a layer's masked pixels; 0 if there are none to read. */
 async function hashOf(document: PhotoshopDocument, layer: Layer): Promise<number> {
   try {
     const read = await imaging.getPixels({

@@ -11,15 +11,15 @@ import type { RecipeNotes } from './recipe-notes.ts';
 import { padMask, toSelectionImageData, using } from './samples.ts';
 
 /**
- * Makes everything as it was before the selected layer was made: its mask is the selection, the layer itself is
- * hidden, and its request is returned, with every number that was chosen for the person.
- * @returns undefined for a layer that was not made here; then nothing was changed
+ * Restores the state before the selected layer was made: selects its mask, hides the layer, and returns its
+ * request, including every number that was chosen automatically.
+ * @returns undefined for a layer this plugin didn't make; then nothing is changed
  */
 export async function readRequest(notes: RecipeNotes, findEdit: FindEdit): Promise<EditRequest | undefined> {
   const document = activeDocument();
   const [layer] = document.activeLayers;
   if (!layer) return undefined;
-  // The companion is asked outside of the modal scope, where Photoshop would stand still.
+  // Ask the companion outside the modal scope, which would block Photoshop.
   const recipe =
     (await modally('Read the recipe', () => readRecipe(document, layer))) ??
     (await notes.find(document, layer, findEdit));
@@ -31,7 +31,7 @@ export async function readRequest(notes: RecipeNotes, findEdit: FindEdit): Promi
       const read = await imaging.getLayerMask({ ...base, layerID: layer.id, kind: 'user' });
       const data = await using(read.imageData, () => padMask(read, canvas));
       const { width, height } = canvas;
-      // The layer of the whole picture has a mask, too, though nothing was selected.
+      // A layer of the whole picture has a mask too, although nothing was selected.
       const isWhole = taskRules[recipe.result.task].mask !== 'needed' && data.every((value) => value === 255);
       if (isWhole) await deselect();
       else

@@ -26,8 +26,8 @@ export function isEmpty({ width, height }: Bounds): boolean {
 }
 
 /**
- * What was read, as RGBA of the whole of `window`: transparent where Photoshop trimmed it.
- * @returns 8 or 16 bits, as they were read; 16 bits from 0 to 65535
+ * Pads what was read to RGBA over all of `window`: transparent where Photoshop trimmed it.
+ * @returns 8 or 16 bits, as read; 16 bits range from 0 to 65535
  */
 export async function padPixels(read: Read, window: Bounds): Promise<Pixels> {
   const { imageData, sourceBounds } = read;
@@ -51,7 +51,7 @@ export async function padPixels(read: Read, window: Bounds): Promise<Pixels> {
   return { width, height, data } as Pixels;
 }
 
-/** A selection or mask that was read, as 8 bits of the whole of `window`: 0 where Photoshop trimmed it. */
+/** Pads a selection or mask to 8 bits over all of `window`: 0 where Photoshop trimmed it. */
 export async function padMask(read: Read, window: Bounds): Promise<Uint8Array<ArrayBuffer>> {
   const { imageData, sourceBounds } = read;
   const source = await imageData.getData({ chunky: true });
@@ -68,7 +68,7 @@ export async function padMask(read: Read, window: Bounds): Promise<Uint8Array<Ar
   return data;
 }
 
-/** The colours of a layer without its alpha, at the depth of a document. */
+/** A layer's colours without its alpha, at the document's bit depth. */
 export function toImageData(pixels: Pixels, depth: 8 | 16 | 32): Promise<PhotoshopImageData> {
   const { width, height, data } = pixels;
   const samples = emptySamples(width * height * 3, depth);
@@ -86,7 +86,9 @@ export function toImageData(pixels: Pixels, depth: 8 | 16 | 32): Promise<Photosh
   });
 }
 
-/** The alpha of a layer as a mask of the whole canvas: what Photoshop sees beyond a smaller one is not documented. */
+/**
+ * A layer's alpha as a mask for the whole canvas: how Photoshop fills beyond a smaller one is undocumented.
+ */
 export function toMaskImageData(
   pixels: Pixels,
   at: Pick<Bounds, 'left' | 'top'>,
@@ -129,13 +131,16 @@ function emptySamples(length: number, depth: 8 | 16 | 32): Samples {
   return depth === 16 ? new Uint16Array(length) : new Float32Array(length);
 }
 
-/** @param linear 32 bits hold linear light, whatever the profile (Adobe, "Imaging API": "(Linear RGB Profile)") */
+/**
+ * @param linear 32 bits hold linear light, whatever the profile (Adobe, "Imaging API": "(Linear RGB
+ * Profile)")
+ */
 function atDepth(value: number, depth: 8 | 16 | 32, linear: (value: number) => number): number {
   if (depth === 8) return Math.round(value * 255);
   return depth === 16 ? Math.round(value * white15) : linear(value);
 }
 
-/** Uses what Photoshop lent, and gives it back whatever happens: it is not collected as garbage in time. */
+/** Uses a Photoshop resource and always disposes of it: garbage collection comes too late. */
 export async function using<T>(
   imageData: PhotoshopImageData,
   work: (imageData: PhotoshopImageData) => Promise<T>,

@@ -14,7 +14,7 @@ export interface SubjectHeadProps {
 
 const sources = { composite: 'What I see', layer: 'Selected layer' } as const;
 
-/** What is edited, with its size; from which layers; and what its mask is. */
+/** What is edited and its size, which layers it comes from, and what its mask is. */
 export function SubjectHead({ subject, source, mask, onSource, onMask }: SubjectHeadProps) {
   const { title, detail, channels, isQuickMask } = subject;
   const masks = [

@@ -6,20 +6,20 @@ import { action, app, imaging } from './modules.ts';
 import { type MaskSource, savedSelections } from './read-mask.ts';
 import { padMask, toBounds, using } from './samples.ts';
 
-/** What would be edited now, in words. */
+/** What would be edited now, as text. */
 export interface Subject {
   /** Such as "Selection 812 × 640". */
   readonly title: string;
-  /** Such as "feathered 12 px"; empty where there is nothing to add. */
+  /** Such as "feathered 12 px"; empty if there is nothing to add. */
   readonly detail: string;
-  /** Names of the document's saved selections. */
+  /** The names of the document's saved selections. */
   readonly channels: readonly string[];
   readonly isQuickMask: boolean;
 }
 
 const nothing: Subject = { title: 'No document open', detail: '', channels: [], isQuickMask: false };
 
-/** Entering Quick Mask mode notifies nobody, so that the few properties that are cheap are also looked at now and then. */
+/** Entering Quick Mask mode sends no notification, so the few cheap properties are also polled. */
 const millisecondsBetweenLooks = 1000;
 const notifications = [
   'select',
@@ -33,8 +33,8 @@ const notifications = [
 ];
 
 /**
- * Follows what would be edited.
- * @param onStep called after each step of the person
+ * Tracks what would be edited.
+ * @param onStep called after each user action
  */
 export function createSubject(
   choice: () => { readonly source: Source; readonly mask: MaskSource },
@@ -49,7 +49,7 @@ export function createSubject(
     try {
       now = await describe();
     } catch {
-      // A tool or dialog is in the way, or the document has just been closed.
+      // A tool or dialog blocks it, or the document has just been closed.
       return;
     }
     if (JSON.stringify(now) !== JSON.stringify(subject.value)) subject.value = now;
@@ -79,7 +79,7 @@ export function createSubject(
     return { ...base, title: `Layer ${sizeOf(toBounds(layer.boundsNoEffects))}`, detail: `“${layer.name}”` };
   }
 
-  /** Measured again only when the selection has other bounds. */
+  /** Only measured again when the selection's bounds change. */
   async function featherOf(document: PhotoshopDocument, bounds: Rectangle): Promise<number> {
     const of = JSON.stringify([document.id, bounds]);
     if (feather?.of !== of) feather = { of, pixels: await measureFeather(document, bounds) };
@@ -90,7 +90,7 @@ export function createSubject(
     subject,
     look,
 
-    /** Looks now and from then on. Returns its own release. */
+    /** Looks now and keeps watching. Returns its own release. */
     start(): () => void {
       let stopped = false;
       const step = (): void => {
@@ -116,8 +116,8 @@ function sizeOf({ width, height }: { readonly width: number; readonly height: nu
 }
 
 /**
- * Over how many pixels a selection fades at its edge: along its middle row from the left, and its middle column from
- * the top. Two lines are read, however large it is.
+ * How many pixels a selection fades over at its edge, measured along its middle row from the left and its
+ * middle column from the top. Only these two lines are read, however large it is.
  */
 async function measureFeather(document: PhotoshopDocument, bounds: Rectangle): Promise<number> {
   const { left, top, right, bottom } = bounds;

@@ -1,8 +1,8 @@
-/** UXP has neither TextEncoder nor TextDecoder in every version; the container needs both, for UTF-8 alone. */
+/** Not every UXP version has TextEncoder and TextDecoder; the container needs both, for UTF-8 only. */
 
 export function encodeUTF8(text: string): Uint8Array<ArrayBuffer> {
   // Percent-encoding is UTF-8 by definition (ECMA-262, encodeURIComponent); lone surrogates would throw.
-  // Under the flag `u` a range of surrogates matches lone ones alone; UXP 7.3 is not known to have \p{Surrogate}.
+  // With the `u` flag, a surrogate range only matches lone surrogates; UXP 7.3 may lack \p{Surrogate}.
   const escaped = encodeURIComponent(text.replace(/[\ud800-\udfff]/gu, '\ufffd'));
   const bytes = new Uint8Array(escaped.length);
   let length = 0;
@@ -25,7 +25,7 @@ function hex(byte: number): string {
   return `%${byte.toString(16).padStart(2, '0')}`;
 }
 
-/** Gives the page what it lacks. */
+/** Installs what the page lacks. */
 export function installUTF8(scope: { TextEncoder?: unknown; TextDecoder?: unknown }): void {
   scope.TextEncoder ??= class {
     encode(text = ''): Uint8Array {

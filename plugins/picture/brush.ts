@@ -3,8 +3,8 @@ import type { Point } from './camera.ts';
 import type { PaintMask } from './mask-edit.ts';
 
 /**
- * Paints or erases a thick line with round ends and an edge of one pixel, antialiased.
- * Paint takes the larger value and erase the smaller, so that overlapping strokes never dig into each other.
+ * Paints or erases a thick, round-capped line with a one-pixel antialiased edge.
+ * Painting takes the larger value and erasing the smaller, so overlapping strokes never eat into each other.
  * @returns the pixels that may have changed, within the mask; undefined if the line lies outside
  */
 export function strokeLine(

@@ -16,7 +16,7 @@ export interface View {
 const greatestZoom = 32;
 const leastZoom = 0.01;
 
-/** The whole picture in the middle, never above its own size. */
+/** Centres the whole picture, never enlarged beyond 100%. */
 export function fitted(frame: Size, picture: Size, margin: number): View {
   const width = Math.max(1, frame.width - 2 * margin);
   const height = Math.max(1, frame.height - 2 * margin);
@@ -24,7 +24,7 @@ export function fitted(frame: Size, picture: Size, margin: number): View {
   return { zoom, x: (frame.width - picture.width * zoom) / 2, y: (frame.height - picture.height * zoom) / 2 };
 }
 
-/** Zooms so that the picture's point under `at`, in CSS pixels of the view, stays where it is. */
+/** Zooms around `at`, in CSS pixels of the view: the picture's point under it stays put. */
 export function zoomed(view: View, factor: number, at: Point): View {
   const zoom = Math.min(greatestZoom, Math.max(leastZoom, view.zoom * factor));
   const scale = zoom / view.zoom;
@@ -40,7 +40,7 @@ export function toView(view: View, at: Point): Point {
 }
 
 /**
- * What of a picture is seen. It stays fitted until the person zooms or pans.
+ * Which part of a picture is visible. It stays fitted until the person zooms or pans.
  * @param margin CSS pixels around a fitted picture
  */
 export function createCamera(margin = 0) {
@@ -64,13 +64,13 @@ export function createCamera(margin = 0) {
     fit: fitPicture,
     move,
 
-    /** The view has this size in CSS pixels from now on. */
+    /** Sets the view's size in CSS pixels. */
     resize(size: Size): void {
       frame = size;
       if (isFitted) fitPicture();
     },
 
-    /** Another picture, of this size. */
+    /** Shows another picture, of this size. */
     show(size: Size): void {
       picture = size;
       fitPicture();

@@ -3,18 +3,18 @@ import { formatOf, signatureBytes } from '../../shared/picture-format.ts';
 import type { Picture, Reference } from '../panel/host.ts';
 import { newUUID } from '../panel/uuid.ts';
 
-/** Beyond this a canvas of the usual browsers stays empty without an error. */
+/** Beyond this, a canvas in common browsers stays empty without an error. */
 const maxPixels = 16384 * 16384;
 const maxSide = 16384;
 
-/** References are only looked at: more pixels than this a side are not sent. */
+/** References only guide the edit: they are sent with at most this many pixels a side. */
 const maxReferenceSide = 2048;
 const thumbnailSide = 96;
 
 /**
- * Decodes an encoded picture, upright by its EXIF orientation, in sRGB with 8 bits.
- * Opaque pixels are exact. Where a picture is transparent the browser's canvas, which premultiplies, may round its
- * colours; fully transparent pixels lose theirs.
+ * Decodes a picture to 8-bit sRGB, upright by its EXIF orientation.
+ * Opaque pixels are exact. The browser's canvas premultiplies, so partly transparent pixels may have rounded
+ * colours, and fully transparent ones lose theirs.
  * @throws CodedError `image-invalid` or `too-large`
  */
 export async function decodePicture(file: Blob, name: string): Promise<Picture> {
@@ -67,7 +67,7 @@ export function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   return found;
 }
 
-/** A canvas that shows a picture. */
+/** A canvas with the picture drawn on it. */
 export function toCanvas(picture: Picture): HTMLCanvasElement {
   const canvas = newCanvas(picture.width, picture.height);
   const pixels = new Uint8ClampedArray(picture.data.buffer, picture.data.byteOffset, picture.data.length);

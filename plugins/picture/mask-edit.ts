@@ -7,34 +7,36 @@ export interface PaintMask extends Mask {
   readonly data: Uint8Array<ArrayBuffer>;
 }
 
-/** A part of a mask as it was and as it is. */
+/** A region of a mask, before and after. */
 export interface MaskChange {
   readonly bounds: Bounds;
   readonly before: Uint8Array;
   readonly after: Uint8Array;
 }
 
-/** A change to a mask that is under way. A tool writes into the mask and reports where; it ends as one step or as none. */
+/**
+ * A mask change in progress. A tool writes to the mask and reports where; it ends as one undo step or none.
+ */
 export interface MaskEdit {
   readonly mask: PaintMask;
-  /** The mask as it was when the edit began, of the same size. */
+  /** The mask when the edit began, of the same size. */
   readonly before: Uint8Array;
   touch(bounds: Bounds | undefined): void;
   commit(): void;
-  /** Leaves the mask as it was. */
+  /** Restores the mask. */
   cancel(): void;
 }
 
-/** A mask and what changes in it. */
+/** A mask and its changes. */
 export interface EditableMask extends PaintMask {
-  /** The part that changed last; a new object for each change. */
+  /** The region that changed last; a new object for each change. */
   readonly changed: ReadonlySignal<Bounds | undefined>;
   edit(): MaskEdit;
-  /** Puts a part of the mask: `after` of a change to make it again, `before` to undo it. */
+  /** Writes a region of the mask: a change's `after` to redo it, its `before` to undo it. */
   put(bounds: Bounds, data: Uint8Array): void;
 }
 
-/** @param onCommit is called with each change that is finished, and not for those that are put */
+/** @param onCommit called with each committed change, but not for `put` */
 export function createEditableMask(
   size: Size,
   data = new Uint8Array(size.width * size.height),

@@ -3,10 +3,12 @@ import { boundsOf } from '../../shared/bounds.ts';
 import { context, newCanvas } from './decode.ts';
 import type { PaintMask } from './mask-edit.ts';
 
-/** Seen on skin, sky and grass alike, in light and dark. */
+/** Visible on skin, sky and grass, light or dark. */
 const tint = { red: 255, green: 45, blue: 120 } as const;
 
-/** One mask as a tinted canvas, brought up to date part by part: the whole of a large one takes longer than a stroke may. */
+/**
+ * A mask as a tinted canvas, updated region by region: redrawing a large one takes longer than a stroke may.
+ */
 export function createMaskOverlay() {
   let overlay: { readonly mask: PaintMask; readonly canvas: HTMLCanvasElement } | undefined;
 
@@ -19,7 +21,7 @@ export function createMaskOverlay() {
       return overlay.canvas;
     },
 
-    /** Tells that a part of the mask is another. */
+    /** Marks a region of the mask as changed. */
     changed(mask: PaintMask, bounds: Bounds | undefined): void {
       if (bounds && overlay?.mask === mask) tintMask(overlay.canvas, mask, bounds);
     },

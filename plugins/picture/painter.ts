@@ -7,7 +7,7 @@ import type { EditableMask } from './mask-edit.ts';
 import { createMaskOverlay } from './mask-overlay.ts';
 import type { Outline } from './tools/tool.ts';
 
-/** A picture at its place over the lowest one. */
+/** A picture and its position over the base. */
 export interface PlacedPicture {
   readonly picture: Picture;
   readonly bounds: Bounds;
@@ -16,24 +16,24 @@ export interface PlacedPicture {
 /** What a view shows. */
 export interface Scene {
   readonly size: Size;
-  /** What was there before; absent where only the result is known. */
+  /** The original picture; absent if only the result is known. */
   readonly base: Picture | undefined;
-  /** Over it, the lowest first. */
+  /** The layers over it, lowest first. */
   readonly layers: readonly PlacedPicture[];
   readonly preview?: Preview | undefined;
   readonly mask?: EditableMask | undefined;
   /** 0..1: how strongly the mask is tinted. */
   readonly tint: number;
-  /** Whether the mask cuts the preview out, which has no alpha of its own. */
+  /** Whether to cut out the preview, which has no alpha, by the mask. */
   readonly cutsPreview: boolean;
   /** 0..1: left of this share of the width, only the base is shown. */
   readonly before: number;
 }
 
-/** The longer side of a copy that is drawn where a large picture is shown small. */
+/** The longer side of the copy drawn when a large picture is shown small. */
 const smallSide = 1280;
 
-/** Draws scenes on a canvas and keeps what is costly to make. */
+/** Draws scenes on a canvas and caches what is expensive to make. */
 export function createPainter(canvas: HTMLCanvasElement, redraw: () => void) {
   const full = new WeakMap<Picture, HTMLCanvasElement>();
   const small = new WeakMap<Picture, HTMLCanvasElement>();
@@ -53,7 +53,7 @@ export function createPainter(canvas: HTMLCanvasElement, redraw: () => void) {
   function previewOf(url: string): HTMLImageElement | undefined {
     let image = previews.get(url);
     if (!image) {
-      // Only the latest are wanted: the one that is shown while the next one is being decoded.
+      // Only keep the last two: the one on screen and the one being decoded.
       for (const old of [...previews.keys()].slice(0, -2)) previews.delete(old);
       image = new Image();
       image.onload = redraw;
@@ -65,7 +65,7 @@ export function createPainter(canvas: HTMLCanvasElement, redraw: () => void) {
   }
 
   return {
-    /** Brings the tint up to date with a part of the mask that has changed. */
+    /** Updates the tint in a changed region of the mask. */
     maskChanged: overlay.changed,
 
     draw(scene: Scene, view: View, outlines: readonly Outline[]): void {
@@ -147,7 +147,7 @@ function drawPreview(
   drawing.drawImage(cut, left, top);
 }
 
-/** Seen where the picture is transparent. */
+/** Shows through where the picture is transparent. */
 function checkerboard(drawing: CanvasRenderingContext2D, { width, height }: Size, zoom: number): void {
   const tile = newCanvas(16, 16);
   const tiling = context(tile);
@@ -172,7 +172,7 @@ function drawSplit(drawing: CanvasRenderingContext2D, { before, size }: Scene, v
   drawing.fillRect(x - 1, y, 2, height);
 }
 
-/** A line that is seen on black and on white. */
+/** A line visible on both black and white. */
 function drawOutline(drawing: CanvasRenderingContext2D, outline: Outline, view: View): void {
   drawing.beginPath();
   if (outline.kind === 'circle') {

@@ -1,4 +1,4 @@
-/** Asks for picture files; empty if the person changed their mind. */
+/** Asks for picture files; empty if the person cancels. */
 export function pickFiles(multiple: boolean): Promise<readonly File[]> {
   return new Promise((resolve) => {
     const input = document.createElement('input');

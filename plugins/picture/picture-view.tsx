@@ -8,18 +8,18 @@ import type { PointerSample, Tool } from './tools/tool.ts';
 export interface PictureViewProps {
   readonly class: string;
   readonly style?: Readonly<Record<string, string>>;
-  /** What it is, and for a view with tools which keys it takes. */
+  /** What the view shows and, if it has tools, which keys it takes. */
   readonly label: string;
   readonly camera: Camera;
   readonly scene: ReadonlySignal<Scene | undefined>;
-  /** What a press on the picture does; without one the picture is moved. Absent for a view that only shows. */
+  /** What pressing on the picture does; undefined pans it. Absent for a view-only picture. */
   readonly tool?: ReadonlySignal<Tool | undefined>;
 }
 
 const noTool = signal<Tool | undefined>(undefined);
 const zoomPerWheelPixel = 0.0015;
 
-/** The picture: shown, zoomed and panned, and worked on with tools. */
+/** Shows the picture, zooms and pans it, and applies tools to it. */
 export function PictureView({ class: name, style, label, camera, scene, tool }: PictureViewProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -68,7 +68,7 @@ function mount(
       if (!isSame) camera.show(size);
     }),
     effect(() => {
-      // Each change by itself: two parts may change before the next frame.
+      // Report each change separately: two regions may change before the next frame.
       const mask = scene.value?.mask;
       if (mask) painter.maskChanged(mask, mask.changed.value);
       schedule();
@@ -96,14 +96,14 @@ function mount(
   const onWheel = (event: WheelEvent): void => {
     event.preventDefault();
     const box = canvas.getBoundingClientRect();
-    // A wheel that scrolls by lines or pages instead of pixels.
+    // Some wheels scroll by lines or pages instead of pixels.
     const pixels = event.deltaY * (event.deltaMode === 0 ? 1 : event.deltaMode === 1 ? 16 : 400);
     const at = { x: event.clientX - box.left, y: event.clientY - box.top };
     camera.zoom(Math.exp(-pixels * zoomPerWheelPixel), at);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || !scene.peek()) return;
-    // What was for the picture is not for the panel: Escape takes a stroke back before it cancels an edit.
+    // A key the picture handled isn't the panel's: Escape undoes a stroke before it cancels an edit.
     if (interaction.keyDown(event.key, event.shiftKey)) event.preventDefault();
   };
 

@@ -35,9 +35,9 @@ export function launchBrowser(executablePath: string, more: readonly string[] = 
 }
 
 /**
- * Waits for a text that may stand for a moment only. Playwright's own waiting looks twice a second, in which a short
- * edit has come and gone. The page looks by itself: not every host of a panel has a MutationObserver, and asking from
- * outside as often would take the processor from the edit.
+ * Waits for a text that may stand for a moment only. Playwright's own waiting looks twice a second, in which
+ * a short edit has come and gone. The page looks by itself: not every host of a panel has a MutationObserver,
+ * and asking from outside as often would take the processor from the edit.
  */
 export async function glimpse(where: Page | FrameLocator, text: RegExp): Promise<void> {
   const missed = await where.locator('body').evaluate(
@@ -65,16 +65,16 @@ export interface Companion {
   readonly token: string;
   /** Its data folder. */
   readonly home: string;
-  /** Ends the process at once, as a crash would; its folder stays. */
+  /** Kills the process at once, like a crash; its folder stays. */
   kill(): Promise<void>;
-  /** Starts it again at the same port and with the same folder. */
+  /** Restarts it on the same port with the same folder. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const program = path.join(projectRoot, 'dist/server/acepp.js');
 
-/** Starts the built companion with a folder and a port of its own. */
+/** Starts the built companion with its own folder and port. */
 export async function startCompanion(): Promise<Companion> {
   const home = await mkdtemp(path.join(tmpdir(), 'acepp-page-'));
   const port = await freePort();

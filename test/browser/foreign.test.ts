@@ -6,7 +6,10 @@ import { findChromium, launchBrowser } from './browser.ts';
 
 const chromium = findChromium();
 
-/** What a page of another site tries, and from a sandboxed frame, whose origin is `null` as that of Figma's plugins is. */
+/**
+ * What a page of another site tries, and from a sandboxed frame, whose origin is `null` as that of Figma's
+ * plugins is.
+ */
 const attack = async (companion: string): Promise<string[]> => {
   const log: string[] = [];
   const ask = async (path: string, init?: RequestInit) => {
@@ -80,11 +83,11 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     ]) {
       expect(statuses).toContain(line);
     }
-    // It asked for four codes and was then locked, for a minute and for itself.
+    // It requested four codes and was then locked out for a minute, without affecting others.
     expect(statuses.filter((line) => line === 'POST /v1/pairings 201')).toHaveLength(4);
     expect(statuses.filter((line) => line === 'POST /v1/pairings 429')).toHaveLength(8);
 
-    // Photoshop, meanwhile, is paired as ever, and the person sees who asks.
+    // Meanwhile Photoshop can still pair, and the person sees who is asking.
     const headers = { authorization: '', origin: 'file://' };
     const asked = await companion.ask('/v1/pairings', { method: 'POST', headers });
     expect(asked.status).toBe(201);
@@ -95,7 +98,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
     const paired = await companion.ask(`/v1/pairings/${asked.json().id}`, { method: 'PUT', headers, body });
     expect(paired.status).toBe(200);
 
-    // A link with a token of its own, opened in the same browser.
+    // A link with its own token, opened in the same browser.
     const opened = context.waitForEvent('page');
     await page.evaluate((url) => {
       const target = window as unknown as { opened: Window | null };
@@ -108,7 +111,7 @@ describe.skipIf(!chromium && !process.env.CI)('a page of another site', () => {
       .waitFor({ timeout: 240_000 });
     expect(other.url()).not.toContain('evil');
     expect(await kept()).toBe(companion.token);
-    // The opener holds nothing of it.
+    // The opener has no reference to it.
     expect(await page.evaluate(() => (window as unknown as { opened: Window | null }).opened?.closed)).toBe(
       true,
     );

@@ -153,7 +153,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(rgb(below!.imageData!.data as Uint8ClampedArray)).toEqual(pixels);
       const { left, top, right, bottom, mask } = layer!;
       expect(mask).toMatchObject({ left, top, right, bottom, defaultColor: 0 });
-      // The stroke lies in the middle, 60 pixels thick and 40 long: so does the layer, with room for a feather.
+      // The stroke lies in the middle, 60 pixels thick and 40 long: so does the layer, with room for a
+      // feather.
       expect(left! + right!).toBeGreaterThan(size.width - 40);
       expect(left! + right!).toBeLessThan(size.width + 40);
       expect(right! - left!).toBeGreaterThanOrEqual(90);
@@ -208,7 +209,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 120_000);
 
-    test('Esc takes back the stroke under way; the middle button moves the picture, the wheel zooms it', async () => {
+    test('Esc undoes the stroke in progress; the middle button pans, the wheel zooms', async () => {
       const { page, faults, close } = await openPage();
       await openPicture(page);
       const box = (await page.getByRole('application').boundingBox())!;
@@ -235,7 +236,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 60_000);
 
-    test('Esc cancels: nothing is changed, and the next edit can start', async () => {
+    test('Esc cancels the edit: nothing changes, and the next one can start', async () => {
       const { page, shot, close } = await openPage();
       await openPicture(page);
       await paint(page);
@@ -261,7 +262,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     }, 120_000);
 
-    test.each(schemes)('a wrong token is told in words, with what to do (%s)', async (scheme) => {
+    test.each(schemes)('a wrong token is explained, with what to do (%s)', async (scheme) => {
       const { page, shot, close } = await openPage(scheme, `${companion.origin}/#token=wrong`);
       const note = page.getByRole('alert');
       await note.waitFor();
@@ -289,7 +290,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     });
 
-    /** Hands a file to the page as a drop or a paste does. */
+    /** Passes a file to the page like a drop or a paste. */
     const transfer = (page: Page, kind: 'drop' | 'paste', target: string, file: Buffer) =>
       page.locator(target).evaluate(
         (element, [type, base64]) => {
@@ -306,7 +307,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         [kind, file.toString('base64')] as const,
       );
 
-    test('a picture is pasted, a reference dropped on the panel; of two variants one is kept; leaving asks', async () => {
+    test('a picture is pasted, a reference dropped on the panel, and one of two variants kept; leaving asks first', async () => {
       const { page, shot, close } = await openPage('dark');
       await page.getByText(/^Ready/).waitFor();
       await transfer(page, 'paste', 'body', picture);
@@ -364,7 +365,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await tabTo(page, 'Keep as layer');
       await page.keyboard.press('Enter');
       await page.getByLabel('Hide a green circle').waitFor();
-      // The bar with the button is gone; the focus went on to Run, not to nowhere.
+      // The bar with the button is gone; the focus moved to Run rather than getting lost.
       expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Run');
       await close();
     }, 120_000);
@@ -394,8 +395,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       await close();
     });
 
-    // The last one: it kills the companion.
-    test.each(schemes)('a companion that is gone is told in words and found again (%s)', async (scheme) => {
+    // Must be last: it kills the companion.
+    test.each(schemes)('a lost companion is reported and found again (%s)', async (scheme) => {
       const { page, shot, close } = await openPage(scheme);
       await page.getByText(/^Ready/).waitFor();
       await openPicture(page);

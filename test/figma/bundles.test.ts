@@ -22,13 +22,13 @@ beforeAll(async () => {
 afterAll(() => plugin.remove());
 
 describe('what Figma imports', () => {
-  test('is three files, the panel under 250 kB and the sandbox under 60 kB', async () => {
+  test('is three files, with a panel under 250 kB and a sandbox under 60 kB', async () => {
     expect((await readdir(plugin.folder)).sort()).toEqual(['main.js', 'manifest.json', 'ui.html']);
     expect(Buffer.byteLength(files['ui.html'])).toBeLessThan(250_000);
     expect(Buffer.byteLength(files['main.js'])).toBeLessThan(60_000);
   });
 
-  test('has a manifest that Figma takes, with every port of the companion by name', () => {
+  test('has a manifest that Figma accepts, with every companion port by host name', () => {
     const manifest = v.parse(manifestSchema, JSON.parse(files['manifest.json']));
     expect(manifest.networkAccess.allowedDomains).toEqual(
       project.ports.map((port) => `http://localhost:${port}`),
@@ -36,7 +36,7 @@ describe('what Figma imports', () => {
     expect(manifest).toMatchObject({ name: project.name, id: project.id, main: 'main.js', ui: 'ui.html' });
   });
 
-  test('the sandbox runs without a page, a network and what is younger than its language', () => {
+  test('the sandbox runs without a DOM, a network or newer language features', () => {
     expect(files['main.js']).not.toMatch(/\b(document|window|XMLHttpRequest|localStorage|navigator)\s*[.[(]/);
     // Syntax after 2017: object spread in literals, optional catch, `?.`, `??`, class fields.
     expect(files['main.js']).not.toMatch(/\?\.[a-z_$[(]|\?\?|catch\{|\{\.\.\./i);
@@ -52,7 +52,7 @@ describe('what Figma imports', () => {
     expect(seen).toEqual(['showUI', 'on', 'on']);
   });
 
-  test('the panel is one file: it loads nothing, and its script ends where it should', () => {
+  test('the panel is one file: it loads nothing, and nothing closes its script early', () => {
     const html = files['ui.html'];
     expect(html.match(/<\/script>/gi)).toHaveLength(1);
     expect(html.match(/<\/style>/gi)).toHaveLength(1);

@@ -7,8 +7,8 @@ import { decodeImage, render } from './simulator/render.ts';
 import { type NodeState, type Paint, Scene, type Transform } from './simulator/scene.ts';
 
 /*
- * In which pixels a node is captured. For every rule the captured picture is compared with what the simulator shows of
- * the node: where a defence is missing, the fill's file is taken for a picture that it is not.
+ * In which pixels a node is captured. For every rule the captured picture is compared with what the simulator
+ * shows of the node: where a defence is missing, the fill's file is taken for a picture that it is not.
  */
 
 let plugin: Built;
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => plugin.remove());
 
-/** Of a photo in which no two pixels in a row are alike. */
+/** A photo in which no two neighbouring pixels are alike. */
 const photoSize = { width: 400, height: 300 };
 const whole: Bounds = { left: 0, top: 0, ...photoSize };
 const colourAt = (x: number, y: number) => [(x * 37) % 256, (y * 53) % 256, (x + y * 3) % 256, 255] as const;
@@ -56,7 +56,7 @@ function isSame(file: Uint8Array, other: Uint8Array | undefined): boolean {
 /** How many of some points of the node a captured fill has in another colour than they are shown in. */
 async function differences(scene: Scene, id: string, file: Uint8Array, part: Bounds): Promise<number> {
   const { x, y, width, height } = scene.box(id);
-  // A prime, so that no point lies between two pixels.
+  // A prime, so that no point falls between two pixels.
   const side = 37;
   const shown = await render(scene, id, { x, y, width, height }, { width: side, height: side });
   const { data, width: columns, height: rows } = await decodeImage(file, scene.followsOrientation);
@@ -71,7 +71,7 @@ async function differences(scene: Scene, id: string, file: Uint8Array, part: Bou
   return count;
 }
 
-describe('the fill’s own pixels are captured where they are what the node shows (simulated)', () => {
+describe('the fill’s own pixels are captured if the node shows them as they are (simulated)', () => {
   test.each([
     ['FILL, of the same shape', {}, { scaleMode: 'FILL' }, whole],
     ['FIT, of the same shape', {}, { scaleMode: 'FIT' }, whole],
@@ -99,7 +99,7 @@ describe('the fill’s own pixels are captured where they are what the node show
     expect(given.scene.work.exports, 'nothing is exported').toBe(0);
   });
 
-  test('a hidden fill, a shadow and round corners change none of its pixels', async () => {
+  test('a hidden fill, a shadow and rounded corners change none of its pixels', async () => {
     const { scene, id, imageHash } = await photo({ effectReach: 8, radii: [9, 0, 4, 0] });
     const [paint] = scene.get(id).fills;
     const hidden: Paint = { type: 'SOLID', color: { r: 1, g: 0, b: 0 }, visible: false };
@@ -109,7 +109,7 @@ describe('the fill’s own pixels are captured where they are what the node show
     expect(captured.source.radii).toEqual([9, 0, 4, 0]);
   });
 
-  test('a photo of 4000x3000 in a node of 800x600 is 4000x3000, before and after it is captured', async () => {
+  test('a 4000x3000 photo in an 800x600 node measures 4000x3000, before and after capture', async () => {
     const size = { width: 4000, height: 3000 };
     const given = await photo({ width: 800, height: 600 }, {}, size);
     const { sandbox } = drive(plugin.main, given.scene);
@@ -120,7 +120,7 @@ describe('the fill’s own pixels are captured where they are what the node show
     });
   });
 
-  test('random crops: every point has the colour that is shown', async () => {
+  test('in random crops every point has the colour shown', async () => {
     const next = random(7);
     for (let i = 0; i < 20; i++) {
       const side = 0.2 + next() * 0.5;
@@ -211,7 +211,7 @@ describe('everything else is exported at three times its size (simulated)', () =
   test.each([
     ['at all', 0],
     ['but for its size', 1],
-  ])('an image that cannot be downloaded %s', async (_, loads) => {
+  ])('an image that fails to download %s', async (_, loads) => {
     const given = await photo({});
     given.scene.imageLoads = loads;
     expect((await capture(given)).picture.fill).toBeUndefined();
@@ -224,7 +224,7 @@ describe('everything else is exported at three times its size (simulated)', () =
     expect((await sharp(captured.picture.file).metadata()).width).toBe(2460);
   });
 
-  test('where the panel asks for it, because it cannot read the file', async () => {
+  test('a file that the panel cannot read, at its request', async () => {
     const given = await photo({});
     const { sandbox } = drive(plugin.main, given.scene);
     const captured = await sandbox.call('capture', { ...node(given.id), exportOnly: true });
@@ -245,21 +245,21 @@ describe('limits of an export (simulated)', () => {
     [100, 50, 300, 150],
     [4000, 20, 8192, 41],
     [20, 9000, 18, 8192],
-  ])('%d x %d has %d x %d pixels, as it says beforehand', async (width, height, columns, rows) => {
+  ])('%d x %d has %d x %d pixels, as announced', async (width, height, columns, rows) => {
     const scene = new Scene();
     const id = scene.add(scene.page, 'ELLIPSE', { width, height, fills: solid });
     const size = { width: columns, height: rows };
     expect(await exported(scene, id)).toEqual({ ...size, measured: size });
   });
 
-  test('a scale that Figma refuses is tried again at what it takes', async () => {
+  test('a rejected scale is retried at one that Figma accepts', async () => {
     const scene = new Scene();
     const id = scene.add(scene.page, 'ELLIPSE', { fills: solid });
     scene.exportLimits = { ...scene.exportLimits, scale: 1 };
     expect(await exported(scene, id)).toMatchObject({ width: 100, height: 100 });
   });
 
-  test('a mask is exported in pixels as fine as those of the picture, as far as Figma goes', async () => {
+  test('a mask is exported at the picture’s resolution, as far as Figma allows', async () => {
     const given = await photo({ width: 40, height: 30 });
     const { scene, id } = given;
     const maskId = scene.add(scene.page, 'ELLIPSE', {
@@ -278,7 +278,7 @@ describe('limits of an export (simulated)', () => {
       });
       widths.push((await sharp(masks[0]!.png).metadata()).width);
     }
-    // Ten pixels of the photo to a unit, or four.
+    // Ten photo pixels per unit, or four.
     expect(widths).toEqual([200, 80]);
   });
 });
@@ -292,7 +292,7 @@ describe('a selection of thousands of layers (simulated)', () => {
   };
   const rested = () => new Promise((resolve) => setTimeout(resolve, 120));
 
-  test('costs as much as one of a dozen, however often it changes', async () => {
+  test('costs no more than one of a dozen, however often it changes', async () => {
     const { scene, ids } = manyLayers(5000);
     const { sandbox, realm } = drive(plugin.main, scene);
     const reports: { count: number; nodes: readonly unknown[] }[] = [];
@@ -319,7 +319,7 @@ describe('a selection of thousands of layers (simulated)', () => {
     ]);
   });
 
-  test('its recipes stay where they are: only that of a single layer is read', async () => {
+  test('leaves recipes unread, except that of a single layer', async () => {
     const { scene, ids } = manyLayers(3);
     for (const id of ids) scene.get(id).pluginData = { recipe: 'x'.repeat(90_000) };
     const { sandbox, realm } = drive(plugin.main, scene);

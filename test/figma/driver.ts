@@ -25,7 +25,7 @@ export async function built(ports: readonly number[] = manifest.ports): Promise<
   return { folder, main, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** The built sandbox in its realm, with the test in the place of the panel. */
+/** The built sandbox in its realm, with the test in place of the panel. */
 export function drive(main: string, scene: Scene, storage = new Map<string, unknown>()) {
   const sandbox = connect<SandboxCalls, SandboxEvents>((message) => realm.receive(wire.encode(message)));
   const realm = new SandboxRealm({
@@ -43,7 +43,7 @@ export function node(id: string): CaptureInput {
   return { choice: { kind: 'node', id }, exportOnly: false };
 }
 
-/** Brings an image into the document, as a person does by dropping it. */
+/** Adds an image to the document, as if a person had dropped it. */
 export function putImage(scene: Scene, file: Uint8Array): string {
   const hash = createHash('sha1').update(file).digest('hex');
   scene.images.set(hash, Uint8Array.from(file));

@@ -47,7 +47,7 @@ async function photoOfTheHouse() {
   };
 }
 
-/** Runs in the panel: what has not the measures of Figma's own panels. */
+/** Runs in the panel: finds what doesn't have the dimensions of Figma's own panels. */
 function offMeasure(): string[] {
   const controls = 'button, select, input';
   return [...document.querySelectorAll<HTMLElement>('.plugin *')].flatMap((element) => {
@@ -102,7 +102,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       for (const scheme of schemes) {
         await frame.evaluate(async (css) => {
           document.querySelector('style')!.textContent = css;
-          // The frame is painted by a process of its own: a picture taken at once may still show the other theme.
+          // The frame is painted by a process of its own: a picture taken at once may still show the other
+          // theme.
           for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
         }, themeCSS(scheme));
         await page.screenshot({ path: path.join(artifacts, `${state}-${scheme}.png`) });
@@ -132,7 +133,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await button(one, 'Advanced').click();
     }
 
-    test('not paired, a code asked for, wrong digits, a token that is refused', async () => {
+    test('not paired, asking for a code, wrong digits, a rejected token', async () => {
       const one = await open(new Scene(), new Map());
       await one.ui.getByText('not paired yet').waitFor({ timeout: 20_000 });
       await shoot(one, '3-unpaired');
@@ -151,7 +152,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await one.close();
     }, 60_000);
 
-    test('from an empty selection to results, errors and what was ready while the panel was away', async () => {
+    test('from an empty selection to results, errors and a result that arrived while the panel was closed', async () => {
       const { scene, photo, shape, far, red, blue } = await photoOfTheHouse();
       const storage = new Map<string, unknown>([['token', companion.token]]);
       let one = await open(scene, storage);

@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => plugin.remove());
 
-/** A turned, mirrored and moved place. */
+/** A rotated, mirrored and translated position. */
 function placeOf(next: () => number): Transform {
   const angle = next() < 0.4 ? 0 : (next() * 2 - 1) * Math.PI;
   const flip = next() < 0.25 ? -1 : 1;
@@ -111,7 +111,7 @@ function distance(a: Point, b: Point): number {
   return Math.hypot(a.x - b.x, a.y - b.y);
 }
 
-/** Everything in the order in which it is drawn. */
+/** Everything in drawing order. */
 function drawn(scene: Scene, id = scene.page): string[] {
   return [id, ...scene.get(id).children.flatMap((child) => drawn(scene, child))];
 }
@@ -173,7 +173,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
     expect(scene.snapshot()).toBe(before);
   });
 
-  test.each(trees)('a part with its mask, tree %i', async (seed) => {
+  test.each(trees)('a region with its mask, tree %i', async (seed) => {
     const { scene, source } = randomTree(seed);
     const { sandbox } = drive(plugin.main, scene);
     const captured = await sandbox.call('capture', node(source));
@@ -209,7 +209,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
         expect(distance(corner, found[i]!), `${node.name}, corner ${i}`).toBeLessThan(0.5);
       });
     }
-    // Nothing else has moved, also in a layout.
+    // Nothing else has moved, even in auto layout.
     const grouped = new Set(
       [...scene.states.values()]
         .filter(({ type }) => type === 'GROUP' || type === 'BOOLEAN_OPERATION')
@@ -228,7 +228,7 @@ describe('a result lies over its source to within half a pixel (simulated)', () 
 describe('a result finds its place (simulated)', () => {
   const solid = [{ type: 'SOLID', color: { r: 1, g: 0, b: 0 } }] as const;
 
-  test('over the source where it is now, if it was moved and turned while the edit ran', async () => {
+  test('over the source’s current position, if it was moved and rotated during the edit', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 40, height: 20 });
     const { sandbox } = drive(plugin.main, scene);
@@ -245,7 +245,7 @@ describe('a result finds its place (simulated)', () => {
     expect(distance(apply(scene.absolute(result.id), { x: 0, y: 0 }), wanted)).toBeLessThan(1e-6);
   });
 
-  test('on the page and with a word, if the source is gone: a result is never lost', async () => {
+  test('on the page, with a note, if the source is gone: a result is never lost', async () => {
     const scene = new Scene();
     const frame = scene.add(scene.page, 'FRAME', {
       relativeTransform: [
@@ -268,7 +268,7 @@ describe('a result finds its place (simulated)', () => {
     expect(scene.box(result.id)).toEqual({ x: 50, y: 60, width: 100, height: 100 });
   });
 
-  test('in tiles that meet without a gap, as one group and one step of undo', async () => {
+  test('in tiles that meet without a gap, as one group and one undo step', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 60, height: 20 });
     const { sandbox } = drive(plugin.main, scene);
@@ -284,7 +284,7 @@ describe('a result finds its place (simulated)', () => {
     expect(scene.snapshot()).toBe(before);
   });
 
-  test('what reaches beyond the source by a part of a pixel is cut there, and shows the same pixels', async () => {
+  test('clipped where it extends past the source by a fraction of a pixel, showing the same pixels', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, width: 60, height: 20 });
     const { sandbox } = drive(plugin.main, scene);
@@ -303,7 +303,7 @@ describe('a result finds its place (simulated)', () => {
     }
   });
 
-  test('with the round corners of its source', async () => {
+  test('with its source’s rounded corners', async () => {
     const scene = new Scene();
     const radii = [4, 0, 8, 2] as const;
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid, radii });
@@ -321,7 +321,7 @@ describe('a result finds its place (simulated)', () => {
     expect(tiles.map(({ isMask }) => isMask)).toEqual([false, false]);
   });
 
-  test('nothing half done stays where Figma refuses a part of it', async () => {
+  test('and leaves nothing half done if Figma rejects part of it', async () => {
     const scene = new Scene();
     const source = scene.add(scene.page, 'RECTANGLE', { fills: solid });
     const { sandbox } = drive(plugin.main, scene);
@@ -339,7 +339,7 @@ describe('a result finds its place (simulated)', () => {
     expect(scene.snapshot()).toBe(before);
   });
 
-  test('the variants stand in a row beside everything that the source lies in', async () => {
+  test('with variants in a row next to everything that contains the source', async () => {
     const scene = new Scene();
     const frame = scene.add(scene.page, 'FRAME', { width: 300, height: 200 });
     const source = scene.add(frame, 'RECTANGLE', { fills: solid });

@@ -212,7 +212,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(faults).toEqual([]);
     }, 180_000);
 
-    test('without a mask the whole node is covered; its recipe runs again with the same result', async () => {
+    test('without a mask the whole node is covered, and rerunning its recipe gives the same result', async () => {
       const { scene, photo, card } = await pictureAndShape();
       scene.get(card).layoutMode = 'NONE';
       scene.get(photo).relativeTransform = [
@@ -323,7 +323,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       });
     }, 120_000);
 
-    test('unpaired, it is paired with a token; Esc cancels; a hidden layer is told in words', async () => {
+    test('it pairs with a token, Esc cancels, and a hidden layer is explained', async () => {
       const { scene, photo, shape } = await pictureAndShape();
       const one = await open(scene, { isPaired: false });
       const { ui, page, button, ready, setNumbers, select, storage } = one;
@@ -360,7 +360,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await ui.getByText('The mask does not lie over the layer that is edited.').waitFor();
     }, 120_000);
 
-    test('closed while an edit runs, it offers the result when it is opened again', async () => {
+    test('closed during an edit, it offers the result when reopened', async () => {
       const { scene, card, photo } = await pictureAndShape();
       const first = await open(scene);
       await first.ready();
@@ -394,7 +394,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(await third.button('Keep as layer').count(), 'it is offered once').toBe(0);
     }, 120_000);
 
-    // Figma refuses such an image: see "4096 pixels a side" in rejections.test.ts for the plugin that does not know.
+    // Figma refuses such an image: see "4096 pixels a side" in rejections.test.ts for the plugin that does
+    // not know.
     test.each([
       ['upright, it lies in tiles', 0],
       ['turned, its tiles are cut to the outline of the layer', 90],
@@ -443,7 +444,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       180_000,
     );
 
-    test('a photo of 4000x3000 in a layer of 800x600 comes back with 4000x3000 pixels, exactly over it', async () => {
+    test('a 4000x3000 photo in an 800x600 layer comes back at 4000x3000, exactly over it', async () => {
       const { scene, photo } = await photoIn({ width: 4000, height: 3000 }, { width: 800, height: 600 });
       const { ui, button, ready, setNumbers, select, faults } = await open(scene);
       await ready();
@@ -462,7 +463,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(faults).toEqual([]);
     }, 180_000);
 
-    test('inside a mask, on a photo that is cut between its pixels, every other pixel stays what it was', async () => {
+    test('with a mask, on a photo cropped between pixels, every pixel outside the mask is unchanged', async () => {
       // 667 of 1001 columns are shown, from the middle of a pixel on.
       const { scene, photo } = await photoIn({ width: 1001, height: 668 }, { width: 200, height: 200 });
       const shape = scene.add(scene.page, 'ELLIPSE', {
@@ -510,7 +511,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(changed).toBeGreaterThan(8000);
     }, 120_000);
 
-    test('a mask over a round corner changes nothing outside of the corner', async () => {
+    test('a mask over a rounded corner changes nothing outside the corner', async () => {
       const { scene, photo } = await photoIn({ width: 200, height: 200 }, { width: 100, height: 100 });
       scene.get(photo).radii = [40, 40, 40, 40];
       const shape = scene.add(scene.page, 'RECTANGLE', {
@@ -540,7 +541,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       [6, false],
       [6, true],
     ])(
-      'a photo of EXIF orientation %d is exported, whether Figma follows it (%s) or not',
+      'a photo with EXIF orientation %d is exported, whether Figma applies it (%s) or not',
       async (orientation, followsOrientation) => {
         const { scene, photo } = await photoIn(
           { width: 120, height: 120 },
@@ -561,7 +562,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       60_000,
     );
 
-    test('nothing needs a secure context: a file becomes a reference in a panel that has no crypto.randomUUID', async () => {
+    test('nothing needs a secure context: a file becomes a reference in a panel without crypto.randomUUID', async () => {
       const { scene } = await pictureAndShape();
       const { ui, page, button, ready, faults } = await open(scene);
       await ready();
@@ -574,7 +575,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(faults).toEqual([]);
     }, 60_000);
 
-    test('5,000 selected layers are counted, and not exported as references', async () => {
+    test('5,000 selected layers are counted, but not exported as references', async () => {
       const { scene } = await pictureAndShape();
       const many = Array.from({ length: 5000 }, () => scene.add(scene.page, 'RECTANGLE', {}));
       const { ui, button, ready, select } = await open(scene);
@@ -586,8 +587,8 @@ describe.skipIf(!chromium && !process.env.CI)(
       expect(scene.work.exports).toBe(0);
     }, 60_000);
 
-    // The last one: it kills the companion.
-    test('a companion that is gone is told in words and found again', async () => {
+    // Must be last: it kills the companion.
+    test('a lost companion is reported and found again', async () => {
       const { scene, photo } = await pictureAndShape();
       const { ui, button, ready, select } = await open(scene);
       await ready();

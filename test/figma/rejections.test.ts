@@ -9,9 +9,9 @@ import { render } from './simulator/render.ts';
 import { Scene } from './simulator/scene.ts';
 
 /*
- * What Figma rejects. For every entry: a naive plugin fails in the simulator, and the built one does not.
- * The origin `null` with its preflight is in security.test.ts, against the real companion; what the built panel does
- * with a result over 4096 pixels, which needs a browser, in plugin.test.ts.
+ * What Figma rejects. For every entry: a naive plugin fails in the simulator, and the built one does not. The
+ * origin `null` with its preflight is in security.test.ts, against the real companion; what the built panel
+ * does with a result over 4096 pixels, which needs a browser, in plugin.test.ts.
  */
 
 let plugin: Built;
@@ -28,7 +28,7 @@ function document() {
   return { scene, source };
 }
 
-/** Runs a naive plugin and gives what it posted, or throws what it threw. */
+/** Runs a naive plugin; returns what it posted, or throws what it threw. */
 async function naive(scene: Scene, script: string, storage = new Map<string, unknown>()): Promise<string[]> {
   const posted: string[] = [];
   const realm = new SandboxRealm({ scene, storage, toUI: (text) => posted.push(text) });
@@ -57,7 +57,7 @@ async function placeOn(scene: Scene, source: string, storage?: Map<string, unkno
 describe('a strict manifest', () => {
   const ours = figmaManifest(project) as Record<string, unknown>;
   const network = ours.networkAccess as Record<string, unknown>;
-  test('takes ours', () => {
+  test('accepts ours', () => {
     expect(v.safeParse(manifestSchema, ours).success).toBe(true);
   });
   test.each([
@@ -67,7 +67,7 @@ describe('a strict manifest', () => {
     ['no scheme', { ...ours, networkAccess: { ...network, allowedDomains: ['localhost:47810'] } }],
     ['no dynamic pages', { ...ours, documentAccess: undefined }],
     ['no reason for a local domain', { ...ours, networkAccess: { ...network, reasoning: '' } }],
-  ])('refuses %s', (_, manifest) => {
+  ])('rejects %s', (_, manifest) => {
     expect(v.safeParse(manifestSchema, manifest).success).toBe(false);
   });
 });
@@ -89,7 +89,7 @@ describe('two realms with a clone between', () => {
     ).toHaveLength(1);
   });
 
-  test('there is no page and no network in the sandbox', async () => {
+  test('the sandbox has no DOM and no network', async () => {
     const { scene } = document();
     for (const name of [
       'document',
@@ -106,7 +106,7 @@ describe('two realms with a clone between', () => {
     await expect(naive(scene, 'new Blob([])')).rejects.toThrow(/Blob is not defined/);
   });
 
-  test('the built sandbox answers every call over that clone', async () => {
+  test('the built sandbox answers every call across it', async () => {
     const { scene, source } = document();
     const { captured, sandbox } = await placeOn(scene, source);
     expect(captured.picture.file).toBeInstanceOf(Uint8Array);
@@ -115,7 +115,7 @@ describe('two realms with a clone between', () => {
 });
 
 describe('4096 pixels a side', () => {
-  test('a larger image is refused, as is one that is no image', async () => {
+  test('a larger image is rejected, and so is a file that is not an image', async () => {
     const { scene } = document();
     const wide = Buffer.from(await png(4097, 1, () => [0, 0, 0, 255])).toString('binary');
     const make = (text: string) =>
@@ -133,14 +133,14 @@ describe('dynamic pages', () => {
   ])('%s throws', async (script) => {
     await expect(naive(document().scene, script)).rejects.toThrow(/dynamic-page/);
   });
-  test('the built sandbox finds nodes by id all the same', async () => {
+  test('the built sandbox still finds nodes by ID', async () => {
     const { scene, source } = document();
     expect((await placeOn(scene, source)).captured.source.id).toBe(source);
   });
 });
 
 describe('render bounds that are null', () => {
-  test('a naive plugin fails on a hidden layer; the built one tells which layer, and what to do', async () => {
+  test('a naive plugin fails on a hidden layer; the built one names the layer and what to do', async () => {
     const { scene, source } = document();
     const frame = scene.add(scene.page, 'FRAME', { visible: false });
     scene.insert(frame, 0, source);
@@ -160,7 +160,7 @@ describe('render bounds that are null', () => {
     expect(nodes[0]!.obstacle).toMatch(/hidden/);
   });
 
-  test('effects and strokes reach beyond a layer: only an export with absolute bounds has its size', async () => {
+  test('effects and strokes extend past a layer: only an export with absolute bounds has its size', async () => {
     const { scene, source } = document();
     Object.assign(scene.get(source), { strokeWeight: 8, effectReach: 10 });
     const { captured } = await placeOn(scene, source);
@@ -177,7 +177,7 @@ describe('render bounds that are null', () => {
 });
 
 describe('5 MB of storage', () => {
-  test('a plugin that keeps pictures there fails; the built one says so and goes on', async () => {
+  test('a plugin that stores pictures there fails; the built one reports it and continues', async () => {
     const { scene, source } = document();
     const storage = new Map<string, unknown>([['other', 'x'.repeat(4_999_900)]]);
     const keep = 'await figma.clientStorage.setAsync("picture", "x".repeat(1000))';
@@ -187,7 +187,7 @@ describe('5 MB of storage', () => {
     expect(await place(false)).toBe('');
   });
 
-  test('a recipe over 100 kB is left out with a word, and the result is placed', async () => {
+  test('a recipe over 100 kB is left out with a note, and the result is placed', async () => {
     const { scene, source } = document();
     scene.selection = [source];
     await expect(
@@ -213,7 +213,7 @@ describe('the order of a mask', () => {
       ...(await render(scene, scene.page, area, area)).subarray((15 * 40 + x) * 4, (15 * 40 + x) * 4 + 4),
     ].join();
 
-  test('a mask above the picture, as a naive plugin makes it, hides nothing of it', async () => {
+  test('a mask above the picture, as a naive plugin makes it, has no effect on it', async () => {
     const { scene } = document();
     const script = `
       const picture = figma.createRectangle(); picture.resize(40, 30);
@@ -225,7 +225,7 @@ describe('the order of a mask', () => {
     expect(await at(scene, 30)).toBe('0,0,255,255');
   });
 
-  test('the built one puts the mask below the picture: half of it is seen, and what lies beside the group is not masked', async () => {
+  test('the built one puts the mask below the picture: half of it shows, and nothing outside the group is masked', async () => {
     const { scene, source } = document();
     await (await placeOn(scene, source)).place(true);
     expect([await at(scene, 10), await at(scene, 30)]).toEqual(['0,0,255,255', '255,0,0,255']);
@@ -233,7 +233,7 @@ describe('the order of a mask', () => {
 });
 
 describe('the boundaries of undo', () => {
-  test('without commits, one undo takes everything since the plugin was opened', async () => {
+  test('without commits, one undo reverts everything since the plugin opened', async () => {
     const { scene } = document();
     const before = scene.get(scene.page).children.length;
     scene.startPlugin();
@@ -243,7 +243,7 @@ describe('the boundaries of undo', () => {
     expect(scene.get(scene.page).children).toHaveLength(before);
   });
 
-  test('the built one makes each result one step of its own', async () => {
+  test('the built one makes each result its own undo step', async () => {
     const { scene, source } = document();
     const { place } = await placeOn(scene, source);
     const none = scene.snapshot();
@@ -257,8 +257,8 @@ describe('the boundaries of undo', () => {
   });
 });
 
-describe('parents that take no result', () => {
-  test('a naive plugin cannot put anything into an instance; the built one goes above it', async () => {
+describe('parents that cannot take a result', () => {
+  test('a naive plugin fails to insert into an instance; the built one places the result above it', async () => {
     const { scene } = document();
     const instance = scene.add(scene.page, 'INSTANCE', { width: 90, height: 90 });
     const inner = scene.add(instance, 'RECTANGLE', { fills: red });
@@ -271,7 +271,7 @@ describe('parents that take no result', () => {
     expect(scene.box(result.id)).toEqual(scene.box(inner));
   });
 
-  test('a layout would move a naive result; the built one takes it out of the layout', async () => {
+  test('auto layout would move a naive result; the built one opts it out', async () => {
     const { scene } = document();
     const frame = scene.add(scene.page, 'FRAME', { layoutMode: 'HORIZONTAL', padding: 10, width: 200 });
     const inner = scene.add(frame, 'RECTANGLE', { fills: red, width: 40, height: 30 });
@@ -289,7 +289,7 @@ describe('parents that take no result', () => {
     expect(scene.box(built.id)).toEqual(scene.box(inner));
   });
 
-  test('a transform that scales, an unknown paint and a node that is gone are refused', async () => {
+  test('a scaling transform, an unknown paint and a removed node are rejected', async () => {
     const { scene } = document();
     const made = 'const made = figma.createRectangle();';
     await expect(naive(scene, `${made} made.relativeTransform = [[2, 0, 0], [0, 2, 0]]`)).rejects.toThrow(

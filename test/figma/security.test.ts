@@ -12,7 +12,7 @@ import { Scene } from './simulator/scene.ts';
 const chromium = findChromium();
 const artifacts = path.join(projectRoot, 'test/artifacts/figma');
 
-/** Asks from inside a page; what a script there gets to know. */
+/** Sends a request from inside a page; returns what a script there can see. */
 async function ask(
   frame: Pick<Page, 'evaluate'>,
   url: string,
@@ -39,8 +39,8 @@ async function ask(
 }
 
 /**
- * Writes down what a browser sends to the companion, on its way there. DevTools' own events are no witness: Chromium
- * gives a preflight the type "Preflight" in some versions and "Other" in others.
+ * Writes down what a browser sends to the companion, on its way there. DevTools' own events are no witness:
+ * Chromium gives a preflight the type "Preflight" in some versions and "Other" in others.
  */
 async function listenBetween(origin: string) {
   const heard: string[] = [];
@@ -69,7 +69,7 @@ async function listenBetween(origin: string) {
   };
 }
 
-describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a browser', () => {
+describe.skipIf(!chromium && !process.env.CI)('access to the companion from a browser', () => {
   let browser: Browser;
   let companion: Companion;
   let local: string;
@@ -145,7 +145,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     await page.close();
   });
 
-  /** A frame as Figma's panels have: no origin of its own. */
+  /** A frame like those of Figma's panels: without an origin of its own. */
   async function nullFrame() {
     const page = await browser.newPage();
     await page.context().grantPermissions(['local-network-access']);
@@ -219,7 +219,7 @@ describe.skipIf(!chromium && !process.env.CI)('who reaches the companion from a 
     embedder.close();
   });
 
-  test('the panel hears only the frame around it', async () => {
+  test('the panel only listens to its parent frame', async () => {
     const embedder = await serveEmbedder();
     const one = await openPlugin(browser, plugin.folder, { scene: new Scene(), embedder: embedder.url });
     await one.ui.getByText('Select a layer to edit').first().waitFor();

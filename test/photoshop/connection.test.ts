@@ -40,30 +40,30 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
       ...new Set(controls.network.requests.map(({ url }) => new URL(url).origin)),
     ]);
 
-  test('as localhost, with the origin that UXP announces, and asks nobody else', async () => {
+  test('as localhost, with UXP’s origin, and contacts nothing else', async () => {
     await open({});
     await ready();
     expect(await asked()).toEqual([`http://localhost:${port}`]);
     expect(panel!.faults).toEqual([]);
   });
 
-  test('as 127.0.0.1 where localhost fails, as on some Macs', async () => {
+  test('as 127.0.0.1 if localhost fails, as on some Macs', async () => {
     await open({ failingNames: ['localhost'] });
     await ready();
     expect(await asked()).toContain(`http://127.0.0.1:${port}`);
   });
 
-  test('as localhost where 127.0.0.1 fails', async () => {
+  test('as localhost if 127.0.0.1 fails', async () => {
     await open({ failingNames: ['127.0.0.1'] });
     await ready();
   });
 
-  test('as 127.0.0.1 where the host denies localhost', async () => {
+  test('as 127.0.0.1 if the host denies localhost', async () => {
     await open({ deniedNames: ['localhost'] });
     await ready();
   });
 
-  test('a manifest with a list of IP literals would be denied, in the host’s words; with localhost in it, it works', async () => {
+  test('and not with a manifest that lists IP literals, which the host denies; listing localhost works', async () => {
     const literals = source.ports.map((one) => `http://127.0.0.1:${one}`);
     await open({ domains: literals });
     await alert().waitFor();
@@ -81,7 +81,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     expect(await alert().innerText()).toContain('Manifest entry not found');
   });
 
-  test('both names denied: the person reads the host’s own words and what to do, not that nothing answers', async () => {
+  test('or, if both names are denied, quotes the host and what to do, not that nothing answers', async () => {
     await open({ deniedNames: ['localhost', '127.0.0.1'] });
     await alert().waitFor();
     const words = await alert().innerText();
@@ -94,7 +94,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     expect(panel!.faults).toEqual([]);
   });
 
-  test('one name denied and nothing at the other: both are said', async () => {
+  test('or, if one name is denied and the other silent, reports both', async () => {
     await open({ deniedNames: ['127.0.0.1'] }, { companion: () => undefined });
     await alert().waitFor();
     expect(await alert().innerText()).toMatch(
@@ -102,7 +102,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     );
   });
 
-  test('where nothing answers it asks both names on every port of the manifest, and no other address', async () => {
+  test('after trying both names on every port of the manifest, and no other address', async () => {
     await open({}, { companion: () => undefined });
     await alert().waitFor();
     expect(await asked()).toEqual(
@@ -111,7 +111,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     expect(await alert().innerText()).toMatch(/localhost and 127\.0\.0\.1.*npm start/s);
   });
 
-  test('where the key store fails it is paired until it closes, and says so once', async () => {
+  test('and, if the key store fails, stays paired until it closes, with one note', async () => {
     await open({ secureStorageFails: true }, { token: undefined, laterTokens: [companion.token] });
     const { page } = panel!;
     await page.getByText('not paired yet').waitFor();
@@ -122,7 +122,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     await notice.waitFor();
     expect(await notice.innerText()).toContain('The keychain is locked');
     await page.getByRole('button', { name: 'Dismiss' }).click();
-    // Looked for again, it is still paired, and nothing is said again.
+    // Once found again, it is still paired, and the note isn't repeated.
     const requests = () => panel!.photoshop((controls) => controls.network.requests.length);
     const before = await requests();
     await expect.poll(requests, { timeout: 20_000 }).toBeGreaterThan(before);
@@ -131,7 +131,7 @@ describe.skipIf(!chromium && !process.env.CI)('the panel in simulated Photoshop 
     expect(panel!.faults).toEqual([]);
   }, 240_000);
 
-  test('its flyout menu reloads it, shows its log, and what it calls', async () => {
+  test('and its flyout menu reloads it and shows its log and the addresses it calls', async () => {
     await open({});
     await ready();
     const { page } = panel!;

@@ -15,20 +15,21 @@ import {
   encodeContainer,
 } from '../../shared/safetensors.ts';
 
-/** Of a panel that is to be connected; what it sends is not looked at. */
+/** A token that lets the panel connect; what the panel sends isn't checked. */
 export const anyToken = 'any';
 
 /**
- * Speaks the companion's protocol and gives every picture back as it came, under its mask: what a host changes on the
- * way there and back is then the host's doing. No picture comes from it but the one that was sent.
+ * Implements the companion's protocol and returns every picture unchanged, under its mask: what a host
+ * changes on the way there and back is then the host's doing. No picture comes from it but the one that was
+ * sent.
  */
 export class IdentityCompanion {
   readonly edits = new Map<string, Container>();
   #server: Server | undefined;
   #url = '';
-  /** While it is set, edits do not end. */
+  /** While set, edits don't finish. */
   isHeld = false;
-  /** What becomes of each sample. */
+  /** How each sample is changed. */
   change: (value: number) => number = (value) => value;
 
   get url(): string {

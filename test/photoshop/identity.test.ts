@@ -9,8 +9,8 @@ const chromium = findChromium();
 const documents = Number(process.env.DOCUMENTS ?? 48);
 
 /**
- * How far a document's own channels may be from the conversion to sRGB and back alone, in 1/255. Not at all with 8 and
- * 16 bits; 32 are captured with 16, of which Photoshop uses 32768 steps and the protocol 65535.
+ * How far a document's own channels may be from the conversion to sRGB and back alone, in 1/255. Not at all
+ * with 8 and 16 bits; 32 are captured with 16, of which Photoshop uses 32768 steps and the protocol 65535.
  */
 const rounding = (depth: number): number => (depth === 32 ? 0.01 : 0);
 
@@ -34,7 +34,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await companion?.close();
     });
 
-    /** Opens a document by chance, runs, and tells what that did. */
+    /** Opens a random document, runs, and returns what changed. */
     const roundTrip = (seed: number) =>
       panel.photoshop(async (controls, given) => {
         const recipe = controls.openRandom(given);
@@ -67,23 +67,24 @@ describe.skipIf(!chromium && !process.env.CI)(
         largest[kind] = Math.max(largest[kind] ?? 0, recipe.active === 0 ? compared.largest : 0);
         expect(compared, where).toMatchObject({ changedOutside: 0, selectionKept: true });
         expect(compared.largestOfLayer, where).toBeLessThanOrEqual(rounding(recipe.depth!));
-        // A document in sRGB needs no conversion: what is seen is the same to the bit. Under layers that lie above the
-        // active one, and let something through, it is not: they were captured, and lie over the result once more.
+        // A document in sRGB needs no conversion: what is seen is the same to the bit. Under layers that lie
+        // above the active one, and let something through, it is not: they were captured, and lie over the
+        // result once more.
         const isSeen = recipe.active === 0 || recipe.layers!.length === 1;
         if (isSeen && !isWide && recipe.mode === 'RGB' && recipe.depth !== 32) {
           expect(compared.largest, where).toBe(0);
         }
-        // The mask travels with 8 bits.
+        // The mask is sent with 8 bits.
         expect(compared.largestOfMask, where).toBeLessThanOrEqual(0.51);
         expect(undone, where).toEqual(['ACE++: as it is', true]);
       }
       // Every mode at every depth was among them.
       expect(Object.keys(largest)).toHaveLength(14);
       if (process.env.DEBUG) console.log('largest visible change, in 1/255 of sRGB:', largest);
-      // After all these edits, nothing that Photoshop lent was kept.
+      // After all these edits, every Photoshop resource has been disposed of.
       expect(await panel.photoshop((controls) => controls.simulator.images.size)).toBe(0);
       expect(await panel.photoshop((controls) => controls.simulator.mostImages)).toBe(1);
-      // Nothing was refused but to read where nothing is.
+      // The only refusals were reads of empty areas.
       const refusals = await panel.photoshop((controls) => controls.refusals());
       expect(refusals.filter((words) => !words.includes('no pixels inside'))).toEqual([]);
       expect(panel.faults).toEqual([]);

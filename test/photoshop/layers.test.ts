@@ -8,7 +8,7 @@ import type { LayerRecipe } from './simulator/scenes.ts';
 const chromium = findChromium();
 const patient = { timeout: 30_000 };
 
-describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as Photoshop has them', () => {
+describe.skipIf(!chromium && !process.env.CI)('layers in simulated Photoshop', () => {
   let browser: Browser;
   let companion: IdentityCompanion;
   let panel: SimulatedPanel;
@@ -50,7 +50,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     );
   const stack = () => panel.photoshop((controls) => controls.layers()).then(names);
 
-  test('no list of all layers is asked for to read what is visible', async () => {
+  test('reading the composite never lists all layers', async () => {
     await open([{ name: 'top' }, { isBackground: true }]);
     companion.isHeld = true;
     await panel.photoshop((controls) => {
@@ -62,7 +62,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     companion.isHeld = false;
   });
 
-  test('where nothing is visible, there is a transparent picture and no error', async () => {
+  test('if nothing is visible, the composite is transparent, not an error', async () => {
     await open([{ name: 'small', bounds: { left: 0, top: 0, right: 2, bottom: 2 } }]);
     await panel.photoshop((controls) => controls.edit(controls.activeIDs()[0]!, { visible: false }));
     await runs();
@@ -73,7 +73,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     ).toBe(true);
   });
 
-  test('a group is merged alone, whatever else is selected, and the same layers are selected afterwards', async () => {
+  test('a group is merged alone, whatever else is selected, and the selected layers are restored', async () => {
     await open([
       { name: 'other', bounds: { left: 0, top: 0, right: 40, bottom: 30 } },
       {
@@ -107,7 +107,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     }
   });
 
-  test('a layer that its mask hides says so, and one that it shows in part is sent as it shows', async () => {
+  test('a layer hidden by its mask is reported, and a partly masked one is sent as it appears', async () => {
     await open([
       { name: 'hidden by its mask', mask: 'black' },
       { name: 'ramp', mask: 'ramp' },
@@ -123,7 +123,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     await panel.page.getByText('{image1}', { exact: true }).waitFor();
     await runs();
     expect([...sent().get('reference.0')!.data]).toEqual(seen!.data);
-    // With all of a layer hidden there is nothing to edit, but no failure either where something is selected.
+    // A fully hidden layer leaves nothing to edit, but doesn't fail if there is a selection.
     await panel.photoshop((controls) => controls.activate(0));
     await panel.page.getByRole('button', { name: 'Selected layer' }).click();
     await runs();
@@ -198,7 +198,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     );
   });
 
-  test('a Photoshop that writes into no mask but one that is there gets one first', async () => {
+  test('a Photoshop that only writes into an existing mask gets one first', async () => {
     await open([{ isBackground: true }]);
     await panel.photoshop((controls) => {
       controls.simulator.masksMustExist = true;
@@ -225,7 +225,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
     const choose = (label: string) =>
       panel.page.getByRole('combobox', { name: 'Mask' }).selectOption({ label });
 
-    test('can be a saved selection; the earlier selection is there afterwards', async () => {
+    test('can be a saved selection; the earlier selection is restored', async () => {
       await open([{ isBackground: true }]);
       const expected = await asSelection();
       await panel.photoshop(
@@ -249,7 +249,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
       expect(found).toEqual([['ACE++: as it is'], 'ACE++: as it is', true]);
     });
 
-    test('can be a saved selection that selects nothing: the earlier selection is there after the error', async () => {
+    test('can be an empty saved selection: the earlier selection is restored after the error', async () => {
       await open([{ isBackground: true }]);
       await panel.photoshop(
         (controls, [nothing, selected]) => {
@@ -266,7 +266,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
       expect(await panel.photoshop((controls) => controls.isAsMarked())).toBe(true);
     });
 
-    test('can be that of the selected layer, also where several are selected', async () => {
+    test('can be the selected layer’s, also if several are selected', async () => {
       await open([{ name: 'ramp', mask: 'ramp' }, { name: 'other' }, { isBackground: true }]);
       await panel.photoshop((controls, selected) => {
         controls.select(selected);
@@ -282,7 +282,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop has layers as
       expect(await panel.photoshop((controls) => controls.undoSteps())).toHaveLength(1);
     });
 
-    test('is the quick mask in Quick Mask mode, which goes on with the same mask', async () => {
+    test('is the quick mask in Quick Mask mode, which continues with the same mask', async () => {
       await open([{ isBackground: true }]);
       const expected = await asSelection();
       await panel.photoshop((controls, recipe) => {

@@ -13,8 +13,8 @@ const widths = [230, 300, 400];
 const schemes = ['light', 'dark'] as const;
 
 /**
- * What is not of Spectrum's sizes, or has its size from the browser: UXP gives controls no height, and takes none from
- * `rows`. And pressed buttons that look like the others. Runs in the page.
+ * What is not of Spectrum's sizes, or has its size from the browser: UXP gives controls no height, and takes
+ * none from `rows`. And pressed buttons that look like the others. Runs in the page.
  */
 function unmeasured(): string[] {
   const rules: CSSStyleRule[] = [];
@@ -37,7 +37,7 @@ function unmeasured(): string[] {
     }
     if (element.matches('button') && element.scrollWidth > element.clientWidth) found.push(`cut: ${words}`);
     if (element.matches('textarea') && height < 50) found.push(`${height} px high: ${words}`);
-    // A title that is drawn pushes the panel down.
+    // A drawn title pushes the panel down.
     if (element.matches('.panel') && (height !== innerHeight || top !== 0))
       found.push(`${height} px of ${innerHeight}, from ${top}: ${words}`);
   }
@@ -172,7 +172,7 @@ describe.skipIf(!chromium && !process.env.CI)(
       await panel.close();
     }, 120_000);
 
-    test('not paired, a code asked for, a wrong code, a token that is refused', async () => {
+    test('not paired, asking for a code, a wrong code, a rejected token', async () => {
       await open({ token: undefined });
       const { page } = panel;
       await page.getByText('not paired yet').waitFor();

@@ -54,7 +54,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
   }
   const layerNames = (panel: SimulatedPanel) =>
     panel.photoshop((controls) => controls.layers().map(({ name }) => name));
-  /** Runs, and waits until there is a new layer. */
+  /** Runs, and waits for the new layer. */
   async function runToLayer(panel: SimulatedPanel): Promise<void> {
     const before = (await layerNames(panel)).length;
     await run(panel).click();
@@ -92,7 +92,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     ['no selection', { width: 160, height: 128 }, undefined],
   ];
   test.each(cases)(
-    '%s: select, instruct, run; a layer with its mask is there, and one undo takes it away',
+    '%s: select, instruct, run; a masked layer appears, and one undo removes it',
     async (_, recipe, selection) => {
       const panel = await open();
       await panel.photoshop(
@@ -121,7 +121,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     120_000,
   );
 
-  test('three references, of a layer, a group and a file, in the order that the person sets', async () => {
+  test('three references, from a layer, a group and a file, in the person’s order', async () => {
     const panel = await open();
     const { page } = panel;
     const file = await sharp({ create: { width: 40, height: 30, channels: 3, background: '#c02020' } })
@@ -149,7 +149,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await prepare(panel, 'put {image1} on {image3}');
     await page.getByRole('button', { name: 'Add layer' }).click();
     await page.getByText('{image2}', { exact: true }).waitFor();
-    // The group was merged for a moment: nothing of that is left.
+    // The group was merged briefly: no trace of that remains.
     expect(await panel.photoshop((controls) => controls.isAsMarked())).toBe(true);
     await page.getByRole('button', { name: 'Add…' }).click();
     await page.getByText('{image3}', { exact: true }).waitFor();
@@ -164,7 +164,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await clean(panel);
   }, 120_000);
 
-  test('variants are layers of a group, one of them visible, and one undo takes all away', async () => {
+  test('variants are layers in a group, one of them visible, and one undo removes all', async () => {
     const panel = await open();
     await panel.photoshop((controls) => {
       controls.openDocument({ width: 160, height: 128 });
@@ -187,7 +187,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await clean(panel);
   }, 120_000);
 
-  test('the recipe is in the file: after it is opened again, the layer can be run again the same', async () => {
+  test('the recipe is saved in the file: after reopening, the layer can be run again with the same result', async () => {
     const panel = await open();
     const { page } = panel;
     await panel.photoshop((controls) => {
@@ -217,7 +217,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await clean(panel);
   }, 120_000);
 
-  test('a recipe that cannot be written costs no picture: it is found in the companion’s history', async () => {
+  test('a recipe that cannot be written loses no picture: it is found in the companion’s history', async () => {
     const panel = await open();
     const { page } = panel;
     await panel.photoshop((controls) => {
@@ -248,7 +248,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     expect(
       await panel.photoshop((controls) => [controls.undo(), controls.undo(), controls.isAsMarked()]),
     ).toEqual(['Prepare to run again', 'ACE++: a red circle', true]);
-    // It leads there from the saved file as well.
+    // The note is also found from the saved file.
     await runToLayer(panel);
     await panel.photoshop((controls) => {
       controls.reopen();
@@ -257,7 +257,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     expect(panel.faults).toEqual([]);
   }, 120_000);
 
-  test('a layer without XMP, whose reading throws, was not made here', async () => {
+  test('a layer whose XMP cannot be read counts as not made here', async () => {
     const panel = await open();
     const { page } = panel;
     await panel.photoshop((controls) => controls.openDocument({ width: 96, height: 64 }));
@@ -269,12 +269,12 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop, built panel,
     await clean(panel);
   }, 240_000);
 
-  test('the recipe of a whole picture selects nothing, so that it is edited as a whole again', async () => {
+  test('the recipe of a whole picture selects nothing, so that the whole is edited again', async () => {
     const panel = await open();
     const { page } = panel;
     await panel.photoshop((controls) => controls.openDocument({ width: 96, height: 64 }));
     await prepare(panel, 'make it night');
-    // By the keyboard, as the panel says that it can be.
+    // By keyboard, as the panel announces.
     await page.getByLabel('Instruction').press('Control+Enter');
     await expect.poll(async () => (await layerNames(panel)).length, { timeout: 240_000 }).toBe(2);
     await run(panel).waitFor();

@@ -22,7 +22,7 @@ const icon = v.strictObject({
   scale: v.array(v.picklist([1, 2])),
 });
 
-/** A manifest of version 5 as Adobe documents it, and no more than this plugin needs: an unknown key fails. */
+/** Adobe's documented version 5 manifest, reduced to what this plugin needs: an unknown key fails. */
 const schema = v.strictObject({
   manifestVersion: v.literal(5),
   id: v.pipe(v.string(), v.regex(/^[a-z0-9.-]+$/)),
@@ -35,7 +35,7 @@ const schema = v.strictObject({
     data: v.strictObject({ apiVersion: v.literal(2) }),
   }),
   requiredPermissions: v.strictObject({
-    // Photoshop 2026 refuses 127.0.0.1 in a list, and `localhost` alone fails on some Macs.
+    // Photoshop 2026 rejects 127.0.0.1 in a list, and `localhost` alone fails on some Macs.
     network: v.strictObject({ domains: v.literal('all') }),
     localFileSystem: v.literal('request'),
   }),
@@ -70,7 +70,7 @@ describe('the .ccx', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  test('has a manifest at its root that a strict schema accepts, and says what the top manifest says', () => {
+  test('has a manifest at its root that passes a strict schema and matches the root manifest', () => {
     const manifest = v.parse(schema, JSON.parse(text('manifest.json')));
     expect(manifest).toMatchObject({ id: source.id, name: source.name, version: source.version });
   });
@@ -92,12 +92,12 @@ describe('the .ccx', () => {
     ],
     ['leave to make code from strings', { requiredPermissions: { allowCodeGenerationFromStrings: true } }],
     ['an unknown key', { scripts: [] }],
-  ])('would be refused with %s', (_, change) => {
+  ])('would be rejected with %s', (_, change) => {
     const manifest = { ...JSON.parse(text('manifest.json')), ...change };
     expect(v.safeParse(schema, manifest).success).toBe(false);
   });
 
-  test('holds what is needed and nothing else, under 300 kB', async () => {
+  test('contains what is needed and nothing else, under 300 kB', async () => {
     const manifest = v.parse(schema, JSON.parse(text('manifest.json')));
     const icons = [...manifest.icons, ...manifest.entrypoints[0].icons].flatMap((one) =>
       one.scale.map((scale) => ({
@@ -128,12 +128,12 @@ describe('the .ccx', () => {
       expect(Object.keys(files)).toContain(name);
   });
 
-  test('makes no code from strings, has no source map and asks for no module that UXP has not', async () => {
+  test('evaluates no strings, has no source map and requires no module that UXP lacks', async () => {
     const script = text('panel.js');
     expect(script).not.toMatch(/\beval\s*\(|new Function\b|\bFunction\s*\(["'`]/);
     expect(script).not.toContain('sourceMappingURL');
     expect(text('panel.css')).not.toContain('sourceMappingURL');
-    // Read by a parser: words such as "from" stand in texts too.
+    // Use a parser: words such as "from" also occur in strings.
     const { metafile } = await build({
       stdin: { contents: script },
       bundle: true,
@@ -147,31 +147,31 @@ describe('the .ccx', () => {
     );
   });
 
-  test('holds no address but those of the companion, as the manifest lets it call all', () => {
+  test('contains no address but the companion’s, since the manifest allows all', () => {
     const addresses = source.ports.flatMap((port) => [
       `http://localhost:${port}`,
       `http://127.0.0.1:${port}`,
     ]);
     expect(companionAddresses).toEqual(addresses);
-    // Names of XML, which nothing is loaded from, and the base by which axios reads relative addresses, which it is
-    // given none of (axios, lib/platform/common/utils.js).
+    // Names of XML, which nothing is loaded from, and the base by which axios reads relative addresses, which
+    // it is given none of (axios, lib/platform/common/utils.js).
     const names =
       /^(http:\/\/www\.w3\.org\/(1998\/Math\/MathML|1999\/xhtml|1999\/02\/22-rdf-syntax-ns#|2000\/svg)|https:\/\/aceplusplus\.org\/ns\/layers\/1\.0\/|http:\/\/localhost)$/;
     const scripts = Object.keys(files).filter((name) => /\.(js|css|html)$/.test(name));
     const found = scripts.flatMap((name) => text(name).match(/\b(https?|wss?):\/\/[^"'`\s)<>\\]*/g) ?? []);
-    // As they are written in the bundle: the ports come from the list that stands there once.
+    // As written in the bundle: the ports come from its one list.
     const own = found.filter((address) => !names.test(address));
     expect(own.map((address) => address.replace(/\$\{\w+\}$/, 'PORT')).sort()).toEqual([
       'http://127.0.0.1:PORT',
       'http://localhost:PORT',
     ]);
     expect(text('panel.js')).toContain(`[${source.ports.join(',')}]`);
-    // Addresses can be put together as well, but not without one of these.
+    // Addresses can also be concatenated, but not without one of these.
     const others = /new (WebSocket|EventSource|Worker)\b|sendBeacon|importScripts\(/;
     expect(others.exec(text('panel.js'))).toBeNull();
   });
 
-  test('needs nothing that UXP 7.3 lacks and a script can be searched for', () => {
+  test('uses nothing detectable that UXP 7.3 lacks', () => {
     const script = text('panel.js');
     expect(script).not.toMatch(/\\p\{/);
     expect(script).not.toContain('.replaceChildren(');

@@ -12,7 +12,7 @@ import type { Controls, SimulatedOptions } from './simulator/index.ts';
 
 export const builtPanel = path.join(projectRoot, 'dist/photoshop');
 
-/** A page needs some origin, for its storage and to read its style sheets. */
+/** A page needs an origin for its storage and to read its style sheets. */
 const pluginOrigin = 'http://plugin.invalid';
 
 async function serveFile(route: Route, pathname: string): Promise<void> {
@@ -22,7 +22,7 @@ async function serveFile(route: Route, pathname: string): Promise<void> {
 
 let simulator: Promise<string> | undefined;
 
-/** The simulator as one script; made once. */
+/** The simulator as one script, built once. */
 function simulatorScript(): Promise<string> {
   simulator ??= bundleSimulator();
   return simulator;
@@ -42,7 +42,7 @@ async function bundleSimulator(): Promise<string> {
   return outputFiles[0]!.text;
 }
 
-/** What the built manifest lets the panel call. */
+/** What the built manifest allows the panel to call. */
 export function manifestDomains(): 'all' | string[] {
   const manifest = JSON.parse(readFileSync(path.join(builtPanel, 'manifest.json'), 'utf8'));
   return manifest.requiredPermissions.network.domains;
@@ -56,32 +56,33 @@ declare global {
 
 export interface SimulatedPanel {
   readonly page: Page;
-  /** Errors that nobody caught. */
+  /** Uncaught errors. */
   readonly faults: string[];
-  /** What the style sheets ask for that UXP does not know. */
+  /** What the style sheets use that UXP doesn't support. */
   readonly cutStyles: readonly string[];
-  /** Runs in the page, with the controls of the simulator. */
+  /** Runs in the page, with the simulator's controls. */
   photoshop<T, A>(work: (controls: Controls, argument: A) => T | Promise<T>, argument: A): Promise<T>;
   photoshop<T>(work: (controls: Controls) => T | Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
 export interface PanelOptions {
-  /** Where the companion really listens; the panel asks the first port of the manifest. Undefined: nowhere. */
+  /** Where the companion really listens; the panel calls the manifest's first port. Undefined: nowhere. */
   readonly companion: () => string | undefined;
   readonly token?: string | undefined;
-  /** Tokens that are typed in later on. */
+  /** Tokens to be typed in later. */
   readonly laterTokens?: readonly string[];
   readonly width?: number;
   readonly height?: number;
   readonly scheme?: 'light' | 'dark';
-  /** What this Photoshop is like. */
+  /** How this Photoshop behaves. */
   readonly simulated?: SimulatedOptions;
 }
 
 /**
- * Opens the panel. The ports of the manifest are fixed and may be in use: requests to the first one go to where the
- * companion really is, under both names of this machine, and those to the others fail as closed ports do.
+ * Opens the panel. The ports of the manifest are fixed and may be in use: requests to the first one go to
+ * where the companion really is, under both names of this machine, and those to the others fail as closed
+ * ports do.
  */
 export async function openPanel(browser: Browser, options: PanelOptions): Promise<SimulatedPanel> {
   const {
@@ -110,7 +111,7 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
     if (asked.origin === pluginOrigin) return serveFile(route, asked.pathname);
     const origin = companion();
     if (!answering.includes(asked.origin) || !origin) return route.abort('connectionrefused');
-    // As two public bridges measured it of Premiere; UXP asks for no leave.
+    // As two public bridges measured it in Premiere; UXP sends no preflight.
     const { referer: _, ...sent } = await request.allHeaders();
     const headers = { ...sent, origin: 'file://', host: new URL(origin).host };
     try {
@@ -142,7 +143,7 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
     cutStyles,
     photoshop: ((work: (controls: Controls, argument?: unknown) => unknown, argument: unknown) =>
       page.evaluate(
-        // Playwright's own evaluation is not the page's: it works where the page may generate no code.
+        // Playwright evaluates outside the page's policy: it works even if the page may not generate code.
         `(${work.toString()})(window.controls, ${JSON.stringify(argument) ?? 'undefined'})`,
       )) as SimulatedPanel['photoshop'],
     close: () => context.close(),
@@ -150,8 +151,8 @@ export async function openPanel(browser: Browser, options: PanelOptions): Promis
 }
 
 /**
- * A companion's proof is good for its own port, so that nobody can pass it on; these tests do pass it on, and know the tokens
- * with which it is made for the port that the panel asked. One that is wrong stays wrong.
+ * A companion's proof is good for its own port, so that nobody can pass it on; these tests do pass it on, and
+ * know the tokens with which it is made for the port that the panel asked. One that is wrong stays wrong.
  */
 function proofPassedOn(health: Health, asked: URL, real: URL, tokens: ReadonlySet<string>): Health {
   const nonce = asked.searchParams.get('nonce') ?? '';

@@ -14,10 +14,12 @@ declare global {
 const chromium = findChromium();
 const patient = { timeout: 15_000 };
 
-/** What a naive plugin writes, and how Photoshop answers. `layer` is the active layer, `grey` a mask of one pixel. */
+/**
+ * What a naive plugin writes, and Photoshop's answer. `layer` is the active layer, `grey` a one-pixel mask.
+ */
 type Naive = (photoshop: PhotoshopModule) => Promise<unknown>;
 
-describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () => {
+describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop rejects', () => {
   let browser: Browser;
   let companion: IdentityCompanion;
   let panel: SimulatedPanel;
@@ -54,7 +56,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await companion?.close();
   });
 
-  /** Runs what a naive plugin would in the page; the message of its error. */
+  /** Runs a naive plugin's code in the page; returns its error message. */
   async function naively(work: Naive): Promise<string> {
     const source = `(async () => {
       try { await (${work.toString()})(window.require('photoshop')); return ''; }
@@ -85,7 +87,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await runs();
   });
 
-  test('a modal scope while another one is open; the panel waits for its end', async () => {
+  test('a modal scope while another is open; the panel waits for it to end', async () => {
     expect(
       await naively(({ core }) =>
         core.executeAsModal(() => core.executeAsModal(async () => 1, { commandName: 'in' }), {
@@ -102,7 +104,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await runs();
   });
 
-  test('a dialog that stays open is told in words; the result waits for it', async () => {
+  test('a scope under a dialog that stays open, which is reported; the result waits', async () => {
     companion.isHeld = true;
     await pressRun();
     await expect.poll(() => companion.edits.size, patient).toBe(1);
@@ -122,7 +124,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
 
   test.each([
     1, 3, 4, 6,
-  ])('everything after the person has cancelled (after %i calls); the panel leaves nothing behind and keeps the result', async (calls) => {
+  ])('every call once the person has cancelled (after %i calls); the panel leaves nothing behind and keeps the result', async (calls) => {
     companion.isHeld = true;
     await pressRun();
     await expect.poll(() => companion.edits.size, patient).toBe(1);
@@ -142,7 +144,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     'createImageDataFromBuffer',
     'putPixels',
     'putLayerMask',
-  ])('a step that fails in the middle (%s) takes all of it back, and the result is kept', async (step) => {
+  ])('a step that fails midway (%s): everything is rolled back, and the result is kept', async (step) => {
     await panel.photoshop((controls, failing) => {
       controls.simulator.failing = failing;
     }, step);
@@ -161,7 +163,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await expect.poll(names, patient).toContain('as it is');
   });
 
-  test('to count undo steps for a plugin that does not suspend the history: it leaves one for each change', async () => {
+  test('to merge undo steps without a suspended history: each change leaves its own', async () => {
     await naively(({ app, core }) =>
       core.executeAsModal(
         async () => {
@@ -176,7 +178,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await names()).toContain('naive');
   });
 
-  test('more pixels than a layer has: what is read is trimmed, and starts elsewhere', async () => {
+  test('more pixels than a layer has: reads are trimmed, and start elsewhere', async () => {
     const found = await panel.page.evaluate(async () => {
       const { app, imaging } = window.require('photoshop');
       const { id, layers } = app.activeDocument!;
@@ -193,7 +195,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
       return { length, bounds: read.sourceBounds };
     });
     expect(found).toEqual({ length: 30 * 20 * 4, bounds: { left: 0, top: 0, right: 30, bottom: 20 } });
-    // Of the layer alone, the panel sends the whole surroundings, with nothing where nothing is.
+    // For the layer alone, the panel sends all its surroundings, transparent where it has no pixels.
     await panel.page.getByRole('button', { name: 'Selected layer' }).click();
     await runs();
     const { tensors } = [...companion.edits.values()].at(-1)!;
@@ -203,7 +205,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect([alpha(29, 19), alpha(30, 19), alpha(29, 20)]).toEqual([255, 0, 0]);
   });
 
-  test('an alpha that is not there: a background has three components', async () => {
+  test('an alpha that does not exist: a background has three components', async () => {
     const components = await panel.page.evaluate(async () => {
       const { app, imaging } = window.require('photoshop');
       const { id, layers } = app.activeDocument!;
@@ -286,7 +288,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await panel.photoshop((controls) => controls.simulator.images.size)).toBe(1);
   });
 
-  test('a selection that is none; the panel takes the whole picture', async () => {
+  test('an empty selection; the panel takes the whole picture', async () => {
     await panel.photoshop((controls) => controls.select());
     expect(
       await naively(async ({ app, imaging }) =>
@@ -300,13 +302,13 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect([...companion.edits.values()].at(-1)!.tensors.has('mask')).toBe(false);
   });
 
-  test('to harden a feather: the values between travel to the companion', async () => {
+  test('to harden a feather: intermediate values reach the companion', async () => {
     await runs();
     const { data } = [...companion.edits.values()].at(-1)!.tensors.get('mask')!;
     expect(new Set(data)).toEqual(new Set([0, 64, 128, 191, 255]));
   });
 
-  test('a document that was closed; the panel offers the result until it is open again', async () => {
+  test('a closed document; the panel offers the result until it is reopened', async () => {
     companion.isHeld = true;
     await pressRun();
     await expect.poll(() => companion.edits.size, patient).toBe(1);
@@ -323,7 +325,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(panel.faults).toEqual([]);
   });
 
-  test('the DOM on a document that is not active; the panel places where the edit came from, and goes back', async () => {
+  test('DOM calls on an inactive document; the panel places the result in its source document, and switches back', async () => {
     companion.isHeld = true;
     await pressRun();
     await expect.poll(() => companion.edits.size, patient).toBe(1);
@@ -348,7 +350,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await panel.photoshop((controls) => controls.simulator.active!.id)).toBe(second);
   });
 
-  test('a layer that was deleted meanwhile is no reason to lose the result: it goes on top', async () => {
+  test('a layer that has been deleted, but the result is not lost: it goes on top', async () => {
     companion.isHeld = true;
     await pressRun();
     await expect.poll(() => companion.edits.size, patient).toBe(1);
@@ -357,7 +359,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     await expect.poll(async () => (await names())[0], patient).toBe('as it is');
   });
 
-  test('to let the result between a layer and those clipped to it', async () => {
+  test('a result between a layer and those clipped to it', async () => {
     await panel.photoshop((controls) => {
       controls.openDocument({
         width: 40,
@@ -370,7 +372,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await names()).toEqual(['as it is', 'clipped', 'base', 'Layer']);
   });
 
-  test('a locked group as a place: the result goes above it', async () => {
+  test('a layer in a locked group: the result goes above it', async () => {
     await panel.photoshop((controls) => {
       controls.openDocument({
         width: 40,
@@ -391,7 +393,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await names()).toEqual(['as it is', 'locked', 'Layer']);
   });
 
-  test('the network while a modal scope is open', async () => {
+  test('network requests during a modal scope', async () => {
     await naively(({ core }) =>
       core.executeAsModal(
         () =>
@@ -407,7 +409,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     ).then((message) => expect(message).toBe('denied'));
   });
 
-  test('what a browser’s DOM has and UXP’s has not', async () => {
+  test('DOM features that browsers have and UXP lacks', async () => {
     const found = await panel.page.evaluate(async () => ({
       handlers: ['onclick', 'oninput', 'onchange', 'onkeydown'].filter(
         (name) => name in document.createElement('button'),
@@ -447,14 +449,14 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(heard).toBe(0);
   });
 
-  test('styles that UXP does not know: the panel uses none', () => {
+  test('styles that UXP does not support: the panel uses none', () => {
     expect(panel.cutStyles).toEqual([]);
   });
 
   test.each([
     ['indexedColorMode', /mode indexed, which cannot be edited.*Mode > RGB/s],
     ['bitmapMode', /mode bitmap/],
-  ])('documents without layers (%s), in words', async (modeName, words) => {
+  ])('documents without layers (%s), with an explanation', async (modeName, words) => {
     await panel.photoshop(
       (controls, mode) => controls.openDocument({ width: 20, height: 20, modeName: mode }),
       modeName,
@@ -464,7 +466,7 @@ describe.skipIf(!chromium && !process.env.CI)('simulated Photoshop refuses', () 
     expect(await alert().innerText()).toMatch(words);
   });
 
-  test('to edit nothing: no document, an empty layer, a selection that selects nothing', async () => {
+  test('nothing to edit: no document, an empty layer, an empty selection', async () => {
     await panel.photoshop((controls) => controls.close());
     await pressRun();
     await alert().waitFor();

@@ -7,14 +7,14 @@ import { openPanel, type SimulatedPanel } from './panel.ts';
 const chromium = findChromium();
 const patient = { timeout: 30_000 };
 
-describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop that is not kept yet', () => {
+describe.skipIf(!chromium && !process.env.CI)('an unkept result in simulated Photoshop', () => {
   let browser: Browser;
   let companion: IdentityCompanion;
   let panel: SimulatedPanel;
   beforeAll(async () => {
     if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
     companion = new IdentityCompanion();
-    // Darker than what was sent, so that a result that is captured shows.
+    // Darker than what was sent, so that a captured result would show.
     companion.change = (value) => value >> 1;
     [browser] = await Promise.all([launchBrowser(chromium), companion.listen()]);
   });
@@ -49,11 +49,11 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
   const pictures = () =>
     [...companion.edits.values()].map(({ tensors }) => [...tensors.get('edit')!.data].join());
   const seeds = () => [...companion.edits.values()].map(({ metadata }) => JSON.parse(metadata.request!).seed);
-  /** The result that is active, as a person changes it. */
+  /** The active result, as changed by a person. */
   const change = (given: object) =>
     panel.photoshop((controls, values) => controls.edit(controls.activeIDs()[0]!, values), given);
 
-  test('is left out of the next capture, whose note says so; another seed takes the first one’s pixels', async () => {
+  test('is left out of the next capture, with a note; another seed reuses the first capture', async () => {
     await press('Run');
     await press('Run');
     await panel.page.getByText('The result that is not kept yet was left out of the picture').waitFor();
@@ -64,7 +64,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     const [first, second, third] = pictures();
     expect(second).toBe(first);
     expect(third).toBe(first);
-    // The selection of now is not looked at either.
+    // The current selection isn't used either.
     const masks = [...companion.edits.values()].map(({ tensors }) => [...tensors.get('mask')!.data].join());
     expect(masks[2]).toBe(masks[0]);
     const [, , seed] = seeds();
@@ -72,7 +72,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(panel.faults).toEqual([]);
   });
 
-  test('is left out also where its own layer is selected as what to edit', async () => {
+  test('is left out even if its own layer is selected for editing', async () => {
     await button('Selected layer').click();
     await press('Run');
     await press('Run');
@@ -80,7 +80,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(second).toBe(first);
   });
 
-  test('can be compared with others, of which one is kept; one undo brings the others back', async () => {
+  test('can be compared with others and one kept; one undo restores the others', async () => {
     await press('Run');
     await press('New seed');
     await press('New seed');
@@ -101,7 +101,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     expect(panel.faults).toEqual([]);
   });
 
-  test('can be discarded: the one before it is shown', async () => {
+  test('can be discarded, which shows the previous one', async () => {
     await press('Run');
     await press('New seed');
     await button('Discard').click();
@@ -117,7 +117,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     ]);
   });
 
-  test('is gone with one undo, and nothing is offered of it', async () => {
+  test('is removed by one undo, and no longer offered', async () => {
     await press('Run');
     await panel.photoshop((controls) => controls.undo());
     await panel.photoshop((controls) => controls.simulator.notify());
@@ -132,7 +132,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     ['changes its blend mode', { blendMode: 'multiply' }],
     ['paints on it', { paint: 'pixels' }],
     ['paints on its mask', { paint: 'mask' }],
-  ])('counts as kept once the person %s: the next capture has it', async (_, how) => {
+  ])('counts as kept once the person %s: the next capture includes it', async (_, how) => {
     await press('Run');
     const changes = await panel.photoshop((controls) => {
       const { pixels, mask } = controls.stateOf(controls.activeIDs()[0]!);
@@ -141,7 +141,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     if ('bounds' in how) {
       await panel.photoshop((controls) => {
         const layer = controls.simulator.layerOf(controls.simulator.active!, controls.activeIDs()[0]!);
-        // With its mask, which is linked to it: the pixels that it shows stay the same.
+        // Together with its linked mask: the visible pixels stay the same.
         for (const part of ['pixels', 'mask'] as const) {
           const { left, top, right, bottom } = layer[part]!.bounds;
           layer[part] = { ...layer[part]!, bounds: { left: left + 1, top, right: right + 1, bottom } };
@@ -153,7 +153,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
         const layer = controls.simulator.layerOf(controls.simulator.active!, controls.activeIDs()[0]!);
         const plane = layer[what as 'pixels' | 'mask']!;
         const data = plane.data.slice();
-        // A pixel in the middle of what is selected.
+        // A pixel in the middle of the selection.
         const width = plane.bounds.right - plane.bounds.left;
         const channels = what === 'mask' ? 1 : 4;
         const at = ((15 - plane.bounds.top) * width + 17 - plane.bounds.left) * channels;
@@ -189,7 +189,7 @@ describe.skipIf(!chromium && !process.env.CI)('a result in simulated Photoshop t
     await button('Keep').waitFor({ state: 'detached' });
   });
 
-  test('counts as kept once its document was closed', async () => {
+  test('counts as kept once its document is closed', async () => {
     await press('Run');
     await panel.photoshop((controls) => {
       controls.reopen();

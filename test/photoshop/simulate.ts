@@ -1,4 +1,7 @@
-/** `npm run simulate`: 200 documents of identity.test.ts and 50 of stacks.test.ts, of which the suite takes some. */
+/**
+ * `npm run simulate`: 200 documents of identity.test.ts and 50 of stacks.test.ts, of which the suite takes
+ * some.
+ */
 import { spawnSync } from 'node:child_process';
 
 const files = ['test/photoshop/identity.test.ts', 'test/photoshop/stacks.test.ts'];

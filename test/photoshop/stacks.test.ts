@@ -10,7 +10,7 @@ const chromium = findChromium();
 const documents = Number(process.env.STACKS ?? 12);
 
 describe.skipIf(!chromium && !process.env.CI)(
-  'simulated Photoshop, built panel, documents of many layers',
+  'simulated Photoshop, built panel, documents with many layers',
   () => {
     let browser: Browser;
     let companion: IdentityCompanion;
@@ -88,7 +88,8 @@ describe.skipIf(!chromium && !process.env.CI)(
         const { tensors } = [...companion.edits.values()].at(-1)!;
         const deep = tensors.get('edit')!.dtype === 'U16';
 
-        // A layer that its mask hides, or a group of nothing visible, is no reference; all others are sent as they show.
+        // A layer that its mask hides, or a group of nothing visible, is no reference; all others are sent as
+        // they show.
         expect(found.asBefore, where).toBe(true);
         expect(found.refused !== '', where).toBe(found.seen.includes(null));
         if (!found.refused) {
@@ -105,7 +106,7 @@ describe.skipIf(!chromium && !process.env.CI)(
           }
         }
 
-        // What was captured is what was seen.
+        // The capture equals what was visible.
         const edit = tensors.get('edit')!;
         const samples = deep ? [...asU16(edit.data)] : [...edit.data];
         const seen = deep
@@ -121,7 +122,7 @@ describe.skipIf(!chromium && !process.env.CI)(
         expect(found.undone, where).toEqual(['ACE++: as it is', true]);
       }
       expect(references).toBeGreaterThan(documents / 4);
-      // Nothing was refused but to read where nothing is.
+      // The only refusals were reads of empty areas.
       const refusals = await panel.photoshop((controls) => controls.refusals());
       expect(refusals.filter((words) => !/no pixels inside|has no mask/.test(words))).toEqual([]);
       expect(await panel.photoshop((controls) => controls.simulator.images.size)).toBe(0);
@@ -130,7 +131,10 @@ describe.skipIf(!chromium && !process.env.CI)(
   },
 );
 
-/** Whether two pictures are the same to the bit where they are not transparent; the colour of nothing means nothing. */
+/**
+ * Whether two pictures are the same to the bit where they are not transparent; the colour of nothing means
+ * nothing.
+ */
 function sameWhereSeen(one: readonly number[], other: readonly number[]): boolean {
   if (one.length !== other.length) return false;
   for (let i = 0; i < one.length; i += 4) {

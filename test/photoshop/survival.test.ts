@@ -28,7 +28,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     await browser?.close();
   });
 
-  /** The same document each time, as of a file. */
+  /** The same document each time, as from a file. */
   const openDocument = () =>
     panel.photoshop((controls) => {
       controls.openDocument({ name: 'photo.psd', width: 160, height: 128 });
@@ -50,7 +50,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     await glimpse(page, new RegExp(`Step \\d+ of ${steps}`));
   }
 
-  test('the document: closed and opened again, it gets its layer', async () => {
+  test('the document: reopened, it gets its layer', async () => {
     await start(50);
     await panel.photoshop((controls) => controls.close());
     await panel.page.getByText('“photo.psd” was closed').waitFor({ timeout: 240_000 });
@@ -61,7 +61,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     expect(panel.faults).toEqual([]);
   }, 120_000);
 
-  test('a companion that is killed and comes back: the edit runs again by itself', async () => {
+  test('a companion that is killed and restarted: the edit reruns automatically', async () => {
     await start(60);
     await companion.kill();
     await glimpse(panel.page, /Reconnecting to the companion/);
@@ -71,7 +71,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     expect(panel.faults).toEqual([]);
   }, 180_000);
 
-  test('a companion that stays away: words for it, and the edit goes on when it is there again', async () => {
+  test('a companion that stays away: this is reported, and the edit continues once it is back', async () => {
     await start(60);
     await companion.kill();
     const alert = panel.page.getByRole('alert').first();
@@ -94,7 +94,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
       changedOutside: 0,
       selectionKept: true,
     });
-    // It is offered once.
+    // It is only offered once.
     await panel.page.reload();
     await panel.page.getByText(/^Ready/).waitFor();
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -102,7 +102,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
     expect(panel.faults).toEqual([]);
   }, 180_000);
 
-  test('a person who cancels: nothing is placed, and nothing is offered later', async () => {
+  test('but not a person who cancels: nothing is placed, and nothing is offered later', async () => {
     await start(150);
     await panel.page.getByRole('button', { name: 'Cancel' }).click();
     await panel.page.getByText('Cancelled. Nothing changed.').waitFor();
@@ -115,7 +115,7 @@ describe.skipIf(!chromium && !process.env.CI)('a job in simulated Photoshop outl
 });
 
 describe.skipIf(!chromium && !process.env.CI)('a new panel in simulated Photoshop', () => {
-  test('is paired by the six digits of the companion’s window, and stays paired', async () => {
+  test('pairs with the six digits from the companion’s window, and stays paired', async () => {
     if (!chromium) throw new Error('CI needs a Chromium: install one, or name it in CHROMIUM.');
     const [browser, companion] = await Promise.all([launchBrowser(chromium), RunningCompanion.start()]);
     try {

@@ -14,7 +14,7 @@ describe('the client', () => {
     expect((await createClient(companion.url, undefined).health()).name).toBe('ACE++ Layers');
   });
 
-  test('a missing and a wrong token are told apart, with the companion’s own words', async () => {
+  test('distinguishes a missing from a wrong token, with the companion’s own message', async () => {
     await expect(createClient(companion.url, undefined).models()).rejects.toMatchObject({
       code: 'token-missing',
       remedy: 'Open the printed link.',
@@ -25,7 +25,7 @@ describe('the client', () => {
     await createClient(companion.url, token).models();
   });
 
-  test('a companion that is not there is told in words, with its address', async () => {
+  test('reports an unreachable companion with its address', async () => {
     await companion.close();
     await expect(createClient(companion.url, token).health()).rejects.toMatchObject({
       code: 'companion-gone',
@@ -39,7 +39,7 @@ describe('the client', () => {
     ['/v1/models', { models: [{ id: 3 }] }, '"models.0.id": Invalid type: Expected string but received 3'],
     ['/v1/models', '<html>', 'Expected Object but received "<html>"'],
     ['/v1/models', null, 'received null'],
-  ])('an answer of %s that is %j is refused with what is wrong', async (path, body, what) => {
+  ])('an answer of %s that is %j is rejected with the reason', async (path, body, what) => {
     companion.wrong.set(path, body);
     await expect(createClient(companion.url, token).models()).rejects.toMatchObject({
       code: 'message-invalid',
@@ -47,7 +47,7 @@ describe('the client', () => {
     });
   });
 
-  test('a poll with an event that the protocol does not have is refused with its place', async () => {
+  test('rejects a poll with an unknown event, naming its position', async () => {
     const state = 'running';
     companion.wrong.set('/v1/edits/x', {
       id: 'x',
@@ -61,7 +61,7 @@ describe('the client', () => {
     });
   });
 
-  test('fields of a newer companion are left out, and its unknown codes keep their words', async () => {
+  test('ignores a newer companion’s fields, and keeps the messages of its unknown codes', async () => {
     const [model] = companion.models;
     companion.wrong.set('/v1/models', { models: [{ ...model, price: 3 }], more: true });
     expect(await createClient(companion.url, token).models()).toEqual([model]);
@@ -79,7 +79,7 @@ describe('the client', () => {
     expect(events).toMatchObject([{ problem: { code: 'internal', detail: 'It is one.', remedy: 'Pour.' } }]);
   });
 
-  test('a problem is understood where bytes were asked for', async () => {
+  test('reads a problem document even if bytes were requested', async () => {
     await expect(createClient(companion.url, token).result('nobody', 0)).rejects.toMatchObject({
       code: 'not-found',
       detail: 'No edit nobody.',

@@ -17,7 +17,10 @@ import { type Container, decodeContainer, encodeContainer } from '../../shared/s
 
 export const token = 'the-right-token';
 
-/** Speaks the companion's protocol over real HTTP, with events that the test writes: for what no engine does on demand. */
+/**
+ * Implements the companion's protocol over real HTTP, with scripted events, for cases no engine produces on
+ * demand.
+ */
 export class ScriptedCompanion {
   readonly edits = new Map<string, Container>();
   readonly cancelled: string[] = [];
@@ -33,9 +36,9 @@ export class ScriptedCompanion {
       adapters: [],
     },
   ];
-  /** What it says of itself; a test may let it be another program, or another version. */
+  /** Its health report; a test can make it another program or another version. */
   health = { name: manifest.name, version: manifest.version, protocol: manifest.protocol };
-  /** Bodies that take the place of answers, by path: what a faulty or foreign program would say. */
+  /** Replacement response bodies by path: what a faulty or foreign program would send. */
   readonly wrong = new Map<string, unknown>();
   private readonly events: EditEvent[] = [];
   private server: Server | undefined;
@@ -46,7 +49,7 @@ export class ScriptedCompanion {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Listens on a free port, or again on the port that it had. */
+  /** Listens on a free port, or again on its previous port. */
   async listen(): Promise<void> {
     this.server = createServer((request, response) => void this.answer(request, response));
     await new Promise<void>((resolve) => this.server!.listen(this.port, '127.0.0.1', resolve));

@@ -34,7 +34,7 @@ describe('the connection', () => {
     return { connection, kept, reaches };
   }
 
-  /** Another program on a port of ours. */
+  /** Another program on one of our ports. */
   async function otherProgram(answer: string | undefined): Promise<string> {
     const server = createServer((_request, response) => {
       if (answer !== undefined) response.end(answer);
@@ -59,13 +59,13 @@ describe('the connection', () => {
     expect(connection.client().url).toBe(companion.url);
   });
 
-  test('tells which models there are', async () => {
+  test('lists the available models', async () => {
     const { connection, reaches } = open([companion.url]);
     await reaches('connected');
     expect(connection.state.value).toMatchObject({ models: [{ id: 'pocket', adapters: [] }] });
   });
 
-  test('a companion that is nowhere is told with every port, and found when it comes', async () => {
+  test('reports a missing companion with every port, and finds it once it starts', async () => {
     await companion.close();
     const { connection, reaches } = open(['http://127.0.0.1:1', companion.url]);
     await reaches('gone');
@@ -75,7 +75,7 @@ describe('the connection', () => {
     await reaches('connected');
   });
 
-  test('another version of the protocol is told with both versions, and which one is older', async () => {
+  test('reports another protocol version with both versions, and which is older', async () => {
     companion.health = { ...companion.health, version: '9.0.0', protocol: 9 };
     const { connection, reaches } = open([companion.url]);
     await reaches('refused');
@@ -85,7 +85,7 @@ describe('the connection', () => {
     expect(state.error.message).toMatch(/9\.0\.0.*0\.1\.0.*older one is the panel/);
   });
 
-  test('without a token it is unpaired, with a wrong one refused', async () => {
+  test('is unpaired without a token, and refused with a wrong one', async () => {
     await open([companion.url], {}).reaches('unpaired');
     const { connection, reaches } = open([companion.url], { token: 'wrong' });
     await reaches('refused');
@@ -93,7 +93,7 @@ describe('the connection', () => {
     await reaches('connected');
   });
 
-  test('of two companions, the one that takes the token is used', async () => {
+  test('uses the one of two companions that accepts the token', async () => {
     const second = new ScriptedCompanion();
     await second.listen();
     releases.push(() => second.close());
@@ -103,7 +103,7 @@ describe('the connection', () => {
     expect(connection.client().url).toBe(companion.url);
   });
 
-  test('six digits of a real companion pair the panel, and the token is kept for the next time', async () => {
+  test('pairs by a real companion’s six digits, and stores the token for next time', async () => {
     const real = await RunningCompanion.start();
     releases.push(() => real.remove());
     const { connection, kept, reaches } = open([real.url.origin], {});
@@ -124,7 +124,7 @@ describe('the connection', () => {
     expect(pairing.state.value).toEqual({ kind: 'idle' });
   });
 
-  test('the link that the companion printed is taken for its token', async () => {
+  test('extracts the token from the link that the companion printed', async () => {
     const { connection, reaches } = open([companion.url], {});
     await reaches('unpaired');
     await createPairing(connection).answer(`${companion.url}/#token=${token}`);

@@ -24,7 +24,7 @@ describe('the brush', () => {
     expect(mask.data.every((value) => value === 0)).toBe(true);
   });
 
-  test('leaves no gaps in a fast stroke, and is cut off at the edge of the picture', () => {
+  test('leaves no gaps in a fast stroke, and is clipped at the picture’s edge', () => {
     const mask = emptyMask(200, 20);
     strokeLine(mask, { x: -50, y: 10 }, { x: 250, y: 10 }, 6, false);
     expect([...mask.data.subarray(10 * 200, 11 * 200)].every((value) => value === 255)).toBe(true);
@@ -79,7 +79,7 @@ describe('the open picture', () => {
     expect(sum()).toBe(two);
   });
 
-  test('the oldest changes are let go where they would fill the memory', () => {
+  test('the oldest changes are dropped before they fill the memory', () => {
     const history = createHistory();
     const undone: number[] = [];
     for (const n of [1, 2, 3]) history.push({ bytes: 250e6, undo: () => undone.push(n), redo: () => {} });
@@ -108,7 +108,7 @@ describe('the open picture', () => {
     expect(page.unsaved.value).toBe(false);
   });
 
-  test('a small mask in a huge picture sends its surroundings only, at their place', () => {
+  test('a small mask in a huge picture only sends its surroundings, with their position', () => {
     const page = createDocument();
     const base = picture(4000, 2500);
     page.openPicture('p', base);

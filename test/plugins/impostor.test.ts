@@ -14,7 +14,7 @@ afterEach(async () => {
 
 type Answering = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** Another program that listens where a companion might, and writes down all that it is sent. */
+/** Another program that listens where a companion might, and records everything it is sent. */
 async function impostor(
   answer: Answering,
   port = 0,
@@ -36,7 +36,7 @@ async function impostor(
 }
 
 const engine = { state: 'idle', provider: null, model: null };
-/** Says that it is a companion, and yes to everything. */
+/** Claims to be a companion, and accepts everything. */
 const yes: Answering = (request, response) => {
   response.setHeader('content-type', 'application/json');
   const { name, version, protocol } = manifest;
@@ -45,7 +45,7 @@ const yes: Answering = (request, response) => {
     JSON.stringify(isHealth ? { name, version, protocol, engine, proof: 'ab'.repeat(32) } : { models: [] }),
   );
 };
-/** Passes everything on to a companion at another port, and its answers back. */
+/** Relays everything to a companion on another port, and its responses back. */
 const passOn =
   (port: number): Answering =>
   (request, response) => {
@@ -86,7 +86,7 @@ function open(companions: readonly string[], kept: Record<string, string>) {
 
 const at = (running: RunningCompanion) => `http://127.0.0.1:${running.url.port}`;
 
-describe('a program that took the port of the companion', () => {
+describe('a program that took the companion’s port', () => {
   test.each([
     'says yes to everything',
     'passes everything on',
@@ -100,7 +100,7 @@ describe('a program that took the port of the companion', () => {
     expect(other.heard.join()).not.toContain(real.token);
   });
 
-  test('gets nothing where there is no companion, and the person is told', async () => {
+  test('gets nothing if there is no companion, and the person is told', async () => {
     const other = await impostor(yes);
     const { connection, reaches } = open([other.url], { token: 'a-token-that-is-secret' });
     await reaches('refused');
@@ -118,14 +118,14 @@ describe('a program that took the port of the companion', () => {
     expect(other.heard.join()).not.toMatch(/authorization/i);
   });
 
-  test('when the companion ended gets neither the token nor the picture that is sent next', async () => {
+  test('after the companion exited gets neither the token nor the next picture', async () => {
     const port = await freePort();
     const real = await RunningCompanion.start({ env: { ACEPP_PORT: String(port) } });
     releases.push(() => real.remove());
     const client = createClient(`http://127.0.0.1:${port}`, real.token);
     await client.models();
     await real.stop();
-    // The connection is lost: what comes next has to prove itself again, however soon.
+    // The connection is lost: whatever answers next must prove itself again, however soon.
     await client.models().catch(() => undefined);
     const other = await impostor(yes, port);
     await expect(client.put('id', new TextEncoder().encode('the picture'))).rejects.toMatchObject({
@@ -135,7 +135,7 @@ describe('a program that took the port of the companion', () => {
     expect(other.heard.join()).not.toContain(real.token);
   });
 
-  test('is asked for a proof again after a moment of silence', async () => {
+  test('is asked for proof again after a moment of silence', async () => {
     const port = await freePort();
     const real = await RunningCompanion.start({ env: { ACEPP_PORT: String(port) } });
     releases.push(() => real.remove());
@@ -150,7 +150,7 @@ describe('a program that took the port of the companion', () => {
 });
 
 describe('a token', () => {
-  test('of a link is kept once it was accepted, and takes nothing away before', async () => {
+  test('from a link is stored once accepted, and replaces nothing before', async () => {
     const real = await companion();
     const kept = { token: real.token };
     const { connection, reaches } = open([at(real)], kept);
@@ -164,7 +164,7 @@ describe('a token', () => {
     expect(kept.token).toBe(real.token);
   });
 
-  test('that a panel of 0.1.0 has, which is that of programs, still works', async () => {
+  test('of a 0.1.0 panel, which it shared with programs, still works', async () => {
     const real = await companion();
     await open([at(real)], { token: real.token }).reaches('connected');
   });

@@ -83,7 +83,7 @@ describe('an edit session', () => {
   const reaches = (session: Opened['session'], kind: string) =>
     vi.waitFor(() => expect(session.state.value.kind).toBe(kind), { timeout: 10_000, interval: 10 });
 
-  /** A session whose edit has done its first step. */
+  /** A session whose edit has completed its first step. */
   async function openRunning(): Promise<Opened> {
     const opened = open();
     void opened.session.run();
@@ -92,7 +92,7 @@ describe('an edit session', () => {
     return opened;
   }
 
-  test('sends what was captured, as a request that the companion’s own parser takes', async () => {
+  test('sends the capture as a request that the companion’s own parser accepts', async () => {
     const { settings, session } = open();
     settings.task.value = 'control:depth';
     settings.advanced.value = { seed: 5, steps: 4, guidance: undefined, variants: 2 };
@@ -120,7 +120,7 @@ describe('an edit session', () => {
     await session.cancel();
   });
 
-  test('shows the steps and the preview at its place in the document', async () => {
+  test('shows the steps, and the preview at its position in the document', async () => {
     const { session } = open();
     void session.run();
     companion.tell({ type: 'stage', stage: 'encoding', variant: 0, variants: 1, secondsLeft: 9 });
@@ -138,7 +138,7 @@ describe('an edit session', () => {
     await session.cancel();
   });
 
-  test('keeps the chosen variant, at its place in the document', async () => {
+  test('keeps the chosen variant at its position in the document', async () => {
     const { session } = open();
     void session.run();
     companion.tell(step(4), { type: 'done', results: [result(0), result(1)] });
@@ -155,7 +155,7 @@ describe('an edit session', () => {
     expect(placed[0]!.layer.data).toEqual(new Uint8Array(8).fill(2));
   });
 
-  test('discarding places nothing', async () => {
+  test('places nothing when discarded', async () => {
     const { session } = open();
     void session.run();
     companion.tell({ type: 'done', results: [result(0)] });
@@ -165,7 +165,7 @@ describe('an edit session', () => {
     expect(placed).toEqual([]);
   });
 
-  test('a result that was placed by other means leaves its note', async () => {
+  test('leaves a note for a result placed by other means', async () => {
     const { session } = open();
     void session.run();
     companion.tell({ type: 'done', results: [result(0)] });
@@ -176,7 +176,7 @@ describe('an edit session', () => {
     expect(placed).toEqual([]);
   });
 
-  test('a failed edit keeps the companion’s reason, and the next one can run', async () => {
+  test('shows the companion’s reason when it fails, and the next one can run', async () => {
     const { session } = open();
     void session.run();
     const problem = new CodedError('out-of-memory', { detail: 'Too big.', remedy: 'Make it smaller.' });
@@ -190,7 +190,7 @@ describe('an edit session', () => {
     await session.cancel();
   });
 
-  test('cancelling tells the companion and ignores what comes later', async () => {
+  test('notifies the companion when cancelled, and ignores later events', async () => {
     const { session } = await openRunning();
     await session.cancel();
     companion.tell({ type: 'done', results: [result(0)] });
@@ -198,7 +198,7 @@ describe('an edit session', () => {
     expect(session.state.value.kind).toBe('cancelled');
   });
 
-  test('an edit that arrives after it was cancelled is cancelled there, and shows nothing', async () => {
+  test('that arrives after being cancelled is cancelled in the companion, and shows nothing', async () => {
     const arrival = deferred<void>();
     const sent = vi.fn();
     const { session } = open({}, (client) => ({
@@ -217,7 +217,7 @@ describe('an edit session', () => {
     expect(session.state.value.kind).toBe('cancelled');
   });
 
-  test('what a cancelled edit still does is not seen in the next one', async () => {
+  test('that was cancelled does not affect the next one', async () => {
     const first = deferred<Capture>();
     const captures = [first.promise, new Promise<Capture>(() => {})];
     const { session } = open({ capture: () => captures.shift()! });
@@ -231,7 +231,7 @@ describe('an edit session', () => {
     expect(companion.edits.size).toBe(0);
   });
 
-  test('goes on when the companion was away for a moment', async () => {
+  test('continues after a short loss of the companion', async () => {
     const { session } = await openRunning();
     await companion.close();
     await vi.waitFor(() => expect(session.reconnecting.value).toBe(true));
@@ -252,7 +252,7 @@ describe('an edit session', () => {
     await companion.listen();
   });
 
-  test('is fetched when the companion is there again, though it stayed away too long', async () => {
+  test('is fetched once the companion is back, even after retries ran out', async () => {
     const { session } = await openRunning();
     await companion.close();
     await vi.waitFor(() => expect(session.state.value.kind).toBe('failed'), { timeout: 12_000 });
@@ -263,7 +263,7 @@ describe('an edit session', () => {
     expect(session.state.value.kind).toBe('done');
   }, 20_000);
 
-  test('is sent again, as it was, to a companion that does not know it', async () => {
+  test('is resent unchanged to a companion that does not know it', async () => {
     const { session } = await openRunning();
     const { metadata } = companion.edits.get('edit-0')!;
     companion.edits.clear();
@@ -275,7 +275,7 @@ describe('an edit session', () => {
     expect(session.note.value).toContain('was started again');
   });
 
-  test('an error beside it neither hides a running edit nor takes a result away', async () => {
+  test('survives an unrelated error, running or done', async () => {
     const { session } = await openRunning();
     const error = new CodedError('too-large', { detail: 'Too many.', remedy: 'Remove one.' });
     session.fail(error);
@@ -289,7 +289,7 @@ describe('an edit session', () => {
     expect(placed).toHaveLength(1);
   });
 
-  test('a capture that is refused never reaches the companion', async () => {
+  test('never reaches the companion if its capture is rejected', async () => {
     const { session } = open({
       capture: async () => {
         throw new CodedError('request-invalid', { detail: 'No picture is open.', remedy: 'Open one.' });
@@ -300,7 +300,7 @@ describe('an edit session', () => {
     expect(companion.edits.size).toBe(0);
   });
 
-  test('nine references fit, and the tenth is refused in words', () => {
+  test('takes nine references, and rejects the tenth with an explanation', () => {
     const { settings } = open();
     const ten = Array.from({ length: 10 }, (_, i) => reference(String(i)));
     expect(() => settings.addReferences(ten)).toThrow(/9 references are the most/);
@@ -309,7 +309,7 @@ describe('an edit session', () => {
     expect(settings.room.value).toBe(1);
   });
 
-  test('the instruction and the model survive a restart of the panel', async () => {
+  test('restores the instruction and the model after a panel restart', async () => {
     const { host, settings } = open();
     settings.adjust({ ...settings.advanced.value, model: 'flux-fill' });
     const later = createSettings(host);
@@ -318,7 +318,7 @@ describe('an edit session', () => {
     expect(later.toRequest()).toMatchObject({ model: 'flux-fill' });
   });
 
-  test('the model and its adapter are the companion’s choice until they are chosen', () => {
+  test('leaves the model and its adapter to the companion until chosen', () => {
     const { settings } = open();
     const asked = () => {
       const { model, adapters } = parseEditRequest(JSON.stringify(settings.toRequest()));

@@ -31,7 +31,7 @@ function open() {
 const isEmpty = (data: Uint8Array): boolean => data.every((value) => value === 0);
 
 describe('the brush', () => {
-  test('paints from the press to the release, as one change', () => {
+  test('paints from press to release, as one change', () => {
     const { press, move, release, state, sample, painted, changes } = open();
     press(1, sample(50, 50), 0);
     expect(state.value).toBe('painting');
@@ -51,7 +51,7 @@ describe('the brush', () => {
     expect(painted(200, 200)).toBe(false);
   });
 
-  test('Escape takes back the stroke that is under way, and only that', () => {
+  test('undoes only the stroke in progress on Escape', () => {
     const { press, move, release, keyDown, sample, painted, changes, mask } = open();
     press(1, sample(50, 50), 0);
     release(1);
@@ -67,7 +67,7 @@ describe('the brush', () => {
     expect(keyDown('Escape', false), 'is for the panel').toBe(false);
   });
 
-  test('the keyboard moves it, paints dots and draws lines', () => {
+  test('moves, paints dots and draws lines by keyboard', () => {
     const { keyDown, painted, changes, outlines } = open();
     keyDown('ArrowLeft', false);
     expect(outlines.value).toMatchObject([{ kind: 'circle', at: { x: 197.5, y: 150 }, radius: 5 }]);
@@ -79,7 +79,7 @@ describe('the brush', () => {
     expect(keyDown('q', false)).toBe(false);
   });
 
-  test('a stroke that is under way is kept when painting ends, as where an edit starts', () => {
+  test('keeps the stroke in progress when painting ends, as when an edit starts', () => {
     const { press, move, release, state, tool, sample, painted, changes } = open();
     press(1, sample(50, 50), 0);
     tool.value = undefined;
@@ -92,7 +92,7 @@ describe('the brush', () => {
 });
 
 describe('the picture is moved', () => {
-  test('by a drag with space, the middle button, or without a tool', () => {
+  test('by dragging with space, the middle button, or no tool', () => {
     const { press, move, release, keyDown, keyUp, tool, camera, sample, mask } = open();
     const drag = (button: number): void => {
       press(1, sample(100, 100), button);
@@ -109,7 +109,7 @@ describe('the picture is moved', () => {
     expect(isEmpty(mask.data)).toBe(true);
   });
 
-  test('by two fingers, which also zoom and never paint', () => {
+  test('by two fingers, which also zoom but never paint', () => {
     const { press, move, release, state, camera, sample, mask, changes } = open();
     press(1, sample(100, 100, 'touch'), 0);
     move(1, [sample(120, 100, 'touch')]);
@@ -127,7 +127,7 @@ describe('the picture is moved', () => {
     expect(changes).toEqual([]);
   });
 
-  test('not by a palm beside the pen: the stroke goes on', () => {
+  test('not by a palm next to the pen: the stroke continues', () => {
     const { press, move, release, sample, painted, camera } = open();
     press(1, sample(50, 50, 'pen'), 0);
     press(2, sample(300, 200, 'touch'), 0);
@@ -139,7 +139,7 @@ describe('the picture is moved', () => {
     expect(camera.view.value).toEqual({ zoom: 1, x: 0, y: 0 });
   });
 
-  test('a pointer that the system takes away leaves the mask as it was', () => {
+  test('and the mask is restored if the system takes the pointer away', () => {
     const { press, move, lose, state, sample, mask } = open();
     press(1, sample(50, 50, 'touch'), 0);
     move(1, [sample(90, 50, 'touch')]);
@@ -148,7 +148,7 @@ describe('the picture is moved', () => {
     expect(isEmpty(mask.data)).toBe(true);
   });
 
-  test('stays fitted as the view changes its size, until it is moved', () => {
+  test('and otherwise stays fitted as the view is resized', () => {
     const { camera, keyDown } = open();
     camera.resize({ width: 200, height: 150 });
     expect(camera.view.value).toEqual({ zoom: 0.5, x: 0, y: 0 });

@@ -39,7 +39,7 @@ const flat = (channels: number, width: number, height: number, value: number): P
 };
 
 describe('the crop window', () => {
-  it('covers the mask, stays in the picture and within 4:1, whatever the sizes', () => {
+  it('covers the mask, and stays in the picture and within 4:1, at any size', () => {
     const roll = dice(1);
     for (let n = 0; n < 500; n++) {
       const picture = { width: roll(1, 6000), height: roll(1, 6000) };
@@ -67,7 +67,7 @@ describe('the crop window', () => {
 });
 
 describe('masks', () => {
-  it('have the bounds of what is painted, or none', () => {
+  it('have the bounds of the painted area, or none', () => {
     expect(maskBounds(maskOf(9, 7, (x, y) => x === 3 && y >= 2 && y < 5))).toEqual({
       left: 3,
       top: 2,
@@ -77,7 +77,7 @@ describe('masks', () => {
     expect(maskBounds(maskOf(9, 7, () => false))).toBeUndefined();
   });
 
-  it('dilate to every side by the radius', () => {
+  it('dilate by the radius on every side', () => {
     for (const radius of [1, 2, 5]) {
       const grown = dilate(
         maskOf(20, 18, (x, y) => x === 9 && y === 8),
@@ -92,7 +92,7 @@ describe('masks', () => {
     }
   });
 
-  it('are feathered inwards only: 0 stays 0, what was painted stays above 0', () => {
+  it('are feathered inwards only: 0 stays 0, painted pixels stay above 0', () => {
     const roll = dice(2);
     const mask: Mask = {
       width: 40,
@@ -106,7 +106,7 @@ describe('masks', () => {
     });
   });
 
-  it('keep their middle when feathered, and the edge of the picture', () => {
+  it('keep their middle, and the picture’s edge, when feathered', () => {
     const mask = maskOf(40, 40, (x) => x < 20);
     const soft = featherInward(mask, 3);
     expect([...soft.data.subarray(800, 820)].at(0)).toBe(255);
@@ -115,7 +115,7 @@ describe('masks', () => {
     expect(isHardEdged(featherInward(mask, 6))).toBe(false);
   });
 
-  it('are feathered by the thickness at each place: a wire beside a blob stays, as a wire alone does', () => {
+  it('are feathered by local thickness: a wire survives, next to a blob or alone', () => {
     const isWire = (x: number, y: number) => y >= 30 && y < 33 && x >= 4;
     const isBlob = (x: number, y: number) => x >= 60 && x < 110 && y >= 5 && y < 55;
     const beside = featherInward(
@@ -151,7 +151,7 @@ describe('resizing', () => {
     expect([0, 1, 2, 3, 4, 5].map((i) => nearestExact(i, 3, 6))).toEqual([0, 0, 1, 1, 2, 2]);
   });
 
-  it('gives a region as the same rows that the whole has', () => {
+  it('gives a region the same rows as the whole', () => {
     const image: Planar = { channels: 3, width: 31, height: 17, data: randn(1, 3 * 31 * 17) };
     const size = { width: 50, height: 40 };
     const whole = resizeToPlanar(rowsOfPlanar(image), size, 'lanczos');
@@ -163,7 +163,7 @@ describe('resizing', () => {
     });
   });
 
-  it('leaves every 8-bit value as it is when the size stays', () => {
+  it('leaves every 8-bit value unchanged at the same size', () => {
     const data = Uint8Array.from({ length: 256 * 3 }, (_, i) => i % 256);
     const picture: Raster = { width: 256, height: 1, channels: 3, data };
     const size = { width: 256, height: 1 };
@@ -176,7 +176,7 @@ describe('resizing', () => {
 });
 
 describe('condition units', () => {
-  it('fit the sequence in whole tokens, whatever the sizes', () => {
+  it('fit the sequence in whole tokens, at any size', () => {
     const roll = dice(3);
     for (let n = 0; n < 300; n++) {
       const size = () => ({ width: roll(16, 3000), height: roll(16, 3000) });
@@ -197,14 +197,14 @@ describe('condition units', () => {
     }
   });
 
-  it('lower a 1024 square with a square reference to 720, as the authors’ budget has it', () => {
+  it('scale a 1024 square with a square reference to 720, as in the authors’ budget', () => {
     const square = { width: 1024, height: 1024 };
     const layout = layOutUnits(square, [square], { maxSequence: 4096, keepPixels: false });
     expect(layout.target).toEqual({ width: 720, height: 720 });
     expect(layout.joined).toEqual({ width: 1440, height: 720 });
   });
 
-  it('keep the pixels of a small reference, and bring a tall one to 0.8 of the height', () => {
+  it('keep a small reference’s pixels, and scale a tall one to 0.8 of the height', () => {
     const target = { width: 100, height: 160 };
     const small = layOutUnits(target, [{ width: 48, height: 40 }], { maxSequence: 4096, keepPixels: true });
     expect(small.target.height).toBeGreaterThanOrEqual(160);
@@ -213,7 +213,7 @@ describe('condition units', () => {
     expect(tall.references[0]!.drawn.height / tall.target.height).toBeCloseTo(0.8, 1);
   });
 
-  it('hide by the repainting scale, and split off the change image', () => {
+  it('mask by the repainting scale, and split off the change image', () => {
     const layout = layOutUnits({ width: 16, height: 16 }, [{ width: 16, height: 16 }], {
       maxSequence: 4,
       keepPixels: false,
@@ -247,7 +247,7 @@ describe('condition units', () => {
 });
 
 describe('the task', () => {
-  it('is chosen from what is given', () => {
+  it('is inferred from the inputs', () => {
     const given = (edit: boolean, mask: boolean, references: number) =>
       resolveTask({ instruction: 'a lamp' }, { edit, mask, references }).task;
     expect(given(false, false, 0)).toBe('text-to-image');
@@ -257,7 +257,7 @@ describe('the task', () => {
     expect(given(true, true, 1)).toBe('local-reference-editing');
   });
 
-  it('says what it needs', () => {
+  it('reports its missing inputs', () => {
     const nothing = { edit: true, mask: true, references: 0 };
     expect(() => resolveTask({ task: 'local-reference-editing', instruction: 'x' }, nothing)).toThrow(
       'needs a reference',
@@ -276,7 +276,7 @@ describe('colour', () => {
     }
   });
 
-  it('loses a cast that varies over the picture, inside the mask alone', () => {
+  it('loses a cast that varies over the picture, only inside the mask', () => {
     const original = flat(3, 64, 64, 0);
     const generated = flat(3, 64, 64, 0);
     for (let i = 0; i < generated.data.length; i++) generated.data[i] = 0.06 + 0.06 * ((i % 64) / 64);
@@ -306,7 +306,7 @@ describe('colour', () => {
 });
 
 describe('compositing', () => {
-  it('leaves the document where alpha is 0 and gives the layer where it is full, with and without alpha', () => {
+  it('keeps the document where alpha is 0 and the layer where it is full, with and without alpha', () => {
     const roll = dice(4);
     for (const channels of [3, 4] as const) {
       const bytes = (length: number) => Uint8Array.from({ length }, () => roll(0, 255));
@@ -327,7 +327,7 @@ describe('compositing', () => {
     }
   });
 
-  it('does not write into the document that it was given, be its bytes a Buffer or 16 bits', () => {
+  it('does not modify its input document, whether a Buffer or 16 bits', () => {
     const layer = { width: 1, height: 1, channels: 4, data: Uint8Array.of(9, 9, 9, 255) } as const;
     const bytes = Buffer.alloc(3, 50);
     composite({ width: 1, height: 1, channels: 3, data: bytes }, layer, { left: 0, top: 0 });

@@ -34,7 +34,7 @@ const opened = (layers: readonly PSDNode[], isLarge = false) =>
   readPsd(writePSD({ flat, layers, pixelsPerInch: 300 }, isLarge), { useImageData: true });
 
 describe('a layered PSD', () => {
-  it.each([false, true])('has picture and layer, its alpha as mask, where they lie (PSB: %s)', (isLarge) => {
+  it.each([false, true])('has picture and layer in position, with the alpha as mask (PSB: %s)', (isLarge) => {
     const name = 'a red circle é🦊';
     const psd = opened([wholeLayer('Picture', picture), maskedLayer(name, ramp, bounds)], isLarge);
     expect([psd.width, psd.height]).toEqual([20, 10]);
@@ -51,7 +51,7 @@ describe('a layered PSD', () => {
     expect([...psd.imageData!.data.subarray(0, 4)]).toEqual([1, 2, 3, 255]);
   });
 
-  it('keeps groups, what lies beyond the picture, and whether a layer is hidden', () => {
+  it('keeps groups, pixels outside the picture, and layer visibility', () => {
     const hidden = maskedLayer('inside', ramp, { ...bounds, left: -2, top: 8 }, false);
     const group: PSDNode = { kind: 'group', name: 'Group', children: [hidden], visible: true };
     const [, read] = opened([wholeLayer('Picture', picture), group]).children!;
@@ -61,13 +61,13 @@ describe('a layered PSD', () => {
     expect(read!.children![0]).toMatchObject({ name: 'inside', ...place, hidden: true });
   });
 
-  it('is refused where a layer is of another depth or size than it says', () => {
+  it('is rejected if a layer’s depth or size differs from its declaration', () => {
     const deep = filled(20, 10, () => [1, 2, 3], true);
     expect(() => opened([wholeLayer('deep', deep)])).toThrow('depth');
     expect(() => opened([maskedLayer('small', ramp, { ...bounds, width: 7 })])).toThrow('size');
   });
 
-  it('has to be a PSB from 30,001 pixels a side', () => {
+  it('must be a PSB from 30,001 pixels a side', () => {
     const side = (width: number): Samples => ({ width, height: 1, channels: 3, data: new Uint8Array(0) });
     expect([needsPSB(side(30_000)), needsPSB(side(30_001))]).toEqual([false, true]);
   });

@@ -7,7 +7,7 @@ const layer = (dtype: DType = 'U8', shape = [1, 2, 4]): Tensor => ({ dtype, shap
 const result = (metadata: Record<string, string>, tensors: Record<string, Tensor>) =>
   readResult({ metadata, tensors: new Map(Object.entries(tensors)) });
 
-test('a result gives its pixels and their place', () => {
+test('a result decodes to its pixels and their position', () => {
   expect(result({ bounds }, { layer: layer() })).toMatchObject({
     bounds: { left: -3, top: 4, width: 2, height: 1 },
     pixels: { dtype: 'U8' },
@@ -23,7 +23,7 @@ test.each([
   ['bounds that are not JSON', { bounds: '{' }, { layer: layer() }, 'its bounds are {'],
   ['bounds without a place', { bounds: '{"width":2,"height":1}' }, { layer: layer() }, '{"width":2'],
   ['bounds of another size', { bounds: bounds.replace('2', '3') }, { layer: layer() }, '2x1'],
-])('a result with %s is refused, with what is there', (_, metadata, tensors, what) => {
+])('a result with %s is rejected with the reason', (_, metadata, tensors, what) => {
   expect(() => result(metadata, tensors)).toThrowError(
     expect.objectContaining({ code: 'container-invalid', message: expect.stringContaining(what) as string }),
   );

@@ -19,7 +19,7 @@ function sample(): Container {
   };
 }
 
-/** A container with a header of the caller's words, true or not. */
+/** A container with the caller's header, valid or not. */
 function containerWith(header: string, data = new Uint8Array(0)): Uint8Array {
   const json = new TextEncoder().encode(header);
   const bytes = new Uint8Array(8 + json.length + data.length);
@@ -40,20 +40,20 @@ function refusal(bytes: Uint8Array): CodedError {
 }
 
 describe('a container', () => {
-  test('comes back equal, text beyond ASCII and unaligned 16-bit data included', () => {
+  test('round-trips, including non-ASCII text and unaligned 16-bit data', () => {
     const back = decodeContainer(encodeContainer(sample()));
     expect(back.metadata).toEqual(sample().metadata);
     expect([...back.tensors.get('mask')!.data]).toEqual([0, 255, 7]);
     expect([...asU16(back.tensors.get('edit')!.data)]).toEqual([1, 65535]);
   });
 
-  test('has data that starts at a multiple of eight bytes', () => {
+  test('has data aligned to eight bytes', () => {
     const bytes = encodeContainer(sample());
     expect(new DataView(bytes.buffer).getUint32(0, true) % 8).toBe(0);
   });
 });
 
-describe('a malformed container is refused, naming what is wrong:', () => {
+describe('a malformed container is rejected with the reason:', () => {
   const cases: [string, Uint8Array, RegExp][] = [
     ['shorter than its prefix', new Uint8Array(5), /5 bytes/],
     ['a header of 2^60 bytes', new Uint8Array([0, 0, 0, 0, 0, 0, 0, 16, 123, 125]), /1152921504606847/],

@@ -17,7 +17,7 @@ const maxReferenceSide = 2048;
 const maxReferenceScale = 3;
 const maxMaskSide = 8192;
 
-/** Takes the picture of what is edited, and of the mask over it in as fine pixels, each of its whole bounds. */
+/** Captures the edited node, and the mask over it at the same resolution, each over its whole bounds. */
 export async function capture({ choice, exportOnly }: CaptureInput): Promise<CapturedNode> {
   if (choice.kind === 'again') return captureAgain(choice.resultId, exportOnly);
   const node = await findPicture(choice.id, 'layer to edit');
@@ -25,7 +25,7 @@ export async function capture({ choice, exportOnly }: CaptureInput): Promise<Cap
   if (choice.maskId === undefined) return { ...(await takeSource(node, plan)), masks: [] };
   const mask = await findPicture(choice.maskId, 'mask');
   const masks = [await exportNode(mask, plan.pixelsPerUnit, maxMaskSide)];
-  // A shape that was drawn inside the frame that is edited is a mask, not a part of the picture.
+  // A shape drawn inside the edited frame is a mask, not part of the picture.
   const covers = isInside(mask, node) && !outermostInstance(mask);
   if (!covers) return { ...(await takeSource(node, plan)), masks };
   mask.visible = false;
@@ -44,14 +44,14 @@ export async function exportNodes(ids: readonly string[]): Promise<readonly Expo
   return exported;
 }
 
-/** How many pixels a capture of the node would have. */
+/** The pixel size that a capture of the node would have. */
 export async function measure(id: string): Promise<Size | undefined> {
   const node = await figma.getNodeByIdAsync(id);
   if (!isPictureNode(node) || node.removed || obstacleOf(node) !== '') return undefined;
   return sizeOf(await planPicture(node, false), node);
 }
 
-/** The source of a result and the mask that lies in the result itself. */
+/** A result's source, and the mask inside the result itself. */
 async function captureAgain(resultId: string, exportOnly: boolean): Promise<CapturedNode> {
   const result = await findPicture(resultId, 'result');
   const recipe = parseRecipe(result.getPluginData(recipeKey));

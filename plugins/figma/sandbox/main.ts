@@ -5,7 +5,7 @@ import { describeSelection } from './nodes.ts';
 import { place, placeSideBySide } from './place.ts';
 import { readStored, store } from './storage.ts';
 
-/** The half of the plugin that sees the document: it has neither a page nor a network. */
+/** The half of the plugin that sees the document; it has no DOM and no network. */
 const calls: SandboxCalls = {
   readStored,
   store,
@@ -22,7 +22,7 @@ const send: Send = (message) => figma.ui.postMessage(message);
 const answer = serve(calls, send);
 figma.ui.onmessage = (message: Message) => answer(message);
 
-/** A selection that is being drawn changes with every move of the pointer: it is reported when it rests. */
+/** Debounces the selection, which changes with every pointer move while it is being drawn. */
 const restMilliseconds = 40;
 let timer: ReturnType<typeof setTimeout> | undefined;
 

@@ -2,36 +2,39 @@ import type { Bounds } from '../../../shared/bounds.ts';
 import { CodedError } from '../../../shared/errors.ts';
 import type { Selection } from '../protocol.ts';
 
-/** What can be exported and lies somewhere. */
+/** A node that can be exported and has a position. */
 export type PictureNode = SceneNode & LayoutMixin;
 export type Parent = BaseNode & ChildrenMixin;
 
 export const recipeKey = 'recipe';
 
-/** Figma's own limit of an entry of plugin data, less what the key takes. */
+/** Figma's size limit for a plugin data entry, less room for the key. */
 const longestRecipe = 90_000;
 
 export function isPictureNode(node: BaseNode | null): node is PictureNode {
   return node !== null && 'exportAsync' in node && 'absoluteTransform' in node && 'resize' in node;
 }
 
-/** Why a node has no picture; empty if it has one. */
+/** Why a node can't be captured; empty if it can. */
 export function obstacleOf(node: BaseNode): string {
   if (!isPictureNode(node)) return 'This kind of layer has no picture of its own';
-  // Figma answers null for what is hidden, lies in something hidden, or paints nothing.
+  // Figma returns null for a node that is hidden, inside something hidden, or paints nothing.
   if (!node.absoluteBoundingBox || !node.absoluteRenderBounds) return 'This layer is hidden or empty';
   if (node.width < 1 || node.height < 1) return 'This layer is thinner than a pixel';
   return '';
 }
 
-/** More are never used: there are at most nine references, beside a mask and a layer to edit. */
+/** More are never used: at most nine references, plus a mask and a layer to edit. */
 const mostDescribed = 12;
 
-/** Reads a few of the selected nodes, however many there are: each read of a property goes to Figma and back. */
+/**
+ * Reads only a few of the selected nodes, however many there are: each property read is a round trip to
+ * Figma.
+ */
 export function describeSelection(selected: readonly SceneNode[]): Selection {
   const nodes = selected.slice(0, mostDescribed).map((node) => {
     const { width, height } = isPictureNode(node) ? node : { width: 0, height: 0 };
-    // A recipe is up to 90 kB, and only that of a single result can be run again.
+    // A recipe takes up to 90 kB, and only a single selected result can be run again.
     const recipe = selected.length === 1 ? node.getPluginData(recipeKey) : '';
     return { id: node.id, name: node.name, width, height, obstacle: obstacleOf(node), recipe };
   });
@@ -62,7 +65,7 @@ export function boundsOf(node: PictureNode): Bounds {
   return { left: x, top: y, width, height };
 }
 
-/** Whether a node is an instance or a part of one: nothing can be put into it. */
+/** The outermost instance a node is or belongs to, if any: nothing can be inserted into it. */
 export function outermostInstance(node: BaseNode): InstanceNode | undefined {
   let found: InstanceNode | undefined;
   for (let at: BaseNode | null = node; at; at = at.parent) {
@@ -71,7 +74,7 @@ export function outermostInstance(node: BaseNode): InstanceNode | undefined {
   return found;
 }
 
-/** Plugin data takes 100 kB an entry: a longer recipe is left out, which only takes "run again" away. */
+/** Plugin data holds 100 kB per entry: a longer recipe is left out, which only costs "run again". */
 export function keepRecipe(node: SceneNode, recipe: string): boolean {
   if (recipe.length > longestRecipe) return false;
   node.setPluginData(recipeKey, recipe);

@@ -5,15 +5,18 @@ import { identity, isTranslation } from '../matrix.ts';
 import type { NodePicture } from '../protocol.ts';
 import { boundsOf, type PictureNode } from './nodes.ts';
 
-/** The companion works on windows of it; beyond this the panel would run out of memory first. */
+/** The companion works on crop windows of it; beyond this size the panel would run out of memory. */
 const maxSide = 8192;
 /** Designers export drawings at up to three times their size. */
 const maxScale = 3;
-/** The REST API exports at up to this scale. The plugin API documents no limit: a refusal is tried again here. */
+/**
+ * The REST API exports at up to this scale. The plugin API documents no limit: a refusal is retried at this
+ * one.
+ */
 const documentedScale = 4;
-/** How far the pixels of a fill may be from squares: sides are rounded, but a stretched picture is another one. */
+/** How far a fill's pixels may be from square: rounded sides are fine, a stretched picture isn't. */
 const squareTolerance = 0.01;
-/** How far a fill may end within its node, in pixels of the image. */
+/** How far short of its node's edge a fill may end, in image pixels. */
 const edgeTolerance = 0.5;
 
 /** Where the pixels of a node's picture come from. */
@@ -22,22 +25,23 @@ export type PicturePlan =
       readonly kind: 'fill';
       readonly image: Image;
       readonly size: Size;
-      /** What the node shows of the image, in the image's pixels and fractions of them. */
+      /** The part of the image the node shows, in fractional image pixels. */
       readonly shown: Bounds;
       readonly pixelsPerUnit: number;
     }
   | { readonly kind: 'export'; readonly pixelsPerUnit: number };
 
 /**
- * The file of the one image that fills the node, which usually has more pixels than the node has units; else an export.
- * @param exportOnly for a file that the panel could not read the way Figma shows it
+ * Uses the file of the one image that fills the node, which usually has more pixels than the node has units;
+ * otherwise an export.
+ * @param exportOnly for a file that the panel couldn't decode the way Figma shows it
  */
 export async function planPicture(node: PictureNode, exportOnly: boolean): Promise<PicturePlan> {
   const byExport = { kind: 'export', pixelsPerUnit: exportScale(node, maxScale, maxSide) } as const;
   const paint = exportOnly ? undefined : onlyImageFill(node);
   const image = paint?.imageHash ? figma.getImageByHash(paint.imageHash) : null;
   if (!paint || !image) return byExport;
-  // The image may still have to be downloaded, which fails offline.
+  // Figma may still have to download the image, which fails offline.
   const size = await image.getSizeAsync().catch(() => undefined);
   const bounds = boundsOf(node);
   const shown = size && shownPart(paint, size, bounds);
@@ -45,7 +49,7 @@ export async function planPicture(node: PictureNode, exportOnly: boolean): Promi
   return { kind: 'fill', image, size, shown, pixelsPerUnit: shown.width / bounds.width };
 }
 
-/** How many pixels the picture will have. */
+/** The pixel size the picture will have. */
 export function sizeOf(plan: PicturePlan, node: PictureNode): Size {
   if (plan.kind === 'fill') {
     const { width, height } = wholePixels(plan.shown, plan.size);
@@ -62,14 +66,14 @@ export async function takePicture(plan: PicturePlan, node: PictureNode): Promise
   return { file: await exportPNG(node, exportScale(node, maxScale, maxSide)) };
 }
 
-/** The scale at which a node is exported: as asked for, within a longest side. */
+/** The scale to export a node at: the requested one, capped by the longest side. */
 export function exportScale(node: PictureNode, scale: number, longestSide: number): number {
   const { width, height } = boundsOf(node);
   return Math.min(scale, longestSide / Math.max(width, height));
 }
 
 /**
- * PNG, sRGB, of the whole of the node's bounds.
+ * Exports a PNG, sRGB, covering all of the node's bounds.
  * @param scale pixels per page unit. Figma may answer with fewer, so the file's own size is what counts.
  * @throws CodedError `image-invalid`
  */
@@ -98,8 +102,8 @@ export async function exportPNG(node: PictureNode, scale: number): Promise<Uint8
 const plainBlending: readonly BlendMode[] = ['NORMAL', 'PASS_THROUGH'];
 
 /**
- * The image fill of a node that shows nothing else and changes nothing about it. Corners may be round: they belong to
- * the outline, as does a shadow.
+ * The image fill of a node that shows only that image, unchanged. Rounded corners and shadows are fine: they
+ * belong to the outline.
  */
 function onlyImageFill(node: PictureNode): ImagePaint | undefined {
   if (node.type !== 'RECTANGLE' && node.type !== 'FRAME' && node.type !== 'COMPONENT') return undefined;
@@ -122,11 +126,10 @@ function isVisible({ visible = true }: Paint): boolean {
 }
 
 /**
- * The part of an image that a node shows, in the image's pixels; undefined where the image does not fill the node, or
- * is turned, mirrored, repeated or stretched in it.
- * `imageTransform` maps the node's unit square to the image's, as GLips/Figma-Context-MCP crops
- * (src/utils/image-processing.ts); its inverse is where the image lies, as in
- * figma-plugin-helper-functions/figma-plugin-helpers (src/helpers/extractImageCropParams.ts).
+ * The part of an image that a node shows, in image pixels; undefined if the image doesn't fill the node, or
+ * is rotated, mirrored, tiled or stretched in it. `imageTransform` maps the node's unit square to the
+ * image's, as GLips/Figma-Context-MCP crops (src/utils/image-processing.ts); its inverse is where the image
+ * lies, as in figma-plugin-helper-functions/figma-plugin-helpers (src/helpers/extractImageCropParams.ts).
  */
 function shownPart(paint: ImagePaint, image: Size, node: Size): Bounds | undefined {
   let shown: Bounds;

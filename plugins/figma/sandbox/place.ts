@@ -3,19 +3,19 @@ import { identity, invert, isTranslation, type Matrix, multiply, scaling, transl
 import type { Placing, SideBySide, Source, Tile } from '../protocol.ts';
 import { isPictureNode, keepRecipe, outermostInstance, type Parent } from './nodes.ts';
 
-/** Between pictures that lie side by side, in page units. */
+/** The gap between pictures side by side, in page units. */
 const gap = 40;
 
 /** Where a result goes, and how far its source has moved since it was captured. */
 interface Spot {
   readonly parent: Parent;
   readonly index: number;
-  /** From where the source was to where it is. */
+  /** From the source's old position to its current one. */
   readonly move: Matrix;
   readonly note: string;
 }
 
-/** Puts a result over its source, as one step of undo. Answers what the person should know, or nothing. */
+/** Places a result over its source as one undo step. Returns a note for the person, or an empty string. */
 export async function place({ name, source, shape, tiles, mask, recipe, hideId }: Placing): Promise<string> {
   const spot = await findSpot(source.id, source.transform);
   const used = hideId === undefined ? null : await figma.getNodeByIdAsync(hideId);
@@ -29,14 +29,14 @@ export async function place({ name, source, shape, tiles, mask, recipe, hideId }
     result.name = name;
     const notes = [spot.note];
     if (!keepRecipe(result, recipe)) notes.push('The recipe is too long to be kept with the result.');
-    // A mask of the document's own stays: without it, what it covers would come to light.
+    // A mask of the document itself stays visible: hiding it would reveal what it hides.
     const isShape = used && 'visible' in used && !used.removed && !('isMask' in used && used.isMask);
     if (isShape) used.visible = false;
     return notes.filter((note) => note !== '').join(' ');
   });
 }
 
-/** Puts whole pictures in a row, right of everything that the source lies in, as one step of undo. */
+/** Places whole pictures in a row to the right of everything that contains the source, as one undo step. */
 export async function placeSideBySide({ source, pictures }: SideBySide): Promise<string> {
   const node = await figma.getNodeByIdAsync(source.id);
   const page = pageOf(node) ?? figma.currentPage;
@@ -58,14 +58,16 @@ export async function placeSideBySide({ source, pictures }: SideBySide): Promise
   });
 }
 
-/** Without a commit before and after, one undo would take back whatever else was done since the plugin was opened. */
+/**
+ * Without a commit before and after, one undo would also revert everything else done since the plugin opened.
+ */
 function oneStep<T>(work: () => T): T {
   figma.commitUndo();
   const known = new Set(figma.currentPage.children.map(({ id }) => id));
   try {
     return work();
   } catch (error) {
-    // Nothing half done stays: what is new and got no place yet lies on the page.
+    // Leave nothing half done: new nodes without a parent of their own are still on the page.
     for (const child of [...figma.currentPage.children]) if (!known.has(child.id)) child.remove();
     throw error;
   } finally {
@@ -74,8 +76,8 @@ function oneStep<T>(work: () => T): T {
 }
 
 /**
- * Right above the source, in its own parent; above everything that takes no children: instances, boolean operations,
- * component sets. If the source is gone the result is not lost: it goes to where the source was, on the page.
+ * Right above the source, in the same parent; above any ancestor that can't take children: instances, boolean
+ * operations, component sets. If the source is gone, the result goes on the page, where the source was.
  */
 async function findSpot(id: string, captured: Matrix): Promise<Spot> {
   const node = await figma.getNodeByIdAsync(id);
@@ -93,10 +95,10 @@ async function findSpot(id: string, captured: Matrix): Promise<Spot> {
   return { parent, index, move: multiply(node.absoluteTransform, invert(captured)), note: '' };
 }
 
-/** One rectangle with the source's own outline; its image stands upright on the page, as it was exported. */
+/** One rectangle with the source's own outline; its image stays upright on the page, as exported. */
 function placeOver(tile: Tile, source: Source, spot: Spot): SceneNode {
   const rectangle = outlineOf(source);
-  // From the rectangle's unit square to its own units, to the page, to the image's unit square.
+  // Maps the rectangle's unit square to its own units, to the page, to the image's unit square.
   const { left, top } = source.bounds;
   const imageTransform = [
     toUnitSquare(tile.bounds),
@@ -114,11 +116,11 @@ interface TiledPicture {
   readonly tiles: readonly Tile[];
   readonly mask?: Tile | undefined;
   readonly source: Source;
-  /** Whose outline the tiles are cut to, as a mask. */
+  /** The node whose outline clips the tiles, as a mask. */
   readonly cutTo?: Source | undefined;
 }
 
-/** Upright rectangles; several of them, or one with a mask, are a group. */
+/** Upright rectangles; several, or one with a mask, form a group. */
 function placeTiles({ tiles, mask, source, cutTo }: TiledPicture, spot: Spot): SceneNode {
   const places: [node: RectangleNode, absolute: Matrix][] = [];
   const add = (name: string, tile: Tile): RectangleNode => {
@@ -146,7 +148,7 @@ function placeTiles({ tiles, mask, source, cutTo }: TiledPicture, spot: Spot): S
     spot.parent.insertChild(spot.index, result);
   } else {
     const group = figma.group(nodes, spot.parent, spot.index);
-    // A mask covers what is above it in its group: the order is ours, not that of the grouping.
+    // A mask applies to what is above it in its group: set the order here, don't rely on the grouping.
     nodes.forEach((node, i) => {
       group.insertChild(i, node);
     });
@@ -156,7 +158,7 @@ function placeTiles({ tiles, mask, source, cutTo }: TiledPicture, spot: Spot): S
   return result;
 }
 
-/** The part of a tile that lies within the source's bounds. */
+/** The part of a tile inside the source's bounds. */
 function rectangleOf(
   { picture, bounds }: Tile,
   within: Size,
@@ -188,13 +190,17 @@ function toUnitSquare({ left, top, width, height }: Bounds): Matrix {
   return multiply(scaling(1 / width, 1 / height), translation(-left, -top));
 }
 
-/** @param imageTransform from the unit square of the node to that of the image: FILL would cut where sides were rounded */
+/**
+ * @param imageTransform from the node's unit square to the image's: FILL would crop where sides were rounded
+ */
 function imagePaint(image: Uint8Array, imageTransform: Matrix): ImagePaint {
   const { hash: imageHash } = figma.createImage(image);
   return { type: 'IMAGE', imageHash, scaleMode: 'CROP', imageTransform: imageTransform as Transform };
 }
 
-/** Gives nodes their places on the page, once they are where they stay: before, a layout would move them. */
+/**
+ * Positions nodes on the page once they are in their final parent: before that, auto layout would move them.
+ */
 function settle(
   result: SceneNode,
   parent: Parent,
@@ -206,7 +212,7 @@ function settle(
   for (const [node, absolute] of places) node.relativeTransform = multiply(toParent, absolute) as Transform;
 }
 
-/** A group has no coordinates of its own: its children count from the nearest frame or page. */
+/** A group has no coordinate system: its children's coordinates are relative to the nearest frame or page. */
 function containerTransform(parent: BaseNode): Matrix {
   let at: BaseNode | null = parent;
   while (at && (at.type === 'GROUP' || at.type === 'BOOLEAN_OPERATION')) at = at.parent;

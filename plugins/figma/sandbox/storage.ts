@@ -1,6 +1,7 @@
 /**
- * What the panel keeps. Figma keeps it for the plugin in all files; an edit belongs to one of them, as its layers have names
- * only there, so it is kept under the document's own id, which lies in the document.
+ * The panel's storage. Figma shares a plugin's storage across all files, but an edit belongs to one of them,
+ * since its layers' IDs only mean something there. So it is stored under the document's own ID, which is kept
+ * in the document.
  */
 export async function readStored(key: string): Promise<string | undefined> {
   const own = key === editKey ? ownKey(documentId()) : key;
@@ -21,7 +22,7 @@ function documentId(): string {
   return figma.root.getPluginData(idKey);
 }
 
-/** Only documents in which something is edited get an id: writing it is a change. */
+/** Only gives a document an ID once something is edited in it: writing one changes the document. */
 function nameDocument(): string {
   const id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
   figma.root.setPluginData(idKey, id);

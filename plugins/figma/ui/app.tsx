@@ -20,7 +20,7 @@ export interface AppProps {
   readonly connection: Connection;
 }
 
-/** The layer to edit and its mask above the panel that every host has. */
+/** The layer to edit and its mask, above the panel shared by all hosts. */
 export function App({ host, work, settings, session, connection }: AppProps) {
   const state = session.state.value;
   const busy = isBusy(state) || state.kind === 'done';

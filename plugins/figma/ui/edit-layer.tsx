@@ -5,19 +5,19 @@ import type { MaskChoice } from './work.ts';
 
 export interface EditLayerProps {
   readonly target: SelectedNode | undefined;
-  /** Of the picture that will be captured, in pixels; undefined until it is known. */
+  /** The size of the picture to capture, in pixels; undefined until known. */
   readonly size: Size | undefined;
   readonly obstacle: string;
   readonly isPinned: boolean;
   readonly mask: MaskChoice | undefined;
   readonly busy: boolean;
-  /** Whether something is selected that could be a mask. */
+  /** Whether the selection could be used as a mask. */
   readonly hasSelection: boolean;
   readonly onPin: () => void;
   readonly onUseAsMask: () => void;
   readonly onPaintMask: () => void;
   readonly onClearMask: () => void;
-  /** Runs what the selected result was made of once more; absent where it is no result. */
+  /** Reruns the selected result's edit; absent if it isn't a result. */
   readonly onRepeat?: () => void;
 }
 

@@ -14,30 +14,30 @@ import { withEightBits } from '../../picture/pixels.ts';
 import { createBrushTool } from '../../picture/tools/brush-tool.ts';
 
 export interface EditPictureProps {
-  /** What lies below; absent where only the result is known. */
+  /** The original picture; absent if only the result is known. */
   readonly picture: Picture | undefined;
-  /** To be painted on. */
+  /** The mask to paint on. */
   readonly mask?: EditableMask;
   readonly candidate?: Placement;
   readonly preview?: Preview;
-  /** What else can be done with the candidate. */
+  /** Further actions for the candidate. */
   readonly children?: ComponentChildren;
 }
 
-/** Of the picture's longer side, in percent. */
+/** In percent of the picture's longer side. */
 const brushPercent = 8;
 const tint = 0.5;
-/** CSS pixels: the panel is small. */
+/** In CSS pixels: the panel is small. */
 const greatestHeight = 200;
 
-/** The picture that is edited, small: to paint a mask on it, and to see what becomes of it. */
+/** A small view of the edited picture, to paint a mask on and to see the result in. */
 export function EditPicture({ picture, mask, candidate, preview, children }: EditPictureProps) {
   const layer = candidate && withEightBits(candidate.layer);
   const size = picture ?? layer ?? { width: 1, height: 1 };
   const [isBefore, setIsBefore] = useState(false);
   const model = useMemo(() => createModel(mask), [mask]);
   useLayoutEffect(() => {
-    // Without the picture that it lies over, the result is all there is.
+    // Without the picture below it, the result is all there is to show.
     const bounds = picture ? candidate?.bounds : layer && boundsOf(layer);
     model.scene.value = {
       size,
@@ -126,7 +126,7 @@ function createModel(mask: EditableMask | undefined) {
   };
 }
 
-/** As large as the panel allows, and never above its own size. */
+/** As large as the panel allows, but never enlarged. */
 function styleOf({ width, height }: Size) {
   const widest = Math.min(width, (greatestHeight * width) / height);
   return { width: `min(100%, ${widest}px)`, aspectRatio: `${width} / ${height}` };

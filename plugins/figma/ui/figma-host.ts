@@ -17,7 +17,10 @@ import { maxImageSide, tilesOf } from './tiles.ts';
 import type { Work } from './work.ts';
 
 export interface FigmaHost extends Host {
-  /** Puts every variant, laid over the picture that was edited, in a row beside the source. Returns a note or ''. */
+  /**
+   * Places every variant, composited over the edited picture, in a row next to the source. Returns a note or
+   * ''.
+   */
   placeSideBySide(variants: readonly Placement[], edit: Picture): Promise<string>;
   exportReferences(ids: readonly string[]): Promise<readonly Reference[]>;
 }
@@ -25,24 +28,24 @@ export interface FigmaHost extends Host {
 export interface HostParts {
   readonly sandbox: Sandbox;
   readonly work: Work;
-  /** Of the panel, now. */
+  /** The panel's current references. */
   readonly references: () => readonly Reference[];
 }
 
-/** The panel's document is Figma's, seen through the sandbox. */
+/** The panel's host in Figma, which reaches the document through the sandbox. */
 export function createFigmaHost({ sandbox, work, references }: HostParts): FigmaHost {
   const exportReferences = async (ids: readonly string[]): Promise<readonly Reference[]> =>
     Promise.all((await sandbox.call('export', ids)).map(toReference));
 
   return {
-    // Names, not addresses: Figma's manifest takes no raw address.
+    // Names, not IP addresses: Figma's manifest rejects raw addresses.
     companions: companionPorts.map((port) => `http://localhost:${port}`),
     capabilities: { results: 'offered', previews: 'picture', keepsDocument: true },
     explainSilence,
     exportReferences,
 
     storage: {
-      // Storage that fails, as when it is full, must not stop an edit: it only remembers less.
+      // Failing storage, full for example, must not stop an edit: the panel just remembers less.
       get: (key) => sandbox.call('readStored', key).catch(() => undefined),
       set: (key, value) => sandbox.call('store', { key, value }).catch(() => undefined),
     },
@@ -146,7 +149,7 @@ async function toReference({ id, name, png }: ExportedNode): Promise<Reference> 
   return { ...(await decodeReference(blob, name)), id };
 }
 
-/** The recipe as text, with the numbers that were used rather than those that were left open. */
+/** The recipe as text, with the numbers that were used in place of the unset ones. */
 function recipeOf(placement: Placement, lostMask = false): string {
   const { request, recipe } = placement;
   const { source, references } = readTarget(placement);
@@ -163,7 +166,7 @@ function recipeOf(placement: Placement, lostMask = false): string {
   return JSON.stringify(kept);
 }
 
-/** `1:23`, inside an instance `I1:23;4:5`. A reference from a file has a UUID. */
+/** `1:23`, or `I1:23;4:5` inside an instance. A reference from a file has a UUID instead. */
 function isNodeId(id: string): boolean {
   return id.includes(':');
 }

@@ -1,5 +1,5 @@
-/** The ports of manifest.json, which the bundler writes in: the manifest allows these and no others. */
+/** The ports of manifest.json, inlined by the bundler: the manifest allows these and no others. */
 declare const companionPorts: readonly number[];
 
-/** Style sheets go through the bundler, which writes them into the page. */
+/** The bundler inlines style sheets into the page. */
 declare module '*.css';

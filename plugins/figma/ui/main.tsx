@@ -13,7 +13,7 @@ import './figma.css';
 
 const sandbox = connectSandbox();
 const work = createWork(sandbox);
-// The host is made first, and asks only later.
+// The host is created first, and only reads this later.
 let settings: Settings | undefined;
 const host = createFigmaHost({ sandbox, work, references: () => settings?.references.value ?? [] });
 const connection = createConnection(host);

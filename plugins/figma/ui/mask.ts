@@ -4,11 +4,11 @@ import type { PixelGrid } from '../grid.ts';
 import type { ExportedNode } from '../protocol.ts';
 
 /**
- * The alpha of exported nodes, drawn where they lie over the source.
- * @param bounds of the source, in page units
- * @param size of the source's picture, in pixels
- * @param grid how those pixels lie over the bounds
- * @returns U8 `[height, width]`, 255 = regenerate. A shape that is half transparent all over still counts in full.
+ * Draws the exported nodes' alpha where they lie over the source.
+ * @param bounds the source's bounds, in page units
+ * @param size the size of the source's picture, in pixels
+ * @param grid how those pixels map to the bounds
+ * @returns U8 `[height, width]`, 255 = regenerate. A uniformly half-transparent shape still counts in full.
  */
 export async function rasterMask(
   masks: readonly ExportedNode[],

@@ -10,7 +10,10 @@ export interface DecodedCapture extends Omit<CapturedNode, 'picture'> {
   readonly grid: PixelGrid;
 }
 
-/** Captures a node and decodes its picture: the fill's own pixels where they are what Figma shows, else an export. */
+/**
+ * Captures a node and decodes its picture: the fill's own pixels if Figma shows them as they are, else an
+ * export.
+ */
 export async function captureDecoded(sandbox: Sandbox, choice: CaptureChoice): Promise<DecodedCapture> {
   const captured = await sandbox.call('capture', { choice, exportOnly: false });
   const fill = captured.picture.fill && (await decodeFill(captured.picture, captured.source.bounds));
@@ -23,7 +26,7 @@ export async function captureDecoded(sandbox: Sandbox, choice: CaptureChoice): P
   return { ...exported, edit, grid: gridOf(all, all, exported.source.bounds) };
 }
 
-/** Undefined where it cannot be relied on that Figma shows the file the way that it is decoded here. */
+/** Undefined if Figma may not show the file the way it is decoded here. */
 async function decodeFill(
   { file, fill }: NodePicture,
   bounds: Size,
@@ -35,15 +38,18 @@ async function decodeFill(
   return { edit: cut(whole, pixels), grid: gridOf(fill.shown, pixels, bounds) };
 }
 
-/** The entry "orientation" of EXIF, up to its value, in both byte orders (TIFF 6.0: tag 274, SHORT, one of them). */
+/**
+ * The EXIF "orientation" entry up to its value, in both byte orders (TIFF 6.0: tag 274, type SHORT, count 1).
+ */
 const orientationEntries = [
   [0x12, 0x01, 0x03, 0x00, 0x01, 0x00, 0x00, 0x00],
   [0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00],
 ] as const;
 
 /**
- * Whether the file asks to be turned. Nothing says whether Figma does so, and browsers no longer decode without. The
- * entry is looked for, not parsed: it can be in a JPEG, a PNG or a WebP, and a false alarm costs no more than an export.
+ * Whether the file asks to be rotated. Whether Figma does so is undocumented, and browsers can no longer
+ * decode without rotating. The entry is searched for, not parsed: it can be in a JPEG, a PNG or a WebP, and a
+ * false positive only costs an export.
  */
 function isTurned(file: Uint8Array): boolean {
   return orientationEntries.some((entry) => {

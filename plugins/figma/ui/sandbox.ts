@@ -1,7 +1,7 @@
 import { connect, type Message } from '../channel.ts';
 import type { SandboxCalls, SandboxEvents } from '../protocol.ts';
 
-/** The half of the plugin that sees the document. Only the frame around this one is heard. */
+/** Connects to the half of the plugin that sees the document. Only listens to the parent frame. */
 export function connectSandbox() {
   const sandbox = connect<SandboxCalls, SandboxEvents>((pluginMessage) =>
     parent.postMessage({ pluginMessage }, '*'),

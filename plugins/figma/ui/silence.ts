@@ -1,11 +1,12 @@
 import { CodedError } from '../../../shared/errors.ts';
 
-/** What browsers call the right to reach this machine, the newer name first. */
+/** The browsers' names for the permission to reach this machine, newest first. */
 const permissionNames = ['loopback-network', 'local-network-access'];
 
 /**
- * Tells a browser that denies local access from a companion that is not running: both are the same instant network
- * error, but the browser says whether it would have let the request through. A frame cannot ask for it to be granted.
+ * Distinguishes a browser that denies local access from a companion that isn't running: both give the same
+ * instant network error, but the browser reports whether the permission is denied. A frame can't request the
+ * permission.
  */
 export async function explainSilence(): Promise<CodedError | undefined> {
   for (const name of permissionNames) {
@@ -20,7 +21,7 @@ async function permissionState(name: string): Promise<PermissionState | undefine
   try {
     return (await navigator.permissions.query({ name: name as PermissionName })).state;
   } catch {
-    // A browser that does not know the name has no such rule.
+    // A browser that doesn't know the name has no such restriction.
     return undefined;
   }
 }

@@ -9,7 +9,7 @@ import { gridOf } from '../grid.ts';
 const number = v.number();
 const row = v.tuple([number, number, number]);
 
-/** What a placement needs of its capture; it travels with the edit as text. */
+/** What a placement needs to know about its capture; it travels with the edit as text. */
 const nodeTargetSchema = v.object({
   source: v.object({
     id: v.string(),
@@ -19,7 +19,7 @@ const nodeTargetSchema = v.object({
     height: number,
     radii: v.exactOptional(v.tuple([number, number, number, number])),
   }),
-  /** Pixels of the source's picture. */
+  /** In pixels of the source's picture. */
   width: number,
   height: number,
   grid: v.object({ left: number, top: number, x: number, y: number }),
@@ -27,11 +27,11 @@ const nodeTargetSchema = v.object({
   hideId: v.exactOptional(v.string()),
   references: v.array(v.string()),
 });
-/** As the first version wrote it, which exported every node. */
+/** The first version's format; that version exported every node. */
 const firstVersionSchema = v.omit(nodeTargetSchema, ['grid']);
 export type NodeTarget = Immutable<v.InferOutput<typeof nodeTargetSchema>>;
 
-/** @throws CodedError `document-gone` for a placement that does not name its source, or not so that it can be read */
+/** @throws CodedError `document-gone` if a placement names no source, or names it unreadably */
 export function readTarget({ target = '' }: Placement): NodeTarget {
   const known = readJSON(nodeTargetSchema, target);
   if (known) return known;

@@ -6,24 +6,25 @@ import { onGrid, type PixelGrid } from '../grid.ts';
 import { isTranslation, multiply, scaling, translation } from '../matrix.ts';
 import type { Source, Tile } from '../protocol.ts';
 
-/** Figma takes no image with a longer side. */
+/** Figma rejects images with a longer side. */
 export const maxImageSide = 4096;
 /**
- * Pixels by which a tile reaches under the next one. The edges of rectangles are antialiased, and where two of them only
- * meet, what is below shines through: at every zoom but 100%, in a line along the seam.
+ * How many pixels a tile extends under the next one. Rectangle edges are antialiased: if two only meet, what
+ * is below shows through as a line along the seam at any zoom but 100%.
  */
 const overlap = 64;
 
-/** A layer as Figma takes it. */
+/** A layer in the form that Figma accepts. */
 export interface Tiles {
   readonly tiles: readonly Tile[];
   readonly mask?: Tile;
 }
 
 /**
- * A picture as PNG files that Figma takes.
- * @param at where its upper left pixel lies in the source's picture, in pixels
- * @param cutTo the picture becomes opaque, and its alpha, within the outline of this source, a mask of its own
+ * Encodes a picture as PNG files that Figma accepts.
+ * @param at where its upper-left pixel lies in the source's picture, in pixels
+ * @param cutTo makes the picture opaque, and turns its alpha, clipped to this source's outline, into a
+ * separate mask
  */
 export async function tilesOf(
   picture: Picture,
@@ -36,13 +37,13 @@ export async function tilesOf(
   const boundsOf = (part: Bounds) =>
     onGrid(grid, { ...part, left: at.left + part.left, top: at.top + part.top });
   const tiles: Tile[] = [];
-  // What is half transparent would show in an overlap that it is there twice.
+  // In an overlap, half-transparent pixels would visibly be drawn twice.
   for (const part of parts(picture, isOpaque(shown) ? overlap : 0)) {
     tiles.push({ picture: await encode(source, part), bounds: boundsOf(part) });
   }
   if (!cutTo) return { tiles };
   const whole = { left: 0, top: 0, width: picture.width, height: picture.height };
-  // One mask for all: soft as it is, it loses nothing where it has fewer pixels than the largest pictures.
+  // One mask for all tiles: it is soft, so a lower resolution than the largest pictures loses nothing.
   const scale = Math.min(1, maxImageSide / Math.max(picture.width, picture.height));
   const alpha = toCanvas(whiteWithAlpha(picture));
   cutToOutline(alpha, at, grid, cutTo);
@@ -50,7 +51,7 @@ export async function tilesOf(
   return { tiles, mask: { picture: mask, bounds: boundsOf(whole) } };
 }
 
-/** A mask may reach over round corners, and over what lies beside a turned layer: the result may not. */
+/** A mask may extend past rounded corners, or past the edges of a rotated layer; the result must not. */
 function cutToOutline(
   canvas: HTMLCanvasElement,
   at: { readonly left: number; readonly top: number },
@@ -74,7 +75,7 @@ function cutToOutline(
   drawing.resetTransform();
 }
 
-/** Rectangles within the limit, as few as there can be. */
+/** As few rectangles within the limit as possible. */
 function parts({ width, height }: Size, shared: number): Bounds[] {
   const columns = spans(width, shared);
   const rows = spans(height, shared);

@@ -18,13 +18,13 @@ export type MaskChoice =
       readonly paint: EditableMask;
     };
 
-/** What was captured last, to show results over it. */
+/** The last capture, to show results over. */
 export interface Taken {
   readonly target: string;
   readonly edit: Picture;
 }
 
-/** Which node is edited, inside which mask. */
+/** Tracks which node is edited, inside which mask. */
 export function createWork(sandbox: Sandbox) {
   const selection = signal<Selection>({ count: 0, nodes: [] });
   const pinned = signal<SelectedNode | undefined>(undefined);
@@ -45,7 +45,7 @@ export function createWork(sandbox: Sandbox) {
     if (target.value) return target.value.obstacle;
     return others.value.length > 1 ? 'Select one layer to edit' : 'Select a layer to edit';
   });
-  /** Of the picture of the target, in pixels; undefined until it is known. */
+  /** The size of the target's picture, in pixels; undefined until known. */
   const size = signal<Size | undefined>(undefined);
 
   effect(() => {
@@ -56,7 +56,7 @@ export function createWork(sandbox: Sandbox) {
       (measured) => {
         if (target.value?.id === id) size.value = measured;
       },
-      // The node has gone meanwhile: the next report of the selection shows it.
+      // The node has gone in the meantime: the next selection report will show that.
       () => undefined,
     );
   });
@@ -87,7 +87,7 @@ export function createWork(sandbox: Sandbox) {
     target,
     obstacle,
     size,
-    /** What is selected besides the edited node and its mask. */
+    /** The rest of the selection, without the edited node and its mask. */
     others,
 
     pin(): void {
@@ -106,7 +106,7 @@ export function createWork(sandbox: Sandbox) {
       mask.value = { kind: 'node', node };
     },
 
-    /** Brings the picture of the edited node to be painted on. */
+    /** Fetches the edited node's picture to paint on. */
     async paintMask(): Promise<void> {
       const of = chosen();
       const { edit: picture } = await captureDecoded(sandbox, { kind: 'node', id: of.id });
@@ -117,14 +117,14 @@ export function createWork(sandbox: Sandbox) {
       mask.value = undefined;
     },
 
-    /** The next run repeats what this result was made of. */
+    /** Makes the next run repeat this result's edit. */
     repeat(result: SelectedNode): void {
       again = result;
     },
 
     /**
-     * What the sandbox is to capture now; the repetition of a result holds for one time only.
-     * @param asBefore whether it is what it was the last time
+     * What the sandbox should capture now; repeating a result only applies once.
+     * @param asBefore whether to capture the same as last time
      */
     choice(asBefore: boolean): CaptureChoice {
       if (asBefore && last) return last;
@@ -139,7 +139,7 @@ export function createWork(sandbox: Sandbox) {
       return last;
     },
 
-    /** The painted mask, if it belongs to what was captured. */
+    /** The painted mask, if it belongs to the capture. */
     painted(source: Source, edit: Picture): Uint8Array | undefined {
       const choice = mask.value;
       if (choice?.kind !== 'brush') return undefined;

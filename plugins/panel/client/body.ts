@@ -2,7 +2,7 @@ import type { EditRequest } from '../../../shared/protocol/request.ts';
 import { bytesOf, encodeContainer, type Tensor } from '../../../shared/safetensors.ts';
 import type { Capture, Pixels, Reference } from '../host.ts';
 
-/** The body of an edit request: what was captured, the references in order, and the request as JSON. */
+/** The body of an edit request: the captured pixels, the references in order, and the request as JSON. */
 export function encodeEdit(
   request: EditRequest,
   capture: Capture,

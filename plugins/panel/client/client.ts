@@ -32,44 +32,44 @@ export interface EditLayer {
 }
 
 export interface Client {
-  /** Where it asks, without a slash at the end. */
+  /** The companion's base URL, without a trailing slash. */
   readonly url: string;
-  /** Sends no token, but asks for the proof that whatever listens there knows it. */
+  /** Sends no token, but asks the listener to prove that it knows the token. */
   health(): Promise<Health>;
   /** @throws CodedError `token-missing` or `token-wrong` */
   models(): Promise<readonly ModelInfo[]>;
-  /** Asks the companion to show six digits; needs no token. */
+  /** Asks the companion to show a six-digit code; needs no token. */
   startPairing(): Promise<PairingStarted>;
-  /** The token, for the digits. */
+  /** Exchanges the six digits for the token. */
   finishPairing(id: string, code: string): Promise<string>;
-  /** Sends an edit; the same id and body may be sent again without running twice. */
+  /** Sends an edit. Idempotent: sending the same id and body again doesn't run it twice. */
   put(id: string, body: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Waits up to `wait` seconds for events with a `seq` above `after`. */
   poll(id: string, after: number, wait: number): Promise<Poll>;
   result(id: string, variant: number): Promise<EditLayer>;
   cancel(id: string): Promise<void>;
-  /** An edit of the past; undefined where the companion keeps it no longer. */
+  /** A past edit; undefined if the companion no longer keeps it. */
   history(id: string): Promise<EditSummary | undefined>;
 }
 
 const secondsToAnswer = 15;
-/** Health is asked of ports where any program may listen, and never answer. */
+/** Timeout in seconds: any program may listen on a probed port, and never answer. */
 const secondsToSayHealth = 4;
 const secondsToUpload = 300;
 
-/** A proof counts for so long: a companion can end between two requests, and another program take its port. */
+/** How long a proof is valid: between requests the companion can exit and another program take its port. */
 const millisecondsOfProof = 2000;
 
 /**
- * The companion's protocol. The token goes to nobody who hasn't proved a moment ago that he knows it, and after a lost
- * connection he has to prove it again. Every method rejects with a CodedError: the companion's own problem, `companion-gone` where
- * nothing answers, or `message-invalid` for an answer that is not in the form of the protocol.
- * @param url where the companion listens, without a slash at the end
+ * The companion's protocol. The token is only sent to a listener that has just proved it knows it; a lost
+ * connection invalidates the proof. Every method rejects with a CodedError: the companion's own problem,
+ * `companion-gone` if nothing answers, or `message-invalid` for an answer that doesn't follow the protocol.
+ * @param url where the companion listens, without a trailing slash
  */
 export function createClient(url: string, token: string | undefined): Client {
   const http = axios.create({
     baseURL: url,
-    // Some hosts have neither a fetch that can be aborted nor cookies: XMLHttpRequest runs in all of them.
+    // Some hosts lack an abortable fetch, and cookies: XMLHttpRequest works in all of them.
     adapter: ['xhr', 'http'],
     proxy: false,
     withCredentials: false,
@@ -80,7 +80,7 @@ export function createClient(url: string, token: string | undefined): Client {
   const key = token === undefined ? undefined : tokenKey(token);
   let provenAt = Number.NEGATIVE_INFINITY;
 
-  /** For what needs no token. */
+  /** For requests that need no token. */
   const askOpenly = async <S extends v.GenericSchema>(schema: S, request: AxiosRequestConfig) =>
     parse(schema, request, await send(http, url, request));
 
@@ -178,7 +178,7 @@ function parse<S extends v.GenericSchema>(
   return parseMessage(schema, answer, `The answer to ${method.toUpperCase()} ${url}`);
 }
 
-/** 16 random bytes in hexadecimal. */
+/** 16 random bytes as hexadecimal. */
 function newNonce(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -204,7 +204,9 @@ async function send(http: AxiosInstance, url: string, request: AxiosRequestConfi
   }
 }
 
-/** UXP's words where a manifest does not let a plugin call an address; thrown by the request, or told by its error event. */
+/**
+ * UXP's message when a manifest doesn't allow an address; thrown by the request or sent to its error event.
+ */
 const denial = /permission denied|manifest entry not found/i;
 
 function toCodedError(thrown: unknown, url: string): CodedError {
@@ -226,7 +228,7 @@ function toCodedError(thrown: unknown, url: string): CodedError {
   });
 }
 
-/** The host's own words: they say what no guess of ours could. */
+/** Quotes the host's own message, which is more precise than any guess of ours. */
 function denied(cause: Error, url: string): CodedError {
   const words = cause.message.trim();
   return new CodedError('local-access-denied', {
@@ -237,14 +239,14 @@ function denied(cause: Error, url: string): CodedError {
   });
 }
 
-/** A problem document; it comes as bytes where bytes were asked for. */
+/** Reads a problem document, which arrives as bytes if the request asked for bytes. */
 function readProblem(body: unknown): Problem | undefined {
   const isBytes = body instanceof ArrayBuffer || ArrayBuffer.isView(body);
   const problem = v.safeParse(problemSchema, isBytes ? jsonIn(new TextDecoder().decode(body)) : body);
   return problem.success ? problem.output : undefined;
 }
 
-/** The layer out of a result, as pixels of its own. */
+/** The layer in a result, with its own copy of the pixels. */
 function readLayer(bytes: Uint8Array): EditLayer {
   const { pixels, bounds } = readResult(decodeContainer(bytes, 'The result'));
   const { width, height } = bounds;

@@ -9,14 +9,14 @@ import { SelectRow } from './select-row.tsx';
 
 export interface AdvancedProps {
   readonly value: AdvancedSettings;
-  /** Those that can run; there is nothing to choose between fewer than two. */
+  /** The models that can run; the choice is only shown for two or more. */
   readonly models: readonly ModelInfo[];
   readonly onChange: (settings: AdvancedSettings) => void;
-  /** Takes everything from the selected layer's recipe; absent in hosts that keep none. */
+  /** Loads every setting from the selected layer's recipe; absent in hosts that keep no recipes. */
   readonly onReadLayer?: () => void;
 }
 
-/** Settings that few people need, folded away. Empty means that the companion decides. */
+/** Settings few people need, collapsed. An empty one leaves the choice to the companion. */
 export function Advanced({ value, models, onChange, onReadLayer }: AdvancedProps) {
   const [open, setOpen] = useState(false);
   const adapters = models.find(({ id }) => id === value.model)?.adapters ?? [];
@@ -98,7 +98,7 @@ interface NumberFieldProps {
   readonly onChange: (value: number | undefined) => void;
 }
 
-/** A number within limits, or empty. It is taken as it is typed, and shown as it was taken once the person leaves. */
+/** A bounded number, or empty. It applies as it is typed, and shows the value applied on blur. */
 function NumberField({
   name,
   placeholder,
@@ -108,7 +108,7 @@ function NumberField({
   value,
   onChange,
 }: NumberFieldProps) {
-  // What is being typed is kept here: the panel may be drawn anew meanwhile, which would write the number over it.
+  // Keeps the text being typed, which a re-render would overwrite with the number.
   const [typed, setTyped] = useState<string>();
   return (
     <div class="number-row">
@@ -126,7 +126,7 @@ function NumberField({
             setTyped(text);
             onChange(readNumber(text, min, max, fraction));
           },
-          // Where the number is in the end what it was in the beginning, there is no `change`.
+          // `change` doesn't fire if the number ends up as it began.
           change: () => setTyped(undefined),
           blur: () => setTyped(undefined),
         })}

@@ -1,6 +1,6 @@
 import type { ConnectionState } from '../models/connection.ts';
 
-/** One line on the state of the companion. */
+/** One line on the companion's state. */
 export function ConnectionNote({ state }: { readonly state: ConnectionState }) {
   return (
     <p class={`connection ${state.kind}`} aria-live="polite">

@@ -1,4 +1,4 @@
-/** What a field holds, by an event of it. The one cast: the DOM's types know no element behind an event. */
+/** The value of the field that fired an event. The one cast: DOM types don't know an event's element. */
 export function fieldValue({ target }: Event): string {
   return (target as HTMLInputElement | null)?.value ?? '';
 }

@@ -8,14 +8,14 @@ export interface IconProps {
 
 const glyphs: Readonly<Record<IconName, string>> = { up: '↑', down: '↓', close: '×', right: '▸', open: '▾' };
 
-/** A character of the font; hosts whose fonts or renderers cannot be relied on bring pictures. */
+/** A font character; hosts with unreliable fonts or renderers supply images instead. */
 function Glyph({ name }: IconProps) {
   return <span aria-hidden="true">{glyphs[name]}</span>;
 }
 
 export const Icons = createContext<ComponentType<IconProps>>(Glyph);
 
-/** The picture on a button, as the host draws it. */
+/** A button's icon, as the host draws it. */
 export function Icon({ name }: IconProps) {
   const Host = useContext(Icons);
   return <Host name={name} />;

@@ -7,15 +7,15 @@ export interface PairingFormProps {
   readonly state: PairingState;
   /** Asks the companion to show a code. */
   readonly onAsk: () => void;
-  /** The text that was typed: six digits, or the token. */
+  /** Submits what was typed: the six digits, or the token. */
   readonly onAnswer: (text: string) => void;
 }
 
-/** Pairs a panel with the companion, once: by six digits from its terminal, or by its token. */
+/** Pairs the panel with the companion once, by the six digits in its terminal or by its token. */
 export function PairingForm({ state, onAsk, onAnswer }: PairingFormProps) {
   const input = useRef<HTMLInputElement>(null);
   const busy = state.kind === 'busy';
-  // The button that was pressed is gone now, and the next thing to do is to type.
+  // The button just pressed is gone, and typing comes next.
   useEffect(() => {
     if (state.kind === 'code') input.current?.focus();
   }, [state.kind]);

@@ -8,7 +8,7 @@ export interface PlainSelectProps<Value extends string> {
   readonly onChange: (value: Value) => void;
 }
 
-/** A list to choose one of. */
+/** A drop-down list. */
 export function PlainSelect<Value extends string>({
   label,
   value,
@@ -18,7 +18,7 @@ export function PlainSelect<Value extends string>({
   return (
     <select
       aria-label={label}
-      // The value goes through a ref: a select in some hosts ignores it before its options are there.
+      // Set the value through a ref: in some hosts a select ignores it until its options exist.
       ref={(select) => {
         if (select) select.value = value;
       }}

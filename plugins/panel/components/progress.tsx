@@ -3,7 +3,7 @@ import type { SessionState } from '../models/session-state.ts';
 export interface ProgressProps {
   readonly state: SessionState;
   readonly reconnecting: boolean;
-  /** What stands in the way of a run, if nothing runs. */
+  /** What blocks a run while nothing is running. */
   readonly obstacle: string;
 }
 
@@ -15,10 +15,10 @@ const stageWords = {
   compositing: 'Blending into the picture',
 } as const;
 
-/** The edit's progress. Its height is the same in every state, so nothing jumps. */
+/** The edit's progress. Its height is the same in every state, so the layout doesn't jump. */
 export function Progress({ state, reconnecting, obstacle }: ProgressProps) {
   const share = shareDone(state);
-  // Why it cannot run now matters more than how the last run ended.
+  // Why Run is blocked matters more than how the last run ended.
   const said = isShown(state) ? words(state) : obstacle || words(state);
   const isIdle = !isShown(state) && !said && !reconnecting;
   return (
@@ -46,7 +46,7 @@ function isShown({ kind }: SessionState): boolean {
   return kind === 'capturing' || kind === 'queued' || kind === 'running' || kind === 'placing';
 }
 
-/** Of all variants, the share of steps that are done. */
+/** The share of steps done, over all variants. */
 function shareDone(state: SessionState): number {
   if (state.kind === 'done' || state.kind === 'placing') return 1;
   if (state.kind !== 'running' || state.steps === 0) return 0;

@@ -6,13 +6,13 @@ export interface ReferenceListProps {
   readonly references: readonly Reference[];
   readonly room: number;
   readonly onAdd: () => void;
-  /** Adds what is selected in the document; absent in hosts without a selection. */
+  /** Adds the document's selection; absent in hosts that have none. */
   readonly onTake?: () => void;
   readonly onRemove: (id: string) => void;
   readonly onMove: (id: string, by: -1 | 1) => void;
 }
 
-/** The reference pictures; their order determines their names in the instruction. */
+/** The reference images; their order sets their names in the instruction. */
 export function ReferenceList({ references, room, onAdd, onTake, onRemove, onMove }: ReferenceListProps) {
   return (
     <section class="field" aria-label="References">

@@ -4,7 +4,7 @@ import { on } from './on.ts';
 export interface ResultBarProps {
   readonly variants: readonly Placement[];
   readonly chosen: number;
-  /** Absent if the host places all variants at once. */
+  /** Absent if the host places every variant at once. */
   readonly onChoose?: (variant: number) => void;
   readonly onKeep: () => void;
   readonly onDiscard: () => void;

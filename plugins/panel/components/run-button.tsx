@@ -9,7 +9,7 @@ export interface RunButtonProps {
   readonly onCancel: () => void;
 }
 
-/** The one primary button; while an edit runs, it cancels it. */
+/** The one primary button; during an edit it cancels. */
 export function RunButton({ busy, disabled, hint, onRun, onCancel }: RunButtonProps) {
   return (
     <button

@@ -8,7 +8,7 @@ export interface SelectRowProps {
   readonly onChange: (value: string | undefined) => void;
 }
 
-/** A name and a list to choose from, whose first entry is `auto`. */
+/** A label and a drop-down list whose first entry is `auto`. */
 export function SelectRow({ name, value, options, onChange }: SelectRowProps) {
   const isKnown = value === undefined || options.some(([option]) => option === value);
   return (

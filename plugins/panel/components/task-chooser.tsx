@@ -6,7 +6,7 @@ export interface TaskChooserProps {
   readonly onChange: (task: TaskChoice) => void;
 }
 
-/** Each task in plain words: its name in the list, and what it does. */
+/** Each task in plain words: its name in the list and what it does. */
 const words: Record<TaskChoice, readonly [name: string, explanation: string]> = {
   auto: ['Choose for me', 'Depends on the mask, the references and the picture.'],
   inpaint: ['Fill or remove', 'Ignores what is under the mask and paints something new.'],

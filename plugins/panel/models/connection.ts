@@ -8,11 +8,11 @@ import type { Host } from '../host.ts';
 export type ConnectionState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'connected'; readonly health: Health; readonly models: readonly ModelInfo[] }
-  /** Was or is not there; it is looked for again by itself. */
+  /** Not found, or lost; the panel keeps looking for it. */
   | { readonly kind: 'gone'; readonly error: CodedError }
-  /** It is there, and this panel has no token yet. */
+  /** Found, but this panel has no token yet. */
   | { readonly kind: 'unpaired' }
-  /** It answers, but not to this panel. */
+  /** It answers, but refuses this panel. */
   | { readonly kind: 'refused'; readonly error: CodedError };
 
 const millisecondsBetweenChecks = 5000;
@@ -20,29 +20,29 @@ const shortestRetry = 500;
 const longestRetry = 8000;
 const tokenKey = 'token';
 
-/** Finds the companion on the addresses of the host, and watches whether it answers and takes the token. */
+/** Finds the companion at the host's addresses, and watches whether it answers and accepts the token. */
 export function createConnection({
   companions,
   storage,
   explainSilence,
   offeredToken,
 }: Pick<Host, 'companions' | 'storage' | 'explainSilence'> & {
-  /** From a link that anybody may have made: it is kept once a companion has accepted it. */
+  /** From a link that anyone could have made: stored only after a companion accepts it. */
   readonly offeredToken?: string | undefined;
 }) {
   const state = signal<ConnectionState>({ kind: 'connecting' });
-  /** Why the token is kept only until the panel closes, once that is so; empty otherwise. */
+  /** Why the token only lasts until the panel closes; empty if it was stored. */
   const notice = signal('');
   let kept: string | undefined;
   let offered = offeredToken;
-  /** Why the token that was offered last was not accepted. */
+  /** Why the last offered token was rejected. */
   let refusal: CodedError | undefined;
   let client = createClient(companions[0]!, undefined);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let retry = shortestRetry;
   let stopped = false;
 
-  /** With the token that is offered, if there is one, and else with the one that was kept. */
+  /** Tries the offered token if there is one, otherwise the stored one. */
   async function look(): Promise<ConnectionState> {
     kept ??= (await storage.get(tokenKey).catch(() => undefined)) || undefined;
     const given = offered;
@@ -61,13 +61,13 @@ export function createConnection({
     try {
       await storage.set(tokenKey, token);
     } catch (thrown) {
-      // The system's key store can fail (a locked keychain, a profile that moved): the token serves without it.
+      // The system's key store can fail (a locked keychain, a moved profile): the token works without it.
       const why = thrown instanceof Error ? thrown.message : String(thrown);
       notice.value = `The token could not be stored (${why}), so this panel stays paired only until it closes.`;
     }
   }
 
-  /** Looks at every address, first at the one that answered before; the best answer counts. */
+  /** Tries every address, starting with the last one that answered; the best answer wins. */
   async function lookWith(token: string | undefined): Promise<ConnectionState> {
     let best: ConnectionState | undefined;
     const denials: CodedError[] = [];
@@ -80,7 +80,7 @@ export function createConnection({
       if (found.kind === 'connected') break;
     }
     if (best) return best;
-    // Where one name is denied and the other merely silent, the companion may not be running: both are said.
+    // If one name is denied and the other just silent, the companion may not be running: report both.
     const isDenied = denials.length === companions.length;
     const error = isDenied ? denials[0]! : ((await explainSilence?.()) ?? nowhere(companions, denials[0]));
     return { kind: 'gone', error };
@@ -107,7 +107,7 @@ export function createConnection({
       notice.value = '';
     },
 
-    /** Looks now, and from then on by itself. Returns its own release. */
+    /** Looks now and keeps looking. Returns its own release. */
     start(): () => void {
       stopped = false;
       void check();
@@ -118,8 +118,8 @@ export function createConnection({
     },
 
     /**
-     * Connects with a token, from a pairing or typed in, and keeps it once it was accepted.
-     * @throws CodedError `token-wrong` where the companion does not know it; the one before is then used on
+     * Connects with a token, from pairing or typed in, and stores it once accepted.
+     * @throws CodedError `token-wrong` if the companion rejects it; the previous token then stays in use
      */
     async useToken(given: string): Promise<void> {
       offered = given;
@@ -141,8 +141,8 @@ function notAccepted(): CodedError {
 export type Connection = ReturnType<typeof createConnection>;
 
 /**
- * What answers at an address; undefined where nothing does, or another program.
- * @param denials takes the error of a host that does not let the panel call this address
+ * What answers at an address; undefined if nothing does, or if it's another program.
+ * @param denials collects the error of a host that doesn't let the panel call this address
  */
 async function meet(
   client: Client,
@@ -158,7 +158,7 @@ async function meet(
       denials.push(error);
       return undefined;
     }
-    // What says nothing that a companion says is another program.
+    // An answer that no companion would give comes from another program.
     const isCompanion = !['companion-gone', 'internal', 'message-invalid'].includes(error.code);
     return isCompanion ? { kind: 'refused', error } : undefined;
   }

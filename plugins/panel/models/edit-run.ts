@@ -8,10 +8,10 @@ import type { PendingEdit } from './pending.ts';
 import { afterEvent, type SessionState } from './session-state.ts';
 
 const secondsToWait = 20;
-/** Milliseconds between tries while the companion does not answer; after the last one the edit has failed. */
+/** Milliseconds between retries while the companion doesn't answer; after the last one the edit fails. */
 const retryDelays = [250, 500, 1000, 2000, 4000];
 
-/** An edit as it was sent. Without its body, as after a restart of the panel, it can only be followed. */
+/** An edit as sent. Without its body, as after a panel restart, it can only be followed. */
 export interface SentEdit {
   readonly pending: PendingEdit;
   readonly body?: Uint8Array<ArrayBuffer>;
@@ -20,20 +20,21 @@ export interface SentEdit {
 export interface RunParts {
   readonly client: () => Client;
   readonly newId: () => string;
-  /** Keeps an edit for a later panel before it is sent. */
+  /** Stores an edit, before it is sent, for a panel that opens later. */
   readonly keep: (edit: SentEdit) => Promise<void>;
 }
 
 /**
- * One edit, and what the panel shows of it. The signals are its own: the session shows those of the latest run, so
- * what a dropped run still writes is never seen. `during` keeps it from going on at all.
+ * One edit and what the panel shows of it. Each run has its own signals and the session shows those of the
+ * latest run, so a dropped run's late writes are never seen. `during` stops a dropped run from continuing at
+ * all.
  */
 export function createRun({ client, newId, keep }: RunParts, initial: SessionState, initialNote = '') {
   const state = signal(initial);
   const note = signal(initialNote);
-  /** True while the companion does not answer. */
+  /** True while the companion doesn't answer. */
   const reconnecting = signal(false);
-  /** Of the edit, once the companion may know it. */
+  /** The edit's ID, once the companion may know it. */
   let editID: string | undefined;
   let upload: Promise<void> | undefined;
   let drop: (reason: Dropped) => void = () => {};
@@ -42,7 +43,7 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
   });
   dropped.catch(() => {});
 
-  /** Waits for something on behalf of the run. Nothing behind it is reached once the run was dropped. */
+  /** Awaits `work` on behalf of the run. Code after it is never reached once the run is dropped. */
   function during<T>(work: Promise<T>): Promise<T> {
     return Promise.race([dropped, work]);
   }
@@ -51,7 +52,7 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
     note.value = [note.value, text].filter(Boolean).join(' ');
   }
 
-  /** Calls the companion, again and again while it does not answer. */
+  /** Calls the companion, and retries while it doesn't answer. */
   async function call<T>(request: (client: Client) => Promise<T>): Promise<T> {
     for (const delay of retryDelays) {
       try {
@@ -78,7 +79,7 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
     state.value = { kind: 'queued', position: 0 };
   }
 
-  /** Follows an edit to its end and fetches its layers; undefined where the companion cancelled it. */
+  /** Follows an edit to its end and fetches its layers; undefined if the companion cancelled it. */
   async function finish(sent: SentEdit): Promise<readonly Placement[] | undefined> {
     const { pending, body } = sent;
     editID = pending.id;
@@ -112,7 +113,7 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
     return variants;
   }
 
-  /** Polls until the edit ends; undefined where it was cancelled. */
+  /** Polls until the edit ends; undefined if it was cancelled. */
   async function follow({ id, origin }: PendingEdit): Promise<readonly EditResult[] | undefined> {
     for (let after = 0; ; ) {
       const { events, next } = await call((companion) => companion.poll(id, after, secondsToWait));
@@ -139,14 +140,14 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
     send,
     finish,
 
-    /** Ends the run wherever it is: what waits in it throws `Dropped`, and the companion drops the edit as well. */
+    /** Ends the run at any point: pending waits throw `Dropped`, and the companion cancels the edit too. */
     async cancel(): Promise<void> {
       drop(new Dropped());
       if (editID === undefined) return;
       const id = editID;
-      // Where the companion is gone or has just finished there is nothing left to cancel.
+      // If the companion is gone or has just finished, there is nothing left to cancel.
       const cancelEdit = () => client().cancel(id).catch(CodedError.from);
-      // An edit that is still being sent may arrive after this, and would run for nobody.
+      // An upload still in flight may arrive after this, and its edit would run for nobody.
       void upload?.then(cancelEdit, () => undefined);
       await cancelEdit();
     },
@@ -155,10 +156,10 @@ export function createRun({ client, newId, keep }: RunParts, initial: SessionSta
 
 export type EditRun = ReturnType<typeof createRun>;
 
-/** Unwinds a run that was dropped; nobody else sees it. */
+/** Unwinds a dropped run; never leaves this module. */
 export class Dropped extends Error {}
 
-/** The companion ended in the middle of the edit, and reports it now that it runs again. */
+/** The companion stopped during the edit, and reports that after its restart. */
 class LostEdit extends CodedError {
   constructor() {
     super('engine-died', {

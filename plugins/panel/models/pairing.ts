@@ -4,11 +4,11 @@ import type { Connection } from './connection.ts';
 
 export type PairingState =
   | { readonly kind: 'idle'; readonly error?: CodedError }
-  /** The companion shows six digits, which the person types here. */
+  /** The companion shows six digits for the person to type here. */
   | { readonly kind: 'code'; readonly error?: CodedError }
   | { readonly kind: 'busy' };
 
-/** Gets the token of the companion by the six digits that it shows, or takes the token itself. */
+/** Gets the companion's token in exchange for the six digits it shows, or takes the token directly. */
 export function createPairing(connection: Pick<Connection, 'client' | 'useToken'>) {
   const state = signal<PairingState>({ kind: 'idle' });
   let id: string | undefined;
@@ -33,7 +33,7 @@ export function createPairing(connection: Pick<Connection, 'client' | 'useToken'
       }
     },
 
-    /** @param text the six digits, with blanks or without, or the token */
+    /** @param text the six digits, with or without spaces, or the token */
     async answer(text: string): Promise<void> {
       const given = text.replaceAll(/\s+/g, '');
       if (given === '' || state.value.kind === 'busy') return;
@@ -55,7 +55,7 @@ export function createPairing(connection: Pick<Connection, 'client' | 'useToken'
 
 export type Pairing = ReturnType<typeof createPairing>;
 
-/** The token, also out of the link that the companion printed. */
+/** Extracts the token, also from the link the companion printed. */
 function tokenIn(text: string): string {
   return /#token=([^&\s]+)/.exec(text)?.[1] ?? text;
 }

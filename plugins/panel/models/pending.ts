@@ -4,10 +4,10 @@ import { readJSON } from '../../../shared/parse.ts';
 import { editRequestSchema } from '../../../shared/protocol/request.ts';
 import type { Host } from '../host.ts';
 
-/** What is needed to follow an edit and to place its result, apart from what the companion keeps. */
+/** What it takes to follow an edit and place its result, beyond what the companion keeps. */
 const pendingEditSchema = v.object({
   id: v.string(),
-  /** Of the layer. */
+  /** The layer's name. */
   name: v.string(),
   request: editRequestSchema,
   /** Where the edit image lies in the document. */
@@ -18,7 +18,10 @@ export type PendingEdit = Immutable<v.InferOutput<typeof pendingEditSchema>>;
 
 const key = 'edit';
 
-/** Keeps the edit that is on its way where a new panel finds it; nothing is kept where the host wants none offered. */
+/**
+ * Stores the edit in flight for a new panel to find; stores nothing if the document doesn't outlive the
+ * panel.
+ */
 export function createPendingStore({ storage, capabilities }: Pick<Host, 'storage' | 'capabilities'>) {
   const { keepsDocument } = capabilities;
   return {
@@ -30,7 +33,7 @@ export function createPendingStore({ storage, capabilities }: Pick<Host, 'storag
       if (keepsDocument) await storage.set(key, '');
     },
 
-    /** The edit that was kept last; undefined where there is none, or one that a later version cannot read. */
+    /** The last stored edit; undefined if there is none, or none that this version can read. */
     async read(): Promise<PendingEdit | undefined> {
       const text = keepsDocument ? await storage.get(key) : undefined;
       return text ? readJSON(pendingEditSchema, text) : undefined;

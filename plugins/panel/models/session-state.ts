@@ -6,7 +6,7 @@ import type { Placement } from '../host.ts';
 export interface Preview {
   /** A data URL. */
   readonly url: string;
-  /** In document pixels; absent where the companion does not send them. */
+  /** In document pixels; absent if the companion doesn't send them. */
   readonly bounds: Bounds | undefined;
 }
 
@@ -28,7 +28,7 @@ export type SessionState =
       readonly kind: 'done';
       readonly variants: readonly Placement[];
       readonly chosen: number;
-      /** Why it could not be placed; it can be tried again. */
+      /** Why placing failed; it can be retried. */
       readonly error?: CodedError;
     }
   | { readonly kind: 'placing' }
@@ -40,7 +40,7 @@ export type Done = Extract<SessionState, { kind: 'done' }>;
 
 const busyKinds: readonly SessionState['kind'][] = ['capturing', 'queued', 'running', 'placing'];
 
-/** Whether an edit is under way, so that no other can start. */
+/** Whether an edit is running, so that no other can start. */
 export function isBusy(state: SessionState): boolean {
   return busyKinds.includes(state.kind);
 }
@@ -57,7 +57,7 @@ const started: Running = {
 };
 
 /**
- * The state after an event of an edit that goes on; one that ends it changes nothing here.
+ * The state after an event of an edit that continues; a final event changes nothing here.
  * @param origin of the edit image in the document: the companion knows only the image
  */
 export function afterEvent(

@@ -16,10 +16,10 @@ export interface SessionParts {
   readonly newId: () => string;
 }
 
-/** One edit at a time, from the capture to the layer that is kept. */
+/** One edit at a time, from capture to kept layer. */
 export function createSession({ host, settings, client, newId }: SessionParts) {
   const store = createPendingStore(host);
-  /** The edit that has neither ended nor been given up, also where the host keeps none. */
+  /** The edit that has neither ended nor been abandoned, even if the host stores none. */
   let unfinished: SentEdit | undefined;
   const parts = {
     client,
@@ -30,7 +30,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     },
   };
   const newRun = (initial: SessionState, note?: string): EditRun => createRun(parts, initial, note);
-  /** The run that is shown. Another one takes its place as a whole. */
+  /** The run on display. A new run replaces it as a whole. */
   const current = signal(newRun({ kind: 'idle' }));
   const state = computed(() => current.value.state.value);
 
@@ -39,7 +39,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     await store.forget();
   }
 
-  /** Shows a run and how it ends. Returns its results, unless it ended without. */
+  /** Shows a run and how it ends. Returns its results, if any. */
   async function show(
     run: EditRun,
     work: () => Promise<readonly Placement[] | undefined>,
@@ -48,7 +48,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     try {
       const variants = await work();
       if (variants) {
-        // Its body, which may be large, is not needed any more.
+        // The body, which may be large, is no longer needed.
         if (unfinished) unfinished = { pending: unfinished.pending };
         const done = { kind: 'done', variants, chosen: 0 } as const;
         run.state.value = done;
@@ -59,7 +59,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     } catch (thrown) {
       if (thrown instanceof Dropped) return undefined;
       const error = CodedError.from(thrown);
-      // Where the companion is away, the edit may still come to its end there.
+      // If the companion is unreachable, the edit may still finish there.
       if (error.code !== 'companion-gone') await forget();
       run.reconnecting.value = false;
       run.state.value = { kind: 'failed', error };
@@ -67,7 +67,7 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
     return undefined;
   }
 
-  /** @param again runs what was run last, with this seed */
+  /** @param again reruns the last request with this seed */
   async function start(again?: { readonly seed: number }): Promise<void> {
     if (isBusy(state.value)) return;
     unfinished = undefined;
@@ -111,15 +111,15 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
   return {
     state,
     note: computed(() => current.value.note.value),
-    /** True while the companion does not answer in the middle of an edit. */
+    /** True while the companion doesn't answer during an edit. */
     reconnecting: computed(() => current.value.reconnecting.value),
     run: (): Promise<void> => start(),
     history: (editID: string): Promise<EditSummary | undefined> => client().history(editID),
 
-    /** Runs the same request again with another seed. */
+    /** Reruns the request with another seed. */
     runAgain: (): Promise<void> => start({ seed: Math.floor(Math.random() * 2 ** 32) }),
 
-    /** Resumes an edit that the panel, or the companion, was closed over. */
+    /** Resumes an edit that was interrupted when the panel or the companion closed. */
     async resume(): Promise<void> {
       const isTaken = (): boolean => isBusy(state.value) || state.value.kind === 'done';
       if (isTaken()) return;
@@ -148,18 +148,20 @@ export function createSession({ host, settings, client, newId }: SessionParts) {
       }
     },
 
-    /** Brings the result into the document. */
+    /** Places the result in the document. */
     async keep(): Promise<void> {
       if (state.value.kind === 'done') await place(current.value, state.value, true);
     },
 
-    /** Removes the result, the error or the note of a cancelled edit. */
+    /** Dismisses the result, the error, or the note about a cancelled edit. */
     discard: (): void => end(''),
 
-    /** Ends an edit whose result was brought into the document by other means than `keep`. */
+    /** Ends an edit whose result was placed by other means than `keep`. */
     finish: (note: string): void => end(note),
 
-    /** Shows an error that did not come from an edit, such as a picture that cannot be opened: beside the edit, if there is one. */
+    /**
+     * Shows an error from outside the edit, such as a picture that won't open, without ending a running edit.
+     */
     fail(thrown: unknown): void {
       const error = CodedError.from(thrown);
       const run = current.value;

@@ -8,13 +8,13 @@ import {
 } from '../../../shared/protocol/request.ts';
 import type { Host, Reference } from '../host.ts';
 
-/** What the person chose to do; `auto` leaves it to the companion. */
+/** The chosen task; `auto` leaves it to the companion. */
 export type TaskChoice = 'auto' | Exclude<Task, 'control'> | `control:${Control}`;
 
-/** What is empty is left to the companion. */
+/** Anything empty is left to the companion. */
 export interface AdvancedSettings {
   readonly model?: string | undefined;
-  /** Of the model; `none` for the model alone. */
+  /** One of the model's adapters; `none` for the model alone. */
   readonly adapter?: string | undefined;
   readonly seed: number | undefined;
   readonly steps: number | undefined;
@@ -24,10 +24,10 @@ export interface AdvancedSettings {
 
 const instructionKey = 'instruction';
 const modelKey = 'model';
-/** Of the choices that are not names of adapters. */
+/** The choice that isn't the name of an adapter. */
 export const noAdapter = 'none';
 
-/** What the person asks for: the instruction, the task, the references and the numbers. */
+/** What the person asks for: instruction, task, references and numbers. */
 export function createSettings(host: Host) {
   const instruction = signal('');
   const task = signal<TaskChoice>('auto');
@@ -45,7 +45,7 @@ export function createSettings(host: Host) {
     task,
     references,
     advanced,
-    /** How many references can still be added. */
+    /** How many more references can be added. */
     room,
 
     write(text: string): void {
@@ -53,7 +53,7 @@ export function createSettings(host: Host) {
       void host.storage.set(instructionKey, text);
     },
 
-    /** Brings back the instruction and the model of the last session, unless others were chosen meanwhile. */
+    /** Restores the last session's instruction and model, unless they have been changed meanwhile. */
     async restore(): Promise<void> {
       const text = await host.storage.get(instructionKey);
       if (text !== undefined && instruction.value === '') instruction.value = text;
@@ -61,14 +61,14 @@ export function createSettings(host: Host) {
       if (model && advanced.value.model === undefined) advanced.value = { ...advanced.value, model };
     },
 
-    /** Another model has other adapters: the choice among them starts anew. */
+    /** Another model has other adapters, so changing the model resets the adapter. */
     adjust(settings: AdvancedSettings): void {
       const isOther = settings.model !== advanced.value.model;
       advanced.value = isOther ? { ...settings, adapter: undefined } : settings;
       if (isOther) void host.storage.set(modelKey, settings.model ?? '');
     },
 
-    /** @throws CodedError `too-large` if there are more than fit; as many as fit are added */
+    /** @throws CodedError `too-large` if they don't all fit; as many as fit are added */
     addReferences(added: readonly Reference[]): void {
       const fitting = added.slice(0, room.value);
       references.value = [...references.value, ...fitting];
@@ -94,7 +94,7 @@ export function createSettings(host: Host) {
       references.value = list;
     },
 
-    /** Takes everything from a request that was made before, but for its references. */
+    /** Loads everything from an earlier request except its references. */
     use(request: EditRequest): void {
       instruction.value = request.instruction;
       void host.storage.set(instructionKey, request.instruction);
@@ -109,7 +109,7 @@ export function createSettings(host: Host) {
       };
     },
 
-    /** The request as it is now; `seed` overrides the person's. */
+    /** The request as it stands; `seed` overrides the one in the settings. */
     toRequest(seed?: number): EditRequest {
       const numbers = advanced.value;
       const [name, control] = task.value.split(':') as [Task | 'auto', Control | undefined];

@@ -8,11 +8,11 @@ export interface BrushParts {
   /** In picture pixels. */
   readonly diameter: ReadonlySignal<number>;
   readonly erase: ReadonlySignal<boolean>;
-  /** Undefined where there is nothing to paint on. */
+  /** Returns undefined if there is nothing to paint on. */
   readonly edit: () => MaskEdit | undefined;
 }
 
-/** How far an arrow key moves the brush: a share of its diameter. */
+/** How far an arrow key moves the brush, as a fraction of its diameter. */
 const keyMove = 0.25;
 
 const directions: Readonly<Record<string, readonly [x: number, y: number]>> = {
@@ -22,13 +22,13 @@ const directions: Readonly<Record<string, readonly [x: number, y: number]>> = {
   ArrowDown: [0, 1],
 };
 
-/** Paints the mask or erases it. Arrow keys move the brush, with Shift they draw, Enter paints a dot. */
+/** Paints or erases the mask. Arrow keys move the brush, Shift+arrow draws, Enter paints a dot. */
 export function createBrushTool({ diameter, erase, edit }: BrushParts): Tool {
   const position = signal<Point | undefined>(undefined);
   const outlines: NonNullable<ToolState['outlines']> = () =>
     position.value ? [{ kind: 'circle', at: position.value, radius: diameter.value / 2 }] : [];
 
-  /** A line from where the brush is, as one change. */
+  /** Draws a line from the brush's position, as one change. */
   function draw(change: MaskEdit, from: Point, to: Point): void {
     change.touch(strokeLine(change.mask, from, to, diameter.peek(), erase.peek()));
     position.value = to;

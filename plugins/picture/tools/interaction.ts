@@ -4,20 +4,20 @@ import type { Outline, PointerSample, Tool, ToolState } from './tool.ts';
 
 const zoomPerKey = 1.25;
 
-/** While there is no tool, the picture can still be moved. */
+/** Without a tool, the picture can still be panned. */
 const looking: Tool = { name: 'looking', cursor: 'grab' };
-/** After two fingers moved the picture, the one that stays down does nothing. */
+/** After a two-finger gesture, the finger still down does nothing. */
 const resting: ToolState = { name: 'resting' };
 
 /**
- * Brings pointers and keys to the tool, and those that move the picture to the camera: space or the middle button and
- * a drag, two fingers, + - and 0. It knows no DOM.
+ * Routes pointers and keys to the tool, or to the camera if they move the picture: dragging with space or the
+ * middle button, two fingers, + - and 0. Independent of the DOM.
  */
 export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | undefined>) {
   const idle = (): Tool => tool.peek() ?? looking;
   const state = signal<ToolState>(idle());
   const holdsSpace = signal(false);
-  /** Where the pressed pointers are in the view, by their ids. */
+  /** Positions of the pressed pointers in the view, by pointer ID. */
   const pressed = new Map<number, Point>();
   let device: PointerSample['device'] = 'mouse';
 
@@ -31,7 +31,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
     return next !== undefined;
   }
 
-  /** @param back the state that it interrupts, and returns to */
+  /** @param back the state that panning interrupts and returns to */
   function panning(from: Point, back: ToolState): ToolState {
     const before = camera.view.peek();
     let last = from;
@@ -53,7 +53,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
     };
   }
 
-  /** Moves and zooms the picture with the first two fingers, one of which is now elsewhere. */
+  /** Pans and zooms with the first two fingers, one of which has just moved. */
   function pinch(id: number, to: Point): void {
     const fingers = [...pressed].slice(0, 2);
     const [first, second] = fingers.map(([, point]) => point);
@@ -74,7 +74,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
     }),
     outlines: computed((): readonly Outline[] => (holdsSpace.value ? [] : (state.value.outlines?.() ?? []))),
 
-    /** Follows the tool as it is chosen. Returns its own release. */
+    /** Follows the chosen tool. Returns its own release. */
     start: (): (() => void) =>
       effect(() => {
         const chosen = tool.value ?? looking;
@@ -86,7 +86,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
     press(id: number, sample: PointerSample, button: number): void {
       if (button !== 0 && button !== 1) return;
       if (pressed.size > 0) {
-        // A palm beside the pen, or another device: the first one has the picture.
+        // A palm next to the pen, or another device: the first one keeps control.
         if (device !== 'touch' || sample.device !== 'touch') return;
         pressed.set(id, sample.inView);
         cancel();
@@ -100,7 +100,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
       enter(movesPicture ? panning(sample.inView, now) : now.press?.(sample));
     },
 
-    /** @param samples of one pointer since the last call, the oldest first */
+    /** @param samples one pointer's samples since the last call, oldest first */
     move(id: number, samples: readonly PointerSample[]): void {
       const last = samples.at(-1);
       if (!last || (pressed.size > 0 && !pressed.has(id))) return;
@@ -116,7 +116,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
       enter(state.peek() === resting ? idle() : state.peek().release?.());
     },
 
-    /** The system took the pointer away, as for a gesture of its own. */
+    /** The system took over the pointer, for a system gesture for example. */
     lose(id: number): void {
       if (!pressed.delete(id)) return;
       cancel();
@@ -147,7 +147,7 @@ export function createInteraction(camera: Camera, tool: ReadonlySignal<Tool | un
       if (key === ' ') holdsSpace.value = false;
     },
 
-    /** Keys that are released elsewhere are not seen here. */
+    /** Keys released elsewhere go unnoticed here. */
     blur(): void {
       holdsSpace.value = false;
     },

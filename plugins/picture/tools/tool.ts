@@ -1,12 +1,12 @@
 import type { Point } from '../camera.ts';
 
-/** A pointer at one moment. */
+/** A pointer at one point in time. */
 export interface PointerSample {
-  /** In picture pixels; may lie outside of the picture. */
+  /** In picture pixels; may lie outside the picture. */
   readonly at: Point;
-  /** In CSS pixels from the view's upper left corner. */
+  /** In CSS pixels from the view's upper-left corner. */
   readonly inView: Point;
-  /** 0..1; 0.5 while pressed for devices that do not measure it, such as a mouse. */
+  /** 0..1; 0.5 while pressed on devices that don't measure it, such as a mouse. */
   readonly pressure: number;
   readonly device: 'mouse' | 'pen' | 'touch';
   readonly shift: boolean;
@@ -14,40 +14,39 @@ export interface PointerSample {
 }
 
 export interface KeyPress {
-  /** As in `KeyboardEvent.key`; never with Ctrl, Meta or Alt, which are not the tools'. */
+  /** As in `KeyboardEvent.key`; tools never get keys pressed with Ctrl, Meta or Alt. */
   readonly key: string;
   readonly shift: boolean;
-  /** The middle of the view, in picture pixels: where a keyboard begins that has not been anywhere yet. */
+  /** The view's centre, in picture pixels: where keyboard use starts. */
   readonly middle: Point;
 }
 
-/** What a tool shows over the picture, in picture pixels, as lines that are seen on black and on white. */
+/** What a tool draws over the picture, in picture pixels, as lines visible on black and white. */
 export type Outline =
   | { readonly kind: 'circle'; readonly at: Point; readonly radius: number }
   | { readonly kind: 'path'; readonly points: readonly Point[]; readonly isClosed: boolean };
 
 /**
- * What a tool is doing: idle, painting, … A handler returns the state that follows, or undefined where the event is
- * nothing to this state, which then stays. A tool of several clicks, such as a polygon, is a state that stays after
- * the release.
+ * What a tool is doing: idle, painting, … A handler returns the next state, or undefined to stay in this one.
+ * A multi-click tool, such as a polygon, is a state that stays after the release.
  */
 export interface ToolState {
   readonly name: string;
-  /** In CSS. */
+  /** A CSS cursor. */
   readonly cursor?: string;
   press?(sample: PointerSample): ToolState | undefined;
-  /** @param samples since the last call, the oldest first; at least one */
+  /** @param samples since the last call, oldest first; at least one */
   move?(samples: readonly PointerSample[]): ToolState | undefined;
   release?(): ToolState | undefined;
   /** The pointer has left the view. */
   leave?(): void;
   key?(press: KeyPress): ToolState | undefined;
-  /** Takes back what is under way. A state without it has nothing under way. */
+  /** Undoes what is in progress. A state without it has nothing in progress. */
   cancel?(): ToolState;
-  /** Ends in order what is under way, as another tool is chosen; what was done stays. */
+  /** Finishes what is in progress when another tool is chosen; what was done stays. */
   complete?(): void;
   outlines?(): readonly Outline[];
 }
 
-/** A tool is its first state, in which nothing is under way. */
+/** A tool is its initial state, in which nothing is in progress. */
 export type Tool = ToolState;

@@ -3,7 +3,7 @@ import sharp from 'sharp';
 import { render } from './render.ts';
 import { apply, type NodeState, type NodeType, type Scene, type Transform, takesChildren } from './scene.ts';
 
-/** What the document's half of a plugin sees as `figma`: refuses what Figma refuses, in words of its own. */
+/** What the document's half of a plugin sees as `figma`: rejects what Figma rejects, in its own words. */
 
 type Handle = Record<string, unknown>;
 
@@ -136,7 +136,7 @@ export class FigmaApi {
     };
   }
 
-  /** In the order of the layers, whatever order they are named in. */
+  /** In layer order, whatever order they are given in. */
   private group(nodes: readonly Handle[], parent: Handle, index?: number): Handle {
     const { scene } = this.parts;
     if (nodes.length === 0) throw new Error('in group: a group cannot be empty');
@@ -177,7 +177,7 @@ export class FigmaApi {
     const { scene } = this.parts;
     const state = scene.get(id);
     const { type } = state;
-    // A class of its own, so that no message carries a node across.
+    // A separate class, so that no message can carry a node across.
     const handle: Handle = Object.create(Object.create({}));
     const define = (name: string, get: () => unknown, set?: (value: never) => void): void => {
       Object.defineProperty(handle, name, {
@@ -456,7 +456,10 @@ function within(outer: Transform, inner: Transform): Transform {
   ];
 }
 
-/** Read from the file's own header, as `createImage` answers at once. PNG, and JPEG by its frame header. */
+/**
+ * Read from the file's own header, since `createImage` returns synchronously. PNG, and JPEG by its frame
+ * header.
+ */
 function imageSize(bytes: Uint8Array): { width: number; height: number } | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length > 24 && view.getUint32(0) === 0x89504e47) {

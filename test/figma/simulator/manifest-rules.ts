@@ -8,7 +8,7 @@ const domain = v.pipe(
   v.check((entry) => URL.canParse(entry), 'an entry must be a URL'),
 );
 
-/** What Figma takes as a plugin's manifest: keys that it does not know are an error. */
+/** What Figma accepts as a plugin manifest: unknown keys are an error. */
 export const manifestSchema = v.strictObject({
   name: v.pipe(v.string(), v.minLength(1)),
   id: v.string(),

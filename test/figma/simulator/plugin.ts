@@ -10,14 +10,14 @@ import type { Scene } from './scene.ts';
 import { themeCSS } from './theme.ts';
 import { type Wire, wireSource } from './wire.ts';
 
-/** Younger than what the sandbox is sure to have. */
+/** Newer than what the sandbox is sure to have. */
 const younger = `
 delete Array.prototype.at; delete Array.prototype.flat; delete Array.prototype.flatMap;
 delete String.prototype.replaceAll; delete String.prototype.matchAll; delete Object.fromEntries;
 delete Object.hasOwn; delete Promise.allSettled; delete Promise.any;
 `;
 
-/** The document's half of a plugin in a realm of its own: no page, no network, no Node. */
+/** The document's half of a plugin in its own realm: no DOM, no network, no Node. */
 export class SandboxRealm {
   readonly api: FigmaApi;
   private readonly context: object;
@@ -79,11 +79,17 @@ export interface PluginOptions {
   readonly scheme?: 'light' | 'dark';
   /** The page around the plugin's frame. */
   readonly embedder: string;
-  /** Whether the program lets pages reach this machine: the desktop app does, browsers deny it to such a frame. */
+  /**
+   * Whether the program lets pages reach this machine: the desktop app does, browsers deny it to such a
+   * frame.
+   */
   readonly localAccess?: boolean;
 }
 
-/** Opens a built plugin: its sandbox in a realm of its own, its panel in a frame of origin `null` in a browser. */
+/**
+ * Opens a built plugin: its sandbox in a realm of its own, its panel in a frame of origin `null` in a
+ * browser.
+ */
 export async function openPlugin(
   browser: Browser,
   folder: string,

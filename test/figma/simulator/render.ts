@@ -41,7 +41,10 @@ export function decodeImage(bytes: Uint8Array, isUpright = false): Promise<Pixel
   return known;
 }
 
-/** Draws a rectangle of the page, `width` x `height` pixels, as RGBA; only one node's picture, or all of the page. */
+/**
+ * Draws a rectangle of the page, `width` x `height` pixels, as RGBA; only one node's picture, or all of the
+ * page.
+ */
 export async function render(
   scene: Scene,
   id: string,
@@ -143,7 +146,7 @@ function fillAt(fill: Paint, at: Point, box: Size, images: ReadonlyMap<string, P
   return [lit(red), lit(green), lit(blue), alpha / 255];
 }
 
-/** The pixel of an image that is seen at a point of a node. */
+/** The image pixel visible at a point of a node. */
 function pixelAt(fill: ImagePaint, at: Point, box: Size, image: Size): Point {
   if (fill.scaleMode === 'CROP') {
     const unit = apply(fill.imageTransform ?? unmoved, { x: at.x / box.width, y: at.y / box.height });

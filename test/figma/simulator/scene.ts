@@ -1,4 +1,7 @@
-/** A document as Figma keeps it: nodes, their geometry, images, and the steps of undo. Simulated, not Figma itself. */
+/**
+ * A document as Figma keeps it: nodes, their geometry, images, and the steps of undo. Simulated, not Figma
+ * itself.
+ */
 
 export type Transform = readonly [readonly [number, number, number], readonly [number, number, number]];
 
@@ -39,7 +42,7 @@ export interface SolidPaint extends PaintLooks {
 
 export type Paint = SolidPaint | ImagePaint;
 
-/** Everything of a node that can change; undo puts it back. */
+/** Everything about a node that can change; undo restores it. */
 export interface NodeState {
   readonly id: string;
   readonly type: NodeType;
@@ -55,11 +58,11 @@ export interface NodeState {
   fills: readonly Paint[];
   blendMode: string;
   strokeWeight: number;
-  /** How far a shadow reaches beyond the node. */
+  /** How far a shadow extends past the node. */
   effectReach: number;
-  /** A shadow that falls into the node. */
+  /** An inner shadow. */
   hasInnerShadow: boolean;
-  /** From the upper left corner clockwise. */
+  /** Clockwise from the upper-left corner. */
   radii: readonly [number, number, number, number];
   isMask: boolean;
   clipsContent: boolean;
@@ -107,13 +110,16 @@ export function takesChildren(type: NodeType): boolean {
 export class Scene {
   readonly states = new Map<string, NodeState>();
   readonly images = new Map<string, Uint8Array>();
-  /** How many more images can be fetched before the connection is lost. */
+  /** How many more images can be fetched before the connection drops. */
   imageLoads = Number.POSITIVE_INFINITY;
-  /** Whether Figma follows the orientation that a photo names: nothing public says, so a plugin has to survive both. */
+  /**
+   * Whether Figma follows the orientation that a photo names: nothing public says, so a plugin has to survive
+   * both.
+   */
   followsOrientation = false;
   /**
-   * The REST API makes exports of more pixels smaller, and refuses scales over 4; for plugins no limit is documented.
-   * A plugin has to survive both.
+   * The REST API makes exports of more pixels smaller, and refuses scales over 4; for plugins no limit is
+   * documented. A plugin has to survive both.
    */
   exportLimits = { pixels: 32_000_000, scale: Number.POSITIVE_INFINITY };
   /** What the plugin has asked for: reads of properties, calls of methods on nodes, and exports. */
@@ -162,7 +168,7 @@ export class Scene {
     return state;
   }
 
-  /** Makes a node inside another one, as a person does. */
+  /** Creates a node inside another, as a person does. */
   add(parent: string, type: NodeType, given: Partial<NodeState> = {}): string {
     const { id } = this.create(type, given);
     this.insert(parent, this.get(parent).children.length, id);
@@ -199,7 +205,7 @@ export class Scene {
     this.dropIfEmpty(parent);
   }
 
-  /** Figma knows no empty group. */
+  /** Figma has no empty groups. */
   private dropIfEmpty(state: NodeState): void {
     if (state.type === 'GROUP' && state.children.length === 0 && !state.removed) this.remove(state.id);
   }
@@ -303,13 +309,13 @@ export class Scene {
     this.steps = [this.snapshot()];
   }
 
-  /** What the plugin did until here is one step. */
+  /** Makes what the plugin has done so far one undo step. */
   commitUndo(): void {
     const now = this.snapshot();
     if (this.steps.at(-1) !== now) this.steps.push(now);
   }
 
-  /** Goes back to the last step; what was not committed goes with it. */
+  /** Returns to the last step, dropping anything uncommitted. */
   undo(): void {
     const now = this.snapshot();
     while (this.steps.length > 1 && this.steps.at(-1) === now) this.steps.pop();

@@ -1,4 +1,4 @@
-/** Figma's colour variables that the panel uses, in about the values of its two themes. */
+/** The Figma colour variables the panel uses, with roughly the values of its two themes. */
 const light = {
   bg: '#ffffff',
   'bg-secondary': '#f5f5f5',

@@ -1,11 +1,11 @@
 import { runInThisContext } from 'node:vm';
 
 /**
- * What crosses between the two realms, as text; the same source runs in Node, in the sandbox's realm and in the page.
- * Figma takes plain values and Uint8Arrays, and refuses everything else.
+ * What crosses between the two realms, as text; the same source runs in Node, in the sandbox's realm and in
+ * the page. Figma takes plain values and Uint8Arrays, and refuses everything else.
  */
 export const wireSource = `(() => {
-  // Taken before anything can be changed in the realm.
+  // Captured before anything in the realm can be changed.
   const { entries, fromEntries, getPrototypeOf } = Object;
   const [toBase64, fromBase64] = [btoa, atob];
   return {

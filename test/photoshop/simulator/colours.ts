@@ -1,6 +1,7 @@
 /**
- * Colour as the simulated documents hold it. Photoshop's own conversions differ in detail (rendering intents, tables of
- * CMYK profiles); what matters here is that a mode is not RGB, and that a conversion there and back rounds.
+ * Colour as the simulated documents hold it. Photoshop's own conversions differ in detail (rendering intents,
+ * tables of CMYK profiles); what matters here is that a mode is not RGB, and that a conversion there and back
+ * rounds.
  */
 import { linearFromSRGB, sRGBFromLinear } from '../../../shared/colour.ts';
 
@@ -20,7 +21,10 @@ type Triple = [number, number, number];
 
 const clip = (value: number): number => Math.min(1, Math.max(0, value));
 
-/** Adobe RGB (1998) and Display P3 to linear sRGB, all D65 (IEC 61966-2-1, Adobe RGB 1998 encoding, DCI-P3 D65). */
+/**
+ * Adobe RGB (1998) and Display P3 to linear sRGB, all D65 (IEC 61966-2-1, Adobe RGB 1998 encoding, DCI-P3
+ * D65).
+ */
 const matrices: Readonly<Record<string, readonly number[]>> = {
   'Adobe RGB (1998)': [1.39836, -0.39836, 0, 0, 1, 0, 0, -0.04293, 1.04293],
   'Display P3': [1.22494, -0.22494, 0, -0.04206, 1.04206, 0, -0.01964, -0.07864, 1.09828],
@@ -90,7 +94,7 @@ export function toSRGB({ mode, profile, depth }: Space, native: readonly number[
   }
 }
 
-/** The other way; what sRGB cannot show comes back at its edge. */
+/** The inverse; colours outside sRGB are clipped to its edge. */
 export function fromSRGB({ mode, profile, depth }: Space, rgb: Triple): number[] {
   switch (mode) {
     case 'RGB': {

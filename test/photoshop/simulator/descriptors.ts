@@ -1,4 +1,4 @@
-/** The action descriptors that are known, as batchPlay plays them; any other is an error. */
+/** The known action descriptors, as batchPlay plays them; any other is an error. */
 import type { Descriptor, Rectangle } from '../../../plugins/photoshop/api.ts';
 import { samples, whiteOf } from './colours.ts';
 import { type Plane, trimmed } from './documents.ts';
@@ -8,7 +8,7 @@ const property = 'XMPMetadataAsUTF8';
 
 type Target = readonly Descriptor[];
 
-/** @throws PhotoshopError where Photoshop rejects; other errors come as an answer, as they do there */
+/** @throws PhotoshopError if Photoshop rejects; other errors come as a result, as in Photoshop */
 export function play(simulator: Simulator, command: Descriptor): Descriptor {
   const target = (command._target ?? []) as Target;
   const asked = target[0]?._property;
@@ -43,7 +43,7 @@ function select(simulator: Simulator, document: OpenDocument, command: Descripto
   return {};
 }
 
-/** A mask that hides everything, for the layer that is selected. */
+/** Adds a mask that hides all of the selected layer. */
 function makeMask(simulator: Simulator, document: OpenDocument): Descriptor {
   simulator.change(document, 'make mask');
   const [id] = document.state.active;
@@ -108,7 +108,8 @@ function xmp(simulator: Simulator, command: Descriptor, documentID: number, laye
   simulator.change(document, 'set');
   if (simulator.xmpWriteFails) throw new Error('The command “Set” is not currently available. (-1715)');
   const packet = String((command.to as Descriptor)[property]);
-  // As Photoshop does, the packet is parsed and written anew: what is not XMP is an error, a text becomes an attribute.
+  // Like Photoshop, parses and rewrites the packet: anything but XMP is an error, and text becomes an
+  // attribute.
   const parsed = new DOMParser().parseFromString(packet, 'application/xml');
   const rdf = 'http://www.w3.org/1999/02/22-rdf-syntax-ns#';
   const [description] = parsed.getElementsByTagNameNS(rdf, 'Description');

@@ -12,13 +12,13 @@ import {
 
 export type Kind = 'pixel' | 'text' | 'smartObject' | 'group';
 
-/** One channel or several, chunky, inside a rectangle. */
+/** One or more interleaved channels inside a rectangle. */
 export interface Plane {
   readonly bounds: Rectangle;
   readonly data: Samples;
 }
 
-/** Everything that undo brings back. Planes are never written to, but replaced. */
+/** Everything that undo restores. Planes are replaced, never written to. */
 export interface LayerState {
   id: number;
   name: string;
@@ -28,16 +28,16 @@ export interface LayerState {
   isBackground: boolean;
   clipped: boolean;
   xmp: string;
-  /** Channels of the document, then alpha. */
+  /** The document's channels, then alpha. */
   pixels: Plane;
   mask: Plane | undefined;
   opacity: number;
   blendMode: string;
-  /** Of a group, from the highest to the lowest. */
+  /** A group's layers, topmost first. */
   children: LayerState[];
 }
 
-/** A selection that was saved. */
+/** A saved selection. */
 export interface SavedSelection {
   readonly name: string;
   readonly plane: Plane;
@@ -106,7 +106,7 @@ export function find(layers: readonly LayerState[], id: number): LayerState | un
   return undefined;
 }
 
-/** The list that a layer is in, and its place there. */
+/** The list a layer is in, and its position there. */
 export function placeIn(layers: LayerState[], id: number): { list: LayerState[]; at: number } | undefined {
   const at = layers.findIndex((layer) => layer.id === id);
   if (at >= 0) return { list: layers, at };
@@ -125,8 +125,9 @@ function sampleAt(plane: Plane, channels: number, x: number, y: number, c: numbe
 }
 
 /**
- * All visible layers over each other, normal mode, inside `bounds`: channels of the document and alpha, quantised.
- * Beyond its own bounds a mask lets everything through: a mask smaller than its layer is a mistake that shows.
+ * All visible layers over each other, normal mode, inside `bounds`: channels of the document and alpha,
+ * quantised. Beyond its own bounds a mask lets everything through: a mask smaller than its layer is a mistake
+ * that shows.
  */
 export function flatten(layers: readonly LayerState[], space: Space, bounds: Rectangle): Plane {
   const channels = channelsOf[space.mode] + 1;
@@ -255,7 +256,10 @@ export function cut(plane: Plane, channels: number, bounds: Rectangle): Plane {
   return { bounds, data: part };
 }
 
-/** A selection is as large as what it selects, and pixels as what is not transparent; none at all where that is nothing. */
+/**
+ * A selection is as large as what it selects, and pixels as what is not transparent; none at all where that
+ * is nothing.
+ */
 export function trimmed(plane: Plane, channels = 1): Plane | undefined {
   const { bounds, data } = plane;
   const width = widthOf(bounds);
@@ -271,7 +275,7 @@ export function trimmed(plane: Plane, channels = 1): Plane | undefined {
   return left < right ? cut(plane, channels, { left, top, right, bottom }) : undefined;
 }
 
-/** A layer's pixels as its user mask shows them, trimmed to where it does. */
+/** A layer's pixels under its user mask, trimmed to the visible area. */
 export function maskedPixels({ pixels, mask }: LayerState, space: Space): Plane {
   if (!mask) return pixels;
   const channels = channelsOf[space.mode] + 1;

@@ -1,4 +1,4 @@
-/** Takes from a page what UXP's has not, before the plugin starts. */
+/** Removes what UXP lacks from a page before the plugin starts. */
 
 const xhrOpen = XMLHttpRequest.prototype.open;
 const xhrSend = XMLHttpRequest.prototype.send;
@@ -9,13 +9,16 @@ export interface Network {
 }
 
 export interface NetworkRules {
-  /** Of the manifest. */
+  /** The manifest's network domains. */
   readonly domains: 'all' | readonly string[];
   readonly deniedNames?: readonly string[];
   readonly failingNames?: readonly string[];
 }
 
-/** A list with an IP literal lets nothing through to it (UXP 27.10), though the literal be in it; "all" in a list is no word. */
+/**
+ * A list with an IP literal lets nothing through to it (UXP 27.10), though the literal be in it; "all" in a
+ * list is no word.
+ */
 function isAllowed(url: URL, { domains, deniedNames = [] }: NetworkRules): boolean {
   if (deniedNames.includes(url.hostname)) return false;
   if (domains === 'all') return true;
@@ -24,8 +27,8 @@ function isAllowed(url: URL, { domains, deniedNames = [] }: NetworkRules): boole
 }
 
 /**
- * UXP as in 7.3, which Photoshop 25.2 has.
- * @param isModal whether Photoshop stands still; a request then is a mistake
+ * UXP 7.3, as in Photoshop 25.2.
+ * @param isModal whether Photoshop is blocked; a request is then a mistake
  */
 export function cutDown(rules: NetworkRules, isModal: () => boolean): Network {
   const network: Network = { requests: [] };
@@ -40,7 +43,7 @@ export function cutDown(rules: NetworkRules, isModal: () => boolean): Network {
   ]; // biome-ignore format: a list
   for (const name of absent) remove(window, name);
   remove(Crypto.prototype, 'randomUUID');
-  // A canvas draws shapes and gives no pixels.
+  // A canvas draws shapes but returns no pixels.
   for (const name of ['drawImage', 'getImageData', 'putImageData', 'createImageData']) {
     remove(CanvasRenderingContext2D.prototype, name);
   }
@@ -50,7 +53,7 @@ export function cutDown(rules: NetworkRules, isModal: () => boolean): Network {
   // Since UXP 8.0, and a property that no UXP is known to have.
   for (const owner of [Element, Document, DocumentFragment]) remove(owner.prototype, 'replaceChildren');
   remove(XMLHttpRequestEventTarget.prototype, 'onloadend');
-  // No signal, no stream: a plugin that relies on either must fail here.
+  // No abort signal and no streams: a plugin that relies on either must fail here.
   Object.assign(window, {
     fetch: () => Promise.reject(new TypeError('the simulator offers XMLHttpRequest alone')),
   });
@@ -84,10 +87,10 @@ function remove(owner: object, name: string): void {
 }
 
 const unknownStyles = /^(grid|gap$|row-gap|column-gap|transition|animation|font$|place-|inset|aspect-ratio)/;
-/** Structural classes came with UXP 8.1; attributes are not known to be matched. */
+/** Structural pseudo-classes came with UXP 8.1; attribute selectors aren't known to work. */
 const unknownSelectors = /:(first|last|nth|only)-|\[/;
 
-/** What UXP's style sheets do not know has no effect; gives what was there. */
+/** Removes what UXP's style sheets don't support; returns what was removed. */
 export function cutStyles(): string[] {
   const cut: string[] = [];
   const visit = (owner: CSSStyleSheet | CSSMediaRule): void => {
@@ -113,8 +116,8 @@ export function cutStyles(): string[] {
 }
 
 /**
- * Controls are as high as the style sheet says and no higher: `rows` has no effect, and what has no height is cut. A
- * title in the head is drawn, as it is in some versions.
+ * Controls are as high as the style sheet says and no higher: `rows` has no effect, and what has no height is
+ * cut. A title in the head is drawn, as it is in some versions.
  */
 export function flattenControls(): void {
   const style = document.createElement('style');

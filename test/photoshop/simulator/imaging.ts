@@ -1,4 +1,4 @@
-/** What a plugin reads and writes of pixels, refusing what Photoshop refuses. */
+/** A plugin's access to pixels, rejecting what Photoshop rejects. */
 import type {
   GetPixels,
   Imaging,
@@ -35,7 +35,7 @@ function requestedBounds(simulator: Simulator, bounds: Rectangle | undefined, wh
   return bounds;
 }
 
-/** Nearest neighbour: what a smaller size looks like is not what is tested. */
+/** Nearest neighbour: the quality of scaling isn't under test. */
 function scale(data: Samples, components: number, from: [number, number], to: [number, number]): Samples {
   const Kind = data.constructor as new (length: number) => Samples;
   const scaled = new Kind(to[0] * to[1] * components);
@@ -80,7 +80,8 @@ export function createImaging(simulator: Simulator): Imaging {
         requestedBounds(simulator, options.sourceBounds, boundsOf(layer)),
         boundsOf(layer),
       );
-      // With its mask applied, as public plugins found; where that hides everything there is nothing to give.
+      // With its mask applied, as public plugins found; if that hides everything, there are no pixels to
+      // return.
       const pixels = maskedPixels(layer, space);
       const part = shared(bounds, pixels.bounds);
       if (isNothing(part)) simulator.refuse('getPixels: there are no pixels inside the bounds');
@@ -101,7 +102,7 @@ export function createImaging(simulator: Simulator): Imaging {
       ];
       data = scale(data, components, [width, height], size);
       [width, height] = size;
-      // Relative to the pyramid level, half the size at least: of no use as a place in the document.
+      // Relative to the pyramid level, at least half the size: useless as a position in the document.
       const half = (value: number): number => Math.floor(value / 2);
       sourceBounds = {
         left: half(sourceBounds.left),
@@ -238,7 +239,7 @@ export function createImaging(simulator: Simulator): Imaging {
   };
 }
 
-/** The smallest JPEG there is, grey: an encoder is not what is tested. */
+/** The smallest possible JPEG, grey: the encoder isn't under test. */
 function grayJPEG(data: Samples): string {
   if (data.length === 0) throw new PhotoshopError('encodeImageData: no pixels');
   return '/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AKp//2Q==';

@@ -13,14 +13,14 @@ export interface PickableFile {
   readonly data: string;
 }
 
-/** What the tests ask for; everything that goes in and out is JSON. */
+/** The tests' controls; everything in and out is JSON. */
 function createControls(simulator: Simulator, network: Network) {
   const marks = new Map<number, DocumentState>();
   const at = (id?: number): OpenDocument =>
     id === undefined ? simulator.open(simulator.active) : simulator.documentOf(id);
   let files: readonly PickableFile[] | undefined;
   return {
-    /** What was left out of the style sheets. */
+    /** What was removed from the style sheets. */
     cutStyles,
     flattenControls,
     network,
@@ -61,7 +61,7 @@ function createControls(simulator: Simulator, network: Network) {
     },
     activeIDs: () => at().state.active,
     select: (recipe?: scenes.SelectionRecipe) => scenes.select(at(), recipe),
-    /** Paints a quick mask, as a person does; leaves Quick Mask mode where `recipe` is absent. */
+    /** Paints a quick mask, as a person does; leaves Quick Mask mode if `recipe` is absent. */
     quickMask: (recipe?: scenes.SelectionRecipe) => {
       at().quickMask = recipe && scenes.selectionOf(at(), recipe);
       at().state.selection = undefined;
@@ -70,7 +70,7 @@ function createControls(simulator: Simulator, network: Network) {
       at().state.channels.push({ name, plane: scenes.selectionOf(at(), recipe) });
       simulator.notify();
     },
-    /** Selects layers by their place, from the highest. */
+    /** Selects layers by index, topmost first. */
     activate: (...places: number[]) => {
       const document = at();
       document.state.active = places.map((place) => document.state.layers[place]!.id);
@@ -88,19 +88,19 @@ function createControls(simulator: Simulator, network: Network) {
     undoSteps: (id?: number) => at(id).history.map(({ name }) => name),
     layers: (id?: number) => at(id).state.layers.map(scenes.reportLayer),
     selection: (id?: number) => at(id).state.selection?.bounds ?? null,
-    /** Remembers a document as it is, to be compared with. */
+    /** Marks a document's current state for comparison. */
     mark: (id?: number) => {
       marks.set(at(id).id, copyState(at(id).state));
     },
     compare: (id?: number) => scenes.compare(at(id), marks.get(at(id).id)!),
-    /** Whether a document is as it was marked. */
+    /** Whether a document is still as marked. */
     isAsMarked: (id?: number) => JSON.stringify(at(id).state) === JSON.stringify(marks.get(at(id).id)),
     refusals: () => simulator.refusals,
     offerFiles: (offered: readonly PickableFile[] | undefined) => {
       files = offered;
     },
     files: () => files,
-    /** Of the panel's flyout menu. */
+    /** The panel's flyout menu. */
     menuItems: () => menu?.menuItems.map(({ label }) => label) ?? [],
     invokeMenu: (label: string) => menu?.invokeMenu(menu.menuItems.find((item) => item.label === label)!.id),
   };
@@ -116,7 +116,7 @@ function createUXP(controls: Controls): UXPModule {
   return {
     entrypoints: {
       setup({ panels }) {
-        // Photoshop waits for some 20 ms: whatever is not done while the script is evaluated is too late.
+        // Photoshop waits about 20 ms: anything not done while the script is evaluated is too late.
         if (document.readyState !== 'loading') throw new Error('entrypoints.setup came too late');
         const [panel] = Object.values(panels);
         menu = panel;
@@ -125,7 +125,7 @@ function createUXP(controls: Controls): UXPModule {
     },
     storage: {
       formats: { binary },
-      // Encrypted by the system, and kept beyond the plugin's reload.
+      // Encrypted by the system, and kept across plugin reloads.
       secureStorage: {
         async getItem(key) {
           if (simulated.secureStorageFails) throw new Error('The keychain is locked');
@@ -155,13 +155,13 @@ function createUXP(controls: Controls): UXPModule {
   };
 }
 
-/** What a test wants of this Photoshop before the panel starts. */
+/** What a test sets up in this Photoshop before the panel starts. */
 export interface SimulatedOptions {
   /** Of the manifest, in place of the built one. */
   readonly domains?: 'all' | readonly string[];
   /** Names that the plugin may not call, whatever its manifest says. */
   readonly deniedNames?: readonly string[];
-  /** Names whose requests fail as those to a closed port do. */
+  /** Host names whose requests fail as if the port were closed. */
   readonly failingNames?: readonly string[];
   readonly secureStorageFails?: boolean;
 }

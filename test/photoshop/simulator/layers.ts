@@ -1,4 +1,4 @@
-/** Layers and documents as a plugin sees them, refusing what Photoshop refuses. */
+/** Layers and documents as a plugin sees them, rejecting what Photoshop rejects. */
 import type { Channel, Layer, PhotoshopDocument, Rectangle } from '../../../plugins/photoshop/api.ts';
 import { boundsOf, copyLayer, find, flatten, joined, type LayerState, placeIn } from './documents.ts';
 import { constants, newLayer, type OpenDocument, type Simulator } from './simulator.ts';
@@ -83,7 +83,7 @@ export class SimulatedLayer implements Layer {
       placeIn(document.state.layers, relative.id) ??
       simulator.refuse('move: a layer cannot go next to itself');
     to.list.splice(to.at, 0, layer);
-    // Between a base and what is clipped to it, a layer becomes part of the clipping group.
+    // A layer between a base and its clipped layers joins the clipping group.
     if (to.list[to.at - 1]?.clipped) layer.clipped = true;
   }
 
@@ -98,7 +98,7 @@ export class SimulatedLayer implements Layer {
     const copy = renumber(copyLayer(this.#state));
     const { list, at } = placeIn(document.state.layers, this.id)!;
     list.splice(at, 0, copy);
-    // Several layers that are selected stay so, and the copy with them.
+    // Several selected layers stay selected, along with the copy.
     const { active } = document.state;
     document.state.active = active.length > 1 ? [copy.id, ...active] : [copy.id];
     return new SimulatedLayer(simulator, document, copy.id);
@@ -114,7 +114,7 @@ export class SimulatedLayer implements Layer {
     document.state.active = next ? [next.id] : [];
   }
 
-  /** Merges what is selected, whichever layer it is asked of. */
+  /** Merges the selected layers, whichever layer it is called on. */
   async merge(): Promise<Layer> {
     const { simulator, document } = this;
     simulator.changeDOM(document, 'merge');
@@ -166,7 +166,7 @@ export function groupOf(
   return undefined;
 }
 
-/** Nothing new goes into a locked group. */
+/** Nothing new can go into a locked group. */
 function refuseLocked(simulator: Simulator, { state }: OpenDocument, id: number, name: string): void {
   for (let group = groupOf(state.layers, id); group; group = groupOf(state.layers, group.id)) {
     if (group.locked) simulator.refuse(`${name}: the group “${group.name}” is locked`);

@@ -1,4 +1,4 @@
-/** The module `photoshop`, as a plugin asks for it. */
+/** The `photoshop` module, as a plugin requires it. */
 import type { PhotoshopDocument, PhotoshopModule } from '../../../plugins/photoshop/api.ts';
 import { play } from './descriptors.ts';
 import { createImaging } from './imaging.ts';

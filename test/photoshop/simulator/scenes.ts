@@ -1,4 +1,4 @@
-/** Documents by formulas and by chance, and what a test wants to know of them. */
+/** Computed and random documents, and what a test needs to know about them. */
 import type { Rectangle, Samples } from '../../../plugins/photoshop/api.ts';
 import { channelsOf, type Depth, type Mode, quantise, samples, whiteOf } from './colours.ts';
 import {
@@ -43,7 +43,7 @@ export interface DocumentRecipe {
   readonly modeName?: string;
   readonly seed?: number;
   readonly layers?: readonly LayerRecipe[];
-  /** Which layer is active, from the highest; none where it is negative. */
+  /** The active layer's index, topmost first; none if negative. */
   readonly active?: number;
 }
 
@@ -136,7 +136,7 @@ function noise({ space }: OpenDocument, bounds: Rectangle, chance: () => number,
 
 export interface SelectionRecipe {
   readonly bounds: Rectangle;
-  /** Pixels over which it fades at its edges. */
+  /** How many pixels its edges fade over. */
   readonly feather?: number;
 }
 
@@ -158,7 +158,9 @@ export function selectionOf(document: OpenDocument, recipe: SelectionRecipe): Pl
   return { bounds, data };
 }
 
-/** Saved, closed and opened again: another number, no history, no selection; what lies in the file is there. */
+/**
+ * Saved, closed and opened again: another number, no history, no selection; what lies in the file is there.
+ */
 export function reopen(simulator: Simulator, document: OpenDocument): number {
   const renumber = (layer: LayerState): LayerState => ({
     ...layer,
@@ -215,20 +217,22 @@ export function reportLayer(layer: LayerState): LayerReport {
 }
 
 export interface Comparison {
-  /** Samples of the visible document that changed where the selection is 0, in the document's own channels. */
+  /**
+   * Samples of the visible document that changed where the selection is 0, in the document's own channels.
+   */
   readonly changedOutside: number;
   /** Pixels that changed inside. */
   readonly changedInside: number;
   /** The largest change anywhere where the document was opaque, in 1/255 of sRGB. */
   readonly largest: number;
   /**
-   * The largest difference between the new layer's own channels and those that were seen there, converted to sRGB at
-   * the depth of a capture and back: in 1/255 of the document's channels.
+   * The largest difference between the new layer's own channels and those that were seen there, converted to
+   * sRGB at the depth of a capture and back: in 1/255 of the document's channels.
    */
   readonly largestOfLayer: number;
   /** The largest difference between the new layer's mask and the selection, in 1/255. */
   readonly largestOfMask: number;
-  /** Whether the selection is as it was. */
+  /** Whether the selection is unchanged. */
   readonly selectionKept: boolean;
 }
 
@@ -285,12 +289,12 @@ function valueAt({ bounds, data }: Plane, x: number, y: number): number {
   return index < 0 ? 0 : data[index]!;
 }
 
-/** The place of a pixel inside bounds; negative beyond them. */
+/** A pixel's index inside bounds; negative outside. */
 function indexIn({ left, top, right, bottom }: Rectangle, x: number, y: number): number {
   return x < left || x >= right || y < top || y >= bottom ? -1 : (y - top) * (right - left) + x - left;
 }
 
-/** A document, with a selection or none, by chance: what a capture has to understand. */
+/** A random document, with or without a selection: what a capture must handle. */
 export function randomScene(seed: number): { document: DocumentRecipe; selection?: SelectionRecipe } {
   const chance = random(seed * 7919);
   const whole = (from: number, to: number): number => from + Math.floor(chance() * (to - from + 1));
@@ -316,18 +320,21 @@ export function randomScene(seed: number): { document: DocumentRecipe; selection
   return { document, selection: { bounds, feather: chance() < 0.5 ? whole(1, 6) : 0 } };
 }
 
-/** All layers of a document, each before what lies in it. */
+/** All layers of a document, parents before children. */
 export function everyLayer(layers: readonly LayerState[]): LayerState[] {
   return layers.flatMap((layer) => [layer, ...everyLayer(layer.children)]);
 }
 
-/** RGBA of 8 or 16 bits with its place. */
+/** RGBA of 8 or 16 bits with its position. */
 export interface Seen {
   readonly bounds: Rectangle;
   readonly data: readonly number[];
 }
 
-/** What a layer or group shows alone, with its mask: what a reference of it has to be. Null where that is nothing. */
+/**
+ * What a layer or group shows alone, with its mask: what a reference of it has to be. Null where that is
+ * nothing.
+ */
 export function seenOf(document: OpenDocument, id: number): Seen | null {
   const { space } = document;
   const layer = find(document.state.layers, id)!;
@@ -338,7 +345,7 @@ export function seenOf(document: OpenDocument, id: number): Seen | null {
   return { bounds: plane.bounds, data: [...asSRGB(plane, space, 8, true)] };
 }
 
-/** What everything shows together, over the whole canvas. */
+/** The composite of all layers, over the whole canvas. */
 export function seenTogether(document: OpenDocument): Seen {
   const bounds = canvasOf(document);
   const depth = document.space.depth === 8 ? 8 : 16;

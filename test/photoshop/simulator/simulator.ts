@@ -1,4 +1,4 @@
-/** The state of a simulated Photoshop, and its rules on modal scopes, history and lent pixels. */
+/** A simulated Photoshop's state, and its rules for modal scopes, history and pixel resources. */
 import type {
   ExecutionContext,
   PhotoshopImageData,
@@ -39,9 +39,12 @@ export interface OpenDocument {
   modeName: string;
   space: Space;
   state: DocumentState;
-  /** What is painted in Quick Mask mode; undefined outside of it. A mode, not a change: rollback does not touch it. */
+  /**
+   * What is painted in Quick Mask mode; undefined outside of it. A mode, not a change: rollback does not
+   * touch it.
+   */
   quickMask: Plane | undefined;
-  /** What undo goes back to, the oldest first. */
+  /** The states undo returns to, oldest first. */
   history: { name: string; before: DocumentState }[];
 }
 
@@ -55,17 +58,17 @@ interface Suspension {
 export class Simulator {
   readonly documents: OpenDocument[] = [];
   active: OpenDocument | undefined;
-  /** Every refusal, so that a test sees those that a plugin swallowed. */
+  /** Every refusal, so that a test sees those a plugin swallowed. */
   readonly refusals: string[] = [];
   readonly images = new Set<LentImage>();
   mostImages = 0;
-  /** Modal scopes that were entered. */
+  /** The number of modal scopes entered. */
   scopes = 0;
   /** While another plugin or a dialog holds the modal state. */
   heldElsewhere = false;
-  /** After so many calls inside the next modal scope the person presses Cancel. */
+  /** The person presses Cancel after this many calls inside the next modal scope. */
   cancelAfter: number | undefined;
-  /** A call of this name fails, as of a full scratch disk. */
+  /** A call of this name fails, as with a full scratch disk. */
   failing: string | undefined;
   /** Layers that have no XMP throw when it is read; with this, the others do as well. */
   xmpReadFails = false;
@@ -75,7 +78,7 @@ export class Simulator {
   masksMustExist = false;
   /** What is not known of a rollback: with this, it leaves the selection, and which layers are selected. */
   rollbackForgets = false;
-  /** How often the list of all layers was asked for, which is slow in large documents. */
+  /** How often all layers were listed, which is slow in large documents. */
   layerLists = 0;
   #nextId = 1;
   #context: { isCancelled: boolean; calls: number } | undefined;
@@ -95,7 +98,7 @@ export class Simulator {
     throw new PhotoshopError(message, number);
   }
 
-  /** Every call of the host passes here: it is over as soon as the person cancels. */
+  /** Every host call passes through here, and fails once the person has cancelled. */
   call(name: string): void {
     if (this.failing === name) this.refuse(`${name}: the scratch disk is full`);
     const context = this.#context;
@@ -220,7 +223,7 @@ interface LentImageParts {
   readonly data: Samples;
 }
 
-/** Pixels that Photoshop lends, until they are disposed of. */
+/** Pixels lent by Photoshop until disposed of. */
 export class LentImage implements PhotoshopImageData {
   readonly width: number;
   readonly height: number;

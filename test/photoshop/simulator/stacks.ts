@@ -1,10 +1,10 @@
-/** Documents of nested, clipped, masked and locked layers by chance, with several layers selected. */
+/** Random documents of nested, clipped, masked and locked layers, with several layers selected. */
 import { type DocumentRecipe, type LayerRecipe, random, type SelectionRecipe } from './scenes.ts';
 
 export interface Stack {
   readonly document: DocumentRecipe;
   readonly selection: SelectionRecipe | undefined;
-  /** Of all layers in the order of `flatten`, those to be selected. */
+  /** The indices of the layers to select, in the order of `flatten`. */
   readonly chosen: readonly number[];
 }
 

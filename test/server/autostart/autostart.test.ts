@@ -22,7 +22,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const hasAnalyzer = spawnSync('systemd-analyze', ['--version']).status === 0;
 
-/** As for a user who is signed in, which a test may not be. */
+/** As for a signed-in user, which a test may not be. */
 const verify = (file: string) =>
   spawnSync('systemd-analyze', ['verify', '--user', file], {
     encoding: 'utf8',
@@ -30,27 +30,27 @@ const verify = (file: string) =>
   });
 
 describe('the systemd unit', () => {
-  it('lies where systemd looks for those of a user', () => {
+  it('is written to the systemd user unit folder', () => {
     expect(unitFile({ XDG_CONFIG_HOME: '/x' })).toBe('/x/systemd/user/acepp-layers.service');
   });
 
-  it.skipIf(!hasAnalyzer)('is right to systemd-analyze', async () => {
+  it.skipIf(!hasAnalyzer)('passes systemd-analyze', async () => {
     const file = path.join(folder, 'acepp-layers.service');
     await writeFile(file, systemdUnit(startCommand()));
     const { stderr, status } = verify(file);
-    // It also checks units of the machine, which are not ours.
+    // It also checks the machine's other units, which aren't ours.
     expect(stderr.split('\n').filter((line) => line.includes('acepp'))).toEqual([]);
     expect(status === 0 || !stderr.includes('acepp')).toBe(true);
   });
 
-  it.skipIf(!hasAnalyzer)('names a program that is not there, so that this check can fail', async () => {
+  it.skipIf(!hasAnalyzer)('fails systemd-analyze if its program does not exist', async () => {
     const file = path.join(folder, 'acepp-layers.service');
     await writeFile(file, systemdUnit({ ...startCommand(), program: '/nowhere/node' }));
     const { stderr } = verify(file);
     expect(stderr).toContain('/nowhere/node');
   });
 
-  it('quotes what systemd would take for something else', () => {
+  it('quotes what systemd would misread', () => {
     const unit = systemdUnit(odd);
     expect(unit).toContain(
       'ExecStart="/opt/my \\"node\\"/100%%/node" "/home/a b/$$HOME/acepp.js" "start" "--no-browser"',
@@ -58,7 +58,7 @@ describe('the systemd unit', () => {
     expect(unit).toContain('Environment="ACEPP_HOME=/home/a b/50%% & <more>"');
   });
 
-  it('has a command that starts a companion, which ends in order on SIGTERM', async () => {
+  it('starts a companion that shuts down cleanly on SIGTERM', async () => {
     const { program, args, environment } = startCommand();
     const child = spawn(program, args, {
       env: { ...process.env, ...environment, ACEPP_HOME: folder, ACEPP_PORT: '0', CI: 'true' },
@@ -66,13 +66,13 @@ describe('the systemd unit', () => {
     let output = '';
     child.stderr.on('data', (data) => (output += data));
     const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    // Port 0 is none: the command was understood, and said so.
+    // Port 0 is invalid: the command was understood, and reported that.
     expect([code, output]).toEqual([1, expect.stringContaining('ACEPP_PORT')]);
   });
 });
 
 describe('the launchd agent', () => {
-  it('is a property list with the words as they are', async () => {
+  it('is a property list with its arguments unchanged', async () => {
     const file = path.join(folder, 'agent.plist');
     await writeFile(file, launchAgent(odd));
     const read = 'import json, plistlib, sys; print(json.dumps(plistlib.load(open(sys.argv[1], "rb"))))';

@@ -18,14 +18,14 @@ function folderWith(write: (transformer: string) => void): string {
 }
 
 describe('what a model was trained as', () => {
-  it('is told by the columns of its transformer', async () => {
+  it('is read from its transformer’s input channels', async () => {
     expect(await familyOf(tinyModel)).toBe('fill');
     const fft = folderWith((file) => cpSync(path.join(arraysFolder, 'flux448-weights.safetensors'), file));
     expect(await familyOf({ ...tinyModel, folder: fft })).toBe('fft');
     expect(await familyOf(pocket)).toBe('pocket');
   });
 
-  it('is FLUX.1-Fill-dev’s where the file cannot be read: that is reported when it is loaded', async () => {
+  it('defaults to FLUX.1-Fill-dev’s if the file is unreadable, which is reported on loading', async () => {
     const broken = folderWith((file) => writeFileSync(file, 'nothing'));
     expect(await familyOf({ ...tinyModel, folder: broken })).toBe('fill');
   });

@@ -80,7 +80,7 @@ it.each(styles)('an all-in-one checkpoint runs in place and equals its parts: %o
 
 const one: Tensor = { dtype: 'F32', shape: [1], data: new Uint8Array(4) };
 
-it('other text encoders in it are not looked at; what belongs to no part is refused by name', async () => {
+it('its other text encoders are ignored; tensors that belong to no network are rejected by name', async () => {
   const foreign = {
     'text_encoders.clip_g.transformer.text_model.x': one,
     'text_encoders.t5xxl.logit_scale': one,
@@ -94,7 +94,7 @@ it('other text encoders in it are not looked at; what belongs to no part is refu
   });
 });
 
-it('a checkpoint that lacks a network says which it holds', async () => {
+it('a checkpoint that lacks a network lists those it holds', async () => {
   const { transformer, vae } = styles[0]!;
   const place = await bundle('half', { transformer, vae });
   await WeightsFile.open(place, 'vae');

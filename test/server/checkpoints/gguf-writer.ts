@@ -31,7 +31,7 @@ const typeIds = {
 
 export interface GGUFTensor {
   readonly type: keyof typeof typeIds;
-  /** As everywhere here, [rows, columns]: the file has it reversed. */
+  /** [rows, columns], as everywhere here; the file has it reversed. */
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
@@ -57,7 +57,7 @@ export const uint64 = (value: number | bigint): Buffer => {
 };
 export const text = (value: string): Buffer => Buffer.concat([uint64(value.length), Buffer.from(value)]);
 
-/** As ggml's docs/gguf.md describes it. */
+/** As described in ggml's docs/gguf.md. */
 export function encodeGGUF(tensors: Readonly<Record<string, GGUFTensor>>, options: GGUFOptions = {}): Buffer {
   const { version = 3, alignment = 32, keys = {} } = options;
   const architecture = 'architecture' in options ? options.architecture : 'flux';
@@ -97,7 +97,7 @@ export function writeGGUF(
   writeFileSync(file, encodeGGUF(tensors, options));
 }
 
-/** Where a block has numbers of float16: its scales, and its minimums. */
+/** Where a block has float16 numbers: its scales and its minimums. */
 const floatsAt: Readonly<Record<BlockType, readonly [number, number?]>> = {
   Q4_0: [0],
   Q4_1: [0, 2],
@@ -108,7 +108,10 @@ const floatsAt: Readonly<Record<BlockType, readonly [number, number?]>> = {
   Q5_K: [0, 2],
   Q6_K: [208],
 };
-/** The root of the mean square of codes that are drawn evenly, or of their products with scales; and what centres them. */
+/**
+ * The root of the mean square of codes that are drawn evenly, or of their products with scales; and what
+ * centres them.
+ */
 const spread: Readonly<Record<BlockType, readonly [number, number?]>> = {
   Q4_0: [4.6],
   Q4_1: [4.6, -7.5],
@@ -120,7 +123,7 @@ const spread: Readonly<Record<BlockType, readonly [number, number?]>> = {
   Q6_K: [18.5 * 74],
 };
 
-/** Blocks whose weights are about as large as `size`, drawn bit by bit. */
+/** Random blocks whose weights are about as large as `size`. */
 export function drawBlocks(type: BlockType, weights: number, size: number, seed: number): Uint8Array {
   const { weights: inBlock, bytes: blockBytes } = blockLayouts[type];
   const count = weights / inBlock;
@@ -138,7 +141,10 @@ export function drawBlocks(type: BlockType, weights: number, size: number, seed:
   return bytes;
 }
 
-/** The tiny transformer with its layers in blocks, all types in turn, and the same weights as numbers. */
+/**
+ * The tiny transformer with its layers in blocks, cycling through all types, and the same weights
+ * dequantized.
+ */
 export async function tinyInBlocks() {
   const { stored } = await openStored(path.join(tinyModel.folder, 'transformer.safetensors'));
   const inBlocks: Record<string, GGUFTensor> = {};

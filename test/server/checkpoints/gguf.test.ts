@@ -67,7 +67,7 @@ const putGGUF = (tensors: Record<string, GGUFTensor>, options?: GGUFOptions) =>
 describe('a GGUF file', () => {
   it.each([
     2, 3,
-  ])('of version %i is described by its header alone, with its shapes turned round', async (version) => {
+  ])('of version %i is described by its header alone, with its shapes reversed', async (version) => {
     const file = await putGGUF(small, { version, alignment: 64 });
     const weights = await WeightsFile.open(file);
     expect(weights.names).toEqual([`${layer}.weight`, `${layer}.bias`]);
@@ -78,7 +78,7 @@ describe('a GGUF file', () => {
     expect(weights.bytes).toBe((await readFile(file)).length);
   });
 
-  it('that was made of a whole checkpoint has the names without its prefix', async () => {
+  it('converted from a whole checkpoint has names without its prefix', async () => {
     const file = await putGGUF({ 'model.diffusion_model.img_in.bias': bias }, { architecture: undefined });
     expect((await WeightsFile.open(file)).names).toEqual(['img_in.bias']);
   });
@@ -98,7 +98,7 @@ describe('a GGUF file', () => {
     expect((await WeightsFile.open(file)).has(`${layer}.bias`)).toBe(true);
   });
 
-  it('with weights in 16 or 32 bits is computed with where it lies', async () => {
+  it('with 16- or 32-bit weights runs in place', async () => {
     const weight = randn(3, rows * columns);
     const halves = bytesOf(asFloat16(weight));
     const file = await putGGUF({
@@ -115,7 +115,7 @@ describe('a GGUF file', () => {
 
 const invalid = (detail: RegExp) => ({ code: 'model-file-invalid', detail: expect.stringMatching(detail) });
 
-describe('a file that is no whole GGUF file of FLUX is refused, with its name, what is wrong, and what to do:', () => {
+describe('a file that is not a complete FLUX GGUF file is rejected with its name, the problem and a remedy:', () => {
   const entry = (name: string, shape: readonly (number | bigint)[], type: number, offset: number | bigint) =>
     Buffer.concat([text(name), uint32(shape.length), ...shape.map(uint64), uint32(type), uint64(offset)]);
   const header = (tensors: number | bigint, keys: number | bigint, ...rest: Buffer[]) =>
@@ -190,7 +190,7 @@ describe('a file that is no whole GGUF file of FLUX is refused, with its name, w
     });
   });
 
-  it('one of a language model, by its architecture, whatever types it has', async () => {
+  it('a language model, by its architecture, whatever its types', async () => {
     const file = await putGGUF(
       { w: { type: 'Q2_K', shape: [256], data: new Uint8Array(84) } },
       { architecture: 'llama' },
@@ -198,7 +198,7 @@ describe('a file that is no whole GGUF file of FLUX is refused, with its name, w
     await expect(openStored(file)).rejects.toMatchObject(invalid(/GGUF file of "llama", not of "flux"/));
   });
 
-  it('one in a type that is not read, with the tensor, the type, and those that are', async () => {
+  it('an unsupported type, with the tensor, the type and the supported ones', async () => {
     const file = await putGGUF({ w: { type: 'Q2_K', shape: [256], data: new Uint8Array(84) } });
     await expect(openStored(file)).rejects.toMatchObject({
       ...invalid(/has "w" as Q2_K, which is not read/),
@@ -206,7 +206,7 @@ describe('a file that is no whole GGUF file of FLUX is refused, with its name, w
     });
   });
 
-  it('one cut off anywhere, and with any bytes changed it is read or refused', async () => {
+  it('a file truncated anywhere; with any bytes changed it is read or rejected', async () => {
     const whole = encodeGGUF(small);
     for (let length = 0; length < whole.length - 32; length += length < 400 ? 1 : 97) {
       await expect(openStored(await put(whole.subarray(0, length)))).rejects.toMatchObject({
@@ -228,7 +228,7 @@ describe('a file that is no whole GGUF file of FLUX is refused, with its name, w
 });
 
 describe('float16', () => {
-  it('is the nearest there is, of two as near the even one', () => {
+  it('rounds to nearest, ties to even', () => {
     const halves = Uint16Array.from({ length: 0x7c00 }, (_, i) => i);
     const values = asFloats(bytesOf(halves), 'F16');
     expect(asFloat16(values)).toEqual(halves);
@@ -248,7 +248,7 @@ describe('float16', () => {
 /** [4, columns] */
 const input = randn(9, 4 * columns);
 
-/** What a layer of a file gives, in two parts that are put together. */
+/** The output of a file's layer, computed in two concatenated parts. */
 async function layerOutput(file: string): Promise<Float32Array> {
   const graph = Graph.create('layer');
   const x = graph.input('x', 'float32', [4, columns]);
@@ -271,7 +271,10 @@ function product(weights: Float32Array): Float32Array {
 }
 
 describe.each(types)('a layer in %s', (type) => {
-  /** Scales and zero points of float16 are off by 2^-12 on average; codes that are fitted, by half a step of 1/127 of the largest. */
+  /**
+   * Scales and zero points of float16 are off by 2^-12 on average; codes that are fitted, by half a step of
+   * 1/127 of the largest.
+   */
   const limits: Partial<Record<BlockType, number>> = {
     Q5_1: 5e-3,
     Q5_K: 5e-3,
@@ -280,7 +283,7 @@ describe.each(types)('a layer in %s', (type) => {
     Q6_K: 5e-4,
   };
 
-  it('computes with the values that the blocks stand for, also with a part of the rows', async () => {
+  it('computes with the dequantized values, also for a slice of the rows', async () => {
     const tensor = blocks(type);
     const file = await putGGUF({ [`${layer}.weight`]: tensor, [`${layer}.bias`]: bias });
     const target = `${file}.${type}.safetensors`;
@@ -291,10 +294,10 @@ describe.each(types)('a layer in %s', (type) => {
     expect(error).toBeLessThan(limits[type] ?? 1e-6);
   });
 
-  it('whose scales are zero, and with the most and the least that minimums can be', async () => {
+  it('handles zero scales and extreme minimums', async () => {
     const { bytes: blockBytes } = blockLayouts[type];
     const data = drawBlocks(type, rows * columns, 0.02, 4);
-    // Of the first blocks the scale, or all of their numbers.
+    // The scale of the first blocks, or all of their numbers.
     const at = type === 'Q6_K' ? 208 : 0;
     for (let i = 0; i < 6; i++)
       data.fill(0, i * blockBytes + at, i * blockBytes + at + (i < 3 ? 2 : blockBytes - at));
@@ -305,7 +308,7 @@ describe.each(types)('a layer in %s', (type) => {
     expect(error).toBeLessThan(limits[type] ?? 1e-6);
   });
 
-  it('that is not finite is refused by its name', async () => {
+  it('is rejected by name if it is not finite', async () => {
     const data = Uint8Array.from(blocks(type).data);
     data.set([0, 0x7c], type === 'Q6_K' ? 208 : 0);
     const file = await putGGUF({ [`${layer}.weight`]: { ...blocks(type), data } });
@@ -315,16 +318,16 @@ describe.each(types)('a layer in %s', (type) => {
   });
 });
 
-describe('what is written of a GGUF file', () => {
+describe('a file written from a GGUF file', () => {
   const mixed = {
     'double_blocks.0.img_attn.qkv.weight': blocks('Q4_0'),
     'double_blocks.0.txt_attn.qkv.weight': blocks('Q5_K'),
     ...small,
-    // Some converters round these, too.
+    // Some converters quantize these, too.
     'norm.scale': { type: 'Q8_0', shape: [64], data: drawBlocks('Q8_0', 64, 1, 5) },
   } satisfies Record<string, GGUFTensor>;
 
-  it('keeps biases, and all that is no layer as numbers', async () => {
+  it('keeps biases and everything but layers unquantized', async () => {
     const file = await putGGUF(mixed);
     const target = `${file}.kept.safetensors`;
     await quantizeFile(file, target, 4);
@@ -342,7 +345,7 @@ describe('what is written of a GGUF file', () => {
     expect(await bytes('norm.scale')).toEqual(Buffer.from(norm));
   });
 
-  it('in fewer bits has its layers of more bits rounded anew, and the others as they are', async () => {
+  it('in fewer bits requantizes the layers with more bits and keeps the others', async () => {
     const file = await putGGUF({
       ...mixed,
       [`${layer}.weight`]: blocks('Q8_0'),
@@ -367,7 +370,7 @@ describe('what is written of a GGUF file', () => {
     expect(await quantizedFile(four, 4)).toBe(await computedFile(four));
   });
 
-  it('ends in the same bytes wherever the run before was ended', async () => {
+  it('ends in the same bytes wherever the previous run was interrupted', async () => {
     const file = await putGGUF(mixed);
     const whole = `${file}.whole.safetensors`;
     await writeBlocks(file, whole);
@@ -384,7 +387,7 @@ describe('what is written of a GGUF file', () => {
 describe('a model whose transformer is a GGUF file', () => {
   const id = 'tiny-gguf';
   const modelFolder = () => path.join(folder, 'home/models', id);
-  /** The same weights as numbers, in an ordinary file. */
+  /** The same weights dequantized, in an ordinary file. */
   const plainFolder = () => path.join(folder, 'plain');
 
   beforeAll(async () => {
@@ -403,7 +406,7 @@ describe('a model whose transformer is a GGUF file', () => {
     );
   });
 
-  it('is not ready before its blocks are written, and says how they are', async () => {
+  it('is not ready until its blocks are written, and says how to write them', async () => {
     expect((await listModels()).map((model) => model.id)).not.toContain(id);
     await expect(findModel(id)).rejects.toMatchObject({
       code: 'model-missing',
@@ -422,13 +425,15 @@ describe('a model whose transformer is a GGUF file', () => {
     return velocity;
   };
 
-  it('then runs, and gives what the same weights give as numbers', async () => {
+  it('then runs, with the same result as the unquantized weights', async () => {
     const source = path.join(modelFolder(), 'transformer.safetensors');
     await writeBlocks(source, await computedFile(source));
     const [ours, plain] = [await findModel(id), { ...tinyModel, folder: plainFolder() }];
-    // Of small files ONNX Runtime copies the weights, and then rounds activations to 8 bits: 0.007 at each layer.
+    // Of small files ONNX Runtime copies the weights, and then rounds activations to 8 bits: 0.007 at each
+    // layer.
     expect(relativeError(await velocityOf(ours), await velocityOf(plain))).toBeLessThan(0.03);
-    // Large ones are computed with in float32 where they lie: what is left is the rounding of scales, and of Q5_1 and Q5_K.
+    // Large ones are computed with in float32 where they lie: what is left is the rounding of scales, and of
+    // Q5_1 and Q5_K.
     const open = Session.open;
     const opened = vi.spyOn(Session, 'open');
     opened.mockImplementation((model, options) => open(model, { ...options, copiesWeights: false }));
@@ -436,7 +441,7 @@ describe('a model whose transformer is a GGUF file', () => {
     opened.mockRestore();
   });
 
-  it('is planned with the bytes that were written', async () => {
+  it('is planned with the bytes written', async () => {
     const model = await findModel(id);
     const file = await computedFile(path.join(model.folder, 'transformer.safetensors'));
     const written = await readFile(file);
@@ -484,7 +489,7 @@ describe('a GGUF file in parts', () => {
   };
   const [first, second] = Object.entries(small).map((entry) => Object.fromEntries([entry]));
 
-  it('is read as one, also through a link to its first part', async () => {
+  it('is read as one file, also through a link to its first part', async () => {
     const file = await put('flux-00001-of-00002.gguf', first!, splitKeys(0, 2, 2));
     await put('flux-00002-of-00002.gguf', second!, splitKeys(1, 2, 2));
     const link = path.join(folder, 'linked.gguf');
@@ -496,7 +501,7 @@ describe('a GGUF file in parts', () => {
     }
   });
 
-  it('is refused with the part that is missing', async () => {
+  it('is rejected, naming the missing part', async () => {
     const file = await put('half-00001-of-00003.gguf', first!, splitKeys(0, 3, 3));
     await put('half-00003-of-00003.gguf', second!, splitKeys(2, 3, 3));
     await expect(openStored(file)).rejects.toMatchObject(
@@ -504,7 +509,7 @@ describe('a GGUF file in parts', () => {
     );
   });
 
-  it('is refused under a name that does not lead to the others, and when it has too few tensors', async () => {
+  it('is rejected if its name does not lead to the others, or if tensors are missing', async () => {
     const alone = await put('renamed.gguf', first!, splitKeys(0, 2, 2));
     await expect(openStored(alone)).rejects.toMatchObject(invalid(/part 1 of 2 .*"-00001-of-00002\.gguf"/));
     const file = await put('few-00001-of-00002.gguf', first!, splitKeys(0, 2, 9));

@@ -46,7 +46,7 @@ describe('a weights file', () => {
     expect(['norm_groups', 'shift', 'scale'].map((key) => file.number(key, 0.5))).toEqual([8, 0, 0.5]);
   });
 
-  it('that was cut off is refused by name, with the tensor', async () => {
+  it('is rejected by name if truncated, with the tensor', async () => {
     const file = await write({ a: floats(noise(6), [2, 3]) });
     const { bytes } = await WeightsFile.open(file);
     await truncate(file, bytes - 1);
@@ -56,7 +56,7 @@ describe('a weights file', () => {
     });
   });
 
-  it('with a header longer than itself is refused before it is read', async () => {
+  it('with a header longer than itself is rejected before it is read', async () => {
     const file = path.join(folder, 'huge');
     await writeFile(file, Buffer.of(0, 0, 0, 5, 0, 0, 0, 0));
     await expect(WeightsFile.open(file)).rejects.toMatchObject({ code: 'model-file-invalid' });
@@ -64,13 +64,13 @@ describe('a weights file', () => {
     await expect(WeightsFile.open(file)).rejects.toMatchObject({ code: 'model-file-invalid' });
   });
 
-  it('that is not there is missing', async () => {
+  it('is reported as missing if it does not exist', async () => {
     await expect(WeightsFile.open(path.join(folder, 'none'))).rejects.toMatchObject({
       code: 'model-missing',
     });
   });
 
-  it('says which tensor it lacks, and which metadata is no number', async () => {
+  it('names the tensor it lacks, and the metadata that is not a number', async () => {
     const file = await WeightsFile.open(await write({}, { norm_groups: 'many' }));
     expect(() => file.get('img_in.weight')).toThrow('has no tensor "img_in.weight"');
     expect(() => file.number('norm_groups', 32)).toThrow('"norm_groups": "many"');
@@ -91,7 +91,7 @@ describe('shards', () => {
     return WeightsFile.open(path.join(folder, 't5.safetensors'));
   };
 
-  it('are read as one file, each tensor where it lies', async () => {
+  it('are read as one file, each tensor in place', async () => {
     const file = await put({ a: 'one.safetensors', b: 'two.safetensors' });
     expect([...file.names].sort()).toEqual(['a', 'b']);
     expect(file.get('b').data.file).toBe(path.join(folder, 'two.safetensors'));
@@ -99,7 +99,7 @@ describe('shards', () => {
     expect(file.bytes).toBeGreaterThan(2 * (8 + 8));
   });
 
-  it('are refused when the index leaves out a tensor of theirs', async () => {
+  it('are rejected if the index omits one of their tensors', async () => {
     const shards = { one: ['a', 'forgotten'], two: ['b'] };
     await expect(put({ a: 'one.safetensors', b: 'two.safetensors' }, shards)).rejects.toMatchObject({
       code: 'model-file-invalid',
@@ -112,7 +112,7 @@ describe('shards', () => {
     ['lies elsewhere', { a: '../one.safetensors' }, /the shard "\.\.\/one\.safetensors"/],
     ['is not there', { a: 'three.safetensors' }, /three\.safetensors cannot be opened/],
     ['has no name', { a: 3 }, /t5\.safetensors\.index\.json cannot be read/],
-  ])('are refused when one %s', async (_, weightMap, words) => {
+  ])('are rejected if one %s', async (_, weightMap, words) => {
     await expect(put(weightMap)).rejects.toThrow(words);
   });
 });
@@ -160,7 +160,7 @@ describe('a linear layer', () => {
     expect(relativeError(y, expected(weight))).toBeLessThan(1e-6);
   });
 
-  it('takes 8-bit blocks around 128 with their scales, to 1%', async () => {
+  it('takes 8-bit blocks around 128 with their scales, to within 1%', async () => {
     const block = 32;
     const codes = Uint8Array.from({ length: outputs * inputs }, (_, i) => (i * 73 + 5) % 256);
     const scales = noise(codes.length / block).map((value) => 0.01 + Math.abs(value) / 100);
@@ -173,7 +173,7 @@ describe('a linear layer', () => {
     expect(relativeError(y, expected(weight))).toBeLessThan(0.01);
   });
 
-  it('refuses a type that cannot be computed with', async () => {
+  it('rejects an unsupported type', async () => {
     const weights = {
       'layer.weight': { dtype: 'I16', shape: [1, 64], data: new Uint8Array(128) },
     } as const;
@@ -230,7 +230,7 @@ describe('float8', () => {
     expect([...product]).toEqual(values.flatMap((_, i) => [first![i], second![i]]));
   });
 
-  it('of the other kind, E5M2, is read as well', async () => {
+  it('is also read as E5M2', async () => {
     // OCP 8-bit floating point, E5M2: bytes and their values.
     const e5m2 = [0, 2 ** -16, 2 ** -14, 1, 1.5, 57344, -1, -57344];
     const bytes = Uint8Array.of(0x00, 0x01, 0x04, 0x3c, 0x3e, 0x7b, 0xbc, 0xfb);
@@ -256,7 +256,7 @@ describe('float8', () => {
     expect([...rows]).toEqual(wanted);
   });
 
-  it('with scales that fit no row is refused with both', async () => {
+  it('is rejected if its scales do not fit its rows, naming both', async () => {
     const file = await WeightsFile.open(
       await write({
         'layer.weight': { dtype: 'F8_E4M3', shape: [2, 8], data: Buffer.concat([codes, codes]) },
@@ -270,7 +270,7 @@ describe('float8', () => {
 });
 
 describe('an embedding', () => {
-  it('in 8-bit blocks gives the rows that were stored', async () => {
+  it('in 8-bit blocks returns the stored rows', async () => {
     const codes = Uint8Array.from({ length: 3 * 32 }, (_, i) => (i * 37) % 256);
     const graph = Graph.create('embedding');
     const file = await WeightsFile.open(
@@ -295,13 +295,13 @@ describe('the catalogue', () => {
     await symlink(target, path.join(folder, 'models', id));
   };
 
-  it('finds a model that a person has put into the models folder', async () => {
+  it('finds a model that was put into the models folder by hand', async () => {
     await put('mine', tinyModel.folder);
     expect((await listModels()).map((model) => model.id)).toContain('mine');
     expect(await findModel('mine')).toMatchObject({ id: 'mine', maxSequence: 4096 });
   });
 
-  it('names the files that a model lacks, and does not list it', async () => {
+  it('does not list an incomplete model, and names its missing files', async () => {
     await put('half', folder);
     await expect(findModel('half')).rejects.toMatchObject({
       code: 'model-missing',
@@ -310,7 +310,7 @@ describe('the catalogue', () => {
     expect((await listModels()).map((model) => model.id)).not.toContain('half');
   });
 
-  it('finds a model whose weights are shards', async () => {
+  it('finds a model with sharded weights', async () => {
     const copy = path.join(folder, 'copy');
     await cp(tinyModel.folder, copy, { recursive: true });
     await rename(path.join(copy, 't5.safetensors'), path.join(copy, 'shard.safetensors'));
@@ -340,7 +340,7 @@ describe('the catalogue', () => {
     expect(await listAdapters(tinyModel)).toEqual([]);
   });
 
-  it('does not know other models, nor names that leave the folder', async () => {
+  it('rejects unknown models and names that leave the folder', async () => {
     for (const id of ['none', '..', '../models']) {
       await expect(findModel(id)).rejects.toMatchObject({ code: 'model-unknown' });
     }

@@ -53,7 +53,7 @@ interface Told {
   readonly stderr: string;
 }
 
-/** `acepp edit` runs it in the project's folder and names the person's in INIT_CWD. */
+/** `npm run` runs it in the project's folder and passes the user's folder in INIT_CWD. */
 function start(...flags: string[]): { child: ChildProcess; told: Promise<Told>; stderr: () => string } {
   const program = path.join(projectRoot, 'dist/server/acepp.js');
   const out = flags.includes('--out') ? [] : ['--out', 'unread.png'];
@@ -96,7 +96,7 @@ const pixelsOf = async (file: string) => {
 };
 
 describe('the command line', () => {
-  it('writes the layer, tells one line of JSON, and leaves every byte outside the mask the photo’s', async () => {
+  it('writes the layer, prints one line of JSON, and leaves every byte outside the mask unchanged', async () => {
     const { code, line, stderr } = await edit(...fill, '--seed', '7', '--out', 'layer.png');
     expect(code).toBe(0);
     expect(line).toMatchObject({ bounds: masked, seed: 7, steps: 2, task: 'inpaint', provider: 'cpu' });
@@ -122,7 +122,7 @@ describe('the command line', () => {
     expect(changed).toBeGreaterThan(masked.width * masked.height);
   });
 
-  it('spares steps where it may, and nothing where the first block has to stay just the same', async () => {
+  it('skips steps when allowed, and none when the first block must stay exactly the same', async () => {
     const colours = async (...cache: string[]) => {
       const flags = [...fill, '--steps', '5', '--seed', '7', '--out', 'cached.png', ...cache];
       const { line } = await edit(...flags);
@@ -132,7 +132,7 @@ describe('the command line', () => {
     expect(whole.reused).toBeUndefined();
     const strict = await colours('--first-block-cache', '0');
     expect(strict.reused).toBe(0);
-    // In three graphs instead of one; float32 is rounded otherwise.
+    // Three graphs instead of one round float32 differently.
     expect(Math.max(...strict.data.map((value, i) => Math.abs(value - whole.data[i]!)))).toBeLessThan(2);
     expect((await colours('--first-block-cache', '1')).reused).toBeGreaterThan(0);
     const { code, line } = await edit(...fill, '--first-block-cache', '2');
@@ -140,7 +140,7 @@ describe('the command line', () => {
     expect(line.error?.detail).toContain('firstBlockCache');
   });
 
-  it('gives the same bytes for a seed, and others for another', async () => {
+  it('gives the same bytes for the same seed, and others for another', async () => {
     const bytes = async (seed: string) => {
       await edit(...fill, '--seed', seed, '--out', 'seed.png');
       return readFile(path.join(folder, 'seed.png'));
@@ -150,12 +150,12 @@ describe('the command line', () => {
     expect(first.equals(other)).toBe(false);
   });
 
-  it('draws a seed where none is given, and tells it', async () => {
+  it('draws a seed if none is given, and prints it', async () => {
     const seeds = [(await edit(...fill)).line.seed, (await edit(...fill)).line.seed];
     expect(seeds[0]).not.toBe(seeds[1]);
   });
 
-  it('writes a PSD with the photo below and the layer with its mask at its place', async () => {
+  it('writes a PSD with the photo below and the masked layer in position', async () => {
     await edit(...fill, '--seed', '7', '--out', 'edited.psd');
     const psd = readPsd(await readFile(path.join(folder, 'edited.psd')), { useImageData: true });
     expect([psd.width, psd.height]).toEqual([size.width, size.height]);
@@ -168,7 +168,7 @@ describe('the command line', () => {
     expect(above).toMatchObject({ name: 'a red circle', ...place, mask: place });
   });
 
-  it('reads a picture from a pipe, and writes names as long as the disk takes', async () => {
+  it('reads a picture from a pipe, and writes file names as long as the disk allows', async () => {
     if (process.platform === 'win32') return;
     const pipe = path.join(folder, 'pipe');
     spawnSync('mkfifo', [pipe]);
@@ -182,7 +182,7 @@ describe('the command line', () => {
   });
 
   it.runIf(process.platform === 'linux')(
-    'keeps a finished edit that could not be written, and saves it again',
+    'keeps a finished edit whose output could not be written, and can save it again',
     async () => {
       const target = path.join(folder, 'gone');
       await mkdir(target);
@@ -209,7 +209,7 @@ describe('the command line', () => {
     },
   );
 
-  it('edits a folder, masks by name, and goes on where it was', async () => {
+  it('edits a folder, matches masks by name, and resumes after an interruption', async () => {
     const many = path.join(folder, 'many');
     await mkdir(many);
     await mkdir(path.join(folder, 'edited'));
@@ -263,7 +263,7 @@ describe('the command line', () => {
     expect(run()).toMatchObject({ status: 0, lines: [{ skipped: true }, { skipped: true }] });
   });
 
-  it('writes the finished picture where it is asked for', async () => {
+  it('writes the finished picture if asked to', async () => {
     const { line } = await edit(...fill, '--seed', '7', '--result', 'picture', '--out', 'whole.tif');
     expect(line.error).toBeUndefined();
     const whole = await pixelsOf('whole.tif');
@@ -276,7 +276,7 @@ describe('the command line', () => {
     expect(line.task).toBe('local-reference-editing');
   });
 
-  it('makes a picture of the asked size from references alone, or from nothing', async () => {
+  it('creates a picture of the requested size from references alone, or from nothing', async () => {
     const made = ['--instruction', 'a red circle', '--steps', '2', '--model', 'tiny', '--out', 'made.png'];
     const asked = ['--width', '96', '--height', '64'];
     const alone = await edit(...made, ...asked, '--reference', 'photo.png');
@@ -287,7 +287,7 @@ describe('the command line', () => {
     expect(line.error).toMatchObject({ code: 'request-invalid', detail: expect.stringContaining('width') });
   });
 
-  it('takes adapters of the model, at their full strength if no other is given', async () => {
+  it('takes the model’s adapters, at full strength by default', async () => {
     await installAdapted(home, 'portrait_lora');
     const bytes = async (...flags: string[]) => {
       const known = ['--model', 'adapted', '--seed', '7', '--steps', '2', '--out', 'adapted.png'];
@@ -302,7 +302,7 @@ describe('the command line', () => {
     expect(await bytes('--adapter', 'portrait_lora=0.25', '--adapter', 'portrait_lora=0.75')).toBe(whole);
   });
 
-  it('takes the adapter that was trained for the task, if none is named', async () => {
+  it('uses the adapter trained for the task if none is named', async () => {
     await installAdapted(home, 'subject');
     const placed = [...fill, '--reference', 'mask.png', '--model', 'adapted', '--steps', '2'];
     const { line } = await edit(...placed);
@@ -312,7 +312,7 @@ describe('the command line', () => {
     expect(off.line.adapters).toEqual([{ name: 'subject', scale: 0 }]);
   });
 
-  it('--plan prints what the edit is going to be, and runs nothing', async () => {
+  it('--plan prints the resolved edit and runs nothing', async () => {
     const { line: plan } = await edit(...fill, '--steps', '2', '--plan');
     const { line: result } = await edit(...fill, '--steps', '2');
     for (const name of ['task', 'model', 'adapters', 'bounds', 'workSize', 'steps', 'guidance'] as const) {
@@ -350,13 +350,13 @@ describe('the command line', () => {
     ],
     ['an empty instruction', ['--image', 'photo.png', '--instruction', ' '], 'instruction-empty'],
     ['a folder that is not there', [...fill, '--out', 'none/layer.png'], 'request-invalid'],
-  ])('refuses %s with its code, in one line', async (_, flags, expected) => {
+  ])('rejects %s with its code, in one line', async (_, flags, expected) => {
     const { code, line, stderr } = await edit(...flags);
     expect([code, line.error?.code]).toEqual([1, expected]);
     expect(stderr).toContain(`${expected}: ${line.error!.detail}`);
   });
 
-  it('ends cleanly on Ctrl-C: no file, no engine, nothing left in the temporary folder', async () => {
+  it('exits cleanly on Ctrl-C: no file, no engine, nothing left in the temporary folder', async () => {
     const { child, told, stderr } = start(...fill, '--steps', '200', '--out', 'never.png');
     await expect.poll(stderr, { timeout: 20_000 }).toContain('step 2 of 200');
     expect(await readdir(temporary)).toHaveLength(1);
@@ -380,7 +380,7 @@ describe('acepp', () => {
     ['start with something else', ['start', 'paint']],
     ['models without a name', ['models']],
     ['cuda with an unknown name', ['cuda', 'paint']],
-  ])('%s names the help that helps', (_, args) => {
+  ])('%s points to the right help', (_, args) => {
     const { status, stdout, stderr } = acepp(...args);
     expect([status, stdout]).toEqual([1, '']);
     const [command] = args;
@@ -401,7 +401,7 @@ describe('acepp', () => {
   });
 
   it.runIf(process.platform === 'linux')(
-    'shows what ONNX Runtime writes with --log-level debug, and nothing of it without',
+    'shows ONNX Runtime’s output with --log-level debug only',
     async () => {
       // Its CUDA library is not in the package for the CPU: ONNX Runtime reports that on stderr.
       const withoutCUDA = [...fill, '--provider', 'cuda'];

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The page and the exit code, in a set-up of its own: only Node.js itself is on the path. */
+/** The page and the exit code, in an isolated set-up: only Node.js itself is on the PATH. */
 async function doctor(env: Record<string, string>): Promise<{ page: string; code: number }> {
   const bin = env.PATH ?? (await mkdtemp(path.join(folder, 'bin-')));
   await symlink(process.execPath, path.join(bin, 'node')).catch(() => {});
@@ -40,7 +40,7 @@ const line = (page: string, title: string) => {
 };
 
 describe('acepp doctor', { timeout: 120_000 }, () => {
-  it('says on one page what is right, and what there is without a driver', async () => {
+  it('reports on one page what works, and what is available without a driver', async () => {
     const { page, code } = await doctor({});
     expect(code).toBe(0);
     expect(line(page, 'Node.js')).toMatch(/^ok /);
@@ -54,7 +54,7 @@ describe('acepp doctor', { timeout: 120_000 }, () => {
     expect(page).not.toMatch(/^\s+at /m);
   });
 
-  it('names a foreign library, a MIG device that is not there, a missing tokenizer and a taken port', async () => {
+  it('reports a foreign library, a missing MIG device, a missing tokenizer and a port in use', async () => {
     const foreign = await mkdtemp(path.join(folder, 'foreign-'));
     await writeFile(path.join(foreign, 'libonnxruntime.so.1'), 'not a library');
     const bin = await mkdtemp(path.join(folder, 'smi-'));
@@ -105,7 +105,7 @@ esac
 });
 
 describe('a check', () => {
-  it('of the disk fails where it is full, and where the folder cannot be written', async () => {
+  it('of the disk fails if it is full or the folder is not writable', async () => {
     expect(await checkDisk(folder, 1e6)).toMatchObject({
       state: 'wrong',
       text: expect.stringMatching(/too little for edits/),

@@ -35,7 +35,7 @@ describe('acepp graph', () => {
     expect(outputs).toEqual([{ name: 'velocity', type: 'float32', shape: ['length', 64] }]);
   });
 
-  it.each([...networkNames])('prints %s whole: each node takes what is given before it', (network) => {
+  it.each([...networkNames])('prints all of %s: each node’s inputs are defined before it', (network) => {
     const { nodes, inputs, outputs, weights } = printed(network);
     const given = new Set(inputs.map(({ name }) => name));
     const produced = new Set(nodes.flatMap((node) => node.outputs.map(({ name }) => name)));
@@ -49,7 +49,7 @@ describe('acepp graph', () => {
       for (const { name } of node.outputs) given.add(name);
     }
     for (const { name } of outputs) expect(given).toContain(name);
-    // What nobody gives is a weight or a constant.
+    // Anything no node outputs is a weight or a constant.
     const constants = [...taken].filter((name) => !given.has(name));
     expect(constants.length).toBeGreaterThanOrEqual(weights.count);
     const lines = acepp(network).stdout.trimEnd().split('\n');
@@ -57,7 +57,7 @@ describe('acepp graph', () => {
     expect(lines.at(-1)).toMatch(`${nodes.length} nodes, ${weights.count} weights`);
   });
 
-  it('names what it knows where the network or the model is unknown', () => {
+  it('lists what it knows if the network or the model is unknown', () => {
     expect(acepp('unet').stderr).toMatch(/^request-invalid: .*flux, t5, clip, vae-encoder, vae-decoder/);
     expect(acepp().stderr).toMatch(/^request-invalid: .*"acepp graph --help"/);
     expect(acepp('flux', '--model', 'none').stderr).toMatch(/^model-unknown: /);

@@ -15,7 +15,7 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const held = (pid: number) => new CodedError('companion-running', { detail: `Held by ${pid}.`, remedy: '' });
 
-test('a file that a process left behind is taken over, and only the own one is removed', async () => {
+test('a stale lock file is taken over, and a process only removes its own', async () => {
   const file = path.join(folder, 'one.pid');
   await writeFile(file, '999999999\n');
   const release = await lockFile(file, held);
@@ -28,7 +28,7 @@ test('a file that a process left behind is taken over, and only the own one is r
 });
 
 test.skipIf(process.platform !== 'linux')(
-  'a lock of a process whose number another one has by now, as after a restart of the machine, is taken over',
+  'a lock is taken over if its process ID now belongs to another process, as after a reboot',
   async () => {
     const file = path.join(folder, 'one.pid');
     await writeFile(file, `${process.ppid} 00000000-0000-0000-0000-000000000000 123\n`);
@@ -38,7 +38,7 @@ test.skipIf(process.platform !== 'linux')(
   },
 );
 
-test('of many that start at once over such a file, one holds it', async () => {
+test('of many processes that start at once over a stale lock, exactly one gets it', async () => {
   const file = path.join(folder, 'one.pid');
   const holder = path.join(folder, 'holder.ts');
   await writeFile(

@@ -22,7 +22,7 @@ const failing = (...codes: string[]) => {
 };
 
 describe('a rename', () => {
-  it('replaces what is there, and names the file that is not', async () => {
+  it('replaces an existing file, and names a missing one', async () => {
     const [from, to] = [path.join(folder, 'new'), path.join(folder, 'old')];
     await writeFile(from, 'new');
     await writeFile(to, 'old');
@@ -31,13 +31,13 @@ describe('a rename', () => {
     await expect(rename(from, to)).rejects.toMatchObject({ code: 'ENOENT', path: from });
   });
 
-  it('is tried again while another program may have the file open', async () => {
+  it('is retried while another program may have the file open', async () => {
     const busy = failing('EPERM', 'EBUSY', 'EACCES');
     await retried(busy.act, [1, 1, 1]);
     expect(busy.calls()).toBe(4);
   });
 
-  it('fails with the last answer when the delays are used up, and at once with any other', async () => {
+  it('fails with the last error after the last retry, and at once with any other error', async () => {
     const busy = failing('EPERM', 'EPERM', 'EBUSY');
     await expect(retried(busy.act, [1, 1])).rejects.toMatchObject({ code: 'EBUSY' });
     const missing = failing('ENOENT', 'ENOENT');

@@ -16,7 +16,7 @@ const slow = squareEdit({ side: 1024, request: { steps: 40, window: { maxSequenc
 let home: string;
 beforeAll(async () => {
   home = await temporaryHome();
-  // The engine's process gets it from this one.
+  // The engine's process inherits it from this one.
   process.env.ACEPP_HOME = home;
 });
 afterAll(() => rm(home, { recursive: true }));
@@ -49,7 +49,7 @@ const codeOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 describe('the engine', () => {
-  it('starts with the first edit, stays warm for the next, and gives its memory back after a while', async () => {
+  it('starts with the first edit, stays warm for the next, and frees its memory after a while', async () => {
     const { engine } = newEngine('cpu', { idle: 0.5 });
     expect(engine.status).toEqual({ state: 'stopped', provider: null, model: null });
     const first = await run(engine, quick);
@@ -65,7 +65,7 @@ describe('the engine', () => {
     expect(engine.pid).not.toBe(pid);
   });
 
-  it('that cannot load ONNX Runtime gives the loader’s reason, and no stack trace', async () => {
+  it('reports the loader’s reason, without a stack trace, if ONNX Runtime cannot be loaded', async () => {
     const foreign = await mkdtemp(path.join(tmpdir(), 'acepp-foreign-'));
     folders.push(foreign);
     await writeFile(path.join(foreign, 'libonnxruntime.so.1'), 'not a library');
@@ -79,7 +79,7 @@ describe('the engine', () => {
     vi.unstubAllEnvs();
   });
 
-  it('tells the time left from the start, once an edit has shown how fast it computes here', async () => {
+  it('estimates the time left from the start, once an earlier edit has been timed', async () => {
     await rm(path.join(home, 'paces.json'), { force: true });
     const begun = async () => {
       const { engine } = newEngine('cpu');
@@ -93,7 +93,7 @@ describe('the engine', () => {
     expect(await begun()).not.toHaveProperty('secondsLeft');
   });
 
-  it('has a result on disk before it tells of it, and nothing unfinished beside it', async () => {
+  it('has a result on disk before reporting it, and leaves nothing unfinished', async () => {
     const { engine } = newEngine('cpu');
     const { folder, results } = await run(
       engine,
@@ -104,14 +104,14 @@ describe('the engine', () => {
     expect((await readdir(folder)).sort()).toEqual(files);
   });
 
-  it('is ended when it says nothing for too long, and the edit says so', async () => {
+  it('is killed if it is silent for too long, and the edit reports that', async () => {
     const { engine } = newEngine('cpu', { silence: 8 });
     const code = codeOf(run(engine, slow, (event) => event.type === 'step' && stopInItsTracks(engine)));
     expect(await code).toBe('engine-hung');
     expect(await codeOf(run(engine, quick))).toBe('no error');
   });
 
-  it('that hangs in a step is noticed after 20 times what a step takes, not after half an hour', async () => {
+  it('is found to hang in a step after 20 step times, not after half an hour', async () => {
     const { engine } = newEngine('cpu', { leastSilence: 1 });
     let steps = 0;
     const code = codeOf(
@@ -122,7 +122,7 @@ describe('the engine', () => {
     expect(await code).toBe('engine-hung');
   });
 
-  it('that hangs between two edits is replaced, and the next edit does not notice', async () => {
+  it('is replaced if it hangs between two edits, without affecting the next one', async () => {
     const { engine, log } = newEngine('cpu', { answer: 1 });
     await run(engine, quick);
     const { pid } = engine;
@@ -132,10 +132,10 @@ describe('the engine', () => {
     expect(log.join()).toContain('did not answer');
   });
 
-  it('that hangs while it is idle is ended before anyone needs it', async () => {
+  it('is killed if it hangs while idle, before anyone needs it', async () => {
     const { engine } = newEngine('cpu', { ping: 0.2, answer: 0.5 });
     await run(engine, quick);
-    // As long as it answers, it stays.
+    // It stays as long as it answers.
     const { pid } = engine;
     await new Promise((resolve) => setTimeout(resolve, 1500));
     expect(engine.pid).toBe(pid);
@@ -144,7 +144,7 @@ describe('the engine', () => {
     await vi.waitFor(() => expect(() => process.kill(pid!, 0)).toThrow('ESRCH'));
   });
 
-  it('is ended when it does not hear a cancel', async () => {
+  it('is killed if it ignores a cancel', async () => {
     const { engine } = newEngine('cpu', { cancel: 0.5 });
     const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
     folders.push(folder);
@@ -161,7 +161,7 @@ describe('the engine', () => {
     expect(await codeOf(run(engine, quick))).toBe('no error');
   });
 
-  it('runs the next edit when it was killed while it was idle', async () => {
+  it('runs the next edit after being killed while idle', async () => {
     const { engine } = newEngine('cpu');
     await run(engine, quick);
     process.kill(engine.pid!, 'SIGKILL');
@@ -173,17 +173,17 @@ describe('the engine', () => {
 describe('the provider', () => {
   const all = ['cpu', 'webgpu', 'cuda', 'tensorrt'];
 
-  it('is the first of cuda, dml, webgpu and cpu that there is, and that has not failed', () => {
+  it('is the first of cuda, dml, webgpu and cpu that is available and has not failed', () => {
     expect(candidates(all, undefined, new Set())).toEqual(['cuda', 'webgpu', 'cpu']);
     expect(candidates(all, undefined, new Set<Provider>(['cuda']))).toEqual(['webgpu', 'cpu']);
   });
 
-  it('is the one that was asked for and no other', () => {
+  it('is the requested one and no other', () => {
     expect(candidates(all, 'webgpu', new Set<Provider>(['webgpu']))).toEqual(['webgpu']);
     expect(() => candidates(all, 'dml', new Set())).toThrow('this ONNX Runtime has cpu, webgpu, cuda');
   });
 
-  it('is asked for an attention first; the CPU computes it in one node', async () => {
+  it('is probed for attention first; the CPU computes it in one node', async () => {
     process.env.ORT_DISABLE_TELEMETRY = '1';
     const { probe } = await import('../../../server/runtime/probe.ts');
     await expect(probe('cpu')).resolves.toEqual({
@@ -208,7 +208,7 @@ describe('the provider', () => {
     expect(error!.detail).toMatch(/cannot open shared object|Failed to load|adapter|Vulkan|D3D|Metal/i);
   });
 
-  it('that fails is named once and not tried at each start', async () => {
+  it('is reported once if it fails, and not retried at each start', async () => {
     const { engine, log } = newEngine(undefined);
     await run(engine, quick);
     const left = () => log.filter((text) => text.includes('is skipped'));
@@ -222,7 +222,7 @@ describe('the provider', () => {
   });
 });
 
-/** As a driver that hangs: the process is there and says nothing. */
+/** Like a hanging driver: the process exists but is silent. */
 function stopInItsTracks(engine: Engine): void {
   process.kill(engine.pid!, 'SIGSTOP');
 }

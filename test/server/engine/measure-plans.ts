@@ -1,7 +1,7 @@
 /**
- * `npm run measure:plans [-- COUNT [FIRST]]`: plans and then runs edits by chance over a companion of its own (200 if no COUNT is
- * given), prints those whose plan said something else, and then the planned seconds beside the real ones of a few edits of
- * pocket, each after two of its kind.
+ * `npm run measure:plans [-- COUNT [FIRST]]`: plans and then runs random edits on its own companion
+ * (200 if no COUNT is given), prints those whose plan said something else, and then the planned seconds
+ * beside the real ones of a few edits of pocket, each after two of its kind.
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -74,7 +74,7 @@ async function compareTimes(): Promise<void> {
   }
 }
 
-/** Those of the sample that the page shows. */
+/** The layers of the page's sample. */
 function layersOf(count: number): PlanRequest['layers'] {
   const edit = { width: 960, height: 640 };
   const mask = { left: 384, top: 316, width: 224, height: 224 };

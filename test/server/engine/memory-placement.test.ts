@@ -21,8 +21,8 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-describe('the model where a request names none', () => {
-  test('is what was installed on a GPU, with adapters before without, and pocket last', async () => {
+describe('the default model', () => {
+  test('is an installed one on a GPU, preferably with adapters, and pocket last', async () => {
     await symlink(tiny, path.join(modelsFolder(), 'a-plain'), 'junction');
     await cp(tiny, path.join(modelsFolder(), 'b-adapted'), { recursive: true });
     await mkdir(path.join(modelsFolder(), 'b-adapted/adapters'), { recursive: true });
@@ -37,7 +37,7 @@ describe('the model where a request names none', () => {
 describe('two gigabytes of weights', () => {
   const memory = (gigabytes: number) => ({ name: 'A card', free: gigabytes * 1e9, total: 64e9 });
 
-  /** A transformer as wide as FLUX.1's, with one block of each kind. */
+  /** A transformer with FLUX.1's hidden size and one block of each kind. */
   async function wide() {
     const folder = path.join(modelsFolder(), 'wide');
     await cp(tiny, folder, { recursive: true });
@@ -47,21 +47,21 @@ describe('two gigabytes of weights', () => {
     return findModel('wide');
   }
 
-  test('run as they are where there is room, and nothing is said of it', async () => {
+  test('run unchanged if there is room, without a note', async () => {
     const { form, plan, note } = await placeInMemory(await wide(), 'cuda', 'float32', memory(24));
     expect(form.id).toBe('wide');
     expect(plan).toMatchObject({ inTurn: false, tileSide: 128 });
     expect(note).toBeUndefined();
   });
 
-  test('are refused on a GPU of two, with the command that makes them smaller', async () => {
+  test('are rejected on a GPU of two, with the command that quantizes them', async () => {
     await expect(placeInMemory(await wide(), 'cuda', 'float32', memory(2))).rejects.toMatchObject({
       code: 'out-of-memory',
       remedy: expect.stringContaining('acepp quantize --model wide --bits 4'),
     });
   });
 
-  test('run from the disk on a computer of one, and that is said', async () => {
+  test('run from the disk on a computer of one, with a note', async () => {
     const { form, plan, note } = await placeInMemory(await wide(), 'cpu', 'float32', memory(1));
     expect(form.id).toBe('wide');
     expect(plan).toBeUndefined();

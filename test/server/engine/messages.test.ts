@@ -24,13 +24,13 @@ describe('messages of the engine', () => {
     [{ type: 'event', event: { type: 'step', step: '1' } }, '"event', 'undefined'],
     [{ type: 'sing' }, '"type"', 'sing'],
     [undefined, 'Object', 'undefined'],
-  ])('refuses %j and names what is wrong with it', (value, field, received) => {
+  ])('rejects %j and says what is wrong with it', (value, field, received) => {
     expect(() => read(value)).toThrow(CodedError);
     expect(() => read(value)).toThrow(field);
     expect(() => read(value)).toThrow(received);
   });
 
-  it('ends an engine that is started with settings that are none', () => {
+  it('stops an engine that is started with invalid settings', () => {
     const engine = path.join(projectRoot, 'dist/server/engine.js');
     const { status, stderr } = spawnSync(process.execPath, [engine, '{"unusable":["abacus"]}'], {
       encoding: 'utf8',

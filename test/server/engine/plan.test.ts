@@ -15,7 +15,7 @@ afterAll(() => companion?.remove());
 
 describe('a plan', () => {
   // `npm run measure:plans` has 200.
-  it('says what the edit then is: task, size, model, adapters and notes, or why there is none', async () => {
+  it('reports the edit’s task, size, model, adapters and notes, or why it cannot run', async () => {
     let ran = 0;
     for (let seed = 1; seed <= 12; seed++) {
       const { plan, body } = randomEdit(seed);
@@ -42,27 +42,27 @@ describe('a plan', () => {
     },
   });
 
-  it('knows what has to be loaded, and after an edit how long it takes', async () => {
+  it('knows what must be loaded and, after an edit, how long it takes', async () => {
     const fresh = await RunningCompanion.start();
     try {
       const before = await planOf(fresh, square({}));
       expect(before).toMatchObject({ seconds: null, loading: { seconds: null } });
       expect(before.loading!.bytes).toBeGreaterThan(1000);
-      // A plan starts no engine, and what computes is not loaded into the companion.
+      // Planning starts no engine, and loads no runtime into the companion.
       expect(fresh.enginePid()).toBeUndefined();
       expect(readFileSync(`/proc/${fresh.child.pid}/maps`, 'utf8')).not.toContain('onnxruntime');
       await edited(fresh, squareEdit({ side: 64, request: { steps: 2 } }));
       const after = await planOf(fresh, square({}));
       expect(after.loading).toBeNull();
       expect(after.seconds).toBeGreaterThan(0);
-      // Another model has to be loaded, though an engine runs.
+      // Another model must be loaded, although an engine is running.
       expect((await planOf(fresh, square({ model: 'pocket' }))).loading).not.toBeNull();
     } finally {
       await fresh.remove();
     }
   });
 
-  it('says what keeps the layer below the resolution of the document', async () => {
+  it('says what limits the layer below the document’s resolution', async () => {
     const large = (window: object, references: PlanRequest['layers']['references'] = []): PlanRequest => ({
       request: { version: 1, instruction: 'a lamp', model: 'pocket', window },
       layers: {
@@ -81,19 +81,19 @@ describe('a plan', () => {
     expect(beside.resolution).toBeLessThan(alone.resolution);
   });
 
-  it('knows what computes here without an edit, and without a model', async () => {
+  it('knows the provider without an edit, and without a model', async () => {
     const device = await new Engine({ log: () => {} }).device();
     expect(providers).toContain(device.provider);
     const { provider, dtype } = await new Engine({ provider: 'cpu', log: () => {} }).device();
     expect({ provider, dtype }).toEqual({ provider: 'cpu', dtype: 'float32' });
-    // This one is on no Linux.
+    // This one doesn't exist on Linux.
     const other = new Engine({ provider: 'dml', log: () => {} });
     if (process.platform !== 'win32') {
       await expect(other.device()).rejects.toMatchObject({ code: 'provider-unavailable' });
     }
   });
 
-  it('is refused as the edit would be', async () => {
+  it('is rejected for the same reasons as the edit', async () => {
     const refused = async (request: object) =>
       (await askForPlan(companion, square(request))).json<{ code: string }>().code;
     expect(await refused({ model: 'no-such-model' })).toBe('model-unknown');
@@ -102,7 +102,7 @@ describe('a plan', () => {
     expect(await refused({ steps: 0 })).toBe('request-invalid');
   });
 
-  it('notes a reference that is named and not there', async () => {
+  it('notes a reference that is named but missing', async () => {
     const { notes } = await planOf(companion, square({ instruction: 'put {image2} here' }));
     expect(notes).toContain('The instruction names {image2}, but there are no references.');
   });

@@ -1,4 +1,4 @@
-/** Edits by chance, the same in every run, and what a plan says of each beside what the edit then was. */
+/** Random edits, the same in every run, and each one's plan next to what the edit then was. */
 import type { Plan, PlanRequest } from '../../../shared/protocol/plan.ts';
 
 import type { EditRequest, Task } from '../../../shared/protocol/request.ts';
@@ -24,7 +24,7 @@ const instructions = [
 const asked: readonly Task[] = ['inpaint', 'outpaint', 'recolor', 'general-editing', 'super-resolution'];
 const adapterLists = [[], [{ name: 'subject', scale: 0.7 }], [{ name: 'local-editing', scale: 1 }]];
 
-/** @param seed another one is another edit; the same one is the same */
+/** @param seed the same seed gives the same edit */
 export function randomEdit(seed: number): RandomEdit {
   const dice = diceOf(seed);
   const maybe = <T>(value: () => T, share = 0.5): T | undefined =>
@@ -108,7 +108,7 @@ function diceOf(seed: number): Dice {
   return (from, to) => from + Math.floor(next() * (to - from + 1));
 }
 
-/** What a plan and an edit have in common. */
+/** The fields a plan and an edit share. */
 export interface Outcome {
   readonly error?: string;
   readonly settled?: object;

@@ -27,7 +27,7 @@ function thrownBy(action: () => unknown): CodedError {
 }
 
 describe('a graph', () => {
-  it('computes, with a weight at an odd place of a file', async () => {
+  it('computes with a weight at an unaligned file offset', async () => {
     const file = path.join(folder, 'weight.bin');
     // One byte, then [[1, 2], [3, 4], [5, 6]].
     await writeFile(
@@ -45,7 +45,7 @@ describe('a graph', () => {
     await session.release();
   });
 
-  it('refuses shapes that do not fit, with operator, scoped name and both shapes', () => {
+  it('rejects mismatched shapes with operator, scoped name and both shapes', () => {
     const graph = Graph.create('transformer');
     const x = graph.input('x', 'float32', [4, 8]);
     const weight = graph.weight('double_blocks.3.img_mlp.0.weight', 'float32', [6, 7], {
@@ -76,11 +76,11 @@ describe('a graph', () => {
       (g) => g.convolution(g.floats([1], [1, 1, 1, 1]), g.floats([1, 2], [1, 2, 1, 1]), g.floats([0])),
     ],
     ['Weight', (g) => g.weight('w', 'float16', [3], { file: '/weights', offset: 0, length: 12 })],
-  ])('refuses wrong inputs of %s', (op, build) => {
+  ])('rejects wrong inputs of %s', (op, build) => {
     expect(thrownBy(() => build(Graph.create('wrong'))).detail).toContain(`${op} `);
   });
 
-  it('refuses input of another size than it was built for', async () => {
+  it('rejects an input of another size than it was built for', async () => {
     const graph = Graph.create('sizes');
     graph.output('y', graph.silu(graph.input('x', 'float32', [2])));
     const session = await Session.open(graph.finish(), options);
@@ -91,8 +91,8 @@ describe('a graph', () => {
   });
 });
 
-describe('a graph of an open length', () => {
-  /** Doubles [2 + length, 3], and takes it apart again. */
+describe('a graph with a dynamic length', () => {
+  /** Doubles [2 + length, 3], and splits it again. */
   const open = async () => {
     const graph = Graph.create('open');
     const [head, tail] = [
@@ -116,7 +116,7 @@ describe('a graph of an open length', () => {
     await session.release();
   });
 
-  it('refuses what is no length, and inputs of two lengths', async () => {
+  it('rejects an invalid length, and inputs of two lengths', async () => {
     const session = await open();
     await expect(
       session.run({ head: new Float32Array(6), tail: new Float32Array(7) }, 'last'),
@@ -135,11 +135,11 @@ describe('a graph of an open length', () => {
 });
 
 describe('a provider', () => {
-  it('is known to be there', async () => {
+  it('is detected', async () => {
     expect(await availableProviders()).toContain('cpu');
   });
 
-  it('that cannot be loaded is told, and no other takes its place', async () => {
+  it('that cannot be loaded is reported, without falling back to another', async () => {
     const graph = Graph.create('provider');
     graph.output('y', graph.silu(graph.input('x', 'float32', [2])));
     const known = await availableProviders();

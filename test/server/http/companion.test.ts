@@ -14,10 +14,10 @@ import { adobeRGB } from '../pictures/profiles.ts';
 import { freePort, pixels, RunningCompanion, squareEdit } from './running-companion.ts';
 
 const quick = squareEdit({ side: 64, request: { steps: 2 } });
-/** Steps that take long enough for a request to come between two of them. */
+/** Steps slow enough for a request to arrive between two of them. */
 const slow = squareEdit({ side: 1024, request: { steps: 20, window: { maxSequence: 2048 } } });
 
-/** Long enough to be interrupted, short enough to be run again. */
+/** Long enough to be interrupted, short enough to be rerun. */
 const long = squareEdit({ side: 256, request: { steps: 60, window: { maxSequence: 256 } } });
 
 const isStep = (step: number) => (event: EditEvent) => event.type === 'step' && event.step >= step;
@@ -30,7 +30,7 @@ describe('a running companion', () => {
   });
   afterAll(() => companion.remove());
 
-  it('prints one address, with the token of a file that only this user can read', async () => {
+  it('prints one address, with the token from a file that only this user can read', async () => {
     expect(companion.stdout().trim().split('\n')).toHaveLength(1);
     const file = path.join(companion.home, 'token');
     expect((await readFile(file, 'utf8')).trim()).toBe(companion.token);
@@ -38,7 +38,7 @@ describe('a running companion', () => {
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   });
 
-  it('tells its health without a token, and nothing private', async () => {
+  it('reports its health without a token, and nothing private', async () => {
     const health = await companion.ask('/v1/health', { headers: { authorization: '' } });
     expect(health.json()).toEqual({
       name: 'ACE++ Layers',
@@ -48,13 +48,13 @@ describe('a running companion', () => {
     });
   });
 
-  it('answers under IPv6 too', async () => {
+  it('also answers over IPv6', async () => {
     const answer = await fetch(`http://[::1]:${companion.url.port}/v1/health`).catch((error: Error) => error);
     if (answer instanceof Error) return expect(String(answer.cause)).toMatch(/EADDRNOTAVAIL|ENETUNREACH/);
     expect(answer.status).toBe(200);
   });
 
-  it('turns a request into a layer, and tells of each step on the way', async () => {
+  it('turns a request into a layer, and reports each step', async () => {
     const id = randomUUID();
     const accepted = await companion.put(quick, id);
     expect(accepted.status).toBe(202);
@@ -91,7 +91,7 @@ describe('a running companion', () => {
     expect((await sharp(png.body).raw().toBuffer()).equals(layer.data)).toBe(true);
   });
 
-  it('runs nothing twice: the same id and body get the same answer', async () => {
+  it('runs nothing twice: the same ID and body get the same answer', async () => {
     const id = randomUUID();
     const [first, second] = await Promise.all([companion.put(quick, id), companion.put(quick, id)]);
     await companion.follow(id);
@@ -104,7 +104,7 @@ describe('a running companion', () => {
     expect(await readdir(path.join(companion.home, 'edits/.incoming'))).toEqual([]);
   });
 
-  it('refuses another body under the same id', async () => {
+  it('rejects another body under the same ID', async () => {
     const id = randomUUID();
     await companion.put(quick, id);
     const other = await companion.put(squareEdit({ side: 64, request: { steps: 3 } }), id);
@@ -112,7 +112,7 @@ describe('a running companion', () => {
     await companion.follow(id);
   });
 
-  it('keeps 16 bits of a picture in the layer and its PNG, also where they lie at an odd place', async () => {
+  it('keeps a picture’s 16 bits in the layer and its PNG, even at an unaligned offset', async () => {
     const data = new Uint8Array(64 * 64 * 3 * 2).map((_, i) => (i * 13) % 256);
     const mask = pixels([64, 64], (i) => (i < 2048 ? 255 : 0));
     const tensors = new Map<string, Tensor>([
@@ -120,7 +120,7 @@ describe('a running companion', () => {
       ['edit', { dtype: 'U16', shape: [64, 64, 3], data }],
     ]);
     const request = JSON.stringify({ version: 1, instruction: 'a red circle', steps: 1, model: 'tiny' });
-    // A header of an odd length puts all data at an odd place.
+    // A header of odd length leaves all data unaligned.
     const aligned = Buffer.from(encodeContainer({ metadata: { request }, tensors }));
     const header = aligned.subarray(8, 8 + Number(aligned.readBigUInt64LE(0)));
     const odd = Buffer.concat([
@@ -136,7 +136,7 @@ describe('a running companion', () => {
     expect(await sharp(png.body).metadata()).toMatchObject({ depth: 'ushort', channels: 4, height: 32 });
   });
 
-  it('gives the finished picture in the document’s own format, space and depth, and in others', async () => {
+  it('returns the finished picture in the document’s own format, colour space and depth, or in others', async () => {
     const side = 64;
     const samples = new Uint16Array(side * side * 3).map((_, i) => (i * 7919) % 65536);
     const wrapped = wrapTIFF({
@@ -186,7 +186,7 @@ describe('a running companion', () => {
     ['png', Buffer.alloc(0), '0 bytes'],
     ['png', Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1', 'latin1'), 'HEIC'],
     ['jpg', Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), 'PNG'],
-  ])('refuses a file at the door that is no %s', async (encoding, data, name) => {
+  ])('rejects a file that is not a %s on upload', async (encoding, data, name) => {
     const { metadata } = decodeContainer(quick);
     const tensors = new Map<string, Tensor>([
       [`edit.${encoding}`, { dtype: 'U8', shape: [data.length], data }],
@@ -210,7 +210,7 @@ describe('a running companion', () => {
     expect([third.status, third.json().code]).toEqual([404, 'not-found']);
   });
 
-  it('ends an edit that is cancelled in step 3 of 20 within one step, and runs the next', async () => {
+  it('stops an edit cancelled in step 3 of 20 within one step, and runs the next', async () => {
     const id = await companion.send(slow);
     const before = await companion.follow(id, isStep(2));
     const cancelled = await companion.ask(`/v1/edits/${id}`, { method: 'DELETE' });
@@ -228,7 +228,7 @@ describe('a running companion', () => {
     expect((await companion.follow(await companion.send(quick))).at(-1)).toMatchObject({ type: 'done' });
   });
 
-  it('tells those who wait their place, and lets them be cancelled', async () => {
+  it('reports the queue position of waiting edits, and can cancel them', async () => {
     const first = await companion.send(slow);
     await companion.follow(first, isStep(1));
     const second = randomUUID();
@@ -243,7 +243,7 @@ describe('a running companion', () => {
     expect((await companion.follow(third)).at(-1)).toMatchObject({ type: 'done' });
   });
 
-  it('runs an edit again whose engine is killed, and gives it up the third time', async () => {
+  it('reruns an edit whose engine was killed, and gives up after the third time', async () => {
     const id = await companion.send(slow);
     let engine: number | undefined;
     for (let kills = 0; kills < 3; kills++) {
@@ -264,7 +264,7 @@ describe('a running companion', () => {
     expect(companion.enginePid()).not.toBe(engine);
   });
 
-  it('says what is wrong with a picture only the engine can read', async () => {
+  it('explains what is wrong with a picture that only the engine decodes', async () => {
     const body = encodeContainer({
       metadata: { request: JSON.stringify({ version: 1, instruction: 'a red circle' }) },
       tensors: new Map([
@@ -275,7 +275,7 @@ describe('a running companion', () => {
     expect(events.at(-1)).toMatchObject({ type: 'failed', problem: { code: 'image-invalid' } });
   });
 
-  it('refuses a model and an adapter that it does not have', async () => {
+  it('rejects an unknown model and an unknown adapter', async () => {
     const failure = async (request: object) => {
       const events = await companion.follow(await companion.send(squareEdit({ side: 64, request })));
       const last = events.at(-1)!;
@@ -285,7 +285,7 @@ describe('a running companion', () => {
     expect(await failure({ adapters: [{ name: 'nothing-like-it', scale: 1 }] })).toBe('adapter-unknown');
   });
 
-  it('waits with its answer for an event, but no longer than it was asked to', async () => {
+  it('holds a poll until there is an event, but no longer than asked', async () => {
     const id = await companion.send(quick);
     const { length } = await companion.follow(id);
     const over = (await companion.ask(`/v1/edits/${id}?after=${length}&wait=20`)).json<Poll>();
@@ -318,7 +318,7 @@ describe('a running companion', () => {
     ['/v1/edits/00000000-0000-4000-8000-000000000000?after=1&after=2', 'after', 'Array'],
     ['/v1/edits/00000000-0000-4000-8000-000000000000/result?variant=x', 'variant', 'x'],
     ['/v1/edits?before=1&before=2', 'before', 'Array'],
-  ])('refuses %s with the field and its value', async (url, field, value) => {
+  ])('rejects %s with the field and its value', async (url, field, value) => {
     const answer = await companion.ask(url);
     expect(answer.json()).toMatchObject({
       code: 'request-invalid',
@@ -327,12 +327,12 @@ describe('a running companion', () => {
     });
   });
 
-  it('answers no more than the protocol has: a model has a folder, which is nobody’s business', async () => {
+  it('only returns what the protocol defines: a model’s folder stays private', async () => {
     const answer = await companion.ask('/v1/models');
     expect(answer.body.toString()).not.toContain(companion.home);
   });
 
-  it('names what can run', async () => {
+  it('lists the models that can run', async () => {
     const { models } = (await companion.ask('/v1/models')).json<{ models: { id: string }[] }>();
     const flux = {
       maxSequence: 4096,
@@ -352,8 +352,8 @@ describe('a running companion', () => {
   });
 });
 
-describe('a companion that ends', () => {
-  it('takes its engine with it and serves old results when it starts again', async () => {
+describe('a companion that exits', () => {
+  it('stops its engine, and serves old results after a restart', async () => {
     const first = await RunningCompanion.start();
     const done = await first.send(quick);
     await first.follow(done);
@@ -379,7 +379,7 @@ describe('a companion that ends', () => {
     }
   });
 
-  it('leaves no engine behind even when it is killed, and what it ran is run again', async () => {
+  it('leaves no engine behind even if killed, and reruns what was running', async () => {
     const first = await RunningCompanion.start();
     const running = await first.send(long);
     await first.follow(running, isStep(1));
@@ -396,7 +396,7 @@ describe('a companion that ends', () => {
 });
 
 describe('starting', () => {
-  it('says so when ACEPP_PORT is taken, and when another companion has the folder', async () => {
+  it('reports that ACEPP_PORT is in use, and that another companion uses the folder', async () => {
     const companion = await RunningCompanion.start();
     try {
       const samePort = RunningCompanion.start({ env: { ACEPP_PORT: companion.url.port } });
@@ -408,7 +408,7 @@ describe('starting', () => {
     }
   });
 
-  it('listens at ACEPP_PORT, and refuses one that is no port', async () => {
+  it('listens at ACEPP_PORT, and rejects an invalid port', async () => {
     const port = String(await freePort());
     const companion = await RunningCompanion.start({ env: { ACEPP_PORT: port } });
     expect(companion.url.port).toBe(port);
@@ -417,7 +417,7 @@ describe('starting', () => {
     await expect(wrong).rejects.toThrow('request-invalid');
   });
 
-  it('takes over a folder whose companion is no more', async () => {
+  it('takes over a folder whose companion is gone', async () => {
     const companion = await RunningCompanion.start();
     await companion.stop('SIGKILL');
     await writeFile(path.join(companion.home, 'companion.pid'), '999999999\n');
@@ -425,9 +425,9 @@ describe('starting', () => {
     await next.remove();
   });
 
-  // A stand-in for the desktop's opener, which writes down what it is to open.
+  // A stand-in for the desktop's opener, which records what it is asked to open.
   it.skipIf(process.platform !== 'linux')(
-    'opens a browser where there is a display and no CI, with an address that is good once and is not the token',
+    'opens a browser, given a display and no CI, at a one-time address that is not the token',
     async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
       const opened = path.join(folder, 'opened');
@@ -468,7 +468,7 @@ describe('starting', () => {
     },
   );
 
-  it('refuses a provider that is none', async () => {
+  it('rejects an unknown provider', async () => {
     await expect(RunningCompanion.start({ args: ['--provider', 'abacus'] })).rejects.toThrow('abacus');
   });
 });

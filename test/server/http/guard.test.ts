@@ -27,7 +27,7 @@ async function refusal(pathname: string, asking: Asking = {}): Promise<unknown[]
   return [answer.status, problem.code];
 }
 
-describe('who may speak to the companion', () => {
+describe('access to the companion', () => {
   const routes: [string, string][] = [
     ['PUT', `/v1/edits/${randomUUID()}`],
     ['GET', `/v1/edits/${randomUUID()}`],
@@ -58,7 +58,7 @@ describe('who may speak to the companion', () => {
       `${origin}${pathname}`,
     ]) {
       const answer = await companion.ask(other, { method, headers: { authorization: '', origin: 'null' } });
-      // What is found nowhere tells nothing.
+      // An unknown path reveals nothing.
       expect([401, 404], other).toContain(answer.status);
       if (pathname !== '/v1/nothing') expect(answer.status, other).toBe(401);
     }
@@ -100,16 +100,16 @@ describe('who may speak to the companion', () => {
     }
   });
 
-  it('answers under each name of loopback', async () => {
+  it('answers under every loopback name', async () => {
     const { port } = companion.url;
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]) {
       expect((await companion.ask('/v1/models', { headers: { host } })).status).toBe(200);
     }
   });
 
-  it('lets pages without an origin and its own read everything, refusals included', async () => {
+  it('lets its own page, and pages without an origin, read everything, errors included', async () => {
     const own = [companion.url.origin, `http://localhost:${companion.url.port}`];
-    // UXP announces the last three, or none: as little as "null" they stand for anybody, so that the token decides.
+    // UXP sends one of the last three, or none. Like "null", they identify nobody, so the token decides.
     for (const origin of [...own, 'null', 'file://', 'uxp://org.aceplusplus.layers', 'uxp:internal']) {
       for (const pathname of ['/v1/models', '/v1/edits/no-uuid', '/nothing']) {
         const answer = await companion.ask(pathname, { headers: { origin } });
@@ -122,7 +122,7 @@ describe('who may speak to the companion', () => {
     }
   });
 
-  it('answers a preflight without a token: what a panel may send', async () => {
+  it('answers a preflight without a token, with what a panel may send', async () => {
     const answer = await companion.ask(`/v1/edits/${randomUUID()}`, {
       method: 'OPTIONS',
       headers: {
@@ -141,7 +141,7 @@ describe('who may speak to the companion', () => {
     expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
   });
 
-  it('serves its page with a policy that lets nothing foreign in', async () => {
+  it('serves its page with a policy that blocks everything foreign', async () => {
     const page = await companion.ask('/', { headers: { authorization: '' } });
     expect(page.status).toBe(200);
     expect(page.headers['content-security-policy']).toContain("default-src 'self'");
@@ -151,7 +151,7 @@ describe('who may speak to the companion', () => {
     expect(page.body.toString()).not.toContain(companion.token);
   });
 
-  it('serves no file beyond its page', async () => {
+  it('serves no files but those of its page', async () => {
     for (const pathname of ['/../server/main.js', '/%2e%2e/server/main.js', '/..%2fserver/main.js']) {
       const answer = await companion.ask(pathname);
       expect(answer.status).toBeGreaterThanOrEqual(400);
@@ -160,7 +160,7 @@ describe('who may speak to the companion', () => {
   });
 });
 
-describe('requests that are none', () => {
+describe('malformed requests', () => {
   const request = JSON.stringify({ version: 1, instruction: 'a red circle' });
   const edit = pixels([16, 16, 3], () => 1);
   const good = squareEdit({ side: 32 });
@@ -215,25 +215,25 @@ describe('requests that are none', () => {
       container({ edit }, '{"version":1,"instruction":" "}'),
       'instruction-empty',
     ],
-  ])('%s is refused', async (_, body, code) => {
+  ])('%s is rejected', async (_, body, code) => {
     const id = randomUUID();
     const [status, found] = await refusal(`/v1/edits/${id}`, { method: 'PUT', body });
     expect(found).toBe(code);
     expect(status).toBe(code.startsWith('task') || code.startsWith('instruction') ? 422 : 400);
-    // Nothing is left of it, so that the id can be used again.
+    // Nothing is left of it, so the ID can be reused.
     expect(await refusal(`/v1/edits/${id}`)).toEqual([404, 'not-found']);
     expect(await readdir(path.join(companion.home, 'edits'))).toEqual(['.incoming']);
     expect(await readdir(path.join(companion.home, 'edits/.incoming'))).toEqual([]);
   });
 
-  it('refuses a body of a gigabyte at its first byte', async () => {
+  it('rejects a gigabyte body at its first byte', async () => {
     const headers = { 'content-length': '1000000000' };
     const answer = await startOfRequest(`/v1/edits/${randomUUID()}`, headers);
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('"code":"too-large"');
   });
 
-  it('leaves nothing of a body that was cut off', async () => {
+  it('leaves nothing behind of a truncated body', async () => {
     const socket = connect(Number(companion.url.port), '127.0.0.1');
     socket.write(
       `PUT /v1/edits/${randomUUID()} HTTP/1.1\r\nHost: ${companion.url.host}\r\nAuthorization: Bearer ${companion.token}\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(1000)}`,
@@ -244,7 +244,7 @@ describe('requests that are none', () => {
     await expect.poll(incoming).toEqual([]);
   });
 
-  it('refuses ids and numbers that are none', async () => {
+  it('rejects invalid IDs and numbers', async () => {
     for (const id of ['1', '..%2f..%2ftoken', 'x'.repeat(90), `${randomUUID()}0`]) {
       expect(await refusal(`/v1/edits/${id}`, { method: 'PUT', body: good })).toEqual([
         400,
@@ -257,7 +257,7 @@ describe('requests that are none', () => {
     expect(await refusal(`/v1/edits?before=${randomUUID()}`)).toEqual([404, 'not-found']);
   });
 
-  it('has a problem for an address that is none, and for a method that is none', async () => {
+  it('returns a problem document for an unknown path and an unknown method', async () => {
     expect(await refusal('/v1/nothing')).toEqual([404, 'not-found']);
     expect(await refusal('/%zz')).toEqual([400, 'request-invalid']);
     expect(await refusal('/v1/models', { method: 'POST' })).toEqual([404, 'not-found']);

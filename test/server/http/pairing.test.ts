@@ -33,7 +33,7 @@ describe('pairing', () => {
   }
   const other = (digits: string) => String((Number(digits) + 1) % 1_000_000).padStart(6, '0');
 
-  it('gives a token for the six digits that are shown, once, and says who asks', async () => {
+  it('exchanges the six digits shown for a token, once, and says who is asking', async () => {
     const { pairings, start, finish, shown, names } = open();
     const { id } = start();
     expect(shown[0]).toMatch(/^\d{6}$/);
@@ -44,7 +44,7 @@ describe('pairing', () => {
     expect(pairings.list()).toEqual([]);
   });
 
-  it('takes a code for its own pairing and no other', async () => {
+  it('accepts a code only for its own pairing', async () => {
     const { start, finish, shown } = open();
     const first = start();
     let second = start();
@@ -54,14 +54,14 @@ describe('pairing', () => {
     expect(await finish('no-id', shown[0]!)).toBe('pairing-over');
   });
 
-  it('forgets a code after three wrong ones, so that the right one comes too late', async () => {
+  it('drops a code after three wrong tries, so the right one comes too late', async () => {
     const { start, finish, shown } = open();
     const { id } = start();
     for (let i = 0; i < 3; i++) expect(await finish(id, other(shown[0]!))).toBe('pairing-wrong');
     expect(await finish(id, shown[0]!)).toBe('pairing-over');
   });
 
-  it('forgets a code after two minutes', async () => {
+  it('drops a code after two minutes', async () => {
     const { start, finish, shown, clock } = open();
     const { id } = start();
     clock.now = 119_000;
@@ -70,7 +70,7 @@ describe('pairing', () => {
     expect(await finish(id, shown[0]!)).toBe('pairing-over');
   });
 
-  it('shows one asker no more than four codes a minute, and others theirs', async () => {
+  it('shows one client no more than four codes a minute, without affecting others', async () => {
     const { start, finish, shown, clock } = open();
     for (let i = 0; i < 50; i++) start(page);
     expect(shown).toHaveLength(4);
@@ -81,7 +81,7 @@ describe('pairing', () => {
     expect(start(page).seconds).toBe(120);
   });
 
-  it('is locked by wrong codes for a minute, for their sender alone', async () => {
+  it('is locked for a minute by wrong codes, only for their sender', async () => {
     const { start, finish, shown, clock } = open();
     const { id: mine } = start();
     const code = shown[0]!;
@@ -94,7 +94,7 @@ describe('pairing', () => {
     expect(start(page).seconds).toBe(120);
   });
 
-  it('lets a guesser try no more than three codes a minute', async () => {
+  it('allows no more than three guesses a minute', async () => {
     const { start, finish, shown, clock } = open();
     let tries = 0;
     for (; clock.now < 3_600_000; clock.now += 1000) {
@@ -115,7 +115,7 @@ describe('pairing with a running companion', () => {
   afterAll(() => companion.remove());
   const noToken = { authorization: '', origin: 'null' };
 
-  it('turns the digits in the terminal into the token, without any token before', async () => {
+  it('exchanges the digits in the terminal for the token, without a prior token', async () => {
     const asked = await companion.ask('/v1/pairings', { method: 'POST', headers: noToken });
     expect(asked.status).toBe(201);
     expect(asked.headers['access-control-allow-origin']).toBe('null');
@@ -129,7 +129,7 @@ describe('pairing with a running companion', () => {
     expect(token).not.toBe(companion.token);
     const models = await companion.ask('/v1/models', { headers: { authorization: `Bearer ${token}` } });
     expect(models.status).toBe(200);
-    // The companion keeps no more of it than its key, for this user alone.
+    // The companion only stores its key, readable by this user alone.
     const file = path.join(companion.home, 'panels.json');
     const kept = await readFile(file, 'utf8');
     expect(kept).not.toContain(token);
@@ -150,13 +150,13 @@ describe('pairing with a running companion', () => {
     '{"code":123456}',
     '{"code":"12345"}',
     `{"code":"123456"${' '.repeat(1000)}}`,
-  ])('refuses the body %j as no code', async (text) => {
+  ])('rejects the body %j', async (text) => {
     const body = Buffer.from(text);
     const answer = await companion.ask('/v1/pairings/x', { method: 'PUT', headers: noToken, body });
     expect([answer.status, answer.json().code]).toEqual([400, 'request-invalid']);
   });
 
-  it('shows nothing to a page of another site', async () => {
+  it('reveals nothing to a page of another site', async () => {
     const headers = { authorization: '', origin: 'https://evil.example' };
     const answer = await companion.ask('/v1/pairings', { method: 'POST', headers });
     expect([answer.status, answer.json().code]).toEqual([403, 'origin-refused']);

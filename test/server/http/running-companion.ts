@@ -42,7 +42,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** The real companion: the bundle that `npm start` runs, in a process of its own. */
+/** The real companion: the bundle that `npm start` runs, in its own process. */
 export class RunningCompanion {
   private constructor(
     readonly child: ChildProcess,
@@ -87,7 +87,9 @@ export class RunningCompanion {
     return new URLSearchParams(this.url.hash.slice(1)).get('token')!;
   }
 
-  /** With the token, unless a header is given as empty, which leaves it out; over plain sockets, so that any header can be sent. */
+  /**
+   * Sends the token unless its header is given as empty; uses plain sockets so that any header can be sent.
+   */
   ask(pathname: string, { method = 'GET', headers = {}, body }: Asking = {}): Promise<Answer> {
     const { hostname, port } = this.url;
     const all = Object.entries({ authorization: `Bearer ${this.token}`, ...headers });
@@ -115,7 +117,7 @@ export class RunningCompanion {
     return this.ask(`/v1/edits/${id}`, { method: 'PUT', body });
   }
 
-  /** Sends an edit and gives its id. */
+  /** Sends an edit and returns its ID. */
   async send(body: Uint8Array): Promise<string> {
     const id = randomUUID();
     const answer = await this.put(body, id);
@@ -123,7 +125,7 @@ export class RunningCompanion {
     return id;
   }
 
-  /** Polls until an event is the one that is looked for, or the edit is over; gives all events so far. */
+  /** Polls until the wanted event, or the end of the edit; returns all events so far. */
   async follow(id: string, until: (event: EditEvent) => boolean = () => false): Promise<EditEvent[]> {
     const events: EditEvent[] = [];
     for (let after = 0; ; after = events.at(-1)?.seq ?? 0) {
@@ -133,7 +135,7 @@ export class RunningCompanion {
     }
   }
 
-  /** The engine's process id; undefined while none runs. */
+  /** The engine's process ID; undefined if none is running. */
   enginePid(): number | undefined {
     const { pid } = this.child;
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
@@ -143,7 +145,7 @@ export class RunningCompanion {
     });
   }
 
-  /** Ends it as Ctrl-C does; the exit code. */
+  /** Stops it like Ctrl-C; returns the exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return this.child.exitCode;
     const ended = new Promise<number | null>((resolve) => this.child.once('close', resolve));
@@ -157,7 +159,7 @@ export class RunningCompanion {
   }
 }
 
-/** Pixels by a formula, so that no file is needed. */
+/** Computed pixels, so that no file is needed. */
 export function pixels(shape: readonly number[], at: (i: number) => number): Tensor {
   const data = new Uint8Array(shape.reduce((product, size) => product * size, 1));
   for (let i = 0; i < data.length; i++) data[i] = at(i);
@@ -169,7 +171,7 @@ export interface Square {
   readonly request?: object;
 }
 
-/** A square picture with a square mask in its middle, half its side, for the model `tiny` at few tokens. */
+/** A square picture with a centred square mask of half its side, for the model `tiny` at few tokens. */
 export function squareEdit({ side, request = {} }: Square): Uint8Array<ArrayBuffer> {
   const small = { model: 'tiny', window: { maxSequence: 64 } };
   const all = { version: 1, instruction: 'a red circle', seed: 7, ...small, ...request };

@@ -18,7 +18,7 @@ import { freePort, RunningCompanion, squareEdit, temporaryHome } from './running
 
 const quick = squareEdit({ side: 16, request: { steps: 1, instruction: 'a very private wish' } });
 
-/** Runs the command line on a home. */
+/** Runs the command line on a data folder. */
 async function acepp(home: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const child = spawn(process.execPath, [path.join(projectRoot, 'dist/server/acepp.js'), ...args], {
     env: { ...process.env, ACEPP_HOME: home, ...env },
@@ -36,7 +36,7 @@ describe('a running companion', () => {
   });
   afterAll(() => companion.remove());
 
-  it('proves that it knows a token, for its own port alone', async () => {
+  it('proves that it knows a token, only for its own port', async () => {
     const key = tokenKey(companion.token);
     const nonce = 'ab'.repeat(16);
     const ask = async (query: string) =>
@@ -48,14 +48,14 @@ describe('a running companion', () => {
     expect(await ask('')).not.toHaveProperty('proof');
   });
 
-  it('has no status for what a list in a query makes of it', async () => {
+  it('answers repeated query parameters without a server error', async () => {
     for (const query of ['before=a&before=b', 'q=a&q=b', 'q[]=a&q[]=b&before=']) {
       const answer = await companion.ask(`/v1/edits?${query}`);
       expect(answer.status, query).toBeLessThan(500);
     }
   });
 
-  it('sends the page under another name to the one it goes by, with what follows the name', async () => {
+  it('redirects its page from another host name to its own, keeping the rest of the address', async () => {
     const { port } = companion.url;
     for (const host of [`127.0.0.1:${port}`, `[::1]:${port}`]) {
       const answer = await companion.ask('/index.html?x=1', { headers: { host, authorization: '' } });
@@ -63,13 +63,13 @@ describe('a running companion', () => {
         308,
         `http://localhost:${port}/index.html?x=1`,
       ]);
-      // Panels and programs are not sent anywhere.
+      // Panels and programs aren't redirected.
       expect((await companion.ask('/v1/models', { headers: { host } })).status).toBe(200);
     }
     expect(companion.url.hostname).toBe('localhost');
   });
 
-  it('gives its page an opener policy', async () => {
+  it('serves its page with an opener policy', async () => {
     const page = await companion.ask('/', { headers: { host: `localhost:${companion.url.port}` } });
     expect(page.headers['cross-origin-opener-policy']).toBe('same-origin');
   });
@@ -81,7 +81,7 @@ describe('a running companion', () => {
     ['a length below 0', 'PUT /v1/edits/x HTTP/1.1\r\ncontent-length: -1\r\n\r\n', 400],
     ['an expectation', 'GET / HTTP/1.1\r\nhost: localhost\r\nexpect: magic\r\n\r\n', 417],
     ['a tunnel', 'CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example\r\n\r\n', 400],
-  ])('has a problem for %s', async (_, bytes, status) => {
+  ])('returns a problem document for %s', async (_, bytes, status) => {
     const answer = await new Promise<string>((resolve) => {
       const socket = connect(Number(companion.url.port), '127.0.0.1', () => socket.write(bytes));
       let text = '';
@@ -96,7 +96,7 @@ describe('a running companion', () => {
     expect(JSON.parse(/\{.*\}/.exec(answer)![0])).toMatchObject({ detail: expect.any(String) });
   });
 
-  it('tells of a result that is missing or cut short with a status of its own, in each form', async () => {
+  it('reports a missing or truncated result with its own status, in each format', async () => {
     const id = await companion.send(quick);
     await companion.follow(id);
     const file = resultFile(path.join(companion.home, 'edits', id), 0);
@@ -111,7 +111,7 @@ describe('a running companion', () => {
     }
   });
 
-  it('refuses to make 268 million pixels, and files that are not what they are called', async () => {
+  it('rejects 268 million pixels, and files that do not match their type', async () => {
     const request = (fields: object) =>
       JSON.stringify({ version: 1, instruction: 'a red circle', ...fields });
     const large = encodeContainer({
@@ -132,7 +132,7 @@ describe('a running companion', () => {
     }
   });
 
-  it('has its queue and history over HTTP', async () => {
+  it('exposes its queue and history over HTTP', async () => {
     const id = await companion.send(quick);
     await companion.follow(id);
     const thumbnail = await companion.ask(`/v1/edits/${id}/thumbnail`);
@@ -153,7 +153,7 @@ describe('a running companion', () => {
     expect(wrong.json()).toMatchObject({ code: 'request-invalid' });
   });
 
-  it('has metrics that Prometheus reads, with a token alone', async () => {
+  it('exposes Prometheus metrics, only with a token', async () => {
     expect((await companion.ask('/metrics', { headers: { authorization: '' } })).status).toBe(401);
     const answer = await companion.ask('/metrics');
     const metrics = parsePrometheus(answer.body.toString());
@@ -172,7 +172,7 @@ describe('a running companion', () => {
     expect(answer.body.toString()).not.toMatch(/private/);
   });
 
-  it('lets its edits and tokens be seen and changed from the command line', async () => {
+  it('lists and changes its edits and tokens from the command line', async () => {
     const env = { ACEPP_PORT: companion.url.port };
     const asked = await companion.ask('/v1/pairings', {
       method: 'POST',
@@ -217,19 +217,19 @@ describe('a home', () => {
       (error: Error) => error.message,
     );
 
-  it.skipIf(process.platform === 'win32')('that others can write to is refused', async () => {
+  it.skipIf(process.platform === 'win32')('is rejected if others can write to it', async () => {
     home = await temporaryHome();
     await chmod(home, 0o777);
     expect(await refusal()).toMatch(/home-unsafe.*777.*chmod go-w/);
   });
 
-  it('with a token of one letter is refused', async () => {
+  it('is rejected if its token is a single letter', async () => {
     home = await temporaryHome();
     await writeFile(path.join(home, 'token'), 'x\n');
     expect(await refusal()).toMatch(/home-unsafe.*1 characters/);
   });
 
-  it('with settings that are wrong is refused, with the field', async () => {
+  it('is rejected if its settings are invalid, with the field', async () => {
     home = await temporaryHome();
     for (const [text, field] of [
       ['{', 'JSON'],
@@ -241,14 +241,14 @@ describe('a home', () => {
     }
   });
 
-  it('that cannot be made is named with the reason', async () => {
+  it('is reported with the reason if it cannot be created', async () => {
     home = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
     await writeFile(path.join(home, 'file'), '');
     const companion = RunningCompanion.start({ home: path.join(home, 'file', 'home') });
     await expect(companion).rejects.toThrow(/disk-unwritable/);
   });
 
-  it('with a damaged list of panels starts, and sets it aside', async () => {
+  it('starts with a damaged list of panels, and sets the list aside', async () => {
     home = await temporaryHome();
     await writeFile(path.join(home, 'panels.json'), '[{"id":1}]');
     const announced: string[] = [];
@@ -263,7 +263,7 @@ describe('a home', () => {
     ]);
   });
 
-  it('has edits that a folder or a null line is in the way of, and starts', async () => {
+  it('starts even if a folder or a null line blocks some edits', async () => {
     home = await temporaryHome();
     const first = await RunningCompanion.start({ home });
     const id = await first.send(quick);
@@ -281,8 +281,8 @@ describe('a home', () => {
   });
 });
 
-describe('a start and an end', () => {
-  it('says so when the first port is taken', async () => {
+describe('startup and shutdown', () => {
+  it('reports that the first port is in use', async () => {
     const server = createServer();
     const isFree = await new Promise<boolean>((resolve) => {
       server.once('error', () => resolve(false));
@@ -296,7 +296,7 @@ describe('a start and an end', () => {
     if (isFree) server.close();
   });
 
-  it('by SIGTERM is quiet, also with polls, uploads and an edit under way', async () => {
+  it('shuts down quietly on SIGTERM, even with polls, uploads and a running edit', async () => {
     const companion = await RunningCompanion.start();
     const id = await companion.send(
       squareEdit({ side: 1024, request: { steps: 50, window: { maxSequence: 2048 } } }),
@@ -316,7 +316,7 @@ describe('a start and an end', () => {
 });
 
 describe('a ticket', () => {
-  it('is used once, and HEAD does not use it', async () => {
+  it('is valid once, and HEAD does not use it up', async () => {
     const tickets = new Tickets();
     const ticket = tickets.issue();
     expect([tickets.redeem(ticket), tickets.redeem(ticket), tickets.redeem('other')]).toEqual([
@@ -328,7 +328,7 @@ describe('a ticket', () => {
 });
 
 describe('the log', () => {
-  it('is turned over at its size, and keeps no instruction, token or code', async () => {
+  it('rotates at its size limit, and contains no instruction, token or code', async () => {
     const companion = await RunningCompanion.start();
     const id = await companion.send(quick);
     await companion.follow(id);
@@ -356,7 +356,7 @@ describe('the log', () => {
     await rm(home, { recursive: true });
   });
 
-  it('is not flooded by one message', async () => {
+  it('is not flooded by a repeated message', async () => {
     const home = await temporaryHome();
     const log = openLog({ home, level: 'error' });
     for (let i = 0; i < 1000; i++) log.warn(`The edit ${randomUUID()} failed.`);
@@ -374,7 +374,7 @@ async function logFiles(home: string): Promise<string[]> {
 }
 
 describe('the port', () => {
-  it('is that of ACEPP_PORT and nothing is said of another', async () => {
+  it('is that of ACEPP_PORT, and no other is mentioned', async () => {
     const port = String(await freePort());
     const companion = await RunningCompanion.start({ env: { ACEPP_PORT: port } });
     expect(companion.stderr()).not.toContain('listens on');

@@ -62,7 +62,7 @@ const options = (name?: string) => {
 const add = (what: string, name?: string) => addAdapter(model, what, options(name));
 
 describe('an adapter is added', () => {
-  it('from a file of the person, which is linked and stays', async () => {
+  it('from the user’s own file, which is linked and kept', async () => {
     const file = path.join(home, 'My Style (v2).safetensors');
     await writeFile(file, fitting);
     expect(await add(file)).toBe('my-style-v2');
@@ -88,7 +88,7 @@ describe('an adapter is added', () => {
     expect(await readRecord(model.folder)).toEqual({});
   });
 
-  it('by its name in the catalogue, with the steps and guidance that it wants', async () => {
+  it('by its catalogue name, with its recommended steps and guidance', async () => {
     expect(await add('turbo')).toBe('turbo');
     expect(await adapterDefaults(model)).toEqual({ turbo: { steps: 8, guidance: 30 } });
     const { from, size, digest } = (await readRecord(model.folder))['adapters/turbo.safetensors']!;
@@ -109,7 +109,7 @@ describe('an adapter is not added', () => {
       ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
     );
 
-  it('where it does not fit the model, and nothing of it stays', async () => {
+  it('if it does not fit the model, and leaves nothing behind', async () => {
     expect(await refusal(add('someone/wide/wide.safetensors'))).toMatch(
       /^adapter-invalid: .*\[2, 48\], but \[2, 64\]/,
     );
@@ -120,14 +120,14 @@ describe('an adapter is not added', () => {
     expect(await readRecord(model.folder)).toEqual({});
   });
 
-  it('where there is one of its name', async () => {
+  it('if its name is taken', async () => {
     await add('turbo');
     expect(await refusal(add('someone/Watercolour', 'turbo'))).toMatch(
       /^request-invalid: .*already has an adapter "turbo"/,
     );
   });
 
-  it('where what is named is nowhere, no file, or no name', async () => {
+  it('if its source is missing, not a file, or not a valid name', async () => {
     expect(await refusal(add('./none.safetensors'))).toMatch(/^request-invalid: There is no file /);
     expect(await refusal(add(home))).toMatch(/^request-invalid: .*is a folder/);
     expect(await refusal(add('someone/none'))).toMatch(
@@ -138,7 +138,7 @@ describe('an adapter is not added', () => {
     expect(await refusal(add('turbo', '../up'))).toMatch(/^request-invalid: "\.\.\/up" cannot be/);
   });
 
-  it('and none is removed that was put there by hand', async () => {
+  it('and one that was put there by hand is not removed', async () => {
     await mkdir(path.join(model.folder, 'adapters'));
     await writeFile(path.join(model.folder, 'adapters/own.safetensors'), fitting);
     expect(await refusal(removeAdapter(model, 'own'))).toMatch(/^request-invalid: .*added by you/);
@@ -148,7 +148,7 @@ describe('an adapter is not added', () => {
   });
 });
 
-it('a reference to the hub has a revision where one is named', () => {
+it('a hub reference has a revision if one is given', () => {
   expect(parseHubReference('a/b@v1/c/d.safetensors')).toEqual({
     repo: 'a/b',
     revision: 'v1',

@@ -100,7 +100,7 @@ async function expectWhole(): Promise<void> {
 }
 
 describe('installing CUDA', () => {
-  it('takes the libraries out of wheel and tarball, links cuDNN without a version, and leaves no archive', async () => {
+  it('extracts the libraries from wheel and tarball, links cuDNN without a version, and leaves no archive', async () => {
     await install();
     await expectWhole();
     expect(await readdir(path.dirname(cudaFolder()))).toEqual([path.basename(cudaFolder())]);
@@ -109,7 +109,7 @@ describe('installing CUDA', () => {
     expect(fake.sent).toBe(sent);
   });
 
-  it('goes on over connections that break, and mends a byte that came wrong', async () => {
+  it('resumes after broken connections, and repairs a corrupted byte', async () => {
     let answers = 0;
     fake.fault = ({ begin }) => {
       answers++;
@@ -122,7 +122,7 @@ describe('installing CUDA', () => {
     expect(said.join('\n')).toContain('part of it was corrupted on the way');
   });
 
-  it('goes on where it was ended, fetching nothing twice; until then nothing is loaded', async () => {
+  it('resumes after an interruption without fetching anything twice; until then nothing is loaded', async () => {
     const ended = new AbortController();
     const endAtSecond = (text: string) => {
       if (text === 'cudnn.whl: unpacking') ended.abort();
@@ -137,7 +137,7 @@ describe('installing CUDA', () => {
     await expectWhole();
   });
 
-  it('is refused before it starts where the disk is too small, or a licence is not accepted', async () => {
+  it('is rejected up front if the disk is too small or a licence is not accepted', async () => {
     const [first, ...others] = archives as [Archive];
     const error = await errorOf(install({ archives: [{ ...first, unpacked: 1e15 }, ...others] }));
     expect(error?.code).toBe('disk-full');
@@ -148,7 +148,7 @@ describe('installing CUDA', () => {
     expect(fake.asked.filter(({ host }) => host === 'storage')).toEqual([]);
   });
 
-  it('tells what a server refuses, and what never comes right', async () => {
+  it('reports what a server refuses, and what stays corrupted', async () => {
     fake.fault = () => ({ kind: 'status', status: 404 });
     expect((await errorOf(install()))?.code).toBe('hub-refused');
     fake.fault = () => ({ kind: 'flip', at: 7 });
@@ -158,7 +158,7 @@ describe('installing CUDA', () => {
     expect(await isInstalled()).toBe(false);
   });
 
-  it('is taken away again', async () => {
+  it('can be uninstalled', async () => {
     await install();
     expect(await removeCUDA()).toBeGreaterThanOrEqual(cudnn.length + provider.length);
     expect(existsSync(path.dirname(cudaFolder()))).toBe(false);
@@ -167,7 +167,7 @@ describe('installing CUDA', () => {
 });
 
 it.runIf(process.platform === 'linux')(
-  'the engine loads what is installed, beside the runtime of this project, also when that has moved',
+  'the engine loads the installed libraries alongside this project’s runtime, even after the runtime has moved',
   async () => {
     await install();
     const link = path.join(cudaFolder(), 'libonnxruntime.so.1');
@@ -199,7 +199,7 @@ it.each([
 });
 
 describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
-  /** As nvidia-smi answers, on a machine that has this GPU. */
+  /** nvidia-smi's output on a machine with this GPU. */
   const status = async (driver?: string): Promise<string> => {
     const bin = path.join(home, 'bin');
     await mkdir(bin, { recursive: true });
@@ -216,19 +216,19 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
     return stdout;
   };
 
-  it('says that no GPU is there', async () => {
+  it('reports that there is no GPU', async () => {
     expect(await status()).toBe(
       `Not installed: acepp cuda install\nNo NVIDIA GPU with a driver was found. Install the driver. Ubuntu: "sudo ubuntu-drivers install"; WSL2: NVIDIA's driver for Windows, and nothing inside WSL.\n`,
     );
   });
 
-  it('names the GPU, and a driver that is too old', async () => {
+  it('reports the GPU, and a driver that is too old', async () => {
     expect(await status('535.183.01')).toMatch(
       /NVIDIA GeForce RTX 4070, 11\.5 GB of 12\.9 GB free, driver 535\.183\.01\. CUDA 13 needs driver 580 or newer\./,
     );
   });
 
-  it('tries whether it computes, and says what stands in the way', async () => {
+  it('tests whether CUDA computes, and reports what prevents it', async () => {
     await install();
     expect(await status('580.95.05')).toMatch(
       /^Installed in .*\n.*driver 580\.95\.05\. It does not work: [^\n]*libonnxruntime_providers_\w+\.so[^\n]*\.\n$/,
@@ -236,7 +236,7 @@ describe.runIf(process.platform === 'linux')('acepp cuda status', () => {
   });
 });
 
-it('every published archive says where it is, how large, and what it has to be', () => {
+it('every published archive has a location, a size and a hash', () => {
   for (const { url, size, sha256, unpacked } of cudaArchives) {
     expect(new URL(url).protocol).toBe('https:');
     expect(size).toBeGreaterThan(1e6);

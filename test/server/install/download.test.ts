@@ -75,7 +75,7 @@ const first = (count: number, fault: ReturnType<FakeHub['fault']>): FakeHub['fau
 
 const isWhole = async () => (await readFile(destination)).equals(bytes);
 
-/** A part that an earlier call left: so many bytes, with their chunks. */
+/** A partial file left by an earlier call: this many bytes, with their chunk hashes. */
 async function begin(count: number): Promise<void> {
   const ended = new AbortController();
   fake.fault = () => ({ kind: 'stall', after: count });
@@ -96,7 +96,7 @@ async function begin(count: number): Promise<void> {
 }
 
 describe('a fetch', () => {
-  it('gives the bytes, and leaves beside them nothing but the hashes of their chunks', async () => {
+  it('writes the file, and nothing next to it but its chunk hashes', async () => {
     await fetchIt();
     expect(await isWhole()).toBe(true);
     expect(existsSync(destination + partSuffix)).toBe(false);
@@ -106,19 +106,19 @@ describe('a fetch', () => {
     expect(lines[3]).toBe(`2 ${createHash('sha256').update(third).digest('hex')} whole`);
   });
 
-  it('asks for the commit that the hub told, wherever on the way it told it', async () => {
+  it('requests the commit that the hub reported, at whichever redirect it did', async () => {
     const hub = new Hub({ endpoint: fake.endpoint, signal: never });
     for (const path of [source.path, 'tokenizer.json']) {
       expect((await hub.describe({ ...source, path })).revision).toBe(fake.commit);
     }
   });
 
-  it('gives a small file of the hub itself, checked by git’s hash', async () => {
+  it('fetches a small file of the hub itself, verified by its git hash', async () => {
     await fetchIt({ source: { ...source, path: 'tokenizer.json' } });
     expect((await readFile(destination)).equals(bytes.subarray(0, 5000))).toBe(true);
   });
 
-  it('sends the token to the hub, and never to the storage that it leads to', async () => {
+  it('sends the token to the hub, and never to the storage it redirects to', async () => {
     await fetchIt({ token: 'hf_secret' });
     const tokens = (host: string) =>
       new Set(fake.asked.filter((asked) => asked.host === host).map(({ authorization }) => authorization));
@@ -126,7 +126,7 @@ describe('a fetch', () => {
     expect(tokens('storage')).toEqual(new Set([undefined]));
   });
 
-  it('goes on after connections that break at random, each time from the byte where it broke', async () => {
+  it('resumes after random connection losses, each time at the exact byte', async () => {
     fake.fault = () => ({ kind: 'drop', after: 1 + Math.floor(Math.random() * 150_000) });
     const arrived = new Set([0]);
     await fetchIt({ progress: (count) => arrived.add(count) });
@@ -157,14 +157,14 @@ describe('a fetch', () => {
     }
   });
 
-  it('goes on where it was even with a server that has no ranges', async () => {
+  it('resumes even from a server without range support', async () => {
     await begin(300_000);
     fake.fault = () => ({ kind: 'whole' });
     await fetchIt();
     expect(await isWhole()).toBe(true);
   });
 
-  it('gives up a connection that gives nothing, and takes another', async () => {
+  it('abandons a stalled connection and opens another', async () => {
     fake.fault = first(2, { kind: 'stall', after: 0 });
     await fetchIt({ stallMs: 200 });
     expect(await isWhole()).toBe(true);
@@ -176,7 +176,7 @@ describe('a fetch', () => {
     ['always answers 416', { kind: 'status', status: 416 }, 'hub-wrong'],
     ['always answers 500', { kind: 'status', status: 500 }, 'hub-unreachable'],
     ['never gives a byte', { kind: 'drop', after: 0 }, 'hub-unreachable'],
-  ])('ends with a server that %s, and keeps what it has', async (_, fault, code) => {
+  ])('fails with a server that %s, and keeps what it has', async (_, fault, code) => {
     await begin(200_000);
     fake.fault = () => fault;
     const error = await errorOf(fetchIt());
@@ -185,7 +185,7 @@ describe('a fetch', () => {
     expect(existsSync(destination)).toBe(false);
   });
 
-  it('begins anew where the hub has another file now', async () => {
+  it('starts over if the hub now has another file', async () => {
     await begin(300_000);
     const other = randomBytes(size);
     fake.publish(source.repo, source.path, other);
@@ -196,14 +196,14 @@ describe('a fetch', () => {
 });
 
 describe('a wrong byte', () => {
-  /** Of the part as it lies on the disk. */
+  /** The partial file as it is on disk. */
   async function damage(...places: number[]): Promise<void> {
     const there = await readFile(destination + partSuffix);
     for (const at of places) there[at]! ^= 1;
     await writeFile(destination + partSuffix, there);
   }
 
-  it('on the disk is found when the fetch goes on, and only its chunk is fetched again', async () => {
+  it('on the disk is found on resuming, and only its chunk is refetched', async () => {
     await begin(15 * chunkBytes + 999);
     await damage(5 * chunkBytes + 17);
     await fetchIt();
@@ -212,7 +212,7 @@ describe('a wrong byte', () => {
     expect(said).toEqual([expect.stringContaining(`bytes ${5 * chunkBytes} to ${6 * chunkBytes - 1}`)]);
   });
 
-  it('in each of three chunks takes these three', async () => {
+  it('in each of three chunks causes just these three to be refetched', async () => {
     await begin(15 * chunkBytes);
     await damage(0, 5 * chunkBytes, 15 * chunkBytes - 1);
     await fetchIt();
@@ -220,7 +220,7 @@ describe('a wrong byte', () => {
     expect(fake.sent).toBe(3 * chunkBytes + (size - 15 * chunkBytes));
   });
 
-  it('among zeros that a power cut left is found, though the hashes were written', async () => {
+  it('among zeros left by a power cut is found, although the hashes were written', async () => {
     await begin(15 * chunkBytes);
     await truncate(destination + partSuffix, 14 * chunkBytes);
     await truncate(destination + partSuffix, 15 * chunkBytes);
@@ -229,7 +229,7 @@ describe('a wrong byte', () => {
     expect(fake.sent).toBe(chunkBytes + (size - 15 * chunkBytes));
   });
 
-  it('that arrived with a connection that broke is found at once: no other chunk is compared before', async () => {
+  it('received before a connection loss is found at once, before any other chunk is compared', async () => {
     let count = 0;
     fake.fault = () => (count++ === 0 ? { kind: 'flip', at: 400_000, dropAfter: 410_000 } : undefined);
     await fetchIt();
@@ -239,7 +239,7 @@ describe('a wrong byte', () => {
     expect(said.join('\n')).toContain('part of it was corrupted on the way');
   });
 
-  it('that arrived without any sign is found by comparing chunks, and nothing after it is fetched', async () => {
+  it('received unnoticed is found by comparing chunks, and nothing after it is refetched', async () => {
     const at = 7 * chunkBytes + 1;
     let count = 0;
     fake.fault = () => (count++ === 0 ? { kind: 'flip', at } : undefined);
@@ -250,7 +250,7 @@ describe('a wrong byte', () => {
     expect(journal.match(/ twice$/gm)).toHaveLength(8);
   });
 
-  it('that comes while chunks are compared does not get into the file', async () => {
+  it('received while chunks are compared does not get into the file', async () => {
     let count = 0;
     fake.fault = () => {
       count++;
@@ -262,7 +262,7 @@ describe('a wrong byte', () => {
     expect(await isWhole()).toBe(true);
   });
 
-  it('that always comes is told, and no file appears', async () => {
+  it('received every time is reported, and no file appears', async () => {
     fake.fault = () => ({ kind: 'flip', at: 12_345 });
     const error = await errorOf(fetchIt());
     expect(error?.code).toBe('hub-wrong');
@@ -275,7 +275,7 @@ describe('a wrong byte', () => {
   });
 });
 
-describe('what the hub refuses is told in plain words', () => {
+describe('a refusal by the hub is explained', () => {
   it.each<[string, { status: number; code?: string }, string | undefined, RegExp, RegExp]>([
     [
       'the licence was not accepted and there is no token',
@@ -323,7 +323,7 @@ describe('what the hub refuses is told in plain words', () => {
     }
   });
 
-  it('another size or hash than was published', async () => {
+  it('a size or hash that differs from the published one', async () => {
     const sha256 = createHash('sha256').update('another').digest('hex');
     for (const wrong of [
       { ...source, size: size + 1 },

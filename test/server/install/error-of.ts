@@ -1,6 +1,6 @@
 import type { CodedError } from '../../../shared/errors.ts';
 
-/** What a promise is rejected with, if it is. */
+/** The error a promise rejects with, if it does. */
 export const errorOf = (promise: Promise<unknown>): Promise<CodedError | undefined> =>
   promise.then(
     () => undefined,

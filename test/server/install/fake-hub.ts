@@ -3,24 +3,24 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** How an answer of the storage goes wrong. */
+/** How a storage response fails. */
 export type Fault =
-  /** The connection breaks after so many bytes. */
+  /** The connection breaks after this many bytes. */
   | { readonly kind: 'drop'; readonly after: number }
   | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string> }
-  /** Content-Length says fewer bytes than were asked for, and so many are sent. */
+  /** Content-Length and body are shorter than requested. */
   | { readonly kind: 'short'; readonly bytes: number }
-  /** Content-Length says more bytes than are sent. */
+  /** Content-Length is larger than the body. */
   | { readonly kind: 'long'; readonly more: number }
-  /** More bytes than were asked for, without Content-Length. */
+  /** More bytes than requested, without Content-Length. */
   | { readonly kind: 'extra'; readonly bytes: Uint8Array }
-  /** Content-Range tells another place, or another size of the file. */
+  /** Content-Range reports another position, or another file size. */
   | { readonly kind: 'range'; readonly first?: number; readonly total?: number }
-  /** All of the file, as a server without ranges gives it. */
+  /** The whole file, as from a server without range support. */
   | { readonly kind: 'whole' }
-  /** The byte at this place of the file is another. */
+  /** The byte at this offset is wrong. */
   | { readonly kind: 'flip'; readonly at: number; readonly dropAfter?: number }
-  /** So many bytes, then nothing, with the connection left open. */
+  /** This many bytes, then nothing, with the connection left open. */
   | { readonly kind: 'stall'; readonly after: number };
 
 export interface Asked {
@@ -29,7 +29,7 @@ export interface Asked {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly begin: number;
-  /** Bytes of the file that were sent. */
+  /** File bytes sent. */
   sent: number;
 }
 
@@ -39,20 +39,20 @@ interface Kept {
 }
 
 /**
- * Two servers that answer as the hub and its storage do: the hub tells size, hash and commit and leads to the storage, another
- * origin, which knows ranges.
+ * Two servers that behave like the hub and its storage: the hub reports size, hash and commit and redirects
+ * to the storage, another origin, which supports ranges.
  */
 export class FakeHub {
   readonly commit = 'c0ffee'.padEnd(40, '0');
   readonly asked: Asked[] = [];
-  /** Called for each answer of the storage. */
+  /** Called for each storage response. */
   fault: (asked: Asked) => Fault | undefined = () => undefined;
-  /** Called for each answer of the hub. */
+  /** Called for each hub response. */
   refusal: (
     path: string,
     authorization: string | undefined,
   ) => { status: number; code?: string } | undefined = () => undefined;
-  /** What the hub says of sizes. */
+  /** The size the hub reports. */
   sizeOf: (path: string, size: number) => number = (_, size) => size;
   /** Pause after each 16 KiB. */
   paceMs = 0;
@@ -86,22 +86,22 @@ export class FakeHub {
     return origin(this.#hub);
   }
 
-  /** Where files lie, under `/<repo>/<path>`. */
+  /** Where files are, under `/<repo>/<path>`. */
   get storage(): string {
     return origin(this.#storage);
   }
 
-  /** Small files lie on the hub itself, under git's hash of a blob. */
+  /** Small files are on the hub itself, under their git blob hash. */
   publish(repo: string, path: string, bytes: Buffer, isLFS = true): void {
     this.#files.set(`${repo}/${path}`, { bytes, isLFS });
   }
 
-  /** Bytes that the storage and the hub sent of files. */
+  /** File bytes sent by the storage and the hub. */
   get sent(): number {
     return this.asked.reduce((sum, { sent }) => sum + sent, 0);
   }
 
-  /** As if a test began. */
+  /** Resets it for a new test. */
   forget(): void {
     this.asked.length = 0;
     this.fault = () => undefined;
@@ -144,7 +144,7 @@ export class FakeHub {
       response.end();
       return;
     }
-    // From one address of its own to another, and only the first one tells the commit.
+    // A redirect within the hub: only the first response reports the commit.
     if (!cached) {
       response.writeHead(307, { 'x-repo-commit': this.commit, location: `/cached${request.url}` }).end();
       return;
@@ -218,7 +218,7 @@ export class FakeHub {
         return;
       }
     }
-    // A body that is shorter than was said ends with its connection.
+    // A body shorter than announced ends with its connection.
     if (fault?.kind === 'long') response.destroy();
     else response.end();
   }

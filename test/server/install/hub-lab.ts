@@ -1,4 +1,7 @@
-/** A certificate for `hub.lab` that signs itself, made for the tests (openssl req -x509 -newkey ec -subj /CN=hub.lab); it guards nothing. */
+/**
+ * A certificate for `hub.lab` that signs itself, made for the tests (openssl req -x509 -newkey ec -subj
+ * /CN=hub.lab); it guards nothing.
+ */
 export const hubLab = {
   key: `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgxta0VIn10xHrTn5W

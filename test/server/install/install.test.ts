@@ -30,7 +30,7 @@ import { encodeGGUF, tinyInBlocks } from '../checkpoints/gguf-writer.ts';
 import { FakeHub } from './fake-hub.ts';
 
 const chunkBytes = 4096;
-/** A process takes its time to start where another computes. */
+/** A process starts slowly while another computes. */
 const patient = { timeout: 30_000 };
 const tiny = path.join(projectRoot, 'test/reference/arrays/tiny');
 const files = [
@@ -119,7 +119,7 @@ beforeEach(async () => {
   person = await mkdtemp(path.join(tmpdir(), 'acepp-person-'));
 });
 afterEach(async () => {
-  // A test that failed left it.
+  // Left by a failed test.
   for (const child of running) child.kill('SIGKILL');
   await rm(home, { recursive: true });
   await rm(person, { recursive: true });
@@ -131,7 +131,7 @@ interface Told {
   readonly stderr: string;
 }
 
-/** The real program in a process of its own, with a person's home that has nothing but what a test put there. */
+/** The real program in its own process, with a home folder that only contains what the test put there. */
 function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, models = [fill, second, big]) {
   const child: ChildProcess = spawn(process.execPath, [script, ...args], {
     env: {
@@ -164,7 +164,7 @@ const install = (id: string, ...args: string[]): Promise<Told> =>
 const inModel = (id: string, file: string): string => path.join(home, 'models', id, file);
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-/** What `acepp edit` says of a model: the real command line. */
+/** What `acepp edit` reports about a model, through the real command line. */
 async function edit(model: string): Promise<{ error?: { code: string }; steps?: number }> {
   const photo = path.join(person, 'photo.png');
   await sharp({ create: { width: 64, height: 64, channels: 3, background: 'gray' } }).toFile(photo);
@@ -210,11 +210,11 @@ describe('a model', () => {
 
     fake.forget();
     expect((await install('tiny-fill')).code).toBe(0);
-    // Only whether the hub has something else now.
+    // Only asks whether the hub's file has changed.
     expect(fake.asked.filter(({ method }) => method !== 'HEAD')).toEqual([]);
   });
 
-  it('is verified with the hub away; a byte that rots later is found, and its chunk alone is fetched', async () => {
+  it('is verified offline; a byte that rots later is found, and only its chunk is refetched', async () => {
     await install('tiny-fill');
     fake.forget();
     const right = await models('verify', 'tiny-fill');
@@ -231,7 +231,7 @@ describe('a model', () => {
     const wrong = await models('verify', 'tiny-fill');
     expect(wrong.code).toBe(1);
     expect(wrong.stdout).toMatch(/transformer\.safetensors is damaged: 1 of \d+ parts/);
-    // No edit with what is known to be wrong.
+    // No edit with files known to be wrong.
     expect((await edit('tiny-fill')).error?.code).toBe('model-missing');
     expect((await models('list')).stdout).toContain('damaged: install it again');
 
@@ -242,7 +242,7 @@ describe('a model', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
-  it('is told where the hub has something else now, and stays as it was fetched', async () => {
+  it('is reported if the hub’s file has changed, and stays as fetched', async () => {
     await install('tiny-fill');
     const changed = Buffer.from(adapter);
     changed[changed.length - 1]! ^= 1;
@@ -258,7 +258,7 @@ describe('a model', () => {
     expect((await install('tiny-fill')).stderr).not.toContain('has changed');
   });
 
-  it('shares what another has fetched; either can be removed without the other', async () => {
+  it('shares files with another; either can be removed without the other', async () => {
     await install('tiny-fill');
     fake.forget();
     expect((await install('tiny-second')).code).toBe(0);
@@ -271,7 +271,7 @@ describe('a model', () => {
     expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
   });
 
-  it('and removed takes along what was quantized of it, but not what another model needs', async () => {
+  it('is removed with its quantized files, but not with what another model needs', async () => {
     const quantized = async () => (await readdir(path.join(home, 'quantized'))).sort();
     const quantize = async (id: string) => {
       const program = path.join(projectRoot, 'dist/server/acepp.js');
@@ -285,7 +285,7 @@ describe('a model', () => {
     await install('tiny-second');
     const made = await quantize('tiny-fill');
     expect(made.length).toBeGreaterThan(0);
-    // The same bytes under another name are the same file of the cache.
+    // The same bytes under another name are the same cached file.
     expect(await quantize('tiny-second')).toEqual(made);
     expect((await models('remove', 'tiny-fill')).code).toBe(0);
     expect(await quantized()).toEqual(made);
@@ -293,7 +293,7 @@ describe('a model', () => {
     expect(await quantized()).toEqual([]);
   });
 
-  it('is told in the list with what is there and what is missing, without asking anyone', async () => {
+  it('is listed with what is present and what is missing, without network access', async () => {
     const before = (await models('list')).stdout;
     expect(before).toMatch(/big: one file, of random bytes\n {2}not installed: needs a file of unknown size/);
     expect(before).toContain('FOR NON-COMMERCIAL USE ONLY');
@@ -314,14 +314,14 @@ describe('a model', () => {
     expect([told.code, told.stderr.split(':')[0]]).toEqual([1, code]);
   });
 
-  it('is not installed from a mirror whose address is none', async () => {
+  it('is not installed from a mirror with an invalid address', async () => {
     const { code, stderr } = await start(['install', 'big'], { HF_ENDPOINT: 'mirror' }).told;
     expect([code, stderr]).toEqual([1, expect.stringContaining('request-invalid: HF_ENDPOINT is "mirror"')]);
   });
 });
 
 describe('a licence', () => {
-  it('is shown before the hub is asked for anything, and nothing is fetched without a yes', async () => {
+  it('is shown before the hub is contacted, and nothing is fetched without a yes', async () => {
     const { code, stderr } = await models('install', 'tiny-fill');
     expect(code).toBe(1);
     expect(stderr).toContain('FOR NON-COMMERCIAL USE ONLY');
@@ -341,14 +341,14 @@ describe('a licence', () => {
     expect((await models('list')).stdout).toMatch(/accepted 20\d\d-/);
   });
 
-  it('that has no terms to accept is not asked about', async () => {
+  it('is not asked about if it has no terms to accept', async () => {
     expect((await models('install', 'big')).code).toBe(0);
     expect(existsSync(path.join(home, 'licences.json'))).toBe(false);
   });
 });
 
-describe('no space', () => {
-  it('is told with both sizes before anything is fetched', async () => {
+describe('a lack of disk space', () => {
+  it('is reported with both sizes before anything is fetched', async () => {
     fake.sizeOf = () => 10 ** 15;
     const { code, stderr } = await models('install', 'big');
     expect(code).toBe(1);
@@ -360,7 +360,7 @@ describe('no space', () => {
   });
 });
 
-describe('an install that is ended', () => {
+describe('an interrupted install', () => {
   const place = () => inModel('big', 'weights.safetensors');
   const fetched = () =>
     stat(`${place()}.part`).then(
@@ -368,8 +368,8 @@ describe('an install that is ended', () => {
       () => 0,
     );
 
-  it('by SIGKILL twenty times at random ends with the same bytes, and goes on each time where it was', async () => {
-    // Slow enough that a busy machine kills it before the end, too.
+  it('killed twenty times at random resumes each time and ends with the same bytes', async () => {
+    // Slow enough that even a busy machine kills it before the end.
     fake.paceMs = 8;
     const kept: number[] = [];
     for (let kills = 0; kills < 20; kills++) {
@@ -386,13 +386,13 @@ describe('an install that is ended', () => {
     expect(kept).toEqual([...kept].sort((a, b) => a - b));
     expect((await models('install', 'big')).code).toBe(0);
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
-    // Each begins where the one before was killed.
+    // Each starts where the previous one was killed.
     const begins = fake.asked.filter(({ method, host }) => host === 'storage' && method === 'GET');
     expect(begins.map(({ begin }) => begin)).toEqual([0, ...kept].filter((begin) => begin < bigSize));
     expect((await models('verify', 'big')).code).toBe(0);
   }, 300_000);
 
-  it('by SIGKILL while connections break at random, too', async () => {
+  it('survives SIGKILL while connections also break at random', async () => {
     fake.fault = () => ({ kind: 'drop', after: Math.floor(Math.random() * 200_000) });
     fake.paceMs = 1;
     for (let kills = 0; kills < 5; kills++) {
@@ -405,7 +405,7 @@ describe('an install that is ended', () => {
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
   });
 
-  it('by Ctrl-C says that it can go on, and does', async () => {
+  it('says after Ctrl-C that it can be resumed, and resumes', async () => {
     fake.paceMs = 5;
     const begun = start(['install', 'big']);
     await expect.poll(fetched, patient).toBeGreaterThan(100_000);
@@ -426,7 +426,7 @@ describe('an install that is ended', () => {
     expect(sha256(await readFile(place()))).toBe(sha256(bigBytes));
   });
 
-  it('and begun a second time at the same time is refused', async () => {
+  it('is rejected if started a second time at the same time', async () => {
     fake.paceMs = 5;
     const begun = start(['install', 'big']);
     await expect.poll(fetched, patient).toBeGreaterThan(0);
@@ -436,7 +436,7 @@ describe('an install that is ended', () => {
     await begun.told;
   });
 
-  it('and removed leaves nothing', async () => {
+  it('leaves nothing once removed', async () => {
     fake.paceMs = 5;
     const begun = start(['install', 'big']);
     await expect.poll(fetched, patient).toBeGreaterThan(0);
@@ -448,7 +448,7 @@ describe('an install that is ended', () => {
 });
 
 describe('a person’s own files', () => {
-  /** As ComfyUI names them. */
+  /** ComfyUI's names. */
   async function comfyUI(): Promise<string> {
     const folder = path.join(person, 'some where/ComfyUI');
     const places: Record<string, string> = {
@@ -465,13 +465,13 @@ describe('a person’s own files', () => {
     await writeFile(path.join(folder, 'models/loras/portrait64.safetensors'), adapter);
     return folder;
   }
-  // The hub leads from one address to another.
+  // The hub redirects.
   const gets = () => [
     ...new Set(fake.asked.filter(({ method }) => method === 'GET').map(({ path: name }) => name)),
   ];
   const tokenizers = files.filter((file) => file.endsWith('.json')).map((file) => `${gated}/${file}`);
 
-  /** Every file under a folder, with its hash. */
+  /** Every file in a folder, with its hash. */
   async function contents(folder: string): Promise<string[]> {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
     const inside = entries
@@ -480,7 +480,7 @@ describe('a person’s own files', () => {
     return Promise.all(inside.sort().map(async (file) => `${file} ${sha256(await readFile(file))}`));
   }
 
-  it('in ComfyUI’s folders are used where they lie, and nothing of them is fetched or copied', async () => {
+  it('in ComfyUI’s folders are used in place, neither fetched nor copied', async () => {
     const comfy = await comfyUI();
     const before = await contents(comfy);
     const { code, stderr } = await install('tiny-fill', '--from', comfy);
@@ -499,7 +499,7 @@ describe('a person’s own files', () => {
     expect(await contents(comfy)).toEqual(before);
   });
 
-  it('in the hub’s cache are found without being told where, also where HF_HOME says', async () => {
+  it('in the hub’s cache are found automatically, also under HF_HOME', async () => {
     const cache = path.join(person, 'elsewhere/hub');
     const repo = path.join(cache, 'models--lab--Fill');
     await mkdir(path.join(repo, 'blobs'), { recursive: true });
@@ -513,14 +513,14 @@ describe('a person’s own files', () => {
     const { told } = start(['install', 'tiny-second', '--accept-licence'], { HF_HOME: path.dirname(cache) });
     expect((await told).code).toBe(0);
     expect(gets()).toEqual([]);
-    // To the blob: the snapshot's link may be cleaned up before it.
+    // Linked to the blob: the snapshot's link may be cleaned up first.
     expect(path.dirname(await readlink(inModel('tiny-second', 't5.safetensors')))).toBe(
       path.join(repo, 'blobs'),
     );
     expect(await edit('tiny-second')).toMatchObject({ steps: 1 });
   });
 
-  /** The tiny transformer with one value changed, so that its hash is no published one. */
+  /** The tiny transformer with one value changed, so that its hash isn't a published one. */
   async function tuned(name: string): Promise<string> {
     const bytes = await readFile(path.join(tiny, 'transformer.safetensors'));
     bytes[bytes.length - 1]! ^= 1;
@@ -535,7 +535,7 @@ describe('a person’s own files', () => {
     parts: [part('transformer.safetensors', { shapes }), ...fill.parts.slice(1)],
   };
 
-  it('that were tuned are used where they are named, and said not to be the published ones', async () => {
+  it('that are fine-tuned are used if named, with a note that they are not the published ones', async () => {
     const file = await tuned('tuned.safetensors');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]);
     expect((await told).stderr).toContain(`yours, ${file} (not the published file, but the same network`);
@@ -543,7 +543,7 @@ describe('a person’s own files', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
-  it('of a type that is not computed with are not taken, and named', async () => {
+  it('of an unsupported type are not used, but named', async () => {
     const file = await tuned('integers.safetensors');
     const bytes = await readFile(file, 'latin1');
     await writeFile(file, bytes.replace('"dtype":"BF16"', '"dtype": "I16"'), 'latin1');
@@ -554,7 +554,7 @@ describe('a person’s own files', () => {
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
 
-  it('that are something else are each spoken of, with what they are', async () => {
+  it('that are something else are each reported with what they are', async () => {
     const put = async (name: string, bytes: string | Uint8Array) => {
       await writeFile(path.join(person, name), bytes);
       return path.join(person, name);
@@ -625,7 +625,7 @@ describe('a person’s own files', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
-  /** The tiny transformer in blocks, where ComfyUI's loader of such files looks for it. */
+  /** The quantized tiny transformer, where ComfyUI's GGUF loader looks for it. */
   async function inBlocks(): Promise<string> {
     const file = path.join(person, 'Comfy/models/unet/flux1-fill-dev-Q4_K_S.gguf');
     await mkdir(path.dirname(file), { recursive: true });
@@ -636,7 +636,7 @@ describe('a person’s own files', () => {
   it.each([
     ['file', 'models/unet/flux1-fill-dev-Q4_K_S.gguf'],
     ['folder', ''],
-  ])('in GGUF, named by their %s, are linked and written once as they are computed with', async (_, named) => {
+  ])('in GGUF, named by their %s, are linked and converted once', async (_, named) => {
     const file = await inBlocks();
     const place = path.join(person, 'Comfy', named);
     await writeFile(path.join(path.dirname(file), 'chat.gguf'), encodeGGUF({}, { architecture: 'llama' }));
@@ -664,7 +664,7 @@ describe('a person’s own files', () => {
     expect(existsSync(file)).toBe(true);
   });
 
-  it('in GGUF are written again where that was lost, by the command that an edit names', async () => {
+  it('in GGUF are converted again by the command an edit names if the conversion was lost', async () => {
     const file = await inBlocks();
     await start(['install', 'tiny-fill', '--accept-licence', '--from', file], {}, [known]).told;
     await rm(path.join(home, 'quantized'), { recursive: true });
@@ -692,7 +692,7 @@ describe('a person’s own files', () => {
     expect(await edit('tiny-fill')).toMatchObject({ steps: 1 });
   });
 
-  it('in GGUF are not taken from the usual places, nor for the text encoder', async () => {
+  it('in GGUF are not picked up from the usual places, nor for the text encoder', async () => {
     const file = await inBlocks();
     const usual = path.join(person, 'ComfyUI/models/unet/flux.gguf');
     await mkdir(path.dirname(usual), { recursive: true });
@@ -704,13 +704,13 @@ describe('a person’s own files', () => {
     expect(gets()).toContain(`${gated}/t5.safetensors`);
   });
 
-  it('that were tuned are not taken from the usual places, where nobody named them', async () => {
+  it('that are fine-tuned are not picked up from the usual places unless named', async () => {
     await tuned('ComfyUI/models/diffusion_models/tuned.safetensors');
     await start(['install', 'tiny-fill', '--accept-licence'], {}, [known]).told;
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
 
-  it('of which two could be meant are not guessed between', async () => {
+  it('are never guessed at if two could match', async () => {
     await tuned('both/a.safetensors');
     const other = await tuned('both/b.safetensors');
     const { told } = start(['install', 'tiny-fill', '--accept-licence', '--from', path.dirname(other)], {}, [
@@ -720,7 +720,7 @@ describe('a person’s own files', () => {
     expect(gets()).toContain(`${gated}/transformer.safetensors`);
   });
 
-  it('in diffusers’ shards in the cache are used for the published file, with the index beside them', async () => {
+  it('in diffusers’ shards in the cache replace the published file, along with their index', async () => {
     const snapshot = path.join(person, '.cache/huggingface/hub/models--lab--Fill/snapshots/abc/transformer');
     await mkdir(snapshot, { recursive: true });
     await shardsOf(path.join(tiny, 'transformer.safetensors'), snapshot);
@@ -739,7 +739,7 @@ describe('a person’s own files', () => {
     expect(existsSync(path.join(home, 'models/tiny-fill'))).toBe(false);
   });
 
-  it('that are gone or changed later are told, left alone, and fetched instead', async () => {
+  it('that are later gone or changed are reported, left alone, and fetched instead', async () => {
     const comfy = await comfyUI();
     await install('tiny-fill', '--from', comfy);
     const t5 = path.join(comfy, 'models/clip/t5xxl_fp16.safetensors');
@@ -760,7 +760,7 @@ describe('a person’s own files', () => {
     expect((await models('verify', 'tiny-fill')).code).toBe(0);
   });
 
-  it('that they put into the model’s folder are used as they are, and stay when it is removed', async () => {
+  it('in the model’s folder are used unchanged, and stay when the model is removed', async () => {
     const place = inModel('tiny-fill', 'transformer.safetensors');
     await mkdir(path.dirname(place), { recursive: true });
     await cp(await tuned('mine.safetensors'), place);
@@ -792,18 +792,18 @@ describe('the text encoder', () => {
   const run = (...args: string[]) => start(args, {}, [choice]).told;
   const installed = () => readFile(inModel('choice', 't5.safetensors'));
 
-  it('is the one with 16 bits, or that with 8 where it is asked for; one takes the place of the other', async () => {
+  it('is the 16-bit one, or the 8-bit one if requested; one replaces the other', async () => {
     await run('install', 'choice');
     expect((await installed()).equals(fp16)).toBe(true);
     await run('install', 'choice', '--t5', 'fp8');
     expect((await installed()).equals(fp8)).toBe(true);
-    // Asked for nothing, it stays.
+    // Without a request for a precision, it stays.
     await run('install', 'choice');
     expect((await installed()).equals(fp8)).toBe(true);
     expect((await run('verify')).code).toBe(0);
   });
 
-  it('is the one that is there already, of whichever precision', async () => {
+  it('is the one already present, whatever its precision', async () => {
     await writeFile(path.join(person, 't5xxl_fp8_e4m3fn.safetensors'), fp8);
     await run('install', 'choice', '--from', person);
     expect((await installed()).equals(fp8)).toBe(true);
@@ -811,7 +811,7 @@ describe('the text encoder', () => {
   });
 });
 
-/** A safetensors file as two shards with their index, as diffusers saves a large one. */
+/** A safetensors file as two shards with an index, as diffusers saves a large one. */
 async function shardsOf(file: string, folder: string): Promise<void> {
   const bytes = await readFile(file);
   const end = 8 + Number(bytes.readBigUInt64LE());

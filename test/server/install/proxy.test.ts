@@ -36,7 +36,7 @@ describe('the proxy of an address', () => {
       { HTTPS_PROXY: `http://me:${password}@proxy.lab:3128` },
       'HTTPS_PROXY, proxy.lab:3128',
     ],
-    // Never for this machine.
+    // Never for local addresses.
     ['http://127.0.0.1:9/a', { HTTP_PROXY: 'http://proxy.lab:3128' }, undefined],
     ['http://localhost:9/a', { ALL_PROXY: 'socks5://proxy.lab:1080' }, undefined],
     ['http://[::1]:9/a', { HTTP_PROXY: 'http://proxy.lab:3128' }, undefined],
@@ -50,7 +50,7 @@ describe('the proxy of an address', () => {
     expect(nameOf(url, env)).toBe(expected);
   });
 
-  it('is refused where it is SOCKS or no address, without its password', () => {
+  it('is rejected if it is SOCKS or invalid, without showing its password', () => {
     const refusal = (value: string) => {
       try {
         return nameOf('https://huggingface.co/a', { HTTPS_PROXY: value });
@@ -83,7 +83,7 @@ describe('through a proxy on loopback', () => {
     fake = await FakeHub.start();
     fake.publish('lab/model', 'weights.safetensors', bytes);
     proxy = createServer();
-    // Every host is this machine, at the port that was asked for.
+    // Every host resolves to this machine, at the requested port.
     proxy.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
       seen.push({ target: request.url ?? '', headers: request.headers });
       client.on('error', () => {});
@@ -119,7 +119,7 @@ describe('through a proxy on loopback', () => {
 
   async function fetchOne(name: string): Promise<void> {
     const { signal } = new AbortController();
-    // A host that only the proxy knows, where the hub really is.
+    // A host only the proxy knows, where the hub really is.
     const endpoint = fake.endpoint.replace('127.0.0.1', 'hub.lab');
     const hub = new Hub({ endpoint, signal });
     const options = { signal, log: () => {}, name, firstDelayMs: 1, progress: () => {} };
@@ -132,7 +132,7 @@ describe('through a proxy on loopback', () => {
       (error: Error & { code?: string }) => `${error.code}: ${error.message}`,
     );
 
-  it('a file arrives whole, and the proxy sees hosts alone', async () => {
+  it('a file arrives intact, and the proxy only sees hosts', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     await fetchOne('whole');
     expect(await readFile(path.join(folder, 'whole'))).toEqual(bytes);
@@ -143,7 +143,7 @@ describe('through a proxy on loopback', () => {
     }
   });
 
-  it('encryption goes through it end to end', async () => {
+  it('encryption is end to end', async () => {
     const server = createSecureServer(hubLab, (_, response) => response.end('over TLS')).listen(
       0,
       '127.0.0.1',
@@ -153,7 +153,7 @@ describe('through a proxy on loopback', () => {
     vi.stubEnv('HTTPS_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     const transport = new Transport({ signal: new AbortController().signal });
     const get = () => transport.request('GET', new URL(`https://hub.lab:${port}/`), { check: () => {} });
-    // It signs itself: which is refused, as without a proxy.
+    // It is self-signed, and rejected as it would be without a proxy.
     expect(await errorOf(get())).toMatch(/self-signed certificate/);
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const { response, end } = await get();
@@ -164,7 +164,7 @@ describe('through a proxy on loopback', () => {
     server.close();
   });
 
-  it('a wrong password is told at once, without it', async () => {
+  it('a wrong password is reported at once, without showing it', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:wrong-${encodeURIComponent(password)}@127.0.0.1:${proxyPort}`);
     const error = await errorOf(fetchOne('refused'));
     expect(error).toMatch(
@@ -176,7 +176,7 @@ describe('through a proxy on loopback', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('a proxy that is not there is named, without its password', async () => {
+  it('an unreachable proxy is named, without its password', async () => {
     vi.stubEnv('HTTP_PROXY', `http://me:${encodeURIComponent(password)}@127.0.0.1:9`);
     const error = await errorOf(fetchOne('nowhere'));
     expect(error).toMatch(/through the proxy \(HTTP_PROXY, 127\.0\.0\.1:9\): .*ECONNREFUSED/);

@@ -7,7 +7,7 @@ import { candidatesIn, Finder } from '../../../server/install/existing.ts';
 import { type PublishedFile, publishedModels } from '../../../server/install/published.ts';
 
 describe('the published models', () => {
-  it.each(publishedModels)('$id has every file that the loader wants, each once or by choice', ({
+  it.each(publishedModels)('$id has every file the loader needs, each once or as a choice', ({
     id,
     parts,
   }) => {
@@ -22,7 +22,7 @@ describe('the published models', () => {
     expect(choices).toHaveLength(new Set(choices).size);
   });
 
-  it.each(publishedModels)('$id names sources that can be asked for, and whole hashes', ({ parts }) => {
+  it.each(publishedModels)('$id has valid sources and full hashes', ({ parts }) => {
     for (const { source } of parts) {
       expect(source.repo).toMatch(/^[\w.-]+\/[\w.-]+$/);
       expect(source.revision).toMatch(/^(?:main|[0-9a-f]{40})$/);
@@ -31,8 +31,8 @@ describe('the published models', () => {
     }
   });
 
-  // Parameters as diffusers and transformers count them in networks of the published configurations, T5's embedding stored
-  // twice; what is left is the header.
+  // Parameters as diffusers and transformers count them in networks of the published configurations, T5's
+  // embedding stored twice; what is left is the header.
   it.each([
     ['flux1-fill-dev.safetensors', 11_902_391_360 * 2],
     ['t5xxl_fp16.safetensors', (4_762_310_656 + 32128 * 4096) * 2],
@@ -47,14 +47,14 @@ describe('the published models', () => {
   });
 });
 
-describe('a network is known by its tensors', () => {
+describe('a network is recognized by its tensors', () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'acepp-test-'));
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  /** A file with nothing but these tensors; its data are a hole, which takes no space. */
+  /** A file with only these tensors; its data is a hole, which takes no space. */
   async function fileOf(
     name: string,
     dtype: 'BF16' | 'F8_E4M3',

@@ -1,4 +1,7 @@
-/** `acepp models` with another catalogue, so that what it installs can be small: for tests that kill the real process. */
+/**
+ * `acepp models` with another catalogue, so that what it installs can be small: for tests that kill the real
+ * process.
+ */
 import { type Grain, runModels } from '../../../server/cli/models.ts';
 import type { PublishedModel } from '../../../server/install/published.ts';
 

@@ -31,7 +31,7 @@ const open = (budget: HistoryBudget = unlimited) =>
     announce: (text) => announced.push(text),
     log: (text) => log.push(text),
   });
-/** As a companion that is killed leaves it, and the next one finds it. */
+/** What a killed companion leaves for the next one to find. */
 async function restart(isQuick = true): Promise<void> {
   scripted.isDead = true;
   scripted = new ScriptedEngine();
@@ -65,7 +65,7 @@ async function finished(id: string): Promise<string> {
 }
 
 describe('the queue', () => {
-  it('runs the request of an earlier edit again, as a new edit', async () => {
+  it('reruns an earlier edit’s request as a new edit', async () => {
     const { id } = await accept();
     await finished(id);
     const again = randomUUID();
@@ -80,7 +80,7 @@ describe('the queue', () => {
     await expect(jobs.runAgain(randomUUID(), third)).rejects.toMatchObject({ code: 'result-damaged' });
   });
 
-  it('cancels all, so that none begins meanwhile', async () => {
+  it('cancels all edits without starting any in between', async () => {
     scripted.isQuick = false;
     const ids: string[] = [];
     for (let i = 0; i < 5; i++) ids.push((await accept()).id);
@@ -92,7 +92,7 @@ describe('the queue', () => {
     expect(jobs.queue()).toEqual([]);
   });
 
-  it('refuses more edits than anyone would wait for, and takes them again later', async () => {
+  it('rejects edits when full, and accepts them again later', async () => {
     scripted.isQuick = false;
     const { id: first } = await accept();
     await expect.poll(() => scripted.waiting.length).toBe(1);
@@ -112,7 +112,7 @@ describe('the queue', () => {
 });
 
 describe('the store', () => {
-  it('never tells an end without its event, however often it is asked', async () => {
+  it('never reports an end without its event, however often it is polled', async () => {
     for (let i = 0; i < 20; i++) {
       const { id } = await accept();
       let poll = await jobs.poll(id, 0, 0, anyone);
@@ -124,7 +124,7 @@ describe('the store', () => {
     }
   });
 
-  it('does not take an edit for lost whose last event was written and whose state was not', async () => {
+  it('does not treat an edit as lost if its last event was written but its state was not', async () => {
     const { id } = await accept();
     await finished(id);
     const other = randomUUID();
@@ -139,11 +139,11 @@ describe('the store', () => {
     expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, results: [{ seed: 5 }] }] });
   });
 
-  it('tells how an edit ended where its last event could not be written', async () => {
+  it('reports how an edit ended even if its last event could not be written', async () => {
     const { id } = await accept();
     expect(await finished(id)).toBe('done');
     const lines = (await eventsOf(id)).trim().split('\n');
-    // As a full disk leaves it: a line that is cut, and another one after it.
+    // What a full disk leaves: a truncated line, followed by another.
     await writeFile(eventsFile(id), `${lines.slice(0, 2).join('\n')}\n{"seq":3,"ti{"seq":4}\n`);
     const poll = await jobs.poll(id, 2, 0, anyone);
     expect(poll).toMatchObject({ state: 'done', events: [{ seq: 3, type: 'done' }], next: 3 });
@@ -151,7 +151,7 @@ describe('the store', () => {
     expect((await jobs.poll(id, 7, 0, anyone)).events).toMatchObject([{ seq: 8, type: 'done' }]);
   });
 
-  it('cancels an edit that is still on its way to the disk after it has come there', async () => {
+  it('cancels an edit still being written to disk once it is written', async () => {
     scripted.isQuick = false;
     await accept();
     for (let i = 0; i < 20; i++) {
@@ -168,13 +168,13 @@ describe('the store', () => {
     }
   });
 
-  it('takes nothing in while it ends', async () => {
+  it('accepts nothing during shutdown', async () => {
     const closing = jobs.close();
     await expect(accept()).rejects.toMatchObject({ code: 'companion-gone' });
     await closing;
   });
 
-  it('fails an edit whose result is not there, and goes on', async () => {
+  it('fails an edit whose result is missing, and continues', async () => {
     scripted.isLying = true;
     const { id } = await accept();
     expect(await finished(id)).toBe('failed');
@@ -191,7 +191,7 @@ describe('the store', () => {
 });
 
 describe('polls', () => {
-  it('are answered in time also where the garbage is collected meanwhile', async () => {
+  it('are answered in time even during garbage collection', async () => {
     setFlagsFromString('--expose-gc');
     const collect = runInNewContext('gc') as () => void;
     scripted.isQuick = false;
@@ -212,7 +212,7 @@ describe('polls', () => {
     );
   });
 
-  it('end with whoever asked, and leave nothing behind', async () => {
+  it('end when their client disconnects, and leave nothing behind', async () => {
     scripted.isQuick = false;
     const { id } = await accept();
     await expect.poll(() => scripted.waiting.length).toBe(1);
@@ -225,7 +225,7 @@ describe('polls', () => {
 });
 
 describe('after a restart', () => {
-  it('what waited runs in the order that it had, once, and what ran is run again and says so', async () => {
+  it('waiting edits run once, in order, and the one that was running is rerun with a note', async () => {
     scripted.isQuick = false;
     const ids: string[] = [];
     for (let i = 0; i < 4; i++) ids.push((await accept()).id);
@@ -241,7 +241,7 @@ describe('after a restart', () => {
     ]);
     expect(events.at(-1)).toMatchObject({ type: 'done', results: [{ runs: 2 }] });
     expect(events.map(({ seq }) => seq)).toEqual([...events.map(({ seq }) => seq)].sort((a, b) => a - b));
-    // Whoever polled the old companion misses nothing of the new one.
+    // A client that polled the old companion misses no events of the new one.
     const fresh = events.slice(events.findIndex(({ type }) => type === 'note'));
     expect(fresh.every(({ seq }) => seq > seen)).toBe(true);
     const other = (await jobs.poll(ids[1]!, 0, 0, anyone)).events.at(-1);
@@ -250,7 +250,7 @@ describe('after a restart', () => {
     expect(scripted.started).toEqual([]);
   });
 
-  it('an orderly end counts as no interruption, however often', async () => {
+  it('a clean shutdown never counts as an interruption', async () => {
     scripted.isQuick = false;
     const { id } = await accept();
     for (let i = 0; i < 12; i++) {
@@ -263,7 +263,7 @@ describe('after a restart', () => {
     expect(await finished(id)).toBe('done');
   });
 
-  it('an edit that takes the companion down ten times is given up, the next one runs', async () => {
+  it('an edit that crashes the companion ten times is given up, and the next one runs', async () => {
     scripted.isQuick = false;
     const { id } = await accept();
     const { id: next } = await accept();
@@ -279,7 +279,7 @@ describe('after a restart', () => {
     expect(await finished(next)).toBe('done');
   });
 
-  it('deaths of the engine are counted on', async () => {
+  it('engine crashes keep being counted', async () => {
     scripted.deaths = 2;
     scripted.isQuick = false;
     const { id } = await accept();
@@ -292,7 +292,7 @@ describe('after a restart', () => {
     expect(scripted.started).toEqual([id]);
   });
 
-  it('an edit can be cancelled, moved, and sent again for the same answer', async () => {
+  it('an edit can be cancelled, moved, and resent for the same answer', async () => {
     scripted.isQuick = false;
     const { id: first } = await accept();
     const { id, position } = await accept();

@@ -7,13 +7,13 @@ import { ScriptedEngine } from './scripted-engine.ts';
 
 export type OpenQueue = (parts: LocalQueueParts) => EditQueue | Promise<EditQueue>;
 
-/** What every queue has to do: one suite for all of them. */
+/** What every queue must do: one suite for all of them. */
 export function queueSuite(name: string, openQueue: OpenQueue): void {
   describe(`the ${name} queue`, () => {
     let folder: string;
     let scripted: ScriptedEngine;
     let queue: EditQueue;
-    /** All that was reported, such as "started a". */
+    /** Everything reported, such as "started a". */
     let reports: string[];
     let order: readonly string[];
     let failingReports: number;
@@ -44,7 +44,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       queue.add({ id, folder, runs: 0, crashes: 0, ...before });
     const ends = () => reports.filter((text) => !/^(started|crashed)/.test(text));
     const allEnded = (count: number) => vi.waitFor(() => expect(ends()).toHaveLength(count));
-    /** Adds an edit that runs until it is let go. */
+    /** Adds an edit that runs until released. */
     async function occupy(id = 'first'): Promise<() => void> {
       scripted.isQuick = false;
       await add(id);
@@ -67,13 +67,13 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       await rm(folder, { recursive: true });
     });
 
-    it('runs edits in the order in which they came, each once', async () => {
+    it('runs edits in order of arrival, each once', async () => {
       for (const id of ['a', 'b', 'c']) await add(id);
       await allEnded(3);
       expect(reports).toEqual(['a', 'b', 'c'].flatMap((id) => [`started ${id}`, `done ${id} in run 1`]));
     });
 
-    it('takes an edit that it has already for the same', async () => {
+    it('treats an edit it already has as the same', async () => {
       const letGo = await occupy();
       for (const id of ['first', 'a', 'b', 'a']) await add(id);
       expect(await queue.waiting()).toEqual(['a', 'b']);
@@ -97,7 +97,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       expect(scripted.started).toEqual(['first', 'b', 'a']);
     });
 
-    it('moves nothing beyond the end, and nothing that does not wait', async () => {
+    it('moves nothing past the end, and nothing that is not waiting', async () => {
       const letGo = await occupy();
       for (const id of ['a', 'b', 'c']) await add(id);
       await queue.move('a', 99);
@@ -107,7 +107,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       letGo();
     });
 
-    it('cancels what waits at once, and what runs with the engine', async () => {
+    it('cancels waiting edits at once, and the running one through the engine', async () => {
       await occupy();
       await add('a');
       await queue.cancel('a');
@@ -122,7 +122,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       await allEnded(3);
     });
 
-    it('runs an edit again whose engine died, before the others', async () => {
+    it('reruns an edit whose engine died, ahead of the others', async () => {
       scripted.deaths = 2;
       await add('a');
       await add('b');
@@ -131,7 +131,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       expect(ends()).toEqual(['done a in run 3', 'done b in run 1']);
     });
 
-    it('gives an edit up that ended the engine three times, also over restarts', async () => {
+    it('gives up an edit that crashed the engine three times, also across restarts', async () => {
       scripted.deaths = 3;
       await add('a');
       await allEnded(1);
@@ -150,7 +150,7 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       expect(ends()).toEqual(['done a in run 5']);
     });
 
-    it('ends nothing when it is closed: whoever opens it again adds it again', async () => {
+    it('ends no edit when closed: whoever reopens the queue adds them again', async () => {
       await occupy();
       await add('a');
       await queue.close();
@@ -163,11 +163,11 @@ export function queueSuite(name: string, openQueue: OpenQueue): void {
       expect(ends()).toEqual(['done first in run 2', 'done a in run 1']);
     });
 
-    it('goes on where a report fails, and says so', async () => {
+    it('continues if a report fails, and logs that', async () => {
       failingReports = 1;
       await add('a');
       await allEnded(1);
-      // Not started without its record: how often it was tried would be lost.
+      // Not started without a record, which would lose the number of attempts.
       expect(ends()).toEqual(['internal a']);
       failingReports = 2;
       await add('b');

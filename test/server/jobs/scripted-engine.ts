@@ -19,17 +19,17 @@ export const result = (seed: number, runs = 1): EditResult => ({
   timings: {},
 });
 
-/** An engine that ends its edits when it is told to: hundreds of edits in a moment. */
+/** An engine whose edits end on command: hundreds of edits in an instant. */
 export class ScriptedEngine {
   readonly waiting: (() => void)[] = [];
-  /** Ids in the order in which they were started. */
+  /** IDs in starting order. */
   readonly started: string[] = [];
   isQuick = true;
-  /** How many more runs the engine dies in. */
+  /** How many more runs will kill the engine. */
   deaths = 0;
-  /** Says that a result is there that isn't. */
+  /** Reports a result that doesn't exist. */
   isLying = false;
-  /** Its companion was killed: nothing it does counts any more. */
+  /** Its companion was killed: nothing it does has any effect. */
   isDead = false;
   #stop = (): void => {};
 

@@ -81,13 +81,13 @@ describe('a damaged record', () => {
     ['another version', JSON.stringify({ ...good, version: 3 })],
   ];
 
-  it.each(damages)('of %s is set aside by name, and the rest works', async (_, state) => {
+  it.each(damages)('in %s is set aside by name, and the rest works', async (_, state) => {
     const first = await write(record(1));
     const damaged = await write(record(2), state);
     const last = await write(record(3));
     const outside = path.join(home, 'x');
     await mkdir(outside);
-    // A budget that has room for nothing.
+    // A budget with no room at all.
     const archive = await open({ days: 90, bytes: 0 });
     expect(archive.all()).toEqual([first, last]);
     await archive.clean();
@@ -104,14 +104,14 @@ describe('a damaged record', () => {
     expect(announced).toEqual([]);
   });
 
-  it('that is a folder, or lies in a folder without rights to it, costs that edit alone', async () => {
+  it('that is a folder, or in an unreadable folder, only costs that edit', async () => {
     const edit = await write(record(1));
     await mkdir(path.join(editsFolder(), randomUUID(), 'state.json'), { recursive: true });
     expect((await open()).all()).toEqual([edit]);
     expect(announced).toHaveLength(1);
   });
 
-  it('of an edit that was never accepted is removed; what is not ours stays', async () => {
+  it('of an edit that was never accepted is removed; foreign files stay', async () => {
     const never = randomUUID();
     await mkdir(path.join(editsFolder(), never), { recursive: true });
     await writeFile(requestFile(path.join(editsFolder(), never)), 'x');
@@ -125,7 +125,7 @@ describe('a damaged record', () => {
     expect(left).toEqual(expect.arrayContaining(['holiday', 'note.txt']));
   });
 
-  it('of events counts as no event', async () => {
+  it('in the events is skipped', async () => {
     const { id } = await write(record(1));
     const store = new Store(home);
     const file = path.join(editsFolder(), id, 'events.jsonl');
@@ -156,11 +156,11 @@ describe('the history', () => {
     expect(archive.history().edits.map(({ id }) => id)).toEqual([...ids].reverse());
     expect(archive.nextOrder()).toBe(5);
     await archive.clean();
-    // The oldest go; that of 2031 is younger than a day by this clock.
+    // The oldest are removed; the one from 2031 is less than a day old by this clock.
     expect(archive.all().map(({ id }) => id)).toEqual(ids.slice(2));
   });
 
-  it('keeps what is pinned, what nobody has fetched, what is not over and what is of today', async () => {
+  it('keeps pinned, unfetched, unfinished and today’s edits', async () => {
     const old = { created: new Date(Date.now() - 100 * day).toISOString() };
     const failed = { state: 'failed', problem: { code: 'engine-died', status: 500, detail: '', remedy: '' } };
     const edits = {
@@ -189,7 +189,7 @@ describe('the history', () => {
     }
   });
 
-  it('removes the oldest first, and no more than it must', async () => {
+  it('removes the oldest first, and no more than needed', async () => {
     const old = { created: new Date(Date.now() - 2 * day).toISOString() };
     const ids = [];
     for (let i = 1; i <= 5; i++) ids.push((await write(record(i, old))).id);
@@ -215,7 +215,7 @@ describe('the history', () => {
     expect(archive.history(undefined, 'inpaint tiny blue').edits).toHaveLength(50);
   });
 
-  it('pins and removes one, also over a restart', async () => {
+  it('pins and removes an edit, also across a restart', async () => {
     const edit = await write(record(1));
     const running = await write(record(2, { life: { state: 'running' } }));
     const archive = await open();
@@ -244,7 +244,7 @@ describe('a result', () => {
     return { archive: await open(), id, file };
   }
 
-  it('has a small picture that is made once and counts in the budget', async () => {
+  it('has a thumbnail that is made once and counts towards the budget', async () => {
     const { archive, id, file } = await withResult(layer);
     const [png, same] = await Promise.all([archive.thumbnail(id), archive.thumbnail(id)]);
     expect(await sharp(png).metadata()).toMatchObject({ format: 'png', width: 256, height: 128 });
@@ -261,7 +261,7 @@ describe('a result', () => {
     ['cut short', layer.subarray(0, layer.length - 1)],
     ['longer than it says', new Uint8Array([...layer, 0])],
     ['something else', new Uint8Array(1000).fill(120)],
-  ])('that is %s is a fault of the server', async (_, bytes) => {
+  ])('that is %s is a server error', async (_, bytes) => {
     const { archive, id, file } = await withResult(bytes ?? layer);
     if (!bytes) await rm(file);
     await expect(archive.openResult(id, 0)).rejects.toMatchObject({ code: 'result-damaged' });
@@ -281,7 +281,7 @@ describe('a home of 0.1.0', () => {
     waitingToo: 'e0901e4f-bea9-4ed5-9b14-35c2cd838872',
   };
 
-  it('is taken over once, in its order, and the person is told', async () => {
+  it('is migrated once, in order, with a note to the user', async () => {
     await cp(fixture, home, { recursive: true });
     await writeFile(path.join(editsFolder(), names.done, 'state.json.tmp'), 'half');
     const stray = path.join(editsFolder(), names.done, 'state.json.tmp');
@@ -292,7 +292,7 @@ describe('a home of 0.1.0', () => {
     expect(archive.all().map(({ id, life }) => [id, life.state])).toEqual([
       [names.done, 'done'],
       [names.second, 'done'],
-      // 0.1.0 did not write down what ran.
+      // 0.1.0 didn't record what was running.
       [names.running, 'queued'],
       [names.cancelled, 'cancelled'],
       [names.waiting, 'queued'],

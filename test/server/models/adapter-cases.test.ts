@@ -16,7 +16,7 @@ import { bytesOf, type DType, encodeContainer, type Tensor } from '../../../shar
 import { relativeError, tinyModel } from './arrays.ts';
 import { copyOfTiny, floats } from './changed-model.ts';
 
-/** Cases that people met; what is right is in issues and code of the projects that are named. */
+/** Cases people have run into; the expected results come from the issues and code of the projects named. */
 
 let folder = '';
 let bases: Record<'transformer' | 't5' | 'clip', WeightsFile>;
@@ -80,7 +80,7 @@ describe('numbers of every type', () => {
   });
 
   const x = randn(5, 3 * columns);
-  /** What a layer adds with an adapter. */
+  /** What an adapter adds to a layer. */
   async function added(file: WeightsFile, adapter: Adapter): Promise<Float32Array> {
     const graph = Graph.create('layer');
     const changes = [{ changes: adapter.changes.transformer, scale: graph.input('scale', 'float32', [1]) }];
@@ -93,7 +93,7 @@ describe('numbers of every type', () => {
     return with1.map((value, i) => value - with0[i]!);
   }
 
-  // Numbers that all types hold.
+  // Numbers exact in every type.
   const small = (...shape: number[]) =>
     Array.from({ length: shape[0]! * shape[1]! }, (_, i) => ((i * 7) % 3) - 1);
   const as: Readonly<Record<string, (values: readonly number[]) => Uint8Array>> = {
@@ -121,7 +121,7 @@ describe('numbers of every type', () => {
     expect(relativeError(await added(bases.transformer, adapter), wanted)).toBeLessThan(1e-6);
   });
 
-  it.each([8, 4] as const)('DoRA takes the norms of what a layer in %i bits stands for', async (bits) => {
+  it.each([8, 4] as const)('DoRA takes the norms of the dequantized %i-bit layer', async (bits) => {
     const source = path.join(folder, `source-${bits}.safetensors`);
     const weight = random(64, columns);
     const whole = { [`${layer}.weight`]: weight, [`${layer}.bias`]: random(64) };
@@ -140,7 +140,8 @@ describe('numbers of every type', () => {
       transformer: base,
     });
     const [change] = adapter.changes.transformer.get(`${layer}.weight`) as WeightChange[];
-    // The layer is linear, so its rows come out of the identity; with the adapter they have the norms that DoRA wants.
+    // The layer is linear, so its rows come out of the identity; with the adapter they have the norms that
+    // DoRA wants.
     const graph = Graph.create('rows');
     const scaled = [{ changes: adapter.changes.transformer, scale: graph.input('scale', 'float32', [1]) }];
     const input = graph.input('x', 'float32', [columns, columns]);
@@ -170,7 +171,7 @@ describe('PEFT’s configuration in the metadata', () => {
     expect(factorOf(await patterns({ single_blocks: 8 }))).toBe(1);
   });
 
-  it('has null for what stands at its default', async () => {
+  it('has null for defaults', async () => {
     const value = {
       'transformer.lora_alpha': 4,
       'transformer.alpha_pattern': null,
@@ -180,14 +181,14 @@ describe('PEFT’s configuration in the metadata', () => {
     expect(factorOf(await open(pair, config({ 'transformer.lora_alpha': null })))).toBe(1);
   });
 
-  it('is refused where a pattern is none', async () => {
+  it('is rejected if a pattern is invalid', async () => {
     expect(await refusal(pair, config({ 'transformer.alpha_pattern': { '(': 2 } }))).toMatch(
       /^adapter-invalid: .*the pattern "\(".*not a regular expression/,
     );
   });
 });
 
-describe('an adapter is refused', () => {
+describe('an adapter is rejected', () => {
   it('with NaN or infinity in a matrix or in alpha, before anything is computed', async () => {
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const broken = floats(new Float32Array(rows * 2).fill(1).with(7, value), [rows, 2]);
@@ -257,7 +258,7 @@ describe('pairs for text encoders', () => {
     'lora_te1_text_model_encoder_layers_0_self_attn_q_proj.alpha': floats([2], []),
   });
 
-  it('that fit no layer here are left out, and noted in a line', async () => {
+  it('that fit no layer are ignored, with a one-line note', async () => {
     const adapter = await open({ ...pair, ...clip(8) });
     expect([...adapter.changes.clip.keys()]).toEqual([]);
     expect(adapter.notes).toEqual([

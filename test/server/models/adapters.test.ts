@@ -19,12 +19,12 @@ import {
 } from '../../../shared/safetensors.ts';
 import { arraysFolder, readArrays, relativeError } from './arrays.ts';
 
-/** What test/reference/adapters.py wrote: one transformer, and adapters for it in every style. */
+/** Written by test/reference/adapters.py: one transformer, and adapters for it in every format. */
 const folder = path.join(arraysFolder, 'adapters');
 const array = readArrays('adapters/expected.safetensors');
 const shards = path.join(folder, 'shards', 'diffusion_pytorch_model.safetensors');
 
-/** Of float32 sums in another order. */
+/** Tolerance for float32 sums in another order. */
 const float32Error = 1e-4;
 const styles = { diffusers: 0.7, kohya: 0.9, bfl: 0.6, swift: -0.8 } as const;
 type Style = keyof typeof styles;
@@ -81,7 +81,7 @@ class Transformer {
     const textTokens = array('text').shape[0]!;
     const image = array('image');
     const [tokens = 0, given = 0] = image.shape;
-    // What is beyond the columns of the weight must not matter.
+    // Anything beyond the weight's columns must not matter.
     const padded = new Float32Array(tokens * sizes.inChannels).fill(7);
     for (let i = 0; i < tokens; i++) {
       padded.set(image.data.subarray(i * given, (i + 1) * given), i * sizes.inChannels);
@@ -141,7 +141,7 @@ describe('diffusers’ layout computes what diffusers computes', () => {
     const scales = [...tensors].filter(([name]) => /scale/.test(name)).map(([, { shape }]) => shape.length);
     expect(new Set(scales)).toEqual(new Set([0, 2]));
     expect(await errorOf(path.join(folder, 'float8.safetensors'), 'float8')).toBeLessThan(float32Error);
-    // The reference is of the rounded weights, not of those they were made from.
+    // The reference uses the rounded weights, not the originals.
     expect(relativeError(array('float8').data, array('base').data)).toBeGreaterThan(0.005);
   });
 });
@@ -174,7 +174,7 @@ describe.each([
     expect(relativeError(without, array('base').data)).toBeLessThan(float32Error);
   });
 
-  it('all four at once, each with its scale; without one of them it is something else', async () => {
+  it('all four at once, each with its scale; leaving one out changes the result', async () => {
     transformer = await Transformer.open(file, await Promise.all((Object.keys(styles) as Style[]).map(open)));
     const velocity = await transformer.velocity(styles);
     expect(relativeError(velocity, array('together').data)).toBeLessThan(float32Error);
@@ -247,7 +247,7 @@ it.each([4, 8] as const)('adapters over a transformer in %i bits change it', asy
   await session.release();
 });
 
-describe('an adapter that does not fit is refused', () => {
+describe('an adapter that does not fit is rejected', () => {
   let base: WeightsFile;
   beforeEach(async () => {
     base = await WeightsFile.open(shards);
@@ -275,7 +275,7 @@ describe('an adapter that does not fit is refused', () => {
     });
     expect(message).toMatch(/^adapter-invalid: .*wrong\.safetensors/);
     for (const key of ['blocks.99.proj_out.lora_A', 'lora_A.bias']) expect(message).toContain(key);
-    // Layers of text encoders that this model does not have are left out.
+    // Layers of text encoders that this model lacks are ignored.
     expect(message).not.toContain('lora_te1_');
   });
 
@@ -303,14 +303,14 @@ describe('an adapter that does not fit is refused', () => {
     expect(message).toMatch(words);
   });
 
-  it('with a configuration that is none', async () => {
+  it('with an invalid configuration', async () => {
     const pair = { [`${module}.lora_A.weight`]: half([2, 160]), [`${module}.lora_B.weight`]: half([32, 2]) };
     expect(await refusal(pair, { lora_adapter_metadata: '{"lora_alpha": "four"}' })).toMatch(
       /^adapter-invalid: .*lora_adapter_metadata/,
     );
   });
 
-  it('when it is cut off', async () => {
+  it('when it is truncated', async () => {
     const file = path.join(folder, 'kohya.safetensors');
     const cut = path.join(work, 'cut.safetensors');
     await writeFile(cut, (await readFile(file)).subarray(0, -1));

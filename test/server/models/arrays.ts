@@ -4,7 +4,7 @@ import type { ModelEntry } from '../../../server/catalogue/catalogue.ts';
 import { projectRoot } from '../../../server/disk/paths.ts';
 import { decodeContainer } from '../../../shared/safetensors.ts';
 
-/** What test/reference/*.py wrote. */
+/** Written by test/reference/*.py. */
 export const arraysFolder = path.join(projectRoot, 'test', 'reference', 'arrays');
 
 /** Random weights in the official layouts. */

@@ -16,7 +16,7 @@ export const floats = (values: readonly number[] | Float32Array, shape: readonly
   data: bytesOf(Float32Array.from(values)),
 });
 
-/** A copy of the tiny model, whose files a test may change. */
+/** A copy of the tiny model whose files a test may change. */
 export async function copyOfTiny() {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-changed-'));
   await cp(tinyModel.folder, folder, { recursive: true });
@@ -28,7 +28,7 @@ export async function copyOfTiny() {
     fileOf,
     tensorsOf: async (network: Network): Promise<Tensors> =>
       new Map(decodeContainer(await readFile(fileOf(network))).tensors),
-    /** Writes other tensors, runs, and puts the file back. */
+    /** Writes other tensors, runs, and restores the file. */
     async with<T>(
       network: Network,
       change: (tensors: Tensors, metadata: Record<string, string>) => void,

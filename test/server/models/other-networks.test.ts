@@ -11,7 +11,7 @@ afterAll(() => tiny.remove());
 type Change = (tensors: Tensors, metadata: Record<string, string>) => void;
 const answerWith = (network: Network, change: Change) => tiny.with(network, change, tiny.answer);
 
-describe.each(networkNames)('every tensor of the %s is used or refused', (network) => {
+describe.each(networkNames)('every tensor of the %s is used or rejected', (network) => {
   it('with the name of one that the network does not have', async () => {
     const answer = await answerWith(network, (tensors) => {
       tensors.set('mystery.gate.weight', floats([1], [1]));
@@ -65,7 +65,7 @@ const without = (tensors: Tensors, prefix: string) => {
   for (const name of tensors.keys()) if (name.startsWith(prefix)) tensors.delete(name);
 };
 
-describe('a transformer is the one that it claims to be', () => {
+describe('a transformer is checked against its claims', () => {
   it('with blocks of both kinds', async () => {
     expect(await answerWith('transformer', (tensors) => without(tensors, 'single_blocks.'))).toMatch(
       /^model-file-invalid: .*transformer\.safetensors has 0 of the 1 "single_blocks"/,
@@ -111,7 +111,7 @@ describe('a transformer is the one that it claims to be', () => {
   });
 });
 
-describe('a text encoder is the one that it claims to be', () => {
+describe('a text encoder is checked against its claims', () => {
   const bias = 'layer.0.SelfAttention.relative_attention_bias.weight';
 
   it('and not umT5, which has a relative bias in each block', async () => {

@@ -12,7 +12,7 @@ import { arraysFolder } from './arrays.ts';
 
 const lines = readLines(arraysFolder);
 
-describe('what ships is compared with everything that was published', () => {
+describe('the build is compared with everything published', () => {
   it('networks, tokenizers, formulas, and an edit from end to end', () => {
     expect([...new Set(lines.map(({ kind }) => kind))].sort()).toEqual(
       [
@@ -42,7 +42,7 @@ describe('what ships is compared with everything that was published', () => {
   });
 });
 
-describe('ours computes what the published implementation computes', () => {
+describe('our networks compute what the published implementation computes', () => {
   it.each(
     lines.map((line) => [line.title, line.configuration, line] as const),
   )('%s: %s', async (_title, _configuration, line) => {
@@ -86,12 +86,12 @@ describe('the transformer in 16 bits, rounded after each node', () => {
         copiesWeights: false,
       });
     await (await open('float16')).release();
-    // The CPU has no kernels for it, which is looked for after the types.
+    // The CPU has no kernels for it, which is checked after the types.
     await expect(open('bfloat16')).rejects.toThrow('Could not find an implementation for');
   });
 });
 
-describe('a number that is off', () => {
+describe('a deviation', () => {
   const line = { title: 'a formula', configuration: 'three values' };
 
   it('is measured by its largest and its relative error', () => {
@@ -102,7 +102,7 @@ describe('a number that is off', () => {
     });
   });
 
-  it('fails its row, and so does what is no number', () => {
+  it('fails its row, as does NaN', () => {
     const reference = Float32Array.of(3, 4, 0);
     for (const value of [0.01, Number.NaN]) {
       const ours = Float32Array.of(3, 4, value);

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** What a person is told of the model, or that it was loaded. */
+/** What is reported about the model, or that it was loaded. */
 async function told(): Promise<string> {
   try {
     const networks = await loadNetworks({ ...tinyModel, folder }, { provider: 'cpu' });
@@ -30,7 +30,7 @@ async function told(): Promise<string> {
 const weights = ['transformer', 't5', 'clip', 'vae'] as const;
 type Network = (typeof weights)[number];
 
-/** What is told when the tensors of a network's file are others. */
+/** What is reported for other tensors in a network's file. */
 async function toldWith(network: Network, change: (tensors: Map<string, Tensor>) => void): Promise<string> {
   const file = path.join(folder, modelFiles[network]);
   const bytes = await readFile(file);
@@ -43,7 +43,7 @@ async function toldWith(network: Network, change: (tensors: Map<string, Tensor>)
   return answer;
 }
 
-describe.each(weights)('a model is refused by the file of its %s and the tensor', (network) => {
+describe.each(weights)('a model is rejected, naming its %s file and the tensor,', (network) => {
   const file = modelFiles[network];
 
   it('whichever tensor is missing', async () => {
@@ -58,10 +58,10 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
     }
   });
 
-  it('whichever tensor is a row or a column longer', async () => {
+  it('whichever tensor has an extra row or column', async () => {
     const { names } = await WeightsFile.open(path.join(folder, file));
     for (const name of names) {
-      // A table may have more rows than are looked at.
+      // A table may have more rows than are used.
       const axes = name.includes('embedding') || name.startsWith('shared') ? [-1] : [0, -1];
       for (const axis of axes) {
         const answer = await toldWith(network, (tensors) => {
@@ -76,7 +76,7 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
     }
   });
 
-  it('whichever tensor is of a type that is not computed with', async () => {
+  it('whichever tensor has an unsupported type', async () => {
     const { names } = await WeightsFile.open(path.join(folder, file));
     for (const name of names) {
       const answer = await toldWith(network, (tensors) => {
@@ -89,10 +89,13 @@ describe.each(weights)('a model is refused by the file of its %s and the tensor'
   });
 });
 
-describe('a model is refused by the file whose header lies, before it takes memory', () => {
+describe('a file with a false header is rejected before it takes memory', () => {
   const file = modelFiles.transformer;
 
-  /** What is told when the header of the transformer's file is another, and its data as long as it was or as is given. */
+  /**
+   * What is told when the header of the transformer's file is another, and its data as long as it was or as
+   * is given.
+   */
   async function toldOf(change: (header: Header) => void, dataLength?: number): Promise<string> {
     const place = path.join(folder, file);
     const bytes = await readFile(place);

@@ -122,7 +122,7 @@ describe('a picture', () => {
     }
   });
 
-  it('comes to sRGB by a grey profile, the same at both depths', async () => {
+  it('is converted from a grey profile to sRGB, the same at both depths', async () => {
     const profile = gammaProfile(1.75);
     const values = Array.from({ length: 96 }, (_, i) => i * 2);
     const [shallow, deep] = await Promise.all(
@@ -215,13 +215,13 @@ describe('a picture', () => {
       },
       'Multichannel',
     ],
-  ])('of %s is refused by name', async (_, make, name) => {
+  ])('of %s is rejected by name', async (_, make, name) => {
     const error = await refusal(make().then((bytes) => decode(bytes)));
     expect(error.code).toBe('image-invalid');
     expect(error.detail).toContain(name);
   });
 
-  it('with a wrong checksum is read, and refused where it is cut off', async () => {
+  it('is read despite a wrong checksum, but rejected if truncated', async () => {
     const bytes = await image(samplesOf(3)).png().toBuffer();
     const at = bytes.indexOf('IDAT');
     const length = bytes.readUInt32BE(at - 4);
@@ -256,13 +256,13 @@ describe('a mask', () => {
     expect([...mask.data]).toEqual(values);
   });
 
-  it('counts almost black as black and almost white as white, and says so where it mattered', () => {
+  it('counts near-black as black and near-white as white, with a note if that matters', () => {
     const { mask, notes } = cleanMask({ width: 6, height: 1, data: Uint8Array.of(1, 4, 5, 250, 251, 254) });
     expect([...mask.data]).toEqual([0, 0, 5, 250, 255, 255]);
     expect(notes[0]).toContain('count as 0');
   });
 
-  it('is refused where it is faint, with how to stretch it, and noted where it is grey', () => {
+  it('is rejected if faint, with how to stretch it, and noted if grey', () => {
     const clean = (peak: number) => cleanMask({ width: 2, height: 1, data: Uint8Array.of(0, peak) });
     const codeOf = (peak: number) => {
       try {
@@ -285,7 +285,7 @@ describe('a mask', () => {
     expect(() => clean(100)).toThrow('2.55');
   });
 
-  it('says what was taken: brightness where a photo has a hole, opacity where one colour was painted', async () => {
+  it('reports its source: brightness for a photo with a hole, opacity for a single painted colour', async () => {
     const photo = {
       ...rgb,
       channels: 4,

@@ -9,6 +9,6 @@ beforeAll(async () => {
 });
 afterAll(() => companion.stop());
 
-it('keeps ten seeded documents as they were outside the mask', async () => {
+it('keeps ten seeded documents unchanged outside the mask', async () => {
   expect(await runDocuments(companion, 10, seeded(2026))).toEqual([]);
 });

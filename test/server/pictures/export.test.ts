@@ -87,13 +87,14 @@ describe('a finished picture', () => {
   it('carries the layer’s colour in the document’s space', async () => {
     const { samples } = await reopened(edit(documentOf(3, true, adobeRGB())), 'layer', 'tif');
     expect(samples).toMatchObject({ width: 10, height: 8, channels: 4 });
-    // sRGB (0.8, 0.4, 0.1) in Adobe RGB: linear R = 0.7152 r + 0.2848 g, G = g, B = 0.0412 g + 0.9588 b, gamma 563/256.
+    // sRGB (0.8, 0.4, 0.1) in Adobe RGB: linear R = 0.7152 r + 0.2848 g, G = g, B = 0.0412 g + 0.9588 b,
+    // gamma 563/256.
     const wanted = [0.7092, 0.3995, 0.1485].map((value) => Math.round(value * 65535));
     for (const [c, value] of wanted.entries())
       expect(Math.abs(samples.data[36 + c]! - value)).toBeLessThan(200);
   });
 
-  it('grows its canvas with outpainting and super-resolution', async () => {
+  it('extends its canvas with outpainting and super-resolution', async () => {
     const document = documentOf(3, false);
     const around = { left: -8, top: -4, width: 40, height: 24 };
     const outpainted = edit(document, { bounds: around, layer: layerOf(around, false) });
@@ -115,7 +116,7 @@ describe('a finished picture', () => {
     expect(samples.data.filter((_, i) => i % 4 === 3).every((alpha) => alpha === 255)).toBe(true);
   });
 
-  it('says what a format cannot hold', async () => {
+  it('reports what a format cannot hold', async () => {
     const deep = edit(documentOf(3, true));
     expect((await exportEdit(deep, 'picture', 'jpg')).notes.join()).toContain('8 bits');
     expect((await exportEdit(deep, 'layer', 'jpg')).notes.join()).toContain('no transparency');
@@ -139,7 +140,7 @@ describe('a finished picture', () => {
     expect(String((await sharp(made.bytes).metadata()).xmp)).toContain('/trainedAlgorithmicMedia"');
   });
 
-  it('is refused by its size before it is written', async () => {
+  it('is rejected by its size before it is written', async () => {
     const wide = { ...size, width: 16_400, height: 1 };
     const layer = { ...wide, channels: 4, data: new Uint8Array(16_400 * 4) } as const;
     const finished = edit(undefined, { layer, bounds: { left: 0, top: 0, ...wide } });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { readDamaged } from './malformed.ts';
 
-it('reads 400 damaged pictures and masks, or refuses them by code', async () => {
+it('reads 400 damaged pictures and masks, or rejects them by code', async () => {
   const { codes, wrong } = await readDamaged(400, 2026);
   expect(wrong).toEqual([]);
   expect(codes.read).toBeGreaterThan(20);

@@ -1,6 +1,7 @@
 /**
- * Picture files that are damaged in seeded ways. `npm run fuzz:pictures [count] [seed]` reads 20,000 of them: nothing but
- * `image-invalid`, `too-large` and the like may come of it, and the memory stays level. The suite reads a few hundred.
+ * Picture files that are damaged in seeded ways. `npm run fuzz:pictures [count] [seed]` reads 20,000 of them:
+ * nothing but `image-invalid`, `too-large` and the like may come of it, and the memory stays level. The suite
+ * reads a few hundred.
  */
 import sharp from 'sharp';
 import { decodePicture, pictureInSRGB } from '../../../server/pictures/decode.ts';
@@ -36,7 +37,7 @@ export function randomSamples(
   return { width, height, channels, data };
 }
 
-/** A whole file of each kind that is read. */
+/** An intact file of each supported kind. */
 export async function wholeFiles(): Promise<readonly Buffer[]> {
   const roll = seeded(1);
   const made = (channels: Samples['channels'], isDeep = false) =>
@@ -79,11 +80,11 @@ export async function wholeFiles(): Promise<readonly Buffer[]> {
 
 const extremes = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
-/** One to six damages: bits, numbers, pieces left out, doubled or moved, an end that is missing. */
+/** One to six kinds of damage: bits, numbers, pieces removed, duplicated or moved, a missing end. */
 export function damaged(file: Buffer, roll: (below: number) => number): Buffer {
   let bytes = Buffer.from(file);
   for (let n = 1 + roll(6); n > 0; n--) {
-    // Headers are where it matters.
+    // Damage matters most in headers.
     const at = roll(2) ? roll(Math.min(200, bytes.length)) : roll(bytes.length);
     const kind = roll(7);
     if (bytes.length < 8) break;
@@ -103,10 +104,13 @@ export function damaged(file: Buffer, roll: (below: number) => number): Buffer {
   return bytes;
 }
 
-/** What may come of a damaged picture or mask. */
+/** The allowed outcomes for a damaged picture or mask. */
 const expected = new Set(['image-invalid', 'too-large', 'request-invalid', 'mask-empty', 'mask-faint']);
 
-/** Reads damaged files as picture, as layer and as mask. @returns how often each code came, and what came that must not */
+/**
+ * Reads damaged files as picture, as layer and as mask. @returns how often each code came, and what came that
+ * must not
+ */
 export async function readDamaged(count: number, seed: number) {
   const roll = seeded(seed);
   const files = await wholeFiles();

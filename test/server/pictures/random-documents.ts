@@ -1,7 +1,7 @@
 /**
- * Seeded documents of every kind through the companion: format x depth x mode x profile x alpha x orientation x size x mask.
- * What comes back has the document's own samples outside the mask, its profile and its resolution, and the layer lies
- * where the mask is. `npm run documents [count] [seed]` runs 300.
+ * Seeded documents of every kind through the companion: format x depth x mode x profile x alpha x orientation
+ * x size x mask. What comes back has the document's own samples outside the mask, its profile and its
+ * resolution, and the layer lies where the mask is. `npm run documents [count] [seed]` runs 300.
  */
 import sharp from 'sharp';
 import { decodePicture } from '../../../server/pictures/decode.ts';
@@ -109,7 +109,7 @@ async function randomMask({ width, height }: { width: number; height: number }, 
   return { mask, kind };
 }
 
-/** @returns what is wrong with what came back for one document; undefined where nothing is */
+/** @returns what is wrong with one returned document; undefined if nothing is */
 async function faultOf(companion: RunningCompanion, document: RandomDocument): Promise<string | undefined> {
   const file = (data: Buffer): Tensor => ({ dtype: 'U8', shape: [data.length], data });
   const window = { maxSequence: 16 };
@@ -164,7 +164,7 @@ function frameFault(own: Picture, back: Picture, what: string): string | undefin
   return undefined;
 }
 
-/** @param mask where samples may differ; nowhere without */
+/** @param mask where samples may differ; nowhere without one */
 function samplesFault(own: Picture, back: Picture, mask: Mask | undefined, what: string): string | undefined {
   const colours = own.samples.channels < 3 ? 1 : 3;
   for (let i = 0; i < own.samples.width * own.samples.height; i++) {
@@ -182,7 +182,7 @@ function samplesFault(own: Picture, back: Picture, mask: Mask | undefined, what:
   return undefined;
 }
 
-/** @returns a line for each document that is not as it was */
+/** @returns a line for each document that changed */
 export async function runDocuments(
   companion: RunningCompanion,
   count: number,

@@ -13,8 +13,8 @@ import type { Container, Tensor } from '../../../shared/safetensors.ts';
 import { decodeContainer, encodeContainer } from '../../../shared/safetensors.ts';
 
 /**
- * Networks whose autoencoder takes means of 8x8 and whose transformer points straight at the condition plus a bit of
- * the noise: enough to see where every pixel goes. The real networks have tests of their own.
+ * Networks whose autoencoder takes means of 8x8 and whose transformer points straight at the condition plus a
+ * bit of the noise: enough to see where every pixel goes. The real networks have tests of their own.
  */
 function plainNetworks(inChannels: ModelSpec['inChannels'] = 384): Networks & { sizes: string[] } {
   const sizes: string[] = [];
@@ -128,7 +128,7 @@ const refusal = async (container: Container): Promise<CodedError> => {
 };
 
 describe('an edit', () => {
-  it('leaves every byte outside the mask and changes what is inside', async () => {
+  it('leaves every byte outside the mask unchanged and changes what is inside', async () => {
     const mask = box(150, 200, [60, 40, 120, 90]);
     const { input, layers } = await run(asking({ edit: ramp(150, 200), mask }));
     const layer = layers[0]!;
@@ -160,7 +160,7 @@ describe('an edit', () => {
     expect(networks.sizes).toHaveLength(1);
   });
 
-  it('puts references left of the target and says what they cost', async () => {
+  it('puts references to the left of the target and reports their cost', async () => {
     const networks = plainNetworks();
     const { layers, events } = await run(
       asking({ edit: ramp(128, 128), mask: box(128, 128, [0, 0, 128, 128]), 'reference.0': ramp(50, 50) }),
@@ -174,7 +174,7 @@ describe('an edit', () => {
     expect(layers[0]!.result.bounds.width).toBe(128);
   });
 
-  it('uses no more tokens than fit into the memory, whatever is asked for', async () => {
+  it('uses no more tokens than fit in memory, whatever is requested', async () => {
     const networks = plainNetworks();
     const little = { ...networks, spec: { ...networks.spec, fittingSequence: 16 } };
     const container = asking(
@@ -202,7 +202,7 @@ describe('an edit', () => {
     expect(JSON.parse(travelled.metadata.bounds!)).toEqual({ left: 8, top: 8, width: 42, height: 42 });
   });
 
-  it('makes a picture from nothing at the size asked for', async () => {
+  it('creates a picture from nothing at the requested size', async () => {
     const { layers } = await run(asking({}, { width: 100, height: 60 }));
     expect(layers[0]!.result).toMatchObject({
       task: 'text-to-image',
@@ -211,19 +211,19 @@ describe('an edit', () => {
     expect(layers[0]!.pixels[3]).toBe(255);
   });
 
-  it('paints around a picture that is to grow, at negative bounds', async () => {
+  it('outpaints a picture, at negative bounds', async () => {
     const { layers } = await run(
       asking({ edit: ramp(40, 40) }, { task: 'outpaint', width: 80, height: 40, instruction: '' }),
     );
     expect(layers[0]!.result.bounds).toEqual({ left: -20, top: 0, width: 80, height: 40 });
     const { pixels } = layers[0]!;
     expect([pixels[3], pixels[40 * 4 + 3]]).toEqual([255, 0]);
-    // No seam: what the picture does not have is covered up to its very edge.
+    // No seam: the area outside the picture is covered up to its very edge.
     const row = Array.from({ length: 80 }, (_, x) => pixels[x * 4 + 3]);
     expect(row).toEqual([...Array(20).fill(255), ...Array(40).fill(0), ...Array(20).fill(255)]);
   });
 
-  it('covers transparent ground as painted, and softens its edge only over what is there', async () => {
+  it('covers transparent areas as painted, and only softens its edge over existing pixels', async () => {
     const edit = u8([64, 64, 4], (i) => (i % 4 < 3 ? 90 : (i >> 2) % 64 < 32 ? 0 : 255));
     const { layers } = await run(asking({ edit, mask: box(64, 64, [10, 10, 54, 54]) }));
     const { bounds } = layers[0]!.result;
@@ -233,7 +233,7 @@ describe('an edit', () => {
     expect(middle.at(-1)).toBeLessThan(255);
   });
 
-  it('tells stages and steps in order, with previews before the end', async () => {
+  it('reports stages and steps in order, with previews before the end', async () => {
     const tensors = { edit: ramp(64, 64), mask: box(64, 64, [8, 8, 50, 50]) };
     const { events } = await run(asking(tensors, { preview: true }));
     expect(events.flatMap((event) => (event.type === 'stage' ? [event.stage] : []))).toEqual([
@@ -249,7 +249,7 @@ describe('an edit', () => {
     expect(steps[0]!.previewBounds).toEqual({ left: 8, top: 8, width: 42, height: 42 });
   });
 
-  it('ends between two steps when the checkpoint throws', async () => {
+  it('stops between two steps when the checkpoint throws', async () => {
     let asked = 0;
     const checkpoint = async () => {
       if (++asked === 5) throw new CodedError('cancelled', { detail: 'Cancelled.', remedy: 'Start again.' });
@@ -326,10 +326,10 @@ describe('the input', () => {
     for (const [i, value] of wanted.entries()) expect(Math.abs(data[i]! - value) / 65535).toBeLessThan(error);
   });
 
-  it('takes a mask painted in a colour by its alpha, also where the faint edge was rounded', async () => {
+  it('reads a mask painted in one colour by its alpha, even if its faint edge was rounded', async () => {
     const pixels: number[] = [];
     for (let alpha = 0; alpha < 256; alpha++) {
-      // As a canvas gives it back: multiplied by alpha, rounded, and divided again.
+      // As a canvas returns it: multiplied by alpha, rounded, and divided again.
       const kept = [200, 80, 30].map((c) => Math.round((Math.round((c * alpha) / 255) * 255) / (alpha || 1)));
       pixels.push(...kept, alpha);
     }
@@ -339,13 +339,13 @@ describe('the input', () => {
     expect([...mask!.data]).toEqual(wanted);
   });
 
-  it('takes a mask painted on transparent ground by its alpha', async () => {
+  it('reads a mask painted on transparency by its alpha', async () => {
     const strokes = await png(Uint8Array.of(0, 0, 0, 255, 0, 0, 0, 0), 2, 1, 4);
     const { mask } = await readEditInput(asking({ edit: ramp(1, 2), 'mask.png': file(strokes) }));
     expect([...mask!.data]).toEqual([255, 0]);
   });
 
-  it('scales a mask of the same proportions and says so, and refuses one of others', async () => {
+  it('scales a mask of the same proportions with a note, and rejects others', async () => {
     const { mask, notes } = await readEditInput(
       asking({ edit: ramp(30, 40), mask: box(60, 80, [0, 0, 40, 60]) }),
     );
@@ -374,7 +374,7 @@ describe('the input', () => {
     expect((await refusal(container)).code).toBe(code);
   });
 
-  it('is refused before it is decoded when it is a bomb', async () => {
+  it('is rejected before decoding if it is a decompression bomb', async () => {
     const bomb = await sharp({ create: { width: 12_000, height: 9_000, channels: 3, background: '#000' } })
       .png()
       .toBuffer();
@@ -383,7 +383,7 @@ describe('the input', () => {
     expect(error.detail).toContain('12000 x 9000');
   });
 
-  it('names the file that is cut off', async () => {
+  it('is rejected by file name if truncated', async () => {
     const whole = await png(
       new Uint8Array(64 * 64 * 3).map((_, i) => i * 31),
       64,

@@ -5,7 +5,7 @@ const work = { encoding: 100, step: 1000, decoding: 50 };
 const earlier = { encoding: 0.02, step: 0.003, decoding: 0.02 };
 
 describe('the time left', () => {
-  it('is not known before the first step where no earlier edit tells', () => {
+  it('is unknown before the first step without an earlier edit', () => {
     const estimate = new Estimate({ steps: 4, variants: 1, work });
     expect(estimate.secondsLeft(0, 0)).toBeUndefined();
     estimate.encoded(1);
@@ -15,7 +15,7 @@ describe('the time left', () => {
     expect(estimate.secondsLeft(0, 1)).toBe(8);
   });
 
-  it('is known from the start by an earlier edit, for the work of this one', () => {
+  it('is known from the start after an earlier edit, scaled to this one’s work', () => {
     const estimate = new Estimate({ steps: 4, variants: 2, work, earlier });
     expect(estimate.secondsLeft(0, 0)).toBe(2 + 2 * (4 * 3 + 1));
     estimate.encoded(5);
@@ -24,7 +24,7 @@ describe('the time left', () => {
     expect(larger.secondsLeft(0, 0)).toBe(2 + 4 * 6 + 1);
   });
 
-  it('leaves out the first step, which opens the network, as soon as there is another', () => {
+  it('ignores the first step, which opens the network, once there is another', () => {
     const estimate = new Estimate({ steps: 5, variants: 1, work });
     estimate.encoded(1);
     estimate.stepped(30, 0);
@@ -36,7 +36,7 @@ describe('the time left', () => {
     expect(warned.secondsLeft(0, 1)).toBe(2 + 4 * 3 + 1);
   });
 
-  it('takes decodings as they come', () => {
+  it('counts decodes as they happen', () => {
     const estimate = new Estimate({ steps: 2, variants: 3, work, earlier });
     estimate.encoded(1);
     for (const seconds of [9, 4]) estimate.stepped(seconds, 0);
@@ -45,7 +45,7 @@ describe('the time left', () => {
   });
 });
 
-it('the pace of an edit foretells the same edit', () => {
+it('the step timings of an edit predict the same edit', () => {
   const first = new Estimate({ steps: 3, variants: 1, work });
   first.encoded(2);
   for (const seconds of [9, 4, 6]) first.stepped(seconds, 1);
@@ -55,7 +55,7 @@ it('the pace of an edit foretells the same edit', () => {
   expect(second.secondsLeft(0, 0)).toBe(2 + 3 * 5 + 3);
 });
 
-it('what was not encoded again tells nothing of what encoding takes', () => {
+it('a cached encoding does not affect the encoding estimate', () => {
   const work = { encoding: 10, step: 10, decoding: 10 };
   const paceAfter = (seconds: number) => {
     const edit = new Estimate({

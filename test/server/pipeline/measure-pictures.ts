@@ -1,8 +1,9 @@
 /**
  * `npm run measure:pictures`: what shortcuts do to an edit of pocket. JSON lines on stdout.
  *
- * Fewer bits: pocket's 8 bits are written out as float32, which is full precision here; that file is quantized as a large
- * model's would be; the same edit runs with each. The first-block cache: the same edit with it and without.
+ * Fewer bits: pocket's 8 bits are written out as float32, which is full precision here; that file is
+ * quantized as a large model's would be; the same edit runs with each. The first-block cache: the same edit
+ * with it and without.
  */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -26,7 +27,7 @@ import { psnr } from '../../reference/formulas.ts';
 
 const seeds = [1, 2, 3, 4];
 const thresholds = [0.02, 0.05, 0.1, 0.2];
-/** As FLUX.1 is used; pocket's own are fewer, which leaves less between two of them to be spared. */
+/** FLUX.1's usual steps; pocket's own are fewer, which leaves less to skip. */
 const steps = 28;
 
 async function reportBits(): Promise<void> {
@@ -61,7 +62,7 @@ async function reportCache(): Promise<void> {
   }
 }
 
-/** The layers' colours against what they would be, in dB, one for each seed. */
+/** The layers' colours against the expected ones, in dB, one value per seed. */
 function report(what: object, layers: readonly Layer[], expected: readonly Layer[]): void {
   const decibels = layers.map(({ colours }, i) => Number(psnr(colours, expected[i]!.colours).toFixed(1)));
   console.log(JSON.stringify({ ...what, decibels }));
@@ -73,7 +74,7 @@ interface Layer {
   readonly stepsReused: number | undefined;
 }
 
-/** Writes the 8-bit layers of a file as the float32 numbers that they stand for. */
+/** Writes a file's 8-bit layers dequantized to float32. */
 function widen(file: string): void {
   const { metadata, tensors } = decodeContainer(readFileSync(file));
   const wide = new Map<string, Tensor>();
@@ -92,7 +93,7 @@ function widen(file: string): void {
   writeFileSync(file, encodeContainer({ metadata, tensors: wide }));
 }
 
-/** The sample of the page, filled anew with each seed. */
+/** The page's sample, refilled with each seed. */
 async function layersOf(model: ModelEntry, asked: Partial<EditRequest> = {}): Promise<Layer[]> {
   const networks = await loadNetworks(model, { provider: 'cpu' });
   const asset = (name: string): Tensor => {

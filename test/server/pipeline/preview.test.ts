@@ -5,7 +5,7 @@ test.each([
   { cost: 20, step: 100 },
   { cost: 400, step: 100 },
   { cost: 9000, step: 1500 },
-])('previews of $cost ms beside steps of $step ms come, and take a fifth of the time at most', ({
+])('previews of $cost ms with steps of $step ms appear, and take at most a fifth of the time', ({
   cost,
   step,
 }) => {
@@ -20,6 +20,6 @@ test.each([
     previews++;
   }
   expect(previews).toBeGreaterThan(1);
-  // The first comes at once.
+  // The first one comes at once.
   expect((previews - 1) * cost).toBeLessThanOrEqual(now / 5);
 });

@@ -19,8 +19,8 @@ const referenced: LayerSizes = { ...masked, given: { ...givenMask, references: 1
 const resolve = (request: Partial<EditRequest>, layers = masked, model = fill) =>
   resolveEdit({ version: 1, instruction: 'a lamp', ...request }, layers, model);
 
-describe('an edit is settled', () => {
-  it('with the source of every value', () => {
+describe('an edit is resolved', () => {
+  it('with the origin of every value', () => {
     const { sources } = resolve({ steps: 8, model: 'fill', window: { context: 1 } });
     expect(sources).toEqual({
       model: 'asked',
@@ -42,7 +42,7 @@ describe('an edit is settled', () => {
     });
   });
 
-  it('with a task that the words say, and the words', () => {
+  it('with the task read from the instruction, and the words that decided', () => {
     const { task, sources, taskReason } = resolve({ instruction: 'Make the lamp blue, please' });
     expect({ task, source: sources.task }).toEqual({ task: 'recolor', source: 'words' });
     expect(taskReason).toEqual({ key: 'words-recolor', words: 'Make the lamp blue' });
@@ -52,7 +52,7 @@ describe('an edit is settled', () => {
     });
   });
 
-  it('as it was asked for, above what task and model want', () => {
+  it('as requested, over the defaults of task and model', () => {
     const request: Partial<EditRequest> = {
       task: 'local-editing',
       adapters: [],
@@ -70,7 +70,7 @@ describe('an edit is settled', () => {
     expect(resolve(request)).toMatchObject({ ...values, ...window });
   });
 
-  it('by an adapter that was distilled to few steps, and that is noted', () => {
+  it('by an adapter distilled to few steps, with a note', () => {
     const distilled = {
       ...fill,
       adapters: [...published, 'turbo'],
@@ -100,7 +100,7 @@ describe('an edit is settled', () => {
     expect(without).toMatchObject({ steps: resolve({ adapters: [] }).steps, sources: { steps: 'model' } });
   });
 
-  it('by task and model where nothing is asked for', () => {
+  it('by task and model if nothing is requested', () => {
     // What ACE++'s authors send (infer_lora.py, infer_fft.py), and what FluxFillPipeline does by itself.
     expect(resolve({}, masked, bare)).toMatchObject({
       task: 'inpaint',
@@ -135,7 +135,7 @@ describe('an edit is settled', () => {
     expect(resolve({}).firstBlockCache).toBe('off');
   });
 
-  it('as plain FLUX.1-Fill-dev where none of its adapters is ACE++’s', () => {
+  it('as plain FLUX.1-Fill-dev if none of its adapters is ACE++’s', () => {
     expect(resolve({ adapters: [] })).toMatchObject({ steps: 50, guidance: 30 });
     expect(resolve({ adapters: [{ name: 'portrait', scale: 0 }] })).toMatchObject({
       steps: 50,
@@ -148,7 +148,7 @@ describe('an edit is settled', () => {
     });
   });
 
-  it('with the most general of the installed adapters that were trained for the task', () => {
+  it('with the most general installed adapter trained for the task', () => {
     const adapters = (task: EditRequest['task'], model: Partial<InstalledModel> = {}) =>
       resolve({ task }, referenced, { ...fill, ...model }).adapters;
     expect(adapters('local-reference-editing')).toEqual(one('subject'));
@@ -158,14 +158,14 @@ describe('an edit is settled', () => {
     expect(adapters('recolor')).toEqual(one('local-editing'));
   });
 
-  it('within the device’s memory, whatever is asked for', () => {
+  it('within the device’s memory, whatever is requested', () => {
     const model = { ...fill, fittingSequence: 256 };
     const { maxSequence, sources, layout } = resolve({ window: { maxSequence: 1024 } }, masked, model);
     expect({ maxSequence, source: sources.maxSequence }).toEqual({ maxSequence: 256, source: 'device' });
     expect(layout.tokens).toBeLessThanOrEqual(256);
   });
 
-  it('in the same place whether the picture is there or only its size', () => {
+  it('the same way from the picture or only its size', () => {
     const { window, layer, layout } = resolve({});
     expect(layer).toEqual(painted);
     expect(window.width).toBe(1024);
@@ -189,7 +189,7 @@ describe('a note before the edit', () => {
     expect(resolve({ task: 'super-resolution' }, masked, fft).notes).toEqual([]);
   });
 
-  it('shows what is encoded where the model has no names for references', () => {
+  it('shows what is encoded if the model has no reference names', () => {
     const { prompt, notes, sources } = resolve({ instruction: 'Put the {image1} on {image}' }, referenced);
     expect(prompt).toBe('Put the item on {image}');
     expect(sources.prompt).toBe('model');
@@ -200,7 +200,7 @@ describe('a note before the edit', () => {
     });
   });
 
-  it('names a reference that is not there', () => {
+  it('names a missing reference', () => {
     const instruction = '{image1} beside {image2} and {image3}';
     expect(resolve({ instruction }, referenced, fft).notes).toEqual([
       'The instruction names {image2}, {image3}, but there is only one reference.',

@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
 import { finish, percentile, seamCase, steps } from './seams.ts';
 
-/** Case 7 has noisy ground, which the generator blurs: it fails where the grain is not matched. */
+/** Case 7 has a noisy background, which the generator blurs: it fails if the grain isn't matched. */
 it.each([
   0, 1, 2, 3, 7,
-])('leaves hardly a step at the border of an edit, and no byte outside it (case %d)', (number) => {
+])('leaves hardly a seam at the border of an edit, and every byte outside it unchanged (case %d)', (number) => {
   const each = seamCase(number);
   const { finished, pasted } = finish(each);
   const [after, before] = [finished, pasted].map((picture) => steps(picture, each.picture, each.mask));

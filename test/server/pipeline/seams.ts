@@ -1,6 +1,7 @@
 /**
- * How visible the border of an edit is. A generator that shows the document itself, with a known cast, gain and blur, stands
- * for the model, so that the step across the border can be compared with the picture's own at the same place.
+ * How visible the border of an edit is. A generator that shows the document itself, with a known cast, gain
+ * and blur, stands for the model, so that the step across the border can be compared with the picture's own
+ * at the same place.
  */
 import { compositeLayer } from '../../../server/pipeline/composite.ts';
 import { readUnits } from '../../../server/pipeline/condition.ts';
@@ -30,7 +31,7 @@ export interface SeamCase {
 const side = 256;
 export const grounds = ['flat', 'gradient', 'textured', 'noisy'] as const;
 
-/** @param number sets everything about the case */
+/** @param number determines everything about the case */
 export function seamCase(number: number): SeamCase {
   const roll = seeded(1000 + number);
   const unit = () => roll(1 << 20) / (1 << 20);
@@ -73,7 +74,7 @@ export function seamCase(number: number): SeamCase {
   };
 }
 
-/** What the generator makes of what it should show. */
+/** What the generator turns the target into. */
 function generated(image: Planar, { cast, gain, blur }: Generator): Planar {
   const { width, height } = image;
   let data = Float32Array.from(image.data);
@@ -134,8 +135,8 @@ export function finish({ picture, mask, generator }: SeamCase): {
 }
 
 /**
- * Steps across the border, relative to the picture's own, in tiles of 16 pixels along it: of the mean, in levels of 255,
- * and of the deviation of what is finer than 3 pixels. 1 is as the picture itself.
+ * Steps across the border, relative to the picture's own, in tiles of 16 pixels along it: of the mean, in
+ * levels of 255, and of the deviation of what is finer than 3 pixels. 1 is as the picture itself.
  */
 export function steps(
   result: Raster,

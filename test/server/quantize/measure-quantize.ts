@@ -53,7 +53,7 @@ function writeRandom(file: string, gigabytes: number): void {
 export interface QuantizeReport {
   readonly bits: Bits;
   readonly sourceMegabytes: number;
-  /** The most resident memory that the process ever had, with Node's own. */
+  /** The process's peak resident memory, including Node's own. */
   readonly peakMegabytes: number;
   readonly seconds: number;
   /** The second run, in a new process. */

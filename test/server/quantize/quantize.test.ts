@@ -44,7 +44,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('rounding', () => {
+describe('quantization', () => {
   test('an error at 4 bits is lower when fitted than by the nearest, for normal and for heavy-tailed weights', () => {
     const heavy = weight.map((x, i) => x * Math.exp(weight[(i * 7 + 3) % weight.length]!));
     for (const weights of [weight, heavy]) {
@@ -55,7 +55,7 @@ describe('rounding', () => {
     }
   });
 
-  test('8 bits are off by half a step at most', () => {
+  test('8 bits are off by at most half a step', () => {
     const rounded = quantizeRows(weight, columns, 8);
     const values = dequantizeRows(rounded, columns);
     for (const [i, value] of values.entries()) {
@@ -68,7 +68,7 @@ describe('rounding', () => {
     expect(dequantizeRows(quantizeRows(new Float32Array(128), 64, bits), 64)).toEqual(new Float32Array(128));
   });
 
-  test('float16 and bfloat16 are read as what they are', () => {
+  test('float16 and bfloat16 are read correctly', () => {
     // 1, -2, the smallest positive, 65504; and 1, -2, 3.0
     expect([...asFloats(bytesOf(Uint16Array.of(0x3c00, 0xc000, 1, 0x7bff)), 'F16')]).toEqual([
       1,
@@ -81,7 +81,7 @@ describe('rounding', () => {
 });
 
 describe.each([4, 8] as const)('a file in %i bits', (bits) => {
-  test('computes with the weights that its codes stand for, also with a part of the rows', async () => {
+  test('computes with the dequantized weights, also for a slice of the rows', async () => {
     const target = path.join(folder, `computes.${bits}.safetensors`);
     await quantizeFile(source, target, bits);
     const file = await WeightsFile.open(target);
@@ -108,7 +108,7 @@ describe.each([4, 8] as const)('a file in %i bits', (bits) => {
     expect(relativeError(results.second, product(32, 64))).toBeLessThan(0.01);
   });
 
-  test('keeps tables, biases and metadata as they are, and layers outside the blocks in 8 bits', async () => {
+  test('keeps tables, biases and metadata unchanged, and layers outside the blocks in 8 bits', async () => {
     const target = path.join(folder, `keeps.${bits}.safetensors`);
     await quantizeFile(source, target, bits);
     const file = await WeightsFile.open(target);
@@ -121,7 +121,7 @@ describe.each([4, 8] as const)('a file in %i bits', (bits) => {
     expect(Buffer.compare(bytes, bytesOf(randn(6, rows)))).toBe(0);
   });
 
-  test('ends in the same bytes wherever the run before was ended', async () => {
+  test('ends in the same bytes wherever the previous run was interrupted', async () => {
     const whole = path.join(folder, `whole.${bits}.safetensors`);
     await quantizeFile(source, whole, bits);
     const wanted = await readFile(whole);
@@ -158,7 +158,7 @@ test('a process that is killed again and again ends in the same bytes', async ()
     }
     child.kill('SIGKILL');
     const [, signal] = await ended;
-    // It may have been faster.
+    // It may have finished first.
     if (signal === null) break;
     reached.push(await sizeOf(`${target}.partial`));
     await expect(access(target)).rejects.toMatchObject({ code: 'ENOENT' });
@@ -169,7 +169,7 @@ test('a process that is killed again and again ends in the same bytes', async ()
   expect(Buffer.compare(await readFile(target), wanted)).toBe(0);
 });
 
-test('what is kept of an ended run is not computed again', async () => {
+test('an interrupted run’s finished part is not computed again', async () => {
   const target = path.join(folder, 'again.safetensors');
   const controller = new AbortController();
   const cancelled = quantizeFile(source, target, 4, {
@@ -184,21 +184,21 @@ test('what is kept of an ended run is not computed again', async () => {
   expect(seen.at(-1)).toBe(1);
 });
 
-test('a file that is there is left as it is', async () => {
+test('an existing file is left alone', async () => {
   const target = path.join(folder, 'there.safetensors');
   await writeFile(target, 'as it is');
   await quantizeFile(source, target, 4);
   expect(await readFile(target, 'utf8')).toBe('as it is');
 });
 
-test('a partial file of other weights is not gone on with', async () => {
+test('a partial file of other weights is not resumed', async () => {
   const target = path.join(folder, 'other.safetensors');
   await writeFile(`${target}.partial`, new Uint8Array(20_000));
   await quantizeFile(source, target, 8);
   expect((await WeightsFile.open(target)).has(`${layer}.weight`)).toBe(true);
 });
 
-test('a weight that is not a number is refused with its name', async () => {
+test('a NaN weight is rejected by name', async () => {
   const broken = path.join(folder, 'broken.safetensors');
   const data = new Float32Array(64).fill(Number.NaN);
   const tensors = new Map([

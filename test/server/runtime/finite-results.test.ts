@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => tiny.remove());
 
-/** Of an edit, each network once. */
+/** An edit that uses each network once. */
 async function run(): Promise<void> {
   const networks = await loadNetworks(tiny.model, { provider: 'cpu' });
   try {
@@ -33,7 +33,7 @@ const errorOf = (running: Promise<unknown>) =>
     ({ code, detail }: { code: string; detail: string }) => `${code}: ${detail}`,
   );
 
-/** A tensor with one number that is not finite, as float32. */
+/** A float32 tensor with one non-finite number. */
 function broken(tensors: Tensors, name: string, value: number): void {
   const { dtype, shape, data } = tensors.get(name)!;
   const values = asFloats(Uint8Array.from(data), dtype).slice();
@@ -41,7 +41,7 @@ function broken(tensors: Tensors, name: string, value: number): void {
   tensors.set(name, { dtype: 'F32', shape, data: bytesOf(values) });
 }
 
-describe('weights that are not finite end the edit, with the stage, the tensor and its file', () => {
+describe('non-finite weights end the edit, naming the stage, the tensor and its file', () => {
   it.each<[Network, string, RegExp]>([
     ['t5', 'encoder.block.0.layer.1.DenseReluDense.wo.weight', /^not-finite: The T5 text encoder gave/],
     ['clip', 'text_model.final_layer_norm.bias', /^not-finite: The CLIP text encoder gave/],
@@ -60,12 +60,12 @@ describe('weights that are not finite end the edit, with the stage, the tensor a
     }
   });
 
-  it('and whole weights do not', async () => {
+  it('and finite weights do not', async () => {
     expect(await errorOf(run())).toBe('no error');
   });
 });
 
-describe('a search for weights that are not finite', () => {
+describe('a search for non-finite weights', () => {
   const finite: Partial<Record<DType, Uint8Array>> = {
     F64: bytesOf(Float64Array.of(1, -1e300)),
     F32: bytesOf(Float32Array.of(1, -3e38)),

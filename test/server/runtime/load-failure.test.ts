@@ -32,13 +32,13 @@ test.each<[string, RegExp]>([
     /musl/,
   ],
   ['libstdc++.so.6: cannot open shared object file: No such file or directory', /npm ci/],
-])('the loader’s reason comes first and whole: %s', (reason, remedy) => {
+])('the loader’s reason comes first, in full: %s', (reason, remedy) => {
   const failure = loadFailure(trace(reason));
   expect(failure?.reason).toBe(reason);
   expect(failure?.remedy).toMatch(remedy);
 });
 
-test('another exception is its own line, and no failure to load', () => {
+test('another exception is its own line, not a load failure', () => {
   const said = trace('something else');
   expect(loadFailure(said)).toBeUndefined();
   expect(exceptionIn(said)).toBe('Error: something else');

@@ -9,10 +9,10 @@ import { Session } from '../../../server/runtime/session.ts';
 import { bytesOf, encodeContainer } from '../../../shared/safetensors.ts';
 import { readArrays, relativeError, tinyModel } from '../models/arrays.ts';
 
-describe('where memory is short', () => {
+describe('when memory is short', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  it('text encoders and transformer are never open together, and compute what they compute otherwise', async () => {
+  it('text encoders and transformer are never open together, and compute the same as ever', async () => {
     const open = new Set<string>();
     const together = new Set<string>();
     const openSession = Session.open;
@@ -52,7 +52,7 @@ describe('where memory is short', () => {
   });
 });
 
-test('pictures of all sizes go through one session of the transformer: its weights are loaded once', async () => {
+test('pictures of all sizes share one transformer session: its weights are loaded once', async () => {
   const opened = vi.spyOn(Session, 'open');
   const networks = await loadNetworks(tinyModel, { provider: 'cpu' });
   const conditioning = await networks.encodePrompt('a red circle');
@@ -78,7 +78,7 @@ describe('a loaded model', () => {
   });
   afterAll(() => networks.release());
 
-  it('tells what it is made for', () => {
+  it('reports its family', () => {
     expect(networks.provider).toBe('cpu');
     expect(networks.spec).toEqual({
       id: 'tiny',
@@ -97,7 +97,7 @@ describe('a loaded model', () => {
     expect(await networks.encodePrompt('a red circle')).toEqual(red);
   });
 
-  it('encodes what was encoded a moment ago no second time: the same edit with another seed', async () => {
+  it('does not encode the same input twice: the same edit with another seed', async () => {
     const text = await networks.encodePrompt('a red circle');
     const image = { data: new Float32Array(3 * 32 * 32).fill(0.25), width: 32, height: 32 };
     const latent = await networks.vaeEncode(image);
@@ -129,7 +129,7 @@ describe('a loaded model', () => {
     expect(relativeError(decoded.data, array('decoded').data)).toBeLessThan(1e-4);
   });
 
-  it('computes the velocity as the reference does, also after grids of other forms', async () => {
+  it('computes the velocity as the reference does, also after grids of other shapes', async () => {
     const array = readArrays('flux384.safetensors');
     const conditioning = {
       text: array('text').data,
@@ -138,7 +138,7 @@ describe('a loaded model', () => {
     };
     const step = { conditioning, input: array('image').data, sigma: array('sigma').data[0]!, guidance: 4.5 };
     const [rows = 0, columns = 0] = array('grid').data;
-    // As many tokens, lying otherwise: another picture for the transformer.
+    // The same number of tokens in another layout: another picture for the transformer.
     const turned = await networks.velocity({ ...step, rows: columns, columns: rows });
     const velocity = await networks.velocity({ ...step, rows, columns });
     expect(relativeError(velocity, array('velocity').data)).toBeLessThan(1e-4);
@@ -229,7 +229,7 @@ describe('the adapters of a model', () => {
     expect(relativeError(await velocity(), base)).toBe(0);
   });
 
-  it('work together, in any order; one that is given twice works twice as strongly', async () => {
+  it('combine in any order; one given twice is twice as strong', async () => {
     const both = await velocity(portrait(0.5), subject(1));
     expect(relativeError(both, await velocity(portrait(0.5)))).toBeGreaterThan(0.001);
     const opened = vi.spyOn(Session, 'open');
@@ -238,7 +238,7 @@ describe('the adapters of a model', () => {
     expect(opened).not.toHaveBeenCalled();
   });
 
-  it('are read before they are used: one that is not there, or does not fit, is told', async () => {
+  it('are read before use: a missing or mismatched one is reported', async () => {
     await networks.openAdapters(['portrait', 'subject']);
     await expect(networks.openAdapters(['portrait', 'none'])).rejects.toMatchObject({
       code: 'adapter-unknown',
@@ -251,7 +251,7 @@ describe('the adapters of a model', () => {
   });
 });
 
-describe('a model that is not whole', () => {
+describe('an incomplete model', () => {
   let folder = '';
   beforeAll(async () => {
     folder = await mkdtemp(path.join(os.tmpdir(), 'acepp-model-'));
@@ -259,7 +259,7 @@ describe('a model that is not whole', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  it('is refused when it is loaded, with the file that is wrong', async () => {
+  it('is rejected on loading, naming the wrong file', async () => {
     await writeFile(path.join(folder, 't5/tokenizer.json'), '{"model": 1}');
     await expect(loadNetworks({ ...tinyModel, folder }, { provider: 'cpu' })).rejects.toMatchObject({
       code: 'model-file-invalid',
@@ -273,7 +273,7 @@ describe('a model that is not whole', () => {
   });
 });
 
-it('the authors’ tokens name each reference where the whole model was trained with them', () => {
+it('the authors’ tokens name each reference if the whole model was trained with them', () => {
   expect(authorsTokens(384)).toEqual(['{image}']);
   expect(authorsTokens(448)).toHaveLength(14);
   expect(authorsTokens(448)).toContain('{image9}');

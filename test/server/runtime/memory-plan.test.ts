@@ -30,7 +30,7 @@ const sizes: ActivationSizes = {
   maxSequence: 4096,
 };
 
-/** What a GPU of so many "GB" has free beside a screen: 94% of its GiB. */
+/** What a GPU of this many "GB" has free while driving a screen: 94% of its GiB. */
 const card = (gigabytes: number) => gigabytes * 2 ** 30 * 0.94;
 
 function refused(run: () => unknown): CodedError {
@@ -62,7 +62,7 @@ describe('FLUX.1-Fill-dev on GPUs of all sizes', () => {
     expect(plan.fittingSequence).toBeGreaterThanOrEqual(4096);
   });
 
-  test('8 GB: refused, with what it would take and what to do', () => {
+  test('8 GB: rejected, with the memory it would take and a remedy', () => {
     const error = refused(() => planMemory(card(8), forms, sizes));
     expect(error.code).toBe('out-of-memory');
     expect(error.detail).toMatch(
@@ -72,19 +72,19 @@ describe('FLUX.1-Fill-dev on GPUs of all sizes', () => {
     expect(error.remedy).not.toContain('quantize');
   });
 
-  test('12 GB without a quantized form: the remedy is the command that makes one', () => {
+  test('12 GB without quantized weights: the remedy is the command that makes them', () => {
     const error = refused(() => planMemory(card(12), forms.slice(0, 1), sizes));
     expect(error.remedy).toContain('acepp quantize --model flux-fill --bits 4');
   });
 
-  test('a text encoder that is larger than all that comes after it has to fit as well', () => {
+  test('a text encoder larger than everything after it must also fit', () => {
     const whole = { ...forms[2]!, t5: forms[0]!.t5 };
     expect(planMemory(card(14), [whole], sizes).inTurn).toBe(true);
     expect(planMemory(card(12), forms.slice(2), sizes).inTurn).toBe(true);
     expect(refused(() => planMemory(card(12), [whole], sizes)).code).toBe('out-of-memory');
   });
 
-  test('between the least and the full sequence, fewer tokens are all that is given up', () => {
+  test('between the minimum and the full sequence, only tokens are given up', () => {
     const wide = { ...sizes, maxSequence: 60_000 };
     const plan = planMemory(card(12), forms, wide);
     expect(plan).toMatchObject({ form: { id: 'flux-fill-4bit' }, inTurn: true });
@@ -93,7 +93,7 @@ describe('FLUX.1-Fill-dev on GPUs of all sizes', () => {
   });
 });
 
-test('more memory is never a worse plan, and what is planned fits', () => {
+test('more memory never gives a worse plan, and every plan fits', () => {
   const rank = (free: number) => {
     try {
       const plan = planMemory(free, forms, sizes);
@@ -117,7 +117,7 @@ test('more memory is never a worse plan, and what is planned fits', () => {
   }
 });
 
-test('references cost what tokens cost', () => {
+test('references cost as much as their tokens', () => {
   const alone = transformerActivations(sizes, 4096);
   expect(transformerActivations(sizes, 8192) - alone).toBe(
     4096 * (alone - transformerActivations(sizes, 4095)),

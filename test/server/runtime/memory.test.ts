@@ -8,7 +8,7 @@ describe.skipIf(process.platform !== 'linux')('weights are read in place', () =>
     expect(addedMegabytes).toBeLessThan(64);
   });
 
-  it('16-bit weights are cast one layer at a time: less is added than the file is large', async () => {
+  it('16-bit weights are cast one layer at a time, adding less than the file’s size', async () => {
     const { weightsMegabytes, addedMegabytes } = await measureMemory(1024, 'F16');
     expect(addedMegabytes).toBeLessThan(weightsMegabytes);
   });

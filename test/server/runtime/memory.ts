@@ -19,7 +19,7 @@ import { Session } from '../../../server/runtime/session.ts';
 export interface MemoryReport {
   readonly dtype: string;
   readonly weightsMegabytes: number;
-  /** The most anonymous memory, sampled while the session was opened and run. */
+  /** Peak anonymous memory, sampled while the session was opened and run. */
   readonly addedMegabytes: number;
 }
 
@@ -36,7 +36,7 @@ function anonymousKilobytes(pid: number | 'self'): number {
   }
 }
 
-/** In a process of its own: the memory before, then the session. */
+/** In its own process: the memory before, then the session. */
 async function runOnce(file: string): Promise<void> {
   const weights = await WeightsFile.open(file);
   process.send!(anonymousKilobytes('self'));
@@ -66,7 +66,7 @@ export async function measureMemory(width: number, dtype: 'F32' | 'F16'): Promis
     child.on('message', (kilobytes: number) => {
       before ||= kilobytes;
       peak = Math.max(peak, kilobytes);
-      // What comes after it is the end of the process.
+      // Only the end of the process follows.
       if (kilobytes !== before) clearInterval(sampler);
     });
     const code = await new Promise((resolve) => child.once('exit', resolve));

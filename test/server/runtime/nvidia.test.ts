@@ -23,7 +23,7 @@ const gpus: NVIDIAGPU[] = [
   return { ...gpu, parts: parts.get(gpu.uuid) ?? [] };
 });
 
-describe('CUDA_VISIBLE_DEVICES in every form that CUDA takes', () => {
+describe('CUDA_VISIBLE_DEVICES in every form that CUDA accepts', () => {
   it.each<[string | undefined, readonly string[]]>([
     [undefined, ['GPU-8932f937-d72c', 'MIG-c6d4f1ef-42e4', 'GPU-8932aaaa-0000']],
     ['', []],
@@ -32,23 +32,23 @@ describe('CUDA_VISIBLE_DEVICES in every form that CUDA takes', () => {
     ['2', ['GPU-8932aaaa-0000']],
     ['2,0', ['GPU-8932aaaa-0000', 'GPU-8932f937-d72c']],
     [' 2 , 0 ', ['GPU-8932aaaa-0000', 'GPU-8932f937-d72c']],
-    // What comes after one that is not there is not seen.
+    // CUDA ignores everything after a missing device.
     ['0,-1,2', ['GPU-8932f937-d72c']],
     ['0,7,2', ['GPU-8932f937-d72c']],
     ['7', []],
     ['GPU-8932aaaa-0000', ['GPU-8932aaaa-0000']],
     ['gpu-8932f', ['GPU-8932f937-d72c']],
-    // Two begin so.
+    // Two match this prefix.
     ['GPU-8932', []],
     ['MIG-cba663e8-9bed', ['MIG-cba663e8-9bed']],
     ['MIG-ffff', []],
-    // CUDA takes the first part of a GPU that is in parts.
+    // CUDA uses the first MIG instance of a partitioned GPU.
     ['1', ['MIG-c6d4f1ef-42e4']],
   ])('%j', (setting, expected) => {
     expect(visibleDevices(setting, gpus).map(({ uuid }) => uuid)).toEqual(expected);
   });
 
-  it('says what it hides', () => {
+  it('reports what it hides', () => {
     expect(hiddenBy('-1', gpus)).toMatch(
       /^CUDA_VISIBLE_DEVICES is "-1", which hides every GPU; there are 0 \(GPU-8932f937/,
     );
@@ -59,7 +59,7 @@ describe('CUDA_VISIBLE_DEVICES in every form that CUDA takes', () => {
   });
 });
 
-test('memory is the GPU’s own, a MIG device’s by its profile, and unknown where a vGPU does not tell it', () => {
+test('memory is the GPU’s own, a MIG device’s by its profile, and unknown if a vGPU does not report it', () => {
   const mebibyte = 2 ** 20;
   expect(gpus[0]).toMatchObject({ free: 11237 * mebibyte, total: 12288 * mebibyte });
   expect(gpus[1]).toMatchObject({ free: undefined, total: undefined });

@@ -7,7 +7,7 @@ import { RunningCompanion } from '../http/running-companion.ts';
 const [width, height] = [6000, 4000];
 const painted = { left: 4100, top: 2900, width: 180, height: 140 };
 
-/** Megabytes of the largest resident set that a process ever had. */
+/** A process's peak resident set, in megabytes. */
 function peakOf(pid: number): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
 }

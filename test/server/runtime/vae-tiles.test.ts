@@ -8,7 +8,7 @@ import { boundsOf } from '../../../shared/bounds.ts';
 import { resizeToPlanar, rowsOf } from '../../../shared/resize.ts';
 
 describe('tiles', () => {
-  it('cover every pixel once and keep nothing within reach of an edge that is not the picture’s', () => {
+  it('cover every pixel once and keep nothing affected by an edge inside the picture', () => {
     for (const [whole, length, reach] of [
       [40, 12, 2],
       [41, 12, 2],
@@ -30,7 +30,7 @@ describe('tiles', () => {
 });
 
 test.each([
-  // Two tiles that are a little longer, instead of three.
+  // Two slightly longer tiles instead of three.
   { whole: 1024, longest: 512, length: 514, count: 2 },
   { whole: 1040, longest: 512, length: 350, count: 3 },
   { whole: 512, longest: 512, length: 512, count: 1 },
@@ -39,11 +39,11 @@ test.each([
   expect(tileLength(whole, longest, 2)).toBe(length);
   const tiles = placeTiles(whole, length, 2);
   expect(tiles).toHaveLength(count);
-  // What is made half as large starts at even places.
+  // What is halved starts at even positions.
   for (const { start } of tiles) expect(start % 2).toBe(0);
 });
 
-describe('a picture that is larger than a tile', async () => {
+describe('a picture larger than a tile', async () => {
   const file = await WeightsFile.open(path.join(projectRoot, 'server/pocket/ae.safetensors'));
   const options = { provider: 'cpu', copiesWeights: false } as const;
   const size = { width: 224, height: 160 };
@@ -59,7 +59,7 @@ describe('a picture that is larger than a tile', async () => {
   const latent = await whole.encode(image);
   const decoded = await whole.decode(latent);
 
-  it('is encoded as if it were not cut', async () => {
+  it('is encoded as if it were not tiled', async () => {
     const inTiles = await tiled.encode(image);
     expect({ ...inTiles, data: 0 }).toEqual({ ...latent, data: 0 });
     expect(largestDifference(inTiles.data, latent.data)).toBeLessThan(1e-4);
@@ -70,7 +70,7 @@ describe('a picture that is larger than a tile', async () => {
     expect({ ...inTiles, data: 0 }).toEqual({ ...decoded, data: 0 });
     const hundredth = 2 / 255 / 100;
     expect(largestDifference(inTiles.data, decoded.data)).toBeLessThan(hundredth);
-    // A seam would be a step between neighbours that the whole does not have.
+    // A seam would be a step between neighbours that the untiled picture lacks.
     const error = inTiles.data.map((value, i) => value - decoded.data[i]!);
     for (const neighbour of [1, size.width]) {
       const steps = error.map((value, i) => Math.abs(value - (error[i - neighbour] ?? value)));

@@ -3,7 +3,7 @@ import { eulerStep, predictX0 } from '../../../server/sampling/euler.ts';
 import { randn } from '../../../server/sampling/noise.ts';
 import { schedule, shiftExponent } from '../../../server/sampling/sigmas.ts';
 
-/** A checksum over the bits of every value and its place. */
+/** A checksum over every value's bits and its position. */
 function checksum(values: Float32Array): number {
   const bits = new Uint32Array(values.buffer);
   let sum = 0;
@@ -15,7 +15,8 @@ function checksum(values: Float32Array): number {
 }
 
 describe('noise', () => {
-  // torch 2.13: manual_seed(seed); bits of randn(count) as uint32, times (index + 1) mod 65521, summed mod 2^32.
+  // torch 2.13: manual_seed(seed); bits of randn(count) as uint32, times (index + 1) mod 65521, summed mod
+  // 2^32.
   it.each([
     [0, 5, 3071293140],
     [7, 15, 2072976614],
@@ -31,7 +32,7 @@ describe('noise', () => {
 });
 
 describe('the schedule', () => {
-  it('starts at 1, ends at 0 and falls', () => {
+  it('falls from 1 to 0', () => {
     for (const name of ['authors', 'diffusers'] as const) {
       const sigmas = schedule(name, 28, 1024);
       expect(sigmas).toHaveLength(29);

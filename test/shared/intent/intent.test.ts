@@ -14,24 +14,24 @@ function shareRight(name: string): number {
   return sentences.filter(({ task, intent }) => intent.task === task).length / sentences.length;
 }
 
-describe('the task is read from the words', () => {
-  it.each(languages)('in nine of ten sentences that people type, %s', (language) => {
+describe('the task is read from the instruction', () => {
+  it.each(languages)('in nine of ten typical sentences, %s', (language) => {
     const sentences = readSentences(language);
     expect(sentences).toHaveLength(40);
     const wrong = sentences.filter(({ task, intent }) => intent.task !== task).map(({ text }) => text);
     expect(wrong.length, wrong.join('\n')).toBeLessThanOrEqual(4);
   });
 
-  it('in sentences that the rules were widened for', () => {
+  it('in the sentences the rules were extended for', () => {
     expect(shareRight('later')).toBeGreaterThanOrEqual(0.9);
   });
 
-  // Those that fail are taken for what the layers say: 47 of 60.
-  it('in most of those that were written after the rules, which were not changed for them', () => {
+  // Those that fail fall back to the task the layers imply: 47 of 60.
+  it('in most held-out sentences, written after the rules', () => {
     expect(shareRight('held-out')).toBeGreaterThanOrEqual(0.75);
   });
 
-  it('never as one that replaces the whole picture, whatever is said', () => {
+  it('never as one that replaces the whole picture, whatever it says', () => {
     const texts = [...languages, 'later', 'held-out'].flatMap(readSentences).map(({ text }) => text);
     for (const text of texts) {
       for (const margin of [false, true]) {
@@ -52,25 +52,25 @@ describe('the task is read from the words', () => {
     expect(readIntent('die Größe ist gut, aber löschen', masked).reason.words).toBe('löschen');
   });
 
-  it('with a misspelled word as likely', () => {
+  it('as merely likely from a misspelled word', () => {
     const { reason, confidence } = readIntent('remvoe the wires', masked);
     expect({ ...reason, confidence }).toEqual({ key: 'words-remove', words: 'remove', confidence: 'likely' });
   });
 
-  it('not from what is only described', () => {
+  it('not from mere descriptions', () => {
     for (const text of ['a red chair of old oak', 'une table en bois', 'ein scharfes Messer', '墙上的油画']) {
       expect(readIntent(text, masked).reason.key, text).toBe('layers-mask');
     }
   });
 
-  it('from what is there where the words leave it open', () => {
+  it('from the layers if the words leave it open', () => {
     expect(readIntent('', { ...picture, margin: true }).task).toBe('outpaint');
     expect(readIntent('make it blue', { ...picture, margin: true }).task).toBe('general-editing');
     expect(readIntent('remove it', { edit: false, mask: false, references: 0 }).task).toBe('text-to-image');
   });
 });
 
-it('the rules run where \\p{…}, lookbehind and named groups do not', () => {
+it('the rules run without \\p{…}, lookbehind or named groups', () => {
   const folder = path.join(import.meta.dirname, '../../../shared/intent');
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
     name.endsWith('.ts'),
@@ -80,7 +80,7 @@ it('the rules run where \\p{…}, lookbehind and named groups do not', () => {
   for (const file of files) expect(code(file), file).not.toMatch(/\\p\{|\(\?</);
 });
 
-it('a name without a reference is noted, in the order of the instruction', () => {
+it('names without a reference are noted in the instruction’s order', () => {
   expect(absentReferencesNote('{image3} beside {image2} and {image1}', 1)).toBe(
     'The instruction names {image3}, {image2}, but there is only one reference.',
   );
@@ -97,12 +97,12 @@ describe('a transparent margin', () => {
     ),
   });
 
-  it('is a rectangle that does not fill the picture', () => {
+  it('surrounds a rectangle that does not fill the picture', () => {
     expect(hasMargin(alpha((x) => (x < 3 ? 0 : 255)))).toBe(true);
     expect(hasMargin(alpha((x, y) => (x > 1 && y > 1 ? 255 : 0)))).toBe(true);
   });
 
-  it('is not around a cut-out, in a hole, nor where all or nothing is transparent', () => {
+  it('is not found around a cut-out, in a hole, nor if all or nothing is transparent', () => {
     expect(hasMargin(alpha((x, y) => (Math.hypot(x - 3.5, y - 2.5) < 2.6 ? 255 : 0)))).toBe(false);
     expect(hasMargin(alpha((x, y) => (x === 3 && y === 3 ? 0 : 255)))).toBe(false);
     expect(hasMargin(alpha(() => 255))).toBe(false);

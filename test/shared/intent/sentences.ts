@@ -35,7 +35,10 @@ export function readSentences(name: string): Sentence[] {
   });
 }
 
-/** What replaces all of a picture without the model having seen it. Outpainting keeps every pixel that is there. */
+/**
+ * What replaces all of a picture without the model having seen it. Outpainting keeps every pixel that is
+ * there.
+ */
 const destructive: readonly Task[] = [
   'text-to-image',
   'reference-generation',
