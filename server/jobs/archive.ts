@@ -152,18 +152,18 @@ export class Archive {
 
   /** @throws CodedError `not-found`, `edit-not-done` or `result-damaged` */
   async openResult(id: string, variant: number): Promise<ResultFile> {
-    return openResult(this.#resultFile(id, variant));
+    return this.#unlessRemoved(id, openResult(this.#resultFile(id, variant)));
   }
 
   /** @throws as `openResult` */
   async readResult(id: string, variant: number): ReturnType<typeof readResult> {
-    return readResult(this.#resultFile(id, variant));
+    return this.#unlessRemoved(id, readResult(this.#resultFile(id, variant)));
   }
 
   /** Exports a result as a file. @throws as `openResult` and `exportVariant` */
   async exportResult(id: string, variant: number, choice: ExportChoice): Promise<ExportedVariant> {
     this.#resultFile(id, variant);
-    return exportVariant(this.#parts.store.folderOf(id), variant, choice);
+    return this.#unlessRemoved(id, exportVariant(this.#parts.store.folderOf(id), variant, choice));
   }
 
   /** A small PNG of the first variant. @throws as `openResult`, and `disk-full` */
@@ -172,9 +172,19 @@ export class Archive {
     const making = this.#thumbnails.get(id) ?? this.#makeThumbnail(id, file);
     this.#thumbnails.set(id, making);
     try {
-      return await making;
+      return await this.#unlessRemoved(id, making);
     } finally {
       this.#thumbnails.delete(id);
+    }
+  }
+
+  /** An edit that is removed while its files are read is not damaged: it is not there any more. @throws CodedError `not-found` */
+  async #unlessRemoved<T>(id: string, reading: Promise<T>): Promise<T> {
+    try {
+      return await reading;
+    } catch (error) {
+      this.find(id);
+      throw error;
     }
   }
 

@@ -255,6 +255,18 @@ describe('a result', () => {
     expect((await open()).bytes()).toBe(100 + png.length);
   });
 
+  it('of an edit that is removed while it is read is not found', async () => {
+    const { archive, id } = await withResult(layer);
+    const reads = [archive.thumbnail(id), archive.readResult(id, 0), archive.openResult(id, 0)];
+    await archive.remove(id);
+    for (const read of await Promise.allSettled(reads)) {
+      if (read.status === 'rejected') expect(read.reason).toMatchObject({ code: 'not-found' });
+      else if ('handle' in read.value) await read.value.handle.close();
+    }
+    const file = path.join(editsFolder(), id, 'thumbnail.png');
+    expect(await readFile(file).catch(() => undefined)).toBeUndefined();
+  });
+
   it.each([
     ['missing', undefined],
     ['empty', new Uint8Array(0)],
