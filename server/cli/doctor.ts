@@ -1,8 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import type { Provider } from '../../shared/protocol/provider.ts';
 import { allChecks, providerCommand, runtimeCommand } from './doctor-checks.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 
 const marks = { ok: 'ok  ', note: 'note', wrong: 'FAIL' } as const;
 
@@ -40,11 +40,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     await command.parseAsync([...args], { from: 'user' });
     return exitCode;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine('doctor', thrown.message) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('doctor', thrown);
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import axios, { isAxiosError, type Method } from 'axios';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import manifest from '../../manifest.json' with { type: 'json' };
 import { CodedError } from '../../shared/errors.ts';
 import { parseMessage } from '../../shared/parse.ts';
@@ -16,7 +16,7 @@ import {
 import { problemSchema } from '../../shared/protocol/problem.ts';
 import { keyId, proofOf, tokenKey } from '../../shared/protocol/proof.ts';
 import { homeFolder } from '../disk/paths.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 import { instructionIn, keptEdits } from './unsaved.ts';
 
 /**
@@ -99,11 +99,7 @@ export async function edits(args: readonly string[]): Promise<number> {
     await command.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine('edits', thrown.message) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('edits', thrown);
   }
 }
 

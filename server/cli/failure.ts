@@ -23,12 +23,32 @@ export async function printOneLine(
     if (line) console.log(JSON.stringify(line));
     return 0;
   } catch (thrown) {
-    // The user asked for help, which is on stdout.
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine(command, thrown.message) : CodedError.from(thrown);
+    if (isHelp(thrown)) return 0;
+    const error = asCommandError(command, thrown);
     console.error(`${error.code}: ${error.message}`);
     console.log(JSON.stringify({ error: error.toProblem() }));
     return 1;
   }
+}
+
+/**
+ * Prints on stderr why a command failed.
+ * @returns the exit code, 0 if the user only asked for help
+ */
+export function reportFailure(command: string, thrown: unknown): number {
+  if (isHelp(thrown)) return 0;
+  const error = asCommandError(command, thrown);
+  console.error(`${error.code}: ${error.message}`);
+  return 1;
+}
+
+/** The user asked for help, which is on stdout. */
+function isHelp(thrown: unknown): boolean {
+  return thrown instanceof CommanderError && thrown.exitCode === 0;
+}
+
+function asCommandError(command: string, thrown: unknown): CodedError {
+  return thrown instanceof CommanderError
+    ? wrongCommandLine(command, thrown.message)
+    : CodedError.from(thrown);
 }

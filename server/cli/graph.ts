@@ -1,9 +1,8 @@
-import { Argument, Command, CommanderError } from 'commander';
-import { CodedError } from '../../shared/errors.ts';
+import { Argument, Command } from 'commander';
 import { findModel, pocket } from '../catalogue/catalogue.ts';
 import { describe, describeSize, isOpen, type Value } from '../graph/value.ts';
 import { graphOf, type NetworkName, networkNames } from '../runtime/network-graphs.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 
 /** A tensor as JSON; a size that is only known when the graph runs is a string, such as "512 + length". */
 interface Tensor {
@@ -51,11 +50,7 @@ export async function graph(args: readonly string[]): Promise<number> {
     console.log(json ? JSON.stringify(printed.json) : printed.text);
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine('graph', thrown.message) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('graph', thrown);
   }
 }
 

@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import { listModels, pocket } from '../catalogue/catalogue.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { type Companion, startCompanion } from '../http/companion.ts';
 import { type Provider, providers } from '../runtime/provider.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 import { type LogLevel, logLevelOption } from './log-level.ts';
 import { endingSignals } from './signals.ts';
 
@@ -39,11 +39,7 @@ export async function start(args: readonly string[]): Promise<number> {
     if (browser && hasDisplay()) openBrowser(companion.ticketURL());
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine('start', thrown.message) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('start', thrown);
   }
 }
 

@@ -1,8 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import { CodedError } from '../../shared/errors.ts';
 import { homeFolder } from '../disk/paths.ts';
 import { Tokens } from '../http/tokens.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 
 /**
  * `acepp tokens list | revoke`: lists paired panels and revokes their access. A running companion applies it
@@ -40,11 +40,7 @@ export async function tokens(args: readonly string[]): Promise<number> {
     await command.parseAsync([...args], { from: 'user' });
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError ? wrongCommandLine('tokens', thrown.message) : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('tokens', thrown);
   }
 }
 
