@@ -1,7 +1,6 @@
-import { Argument, Command, CommanderError } from 'commander';
-import { CodedError } from '../../shared/errors.ts';
+import { Argument, Command } from 'commander';
 import { autostart } from '../autostart/autostart.ts';
-import { wrongCommandLine } from './failure.ts';
+import { reportFailure } from './failure.ts';
 
 /**
  * `acepp autostart on | off | status`: whether the companion starts when this user signs in.
@@ -22,12 +21,6 @@ export async function runAutostart(args: readonly string[]): Promise<number> {
     console.log(await autostart()[what]());
     return 0;
   } catch (thrown) {
-    if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-    const error =
-      thrown instanceof CommanderError
-        ? wrongCommandLine('autostart', thrown.message)
-        : CodedError.from(thrown);
-    console.error(`${error.code}: ${error.message}`);
-    return 1;
+    return reportFailure('autostart', thrown);
   }
 }
